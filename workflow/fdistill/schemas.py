@@ -1,7 +1,7 @@
 """The tables that pass between the stages, as pyarrow schemas (used with `fdistill.files.read_parquet`).
 
-A stage that writes one of them and a stage that reads it both import the schema from here, so that a file with
-other columns or types is refused when it is opened and not somewhere later.
+A stage that writes one of them and a stage that reads it both import the schema from here, so that a file
+with other columns or types is refused when it is opened and not somewhere later.
 """
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ SAMPLES = pa.schema(
         ("id", pa.string()),  # id of the input in its split
         ("sample", pa.int32()),  # 0-based index among the samples of one input
         ("tokens", pa.list_(pa.int32())),  # token ids up to and including the first end-of-sequence token
-        ("log_prob", pa.float64()),  # log-probability in nats of the whole sequence under the model that drew it
+        ("log_prob", pa.float64()),  # nats, the whole sequence, under the model that drew it
         ("finished", pa.bool_()),  # whether the end-of-sequence token was reached within the length limit
     ]
 )
