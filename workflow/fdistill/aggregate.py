@@ -1,0 +1,119 @@
+"""From one file per seed to one file per system: means, standard deviations, and what is missing.
+
+Imports nothing heavy: there is one such job per task and system.
+"""
+
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from fdistill.errors import UserError
+from fdistill.files import read_json
+
+RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
+
+
+def aggregate_scores(paths: list[Path]) -> dict[str, Any]:
+    """Aggregate the `score.json` files of one system's seeds.
+
+    Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "seeds",
+    "signature", "missing"}}, "versions"}`. `std` is the sample standard deviation, None with one seed. A
+    metric that any seed lacks has mean and std None: a mean over fewer seeds would pass for one over all.
+    Raises UserError when the files are not of one system, or their signatures differ.
+    """
+    seeds, result = _read(paths, ["metrics", "versions"])
+    metrics = {}
+    for key, first in _same_keys(seeds, "metrics").items():
+        entries = {seed: file["metrics"][key] for seed, file in seeds.items()}
+        missing = {seed: entry["missing"] for seed, entry in entries.items() if entry["missing"]}
+        present = {seed: entry for seed, entry in entries.items() if seed not in missing}
+        signatures = {entry["signature"]: seed for seed, entry in present.items()}
+        if len(signatures) > 1:
+            listed = "; ".join(f"seed {seed}: {signature}" for signature, seed in signatures.items())
+            raise UserError(
+                f"{result['task']}/{result['method']}: metric '{key}' was not computed alike for all seeds "
+                f"({listed}); score the older ones again"
+            )
+        metrics[key] = {
+            "title": first["title"],
+            "direction": first["direction"],
+            **_summary({seed: entries[seed]["value"] for seed in entries}),
+            "signature": next(iter(signatures), None),
+            "missing": _missing(missing, len(seeds)),
+        }
+    return result | {"metrics": metrics, "versions": _versions(seeds)}
+
+
+def aggregate_risks(paths: list[Path]) -> dict[str, Any]:
+    """Aggregate the `risk.json` files of one system's seeds.
+
+    Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}}`, keys as in `RISKS`;
+    a value that a system does not have (null in a seed's file) stays None.
+    """
+    seeds, result = _read(paths, RISKS)
+    return result | {"risks": {key: _summary({seed: seeds[seed][key] for seed in seeds}) for key in RISKS}}
+
+
+def _summary(values: dict[str, float | None]) -> dict[str, Any]:
+    numbers = list(values.values())
+    complete = None not in numbers
+    return {
+        "mean": fmean(numbers) if complete else None,
+        "std": stdev(numbers) if complete and len(numbers) > 1 else None,
+        "seeds": values,
+    }
+
+
+def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
+    if not missing:
+        return None
+    first = next(iter(missing.values()))
+    where = "" if len(missing) == n_seeds else f" (seeds {', '.join(missing)} of {n_seeds})"
+    return {"reason": first["reason"] + where, "fix": first["fix"]}
+
+
+def _read(paths: list[Path], fields: list[str] | tuple[str, ...]) -> tuple[dict[str, dict], dict[str, Any]]:
+    """The files by seed (as text, in order), and what they have in common."""
+    common = ("task", "method", "n_inputs")
+    files = {}
+    for path in paths:
+        file = read_json(path)
+        for field in (*common, "seed", *fields):
+            if field not in file:
+                raise UserError(f"{path}: key '{field}' is missing; delete the file and run again")
+        if str(file["seed"]) in files:
+            raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
+        files[str(file["seed"])] = file
+    first = next(iter(files.values()))
+    for seed, file in files.items():
+        for field in common:
+            if file[field] != first[field]:
+                raise UserError(
+                    f"seeds {first['seed']} and {seed} do not belong together: {field} is '{first[field]}' "
+                    f"and '{file[field]}'; give the files of one system on one test split"
+                )
+    return dict(sorted(files.items(), key=lambda item: int(item[0]))), {
+        field: first[field] for field in common
+    }
+
+
+def _same_keys(seeds: dict[str, dict], field: str) -> dict[str, dict]:
+    first = next(iter(seeds.values()))
+    for seed, file in seeds.items():
+        if list(file[field]) != list(first[field]):
+            raise UserError(
+                f"{first['task']}/{first['method']}: seed {seed} has the metrics {', '.join(file[field])}, "
+                f"seed {first['seed']} has {', '.join(first[field])}; score the older one again"
+            )
+    return first[field]
+
+
+def _versions(seeds: dict[str, dict]) -> dict[str, str]:
+    """Each package's version; seeds that ran under several have them all listed."""
+    merged: dict[str, list[str]] = {}
+    for file in seeds.values():
+        for package, version in file["versions"].items():
+            found = merged.setdefault(package, [])
+            if version not in found:
+                found.append(version)
+    return {package: ", ".join(found) for package, found in merged.items()}

@@ -1,0 +1,26 @@
+"""Aggregate one system's seeds: mean, deviation and each seed's value of its metrics or its risks."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from fdistill import cli
+from fdistill.aggregate import aggregate_risks, aggregate_scores
+from fdistill.files import write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    files = parser.add_mutually_exclusive_group(required=True)
+    files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
+    files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
+    parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
+    args = parser.parse_args()
+
+    result = aggregate_scores(args.scores) if args.scores else aggregate_risks(args.risks)
+    write_json(args.output, result)
+    logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(args.scores or args.risks))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,53 @@
+"""Score one system's outputs on a test split: every metric of the task, for one seed."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from fdistill import cli
+from fdistill.errors import UserError
+from fdistill.files import write_json
+from fdistill.metrics import METRICS, evaluate
+from fdistill.outputs import read_outputs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"metrics: {', '.join(METRICS)}")
+    parser.add_argument("--test", type=Path, required=True, help="the test split (Parquet)")
+    parser.add_argument(
+        "--generations", type=Path, required=True, help="the system's outputs on it (Parquet)"
+    )
+    parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
+    parser.add_argument(
+        "--metric-options",
+        default="{}",
+        metavar="JSON",
+        help='per metric, e.g. \'{"bleu4": {"lowercase": true}}\'',
+    )
+    parser.add_argument("--task", required=True, help="the task's key, recorded in the output")
+    parser.add_argument("--method", required=True, help="the system's key, recorded in the output")
+    parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
+    parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
+    args = parser.parse_args()
+
+    outputs = read_outputs(args.test, args.generations)
+    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, _options(args.metric_options))
+    write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores})
+    for key, score in scores["metrics"].items():
+        missing = score["missing"]
+        logging.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")
+
+
+def _options(text: str) -> dict[str, dict]:
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--metric-options: not valid JSON ({error}): {text}") from None
+    if not isinstance(options, dict) or not all(isinstance(value, dict) for value in options.values()):
+        raise UserError(f'--metric-options: must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
+    return options
+
+
+if __name__ == "__main__":
+    cli.run(main)
