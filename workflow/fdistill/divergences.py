@@ -1,0 +1,131 @@
+"""f-divergences between two categorical distributions, from log-probabilities.
+
+`D_f(p‖q) = Σ_v q(v) f(p(v) / q(v))`, f convex, f(1) = 0 (Wen et al. 2023, Eq. 4 and Table 1).
+
+Every function here takes `log_p` (teacher) and `log_q` (student) of shape (..., V), normalised over the last axis
+(`log_softmax` below), and returns one value per position, shape (...). To add a divergence, add its generator to
+`DIVERGENCES`: the generic path does the rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+# log 0. Finite, so that 0 · log 0 = 0 and a one-hot teacher leaves value and gradient finite; far below any
+# log-probability that float32 logits of ordinary size can produce.
+LOG_ZERO = -1e6
+# exp(±80) is the widest ratio p/q that float32 holds with room for a factor; the generic path clamps to it.
+MAX_LOG_RATIO = 80.0
+
+
+def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Log-probabilities over the last axis, in float32 or better whatever the logits' type, never -inf."""
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return torch.log_softmax(logits / temperature, dim=-1).clamp(min=LOG_ZERO)
+
+
+# --- the closed forms, as in Wen et al. 2023, Eqs. 6-10 --------------------------------------------------------
+
+
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p‖q) = Σ p log(p/q)."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def rkl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Reverse KL: KL(q‖p) = Σ q log(q/p)."""
+    return kl(log_q, log_p)
+
+
+def mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
+    """log m, m = w p + (1-w) q, w = sigmoid(log_odds).
+
+    `log_odds` is the log of the weight of p over the weight of q, a number or a tensor that broadcasts to (..., 1);
+    0 is the even mixture of Eq. 11.
+    """
+    odds = torch.as_tensor(log_odds, dtype=log_p.dtype, device=log_p.device)
+    log_sigmoid = torch.nn.functional.logsigmoid
+    return torch.logaddexp(log_p + log_sigmoid(odds), log_q + log_sigmoid(-odds))
+
+
+def kl_p_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
+    """KL(p‖m): the half of JS that belongs to a teacher sample (Eq. 8, first sum)."""
+    return kl(log_p, mixture(log_p, log_q, log_odds))
+
+
+def kl_q_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
+    """KL(q‖m): the half of JS that belongs to a student sample (Eq. 8, second sum)."""
+    return kl(log_q, mixture(log_p, log_q, log_odds))
+
+
+def js(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p‖m) + KL(q‖m), m = ½p + ½q: *twice* the Jensen-Shannon divergence, which is what Table 1's f gives."""
+    return kl_p_mixture(log_p, log_q) + kl_q_mixture(log_p, log_q)
+
+
+def tvd(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Total variation distance ½ Σ |p - q|."""
+    return 0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1)
+
+
+# --- any f -----------------------------------------------------------------------------------------------------
+
+
+def from_generator(
+    f: Callable[..., Tensor], log_p: Tensor, log_q: Tensor, **parameters: float
+) -> Tensor:
+    """Σ q f(p/q) for any generator f.
+
+    The ratio is clamped to exp(±80): beyond it f(p/q) is held at its value there and passes no gradient.
+    """
+    ratio = (log_p - log_q).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    return (log_q.exp() * f(ratio, **parameters)).sum(-1)
+
+
+def _skew(t: Tensor, weight: float) -> Tensor:
+    """The ratio m/q of the mixture m = weight·p + (1-weight)·q."""
+    return weight * t + (1 - weight)
+
+
+def _alpha(t: Tensor, alpha: float) -> Tensor:
+    return (t**alpha - 1 - alpha * (t - 1)) / (alpha * (alpha - 1))
+
+
+def _generalised_js(t: Tensor, beta: float) -> Tensor:
+    m = _skew(t, 1 - beta)
+    return (1 - beta) * torch.xlogy(t, t / m) - beta * m.log()
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """One f-divergence: its generator, the parameters of the generator, and a closed form where there is one."""
+
+    generator: Callable[..., Tensor]
+    parameters: dict[str, float] = field(default_factory=dict)  # name -> default
+    closed_form: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def __call__(self, log_p: Tensor, log_q: Tensor, **parameters: float) -> Tensor:
+        """The divergence per position, shape (...)."""
+        if self.closed_form is not None:
+            return self.closed_form(log_p, log_q)
+        return from_generator(self.generator, log_p, log_q, **(self.parameters | parameters))
+
+
+DIVERGENCES: dict[str, Divergence] = {
+    # Wen et al. 2023, Table 1
+    "kl": Divergence(lambda t: torch.xlogy(t, t), closed_form=kl),
+    "rkl": Divergence(lambda t: -t.log(), closed_form=rkl),
+    "js": Divergence(lambda t: torch.xlogy(t, t) - (t + 1) * ((t + 1) / 2).log(), closed_form=js),
+    "tvd": Divergence(lambda t: 0.5 * (t - 1).abs(), closed_form=tvd),
+    # (1-β) KL(p‖m) + β KL(q‖m), m = (1-β) p + β q
+    "generalised_js": Divergence(_generalised_js, {"beta": 0.5}),
+    # KL(p ‖ λp + (1-λ)q) and KL(q ‖ (1-λ)p + λq), DistiLLM (Ko et al. 2024)
+    "skew_kl": Divergence(lambda t, skew: torch.xlogy(t, t / _skew(t, skew)), {"skew": 0.1}),
+    "skew_rkl": Divergence(lambda t, skew: -_skew(t, 1 - skew).log(), {"skew": 0.1}),
+    "jeffreys": Divergence(lambda t: (t - 1) * t.log()),  # KL(p‖q) + KL(q‖p)
+    "squared_hellinger": Divergence(lambda t: 0.5 * (t.sqrt() - 1) ** 2),
+    "pearson": Divergence(lambda t: (t - 1) ** 2),  # χ²
+    "alpha": Divergence(_alpha, {"alpha": 0.5}),  # α → 1 is KL, α → 0 is reverse KL
+}

@@ -1,0 +1,79 @@
+"""The model families: what differs between BART, T5 and GPT-2. A new family is one entry in `FAMILIES`."""
+
+from dataclasses import dataclass, field
+
+from fdistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of layers: where its modules live, and the configuration key that holds their number."""
+
+    modules: str  # dotted path of the module list, also the prefix of its parameters' names
+    size_key: str
+    module: str  # dotted path of the whole stack, for freezing
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model family of transformers.
+
+    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are. `scratch_tokens` are
+    the special tokens of a tokenizer trained from scratch, and `closes_text` says whether the family's tokenizers
+    put EOS at the end of every text (sources too).
+    """
+
+    model_class: str
+    config_class: str
+    is_encoder_decoder: bool
+    stacks: dict[str, Stack]
+    embeddings: tuple[str, ...]
+    scratch_tokens: dict[str, str] = field(default_factory=dict)
+    closes_text: bool = True
+    decoder_start: str = "eos_token"  # which special token a decoder trained from scratch starts with
+    positions_key: str | None = None  # configuration key of the longest position, None when positions are relative
+
+
+FAMILIES = {
+    "bart": Family(
+        model_class="BartForConditionalGeneration",
+        config_class="BartConfig",
+        is_encoder_decoder=True,
+        stacks={
+            "encoder": Stack("model.encoder.layers", "encoder_layers", "model.encoder"),
+            "decoder": Stack("model.decoder.layers", "decoder_layers", "model.decoder"),
+        },
+        embeddings=("model.shared", "model.encoder.embed_positions", "model.decoder.embed_positions"),
+        scratch_tokens={"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
+        positions_key="max_position_embeddings",
+    ),
+    "t5": Family(
+        model_class="T5ForConditionalGeneration",
+        config_class="T5Config",
+        is_encoder_decoder=True,
+        stacks={
+            "encoder": Stack("encoder.block", "num_layers", "encoder"),
+            "decoder": Stack("decoder.block", "num_decoder_layers", "decoder"),
+        },
+        embeddings=("shared",),
+        scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
+        decoder_start="pad_token",
+    ),
+    "gpt2": Family(
+        model_class="GPT2LMHeadModel",
+        config_class="GPT2Config",
+        is_encoder_decoder=False,
+        stacks={"decoder": Stack("transformer.h", "n_layer", "transformer")},
+        embeddings=("transformer.wte", "transformer.wpe"),
+        scratch_tokens={"eos_token": "<|endoftext|>", "pad_token": "<pad>"},
+        closes_text=False,
+        positions_key="n_positions",
+    ),
+}
+
+
+def family_of(model_type: str) -> Family:
+    """The family of a checkpoint's `model_type`; UserError names the known ones."""
+    if model_type not in FAMILIES:
+        raise UserError(f"model.family: unknown model family '{model_type}'; known: {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
