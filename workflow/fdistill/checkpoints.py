@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
 from fdistill.families import Family, family_of
-from fdistill.files import atomic, sha256
+from fdistill.files import atomic, sha256, write_json
 from fdistill.models import LanguageModel, model_class, wrap
 
 transformers.utils.logging.disable_progress_bar()  # ours says more (see `progress`)
@@ -55,11 +55,13 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
     return Checkpoint(wrap(module.to(device)), tokenizer)
 
 
-def save(checkpoint: Checkpoint, path: Path | str) -> None:
-    """Write model and tokenizer to folder `path`, atomically."""
+def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | None = None) -> None:
+    """Write model, tokenizer and `manifest` (how the model came about) to folder `path`, atomically."""
     with atomic(path, directory=True) as folder:
         checkpoint.model.module.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)
+        if manifest is not None:
+            write_json(folder / "manifest.json", manifest)
 
 
 def from_scratch(

@@ -190,11 +190,13 @@ class Trainer:
                 yield pending
             epoch += 1
 
-    def run(self, score: Callable[[LanguageModel], dict[str, float]], select_by: str) -> list[dict[str, Any]]:
+    def run(
+        self, score: Callable[[LanguageModel], dict[str, float]], select_by: str, higher_is_better: bool
+    ) -> list[dict[str, Any]]:
         """Train, and leave the student with the weights that scored best on the development split.
 
-        `score` evaluates the student; of what it returns, `select_by` decides (higher is better). Returns the history,
-        one entry per logged step or evaluation.
+        `score` evaluates the student; of what it returns, `select_by` decides. Returns the history: per evaluation,
+        one entry with the mean training loss since the last one, and one with the scores.
         """
         history: list[dict[str, Any]] = []
         best, best_weights, waited = float("-inf"), None, 0
@@ -213,8 +215,9 @@ class Trainer:
             history.append({"step": number, "dev": scores})
             recent = []
             log.info("step %d: development %s", number, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-            if scores[select_by] > best:
-                best, waited = scores[select_by], 0
+            value = scores[select_by] if higher_is_better else -scores[select_by]
+            if value > best:
+                best, waited = value, 0
                 best_weights = {k: v.detach().cpu().clone() for k, v in self.student.module.state_dict().items()}
             else:
                 waited += 1

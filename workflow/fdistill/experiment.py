@@ -1,0 +1,79 @@
+"""What the training scripts share: read the data, train, write the model with its history and manifest."""
+
+import json
+import logging
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fdistill.batches import Encoded, Limits, encode_split
+from fdistill.checkpoints import Checkpoint, save
+from fdistill.errors import UserError
+from fdistill.files import read_parquet, write_text
+from fdistill.objectives import Objective
+from fdistill.schemas import SPLIT
+from fdistill.selection import Selection, dev_scorer
+from fdistill.training import Trainer, TrainingData, TrainingSettings
+
+log = logging.getLogger(__name__)
+
+
+def set_up(device: str, threads: int) -> str:
+    """Fix the number of threads and make results repeatable; returns the device that `device` stands for."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but torch sees no GPU here; use auto or cpu")
+    return device
+
+
+def read_split(path: Path, checkpoint: Checkpoint, limits: Limits) -> tuple[Encoded, dict[str, list]]:
+    """A prepared split as token ids of the checkpoint's tokenizer, and its text columns."""
+    columns, _ = read_parquet(path, SPLIT)
+    return encode_split(columns, checkpoint.tokenizer, limits, str(path)), columns
+
+
+def train_and_save(
+    student: Checkpoint,
+    teacher: Checkpoint | None,
+    objective: Objective,
+    train: Encoded,
+    stored: dict[str, list[list[list[int]]]],
+    dev: Path,
+    limits: Limits,
+    settings: TrainingSettings,
+    selection: Selection,
+    metric_options: dict[str, Any],
+    seed: int,
+    output: Path,
+    history: Path,
+    manifest: dict[str, Any],
+) -> None:
+    """Train `student`, then write it to folder `output` (with `manifest`) and its curve to `history`, JSON lines."""
+    dev_encoded, dev_columns = read_split(dev, student, limits)
+    score = dev_scorer(
+        selection, student.tokenizer, dev_encoded, dev_columns["references"], limits.max_target_tokens, metric_options
+    )
+    trainer = Trainer(
+        student.model,
+        teacher.model if teacher else None,
+        objective,
+        TrainingData(train, stored),
+        settings,
+        limits.max_target_tokens,
+        seed,
+    )
+    lines = trainer.run(score, selection.metric, selection.higher_is_better)
+    save(student, output, {"seed": seed, **manifest, "training": vars(settings), "versions": versions()})
+    write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a model's numbers are."""
+    packages = ("fdistill", "torch", "transformers", "tokenizers")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
