@@ -29,8 +29,8 @@ class Metric:
 
 def _not_yet(hypotheses: list[str], references: list[list[str]], options: dict, *, name: str) -> Score:
     raise MetricMissing(
-        f"{name} is not implemented in this version",
-        f"wait for the version of fdistill that has {name}, or take it out of the task's metrics",
+        f"the implementation of {name} is not part of this version yet",
+        "use a later version of fdistill that has it, or take it out of the task's metrics",
     )
 
 

@@ -1,0 +1,92 @@
+"""Write one of the paper's tables in every format asked for (.csv, .md, .tex)."""
+
+import argparse
+from pathlib import Path
+
+from fdistill import cli, tables
+from fdistill.arguments import pair
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="table", required=True)
+    rows = _rows_parser()
+
+    command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
+    command.add_argument(
+        "--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files"
+    )
+    command.set_defaults(build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args)))
+
+    command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
+    command.add_argument(
+        "--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files"
+    )
+    command.set_defaults(build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args)))
+
+    command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
+    command.add_argument(
+        "--manifests", nargs="+", type=Path, required=True, metavar="FILE", help="manifest.json files"
+    )
+    command.set_defaults(build=lambda args: tables.datasets_table(args.manifests, dict(args.tasks)))
+
+    command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
+    command.add_argument(
+        "--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits"
+    )
+    command.add_argument(
+        "--generations",
+        nargs="+",
+        type=pair,
+        required=True,
+        metavar="TASK/SYSTEM=FILE",
+        help="outputs on them",
+    )
+    command.add_argument("--count", type=int, default=2, help="examples per task (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="draws the examples (default: %(default)s)")
+    command.set_defaults(build=_examples)
+
+    for command in commands.choices.values():
+        command.add_argument(
+            "--tasks", nargs="+", type=pair, required=True, metavar="KEY=TITLE", help="the tasks, in order"
+        )
+        command.add_argument(
+            "--output",
+            nargs="+",
+            type=Path,
+            required=True,
+            metavar="FILE",
+            help="the suffix names the format",
+        )
+    args = parser.parse_args()
+    tables.write(args.build(args), args.output)
+
+
+def _rows_parser() -> argparse.ArgumentParser:
+    rows = argparse.ArgumentParser(add_help=False)
+    for name, text in (
+        ("--teacher", "the teacher's row"),
+        ("--trivial", "systems that need no model"),
+        ("--students", "the students, which are ranked"),
+    ):
+        rows.add_argument(name, nargs="*", type=pair, default=[], metavar="KEY=TITLE", help=text)
+    return rows
+
+
+def _layout(args: argparse.Namespace) -> list:
+    return tables.sections(dict(args.teacher), dict(args.trivial), dict(args.students))
+
+
+def _examples(args: argparse.Namespace) -> object:
+    return tables.examples_table(
+        {task: Path(file) for task, file in args.tests},
+        {place.partition("/")[::2]: Path(file) for place, file in args.generations},
+        dict(args.tasks),
+        {key: title for section in _layout(args) for key, title in section.systems.items()},
+        count=args.count,
+        seed=args.seed,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
