@@ -59,7 +59,8 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
             axes[0].yaxis.set_major_formatter("{x:g}")
             axes[0].yaxis.set_minor_locator(NullLocator())
         for ax, key in zip(axes[1:], metrics, strict=True):
-            ax.set_ylabel(f"{METRICS[key].title if key in METRICS else key} on the development split")
+            name = METRICS[key].title if key in METRICS else key.upper()
+            ax.set_ylabel(f"{name} on the development split")
         for ax in axes:
             ax.set_xlabel("step")
         _finish(figure, title, output)
