@@ -21,7 +21,7 @@ MODES: dict[str, dict[str, Any]] = {
     "top_k": {"do_sample": True, "top_k": None},
     "nucleus": {"do_sample": True, "top_k": 0, "top_p": None},
     "beam": {"do_sample": False, "num_beams": None},
-    "beam_sample": {"do_sample": True, "num_beams": None},
+    "beam_sample": {"do_sample": True, "top_k": 0, "num_beams": None},
 }
 
 
@@ -73,14 +73,18 @@ def generate_texts(
     sources: Sequence[Sequence[int]],
     decoding: dict[str, Any],
     batch_size: int,
+    seed: int,
 ) -> dict[str, list]:
     """Decode every source once; columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, in source order.
 
-    `decoding` holds `max_new_tokens` and further `GenerationConfig` settings (num_beams, length_penalty, ...).
+    `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters when it
+    draws (`do_sample`).
     """
+    torch.manual_seed(seed)
     decoding = dict(decoding)
     max_new_tokens = decoding.pop("max_new_tokens")
-    decoding.setdefault("num_beams", 1)
+    if decoding.get("do_sample"):
+        decoding["top_k"] = 0  # transformers would keep the 50 likeliest tokens unasked
     rows: list[Any] = [None] * len(sources)
     for indices, _, samples in _decode(model, sources, "beam", decoding, max_new_tokens, batch_size, "generating"):
         tokens = _rows(samples)

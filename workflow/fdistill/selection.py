@@ -52,7 +52,7 @@ def dev_scorer(
         scores = {NLL: fmean(token_means(model, sources, targets, selection.batch_size, "development NLL")[0])}
         if selection.metric != NLL:
             decoding = {"max_new_tokens": max_new_tokens, "num_beams": selection.num_beams}
-            texts = generate_texts(model, tokenizer, sources, decoding, selection.batch_size)["hypothesis"]
+            texts = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0)["hypothesis"]
             scores[selection.metric] = _metric_value(selection.metric, texts, references, metric_options)
         return scores
 

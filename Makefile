@@ -1,0 +1,43 @@
+# Two commands: `make demo` runs the embedded default end to end, `make test` runs the tests.
+# Both create the environment first if it is missing or older than its lock.
+PYTHON ?= python3.11
+VENV ?= .venv
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := $(VENV)/bin
+
+.PHONY: demo report test lint env lock clean
+
+demo: env
+	$(BIN)/snakemake --cores $(CORES) all
+	@$(MAKE) --no-print-directory report
+
+report: env
+	$(BIN)/snakemake --cores 1 --report results/report.html all
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+env: $(VENV)/.complete
+
+$(VENV)/.complete: envs/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$$(grep '^pip==' envs/requirements.txt)"
+	$(BIN)/python -m pip install --quiet -r envs/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# A local version such as 2.13.0+cpu would tie the lock to this machine's build.
+lock: env
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras --no-annotate --no-header --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host -o envs/requirements.txt envs/requirements.in
+	sed -i 's/+cpu$$//' envs/requirements.txt
+
+clean:
+	rm -rf results logs benchmarks .snakemake

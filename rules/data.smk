@@ -1,0 +1,33 @@
+# Data: prepare a task's splits.
+
+
+# Downloads, so it runs where Snakemake does: a cluster's nodes often have no network.
+localrules:
+    prepare,
+
+
+rule prepare:
+    input:
+        script=script("prepare"),
+    output:
+        train="results/{task}/prepare/train.parquet",
+        dev="results/{task}/prepare/dev.parquet",
+        test="results/{task}/prepare/test.parquet",
+        manifest="results/{task}/prepare/manifest.json",
+    log:
+        "logs/{task}/prepare.log",
+    benchmark:
+        "benchmarks/{task}/prepare.tsv"
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
+        options=lambda wildcards: json.dumps(
+            {k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}
+        ),
+    shell:
+        "python {input.script} --kind {params.kind:q} --options {params.options:q}"
+        " --train {output.train} --dev {output.dev} --test {output.test} --manifest {output.manifest} 2> {log}"

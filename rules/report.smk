@@ -1,0 +1,191 @@
+# Tables and figures, from the files of all systems, and the captions that the report shows them with.
+
+
+def pairs(keys, value):
+    """KEY=VALUE arguments."""
+    return [f"{key}={value(key)}" for key in keys]
+
+
+def task_titles(wildcards):
+    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
+
+
+def row_flags(systems):
+    """The rows of a table, in order, by section."""
+    groups = {
+        "--teacher": [s for s in systems if s == "teacher"],
+        "--trivial": [s for s in systems if s in TRIVIAL],
+        "--students": [s for s in systems if s in STUDY.all_methods],
+    }
+    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
+
+
+def table_files(name):
+    return report(
+        multiext(f"results/tables/{name}", ".csv", ".md", ".tex"),
+        caption=f"../workflow/report/{name}.rst",
+        category="Tables",
+    )
+
+
+def outputs_of(task, system, name):
+    """A file of a system's first seed, which is the one whose outputs are shown."""
+    return results(task, system, name)[0]
+
+
+rule main_table:
+    input:
+        script=script("tables"),
+        metrics=METRICS,
+    output:
+        table_files("main"),
+    log:
+        "logs/tables/main.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        tasks=task_titles,
+        rows=row_flags(TABLE_SYSTEMS),
+    shell:
+        "python {input.script} main --metrics {input.metrics} --tasks {params.tasks:q} {params.rows:q}"
+        " --output {output} 2> {log}"
+
+
+rule risk_table:
+    input:
+        script=script("tables"),
+        risks=RISKS,
+    output:
+        table_files("risk"),
+    log:
+        "logs/tables/risk.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        tasks=task_titles,
+        rows=row_flags(RISK_SYSTEMS),
+    shell:
+        "python {input.script} risk --risks {input.risks} --tasks {params.tasks:q} {params.rows:q}"
+        " --output {output} 2> {log}"
+
+
+rule datasets_table:
+    input:
+        script=script("tables"),
+        manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
+    output:
+        table_files("datasets"),
+    log:
+        "logs/tables/datasets.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        tasks=task_titles,
+    shell:
+        "python {input.script} datasets --manifests {input.manifests} --tasks {params.tasks:q} --output {output} 2> {log}"
+
+
+rule examples_table:
+    input:
+        script=script("tables"),
+        tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
+        generations=[
+            outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS
+        ],
+    output:
+        table_files("examples"),
+    log:
+        "logs/tables/examples.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        tasks=task_titles,
+        rows=row_flags(RISK_SYSTEMS),
+        tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
+        generations=[
+            f"{task}/{system}={outputs_of(task, system, 'generate.parquet')}"
+            for task in STUDY.tasks
+            for system in RISK_SYSTEMS
+        ],
+        count=STUDY.examples_per_task,
+    shell:
+        "python {input.script} examples --tests {params.tests:q} --generations {params.generations:q}"
+        " --count {params.count} --tasks {params.tasks:q} {params.rows:q} --output {output} 2> {log}"
+
+
+rule training_curves:
+    input:
+        script=script("figures"),
+        histories=lambda wildcards: [
+            path for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
+        ],
+    output:
+        report(
+            "results/figures/{task}.curves.svg",
+            caption="../workflow/report/curves.rst",
+            category="Training curves",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "logs/figures/{task}.curves.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        histories=lambda wildcards: [
+            f"{system}={path}"
+            for system in RISK_SYSTEMS
+            for path in results(wildcards.task, system, "train.jsonl")
+        ],
+        systems=pairs(RISK_SYSTEMS, title_of),
+        title=lambda wildcards: task_of(wildcards)["title"],
+    shell:
+        "python {input.script} training --logs {params.histories:q} --systems {params.systems:q}"
+        " --title {params.title:q} --output {output} 2> {log}"
+
+
+rule risk_figure:
+    input:
+        script=script("figures"),
+        risks=lambda wildcards: [f"results/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
+    output:
+        report(
+            "results/figures/{task}.risk.svg",
+            caption="../workflow/report/risk_figure.rst",
+            category="Risks",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "logs/figures/{task}.risk.log",
+    conda:
+        "fdistill"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        systems=pairs(RISK_SYSTEMS, title_of),
+        title=lambda wildcards: task_of(wildcards)["title"],
+    shell:
+        "python {input.script} risk --risks {input.risks} --systems {params.systems:q} --title {params.title:q}"
+        " --output {output} 2> {log}"
+
+
+def print_main_table():
+    """What the run was for, where the person who started it looks."""
+    table = Path("results/tables/main.md")
+    if table.exists():
+        print(f"\n{table.read_text()}", file=sys.stderr)

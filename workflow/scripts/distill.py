@@ -1,0 +1,65 @@
+"""Train a student by one method: pre-distillation, MLE, or any distillation objective."""
+
+import argparse
+import json
+from pathlib import Path
+
+from fdistill import checkpoints, cli
+from fdistill.batches import Limits
+from fdistill.errors import UserError
+from fdistill.experiment import read_split, set_up, train_and_save
+from fdistill.files import sha256
+from fdistill.objectives import TEACHER_SEQUENCES, Objective
+from fdistill.samples import read_samples
+from fdistill.selection import Selection
+from fdistill.training import TrainingSettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--terms", type=json.loads, required=True, metavar="JSON",
+                        help="the objective: a list of terms as in config/methods.yaml")
+    parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
+    parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
+    parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
+    for kind in TEACHER_SEQUENCES:
+        parser.add_argument(f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet")
+    parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained student")
+    parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
+    cli.add_run_flags(parser)
+    for section in ("text", "training"):
+        cli.add_flags(parser, section)
+    cli.add_selection_flags(parser)
+    args = parser.parse_args()
+    device = set_up(args.device, args.threads)
+    limits = Limits(**cli.read_flags(args, "text"))
+    objective = Objective.from_config(args.terms)
+
+    student = checkpoints.load(args.start, device)
+    teacher = None
+    if objective.needs_teacher:
+        teacher = checkpoints.load(args.teacher, device)
+        checkpoints.check_same_vocabulary(teacher, student)
+    train, _ = read_split(args.train, student, limits)
+    identity = {
+        "teacher": checkpoints.model_identity(args.teacher),
+        "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
+        "split": sha256(args.train),
+    }
+    stored = {}
+    for kind in (k for k in TEACHER_SEQUENCES if k in objective.sequences):
+        if getattr(args, kind) is None:
+            raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
+        stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
+    train_and_save(
+        student, teacher, objective, train, stored, args.dev, limits,
+        TrainingSettings(**cli.read_flags(args, "training")),
+        Selection(**cli.read_flags(args, "selection", prefix="selection-")),
+        args.metric_options, args.seed, args.model, args.history,
+        {"stage": "distill", "terms": args.terms, "inputs": identity | {"start": checkpoints.model_identity(args.start)}},
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,61 @@
+"""Fine-tune a task's teacher on the ground truth, from a pretrained checkpoint or from scratch."""
+
+import argparse
+import json
+from pathlib import Path
+
+from fdistill import checkpoints, cli
+from fdistill.batches import Limits
+from fdistill.experiment import read_split, set_up, train_and_save
+from fdistill.families import FAMILIES
+from fdistill.files import read_parquet, sha256
+from fdistill.objectives import Objective
+from fdistill.schemas import SPLIT
+from fdistill.selection import Selection
+from fdistill.tokenization import train_tokenizer
+from fdistill.training import TrainingSettings
+
+GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
+    parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
+    parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
+    parser.add_argument("--init", required=True, help="`scratch`, or folder or hub id of a pretrained checkpoint")
+    parser.add_argument("--vocab-size", type=int, default=2000, help="size of the tokenizer trained with --init scratch")
+    parser.add_argument("--model-config", type=json.loads, default={}, metavar="JSON",
+                        help="keyword arguments of the family's transformers configuration, with --init scratch")
+    parser.add_argument("--model", type=Path, required=True, help="folder to write: the teacher")
+    parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
+    cli.add_run_flags(parser)
+    for section in ("text", "training"):
+        cli.add_flags(parser, section)
+    cli.add_selection_flags(parser)
+    args = parser.parse_args()
+    device = set_up(args.device, args.threads)
+    limits = Limits(**cli.read_flags(args, "text"))
+
+    if args.init == "scratch":
+        family = FAMILIES[args.family]
+        texts, _ = read_parquet(args.train, SPLIT)
+        lines = [limits.source_prefix + text for text in texts["source"]] + [r[0] for r in texts["references"]]
+        tokenizer = train_tokenizer(lines, args.vocab_size, family)
+        teacher = checkpoints.from_scratch(family, args.model_config, tokenizer, args.seed)
+        teacher.model.module.to(device)
+    else:
+        teacher = checkpoints.load(args.init, device)
+
+    train, _ = read_split(args.train, teacher, limits)
+    train_and_save(
+        teacher, None, Objective.from_config(GROUND_TRUTH_NLL), train, {}, args.dev, limits,
+        TrainingSettings(**cli.read_flags(args, "training")),
+        Selection(**cli.read_flags(args, "selection", prefix="selection-")),
+        args.metric_options, args.seed, args.model, args.history,
+        {"stage": "finetune_teacher", "init": args.init, "inputs": {"train": sha256(args.train)}},
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

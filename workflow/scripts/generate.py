@@ -1,0 +1,33 @@
+"""Decode the test split with a trained model."""
+
+import argparse
+from pathlib import Path
+
+from fdistill import checkpoints, cli
+from fdistill.batches import Limits
+from fdistill.experiment import read_split, set_up
+from fdistill.files import sha256, write_parquet
+from fdistill.generation import generate_texts
+from fdistill.schemas import GENERATIONS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
+    parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
+    cli.add_run_flags(parser)
+    for section in ("text", "decoding"):
+        cli.add_flags(parser, section)
+    args = parser.parse_args()
+    checkpoint = checkpoints.load(args.model, set_up(args.device, args.threads))
+    encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
+    decoding = cli.read_flags(args, "decoding")
+    batch_size = decoding.pop("batch_size")
+    columns = generate_texts(checkpoint.model, checkpoint.tokenizer, encoded.sources, decoding, batch_size, args.seed)
+    identity = {"model": checkpoints.model_identity(args.model), "split": sha256(args.test), "decoding": str(decoding)}
+    write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,32 @@
+"""Prepare a task's data: fetch the pinned source files, filter, split, and write Parquet with a manifest."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from fdistill import cli
+from fdistill.preparation import SPLITS, prepare
+from fdistill.sources import SOURCES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", required=True, choices=SOURCES, help="where the text comes from")
+    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="the source's options")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=os.environ.get("FDISTILL_CACHE", "~/.cache/fdistill"),
+        help="folder for downloaded packages (default: $FDISTILL_CACHE, else ~/.cache/fdistill)",
+    )
+    for split in SPLITS:
+        parser.add_argument(f"--{split}", type=Path, required=True, help=f"Parquet file to write: {split} split")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write: origin, counts, leakage")
+    args = parser.parse_args()
+    outputs = {split: getattr(args, split) for split in SPLITS}
+    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest)
+
+
+if __name__ == "__main__":
+    cli.run(main)

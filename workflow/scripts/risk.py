@@ -1,0 +1,60 @@
+"""Measure a model against its teacher on the test split: likelihood risk, coverage risk, teacher diversity."""
+
+import argparse
+from pathlib import Path
+
+from fdistill import checkpoints, cli
+from fdistill.batches import Limits
+from fdistill.experiment import read_split, set_up
+from fdistill.files import sha256, write_json
+from fdistill.generation import draw_samples
+from fdistill.risks import risks, teacher_dist
+from fdistill.samples import read_samples
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--student", type=Path, required=True, help="folder of the model to measure")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher")
+    parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
+    parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
+    parser.add_argument("--batch-size", type=int, default=32, help="inputs per batch")
+    parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--task", required=True, help="task, recorded in the file")
+    parser.add_argument("--method", required=True, help="method, recorded in the file")
+    cli.add_run_flags(parser)
+    cli.add_flags(parser, "text")
+    args = parser.parse_args()
+    device = set_up(args.device, args.threads)
+    limits = Limits(**cli.read_flags(args, "text"))
+    teacher = checkpoints.load(args.teacher, device)
+    student = checkpoints.load(args.student, device)
+    checkpoints.check_same_vocabulary(teacher, student)
+    test, _ = read_split(args.test, teacher, limits)
+    identity = {
+        "teacher": checkpoints.model_identity(args.teacher),
+        "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
+        "split": sha256(args.test),
+    }
+    drawn = read_samples(args.teacher_samples, test.ids, identity)
+    own = draw_samples(
+        student.model, test.ids, test.sources, "ancestral", {}, 1, limits.max_target_tokens, args.batch_size, args.seed
+    )["tokens"]
+    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], args.batch_size)
+    eos = teacher.tokenizer.eos_token_id
+    bare = [[[token for token in sample if token != eos] for sample in samples] for samples in drawn]
+    write_json(
+        args.risk,
+        {
+            "task": args.task,
+            "method": args.method,
+            "seed": args.seed,
+            "n_inputs": len(test),
+            **measured,
+            "teacher_dist": teacher_dist(bare),
+        },
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,46 @@
+"""Draw sequences from the teacher for every input of a split, and store them as token ids with their identity."""
+
+import argparse
+from pathlib import Path
+
+from fdistill import checkpoints, cli
+from fdistill.batches import Limits
+from fdistill.experiment import read_split, set_up
+from fdistill.files import sha256
+from fdistill.generation import draw_samples
+from fdistill.samples import write_samples
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--split", type=Path, required=True, help="the split whose inputs are answered, Parquet")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
+    parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
+    cli.add_run_flags(parser)
+    for section in ("text", "sampling"):
+        cli.add_flags(parser, section)
+    args = parser.parse_args()
+    teacher = checkpoints.load(args.teacher, set_up(args.device, args.threads))
+    limits = Limits(**cli.read_flags(args, "text"))
+    encoded, _ = read_split(args.split, teacher, limits)
+
+    options = cli.read_flags(args, "sampling")
+    mode, per_input, batch_size = (options.pop(key) for key in ("mode", "per_input", "batch_size"))
+    options = {key: value for key, value in options.items() if value is not None}
+    columns = draw_samples(
+        teacher.model, encoded.ids, encoded.sources, mode, options, per_input, limits.max_target_tokens, batch_size,
+        args.seed,
+    )
+    identity = {
+        "teacher": checkpoints.model_identity(args.teacher),
+        "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
+        "split": sha256(args.split),
+        "mode": mode,
+        "options": str(options),
+        "seed": str(args.seed),
+    }
+    write_samples(args.samples, columns, identity)
+
+
+if __name__ == "__main__":
+    cli.run(main)
