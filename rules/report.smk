@@ -91,7 +91,8 @@ rule datasets_table:
     params:
         tasks=task_titles,
     shell:
-        "python {input.script} datasets --manifests {input.manifests} --tasks {params.tasks:q} --output {output} 2> {log}"
+        "python {input.script} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
+        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} --output {output} 2> {log}"
 
 
 rule examples_table:

@@ -211,13 +211,9 @@ def test_datasets_table(tmp_path):
     write_json(
         tmp_path / "m.json",
         {
-            **{
-                "task": "d2t",
-                "description": "records",
-                "stands_for": "DART",
-                "split_rule": "by service",
-                "counts": [],
-            },
+            "source": {"kind": "botocore"},
+            "split_rule": "by service",
+            "counts": [],
             **{"splits": {"train": 24000, "dev": 200, "test": 400}, "references": {"dev": 300, "test": 1200}},
             "archives": [
                 {"package": "a", "licence": "MIT", **archive},
@@ -227,7 +223,8 @@ def test_datasets_table(tmp_path):
             "leakage": {"dev": {"same_source": 0.125}, "test": {"same_source": 0.0, "same_target": 0.5}},
         },
     )
-    table = datasets_table([tmp_path / "m.json"], {"d2t": "Data-to-text", "unused": "Unused"})
+    described = ({"d2t": "DART", "mt": ""}, {"d2t": "records", "mt": "pairs"})
+    table = datasets_table({"d2t": tmp_path / "m.json", "unused": tmp_path}, {"d2t": "Data-to-text"}, *described)
     [row] = table.sections[0]
     assert [cell.text for cell in row] == [
         *("Data-to-text", "DART", "a 1.0, c 1.0 (MIT); b 1.0 (BSD)", "24,000", "200", "400", "300", "1,200"),
@@ -236,8 +233,8 @@ def test_datasets_table(tmp_path):
     [record] = csv.DictReader(io.StringIO(to_csv(table)))
     assert record["train_inputs"] == "24000" and record["dev_leakage_same_source"] == "0.125"
     assert "Data-to-text: records. Split: by service." in to_markdown(table)
-    with pytest.raises(UserError, match="'d2t' has no place"):
-        datasets_table([tmp_path / "m.json"], {"mt": "EN-RO"})
+    with pytest.raises(UserError, match="no manifest for task mt; give mt=FILE"):
+        datasets_table({"d2t": tmp_path / "m.json"}, {"mt": "EN-RO"}, *described)
 
 
 @pytest.fixture

@@ -25,10 +25,20 @@ def main() -> None:
     command.set_defaults(build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args)))
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
-    command.add_argument(
-        "--manifests", nargs="+", type=Path, required=True, metavar="FILE", help="manifest.json files"
+    for flag, text in (
+        ("--manifests", "TASK=FILE: manifest.json files"),
+        ("--stands-for", "TASK=TEXT: the paper's task that each has the shape of"),
+        ("--descriptions", "TASK=TEXT: what each is"),
+    ):
+        command.add_argument(flag, nargs="+", type=pair, required=True, metavar="TASK=...", help=text)
+    command.set_defaults(
+        build=lambda args: tables.datasets_table(
+            {task: Path(file) for task, file in args.manifests},
+            dict(args.tasks),
+            dict(args.stands_for),
+            dict(args.descriptions),
+        )
     )
-    command.set_defaults(build=lambda args: tables.datasets_table(args.manifests, dict(args.tasks)))
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument(

@@ -8,15 +8,21 @@ from fdistill.files import read_json
 from fdistill.tables.render import Cell, Column, Table
 
 
-def datasets_table(paths: list[Path], tasks: dict[str, str]) -> Table:
-    """The table of the tasks' `manifest.json` files; `tasks` maps keys to titles, in row order.
+def datasets_table(
+    manifests: dict[str, Path], tasks: dict[str, str], stands_for: dict[str, str], descriptions: dict[str, str]
+) -> Table:
+    """The table of the tasks' `manifest.json` files; the other arguments map tasks to what is said of them.
 
-    CSV: one record per task; leakage as shares between 0 and 1, in percent in the other formats.
+    The rows are in the order of `tasks`, the titles. CSV: one record per task; leakage as shares between 0 and 1, in
+    percent in the other formats. Raises UserError for a task without a manifest.
     """
-    manifests = _read(paths, tasks)
+    missing = [task for task in tasks if task not in manifests]
+    if missing:
+        raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
+    read = {task: read_json(manifests[task]) for task in tasks}
     leaks = {
         split: list(
-            dict.fromkeys(name for manifest in manifests for name in manifest["leakage"].get(split, {}))
+            dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {}))
         )
         for split in ("dev", "test")
     }
@@ -33,25 +39,25 @@ def datasets_table(paths: list[Path], tasks: dict[str, str]) -> Table:
         ),
     ]
     rows, records, notes = [], [], []
-    for manifest in manifests:
-        title, splits, references = tasks[manifest["task"]], manifest["splits"], manifest["references"]
+    for task, manifest in read.items():
+        splits, references, source = manifest["splits"], manifest["references"], _sources(manifest)
         shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
         rows.append(
             [
-                *(Cell(text) for text in (title, manifest["stands_for"], _sources(manifest["archives"]))),
+                *(Cell(text) for text in (tasks[task], stands_for[task], source)),
                 *(Cell(f"{splits[split]:,}") for split in ("train", "dev", "test")),
                 *(Cell(f"{references[split]:,}") for split in ("dev", "test")),
                 *(Cell("–" if share is None else f"{100 * share:.1f}") for share in shares.values()),
             ]
         )
         records.append(
-            {key: manifest[key] for key in ("task", "description", "stands_for")}
+            {"task": task, "description": descriptions[task], "stands_for": stands_for[task]}
             | {f"{split}_inputs": splits[split] for split in ("train", "dev", "test")}
             | {f"{split}_references": references[split] for split in ("dev", "test")}
             | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
-            | {"split_rule": manifest["split_rule"], "source": _sources(manifest["archives"])}
+            | {"split_rule": manifest["split_rule"], "source": source}
         )
-        notes.append(f"{title}: {manifest['description']}. Split: {manifest['split_rule']}.")
+        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.")
     return Table(
         caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
         "leak from the training split.",
@@ -62,20 +68,10 @@ def datasets_table(paths: list[Path], tasks: dict[str, str]) -> Table:
     )
 
 
-def _read(paths: list[Path], tasks: dict[str, str]) -> list[dict[str, Any]]:
-    manifests = {}
-    for path in paths:
-        manifest = read_json(path)
-        task = manifest.get("task")
-        if task not in tasks:
-            raise UserError(f"{path}: task '{task}' has no place in the table; its tasks: {', '.join(tasks)}")
-        manifests[task] = manifest
-    return [manifests[task] for task in tasks if task in manifests]
-
-
-def _sources(archives: list[dict[str, str]]) -> str:
-    """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together."""
+def _sources(manifest: dict[str, Any]) -> str:
+    """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together; the kind of any other source."""
     licences: dict[str, list[str]] = {}
-    for archive in archives:
+    for archive in manifest["archives"]:
         licences.setdefault(archive["licence"], []).append(f"{archive['package']} {archive['version']}")
-    return "; ".join(f"{', '.join(packages)} ({licence})" for licence, packages in licences.items())
+    named = "; ".join(f"{', '.join(packages)} ({licence})" for licence, packages in licences.items())
+    return named or manifest["source"]["kind"]
