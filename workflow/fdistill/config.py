@@ -1,0 +1,155 @@
+"""The configuration of a study: read, checked as a whole, and with every default filled in.
+
+It is read at every start of Snakemake, so nothing here imports torch or transformers.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fdistill.config_files import Merged, Report, Settings, merge, set_in
+from fdistill.config_schema import STUDY, fill_defaults, nothing_required, section
+from fdistill.crosschecks import NOT_METHODS, NOT_TASKS, methods_problems, name_problems, task_problems
+from fdistill.errors import UserError
+from fdistill.validation import Problem, condition_problems, nearest, problems, without
+
+TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
+OVERRIDES = "task_overrides"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A valid configuration; `tasks` and `methods` are those of the target `all`."""
+
+    tasks: list[str]
+    methods: list[str]
+    seeds: list[int]
+    teacher_seed: int
+    device: str
+    cache: str
+    examples_per_task: int
+    _tasks: dict[str, Settings] = field(repr=False)
+    _methods: dict[str, Settings] = field(repr=False)
+
+    @property
+    def all_tasks(self) -> list[str]:
+        """Every task that has a file in config/tasks."""
+        return list(self._tasks)
+
+    @property
+    def all_methods(self) -> list[str]:
+        """Every method in config/methods.yaml."""
+        return list(self._methods)
+
+    def task(self, name: str) -> Settings:
+        """A task's file with the study's changes to it and the defaults; UserError for an unknown name."""
+        return _entry(self._tasks, "task", name)
+
+    def method(self, name: str) -> Settings:
+        """A method's entry with the defaults; UserError for an unknown name."""
+        return _entry(self._methods, "method", name)
+
+
+def _entry(entries: dict[str, Settings], what: str, name: str) -> Settings:
+    if name not in entries:
+        raise UserError(f"unknown {what} '{name}'; {nearest(name, entries)}")
+    return deepcopy(entries[name])
+
+
+def load(config: Settings, files: list[Path], root: Path) -> Study:
+    """The study of Snakemake's merged `config`, made from `files` in order, in the repository at `root`.
+
+    Raises one UserError that lists every mistake of every file, each with its file, key, value and remedy.
+    """
+    report = Report(root)
+    contents = {report.label(file): content for file in files if (content := report.read(file)) is not None}
+    for label, content in contents.items():
+        report.add(label, problems(content, nothing_required(section(STUDY))))
+    whole = Merged(config, contents)
+    # With a file that cannot be read, nothing certain can be said of what was merged from it.
+    form = problems(config, section(STUDY)) if len(contents) == len(files) else []
+    for problem in form:
+        report.add(whole.file_of(problem.path), [problem])
+    study = fill_defaults(without(config, form), section(STUDY))
+    changes = study.pop(OVERRIDES)
+
+    methods = _methods(report)
+    selected = {name: methods[name] for name in study.get("methods", []) if name in methods}
+    tasks = {}
+    for path in sorted((root / TASKS).glob("*.yaml")):
+        task = _Task(path, selected, report)
+        if path.stem in changes:
+            task.change(changes[path.stem], form, whole)
+        tasks[path.stem] = task.settings
+    if not tasks:
+        report.add(str(TASKS), [Problem((), "no task here; write one as config/tasks/NAME.yaml")])
+
+    named = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
+    named += [((OVERRIDES, name), "task", name, tasks) for name in changes]
+    named += [
+        (("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))
+    ]
+    for key, what, name, known in named:
+        if known and name not in known:
+            report.add(whole.file_of(key), [Problem(key, f"unknown {what} '{name}'; {nearest(name, known)}")])
+    report.finish()
+    return Study(**study, _tasks=tasks, _methods=methods)
+
+
+def _methods(report: Report) -> dict[str, Settings]:
+    """The table of methods with its defaults; empty when it cannot be read."""
+    content = report.read(report.root / METHODS)
+    if content is None:
+        return {}
+    form = problems(content, section("methods"))
+    clean = without(content, form)
+    methods = {name: fill_defaults(clean.get(name, {}), section("method")) for name in content}
+    found = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
+    for name, method in methods.items():
+        found += [problem.under(name) for problem in condition_problems(method, section("method"))]
+    report.add(str(METHODS), [*form, *found, *methods_problems(methods)])
+    return methods
+
+
+class _Task:
+    """A task's file, checked; then the same task with the study's changes."""
+
+    def __init__(self, path: Path, methods: dict[str, Settings], report: Report):
+        """`methods` are those that the study uses the task with."""
+        self.methods, self.report, self.label = methods, report, report.label(path)
+        self.key = (OVERRIDES, path.stem)
+        report.add(self.label, [Problem((), text) for text in name_problems(path.stem, NOT_TASKS)])
+        content = report.read(path)
+        self.readable = content is not None
+        self.form = problems(content, section("task")) if self.readable else []
+        self.given = without(content or {}, self.form)
+        self.settings = fill_defaults(self.given, section("task"))
+        self.found = self._problems() if self.readable else []
+        report.add(self.label, [*self.form, *self.found])
+
+    def change(self, changes: Settings, form: list[Problem], whole: Merged) -> None:
+        """Merge `changes`; `form` holds the mistakes of `whole`, which were left out of them."""
+        # Over the defaults too: `teacher_beam: {num_beams: 2}` changes one key of the default beam search.
+        self.settings = fill_defaults(merge(self.settings, changes), section("task"))
+        self.given = merge(self.given, changes)
+        self.form = self.form + [Problem(p.path[2:], p.text) for p in form if p.path[:2] == self.key]
+        for problem in self._problems() if self.readable else []:
+            if problem in self.found:
+                continue
+            setting = set_in(changes, problem.path)
+            if setting is None:  # a key of the task's file that the changes disagree with
+                self.report.add(
+                    self.label, [Problem(problem.path, f"{problem.text} (with {'.'.join(self.key)})")]
+                )
+            else:
+                self.report.add(whole.file_of((*self.key, *setting)), [problem.under(*self.key)])
+
+    def _problems(self) -> list[Problem]:
+        conditions = [
+            problem
+            for problem in condition_problems(self.settings, section("task"))
+            if not any(
+                mistake.path[:-1] == problem.path[:-1] for mistake in self.form
+            )  # perhaps in the choice
+        ]
+        return conditions + task_problems(self.settings, self.given, self.methods, complete=not self.form)
