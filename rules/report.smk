@@ -1,38 +1,6 @@
 # Tables and figures, from the files of all systems, and the captions that the report shows them with.
 
 
-def pairs(keys, value):
-    """KEY=VALUE arguments."""
-    return [f"{key}={value(key)}" for key in keys]
-
-
-def task_titles(wildcards):
-    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
-
-
-def row_flags(systems):
-    """The rows of a table, in order, by section."""
-    groups = {
-        "--teacher": [s for s in systems if s == "teacher"],
-        "--trivial": [s for s in systems if s in TRIVIAL],
-        "--students": [s for s in systems if s in STUDY.all_methods],
-    }
-    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
-
-
-def table_files(name):
-    return report(
-        multiext(f"results/tables/{name}", ".csv", ".md", ".tex"),
-        caption=f"../workflow/report/{name}.rst",
-        category="Tables",
-    )
-
-
-def outputs_of(task, system, name):
-    """A file of a system's first seed, which is the one whose outputs are shown."""
-    return results(task, system, name)[0]
-
-
 rule main_table:
     input:
         script=script("tables"),
@@ -90,6 +58,9 @@ rule datasets_table:
         runtime=10,
     params:
         tasks=task_titles,
+        manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
+        stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
+        descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
     shell:
         "python {input.script} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
         " --descriptions {params.descriptions:q} --tasks {params.tasks:q} --output {output} 2> {log}"
@@ -120,10 +91,10 @@ rule examples_table:
             for task in STUDY.tasks
             for system in RISK_SYSTEMS
         ],
-        count=STUDY.examples_per_task,
+        shown=STUDY.examples_per_task,
     shell:
         "python {input.script} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.count} --tasks {params.tasks:q} {params.rows:q} --output {output} 2> {log}"
+        " --count {params.shown} --tasks {params.tasks:q} {params.rows:q} --output {output} 2> {log}"
 
 
 rule training_curves:
@@ -183,10 +154,3 @@ rule risk_figure:
     shell:
         "python {input.script} risk --risks {input.risks} --systems {params.systems:q} --title {params.title:q}"
         " --output {output} 2> {log}"
-
-
-def print_main_table():
-    """What the run was for, where the person who started it looks."""
-    table = Path("results/tables/main.md")
-    if table.exists():
-        print(f"\n{table.read_text()}", file=sys.stderr)

@@ -21,29 +21,6 @@ rule init_student:
         "python {input.script} --teacher {input.teacher} --layers {params.layers:q} --model {output.model} 2> {log}"
 
 
-def start_model(wildcards):
-    """The model that a method starts from."""
-    if STUDY.method(wildcards.method)["start"] == "init_student":
-        return f"results/{wildcards.task}/init_student/model"
-    return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
-
-
-def teacher_sequences(kind):
-    """An input function: the stored teacher sequences of one kind, for the methods that learn from them."""
-
-    def stored(wildcards):
-        kinds = [term["sequences"] for term in STUDY.method(wildcards.method)["terms"]]
-        return [f"results/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
-
-    return stored
-
-
-def sequence_flags(wildcards, input):
-    """The stored sequences as flags; a method that needs none has none."""
-    flags = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
-    return [part for flag, path in flags.items() if path for part in (flag, path)]
-
-
 rule distill:
     input:
         script=script("distill"),
@@ -60,6 +37,8 @@ rule distill:
         "logs/{task}/{method}/seed{seed}/distill.log",
     benchmark:
         "benchmarks/{task}/{method}/seed{seed}/distill.tsv"
+    wildcard_constraints:
+        method="|".join(method for method in STUDY.all_methods if method != "predistill"),
     conda:
         "fdistill"
     threads: 1
@@ -75,3 +54,13 @@ rule distill:
         "python {input.script} --terms {params.terms:q} --start {input.start} --teacher {input.teacher}"
         " --train {input.train} --dev {input.dev} {params.sequences:q} --model {output.model}"
         " --history {output.history} --threads {threads} {params.run:q} {params.training:q} 2> {log}"
+
+
+# The same rule under its own name, so that a profile can give the stage its own resources.
+use rule distill as predistill with:
+    log:
+        "logs/{task}/{method}/seed{seed}/predistill.log",
+    benchmark:
+        "benchmarks/{task}/{method}/seed{seed}/predistill.tsv"
+    wildcard_constraints:
+        method="predistill",

@@ -28,45 +28,24 @@ rule finetune_teacher:
         " --history {output.history} {params.model:q} --threads {threads} {params.run:q} {params.training:q} 2> {log}"
 
 
-def teacher_flags(model):
-    """Where the teacher starts: the keys that belong to a model from scratch only matter there."""
-    start = ["--family", model["family"], "--init", model["teacher"]["init"]]
-    if model["teacher"]["init"] != "scratch":
-        return start
-    size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
-    return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
-
-
-# What is drawn: the training split once for the methods' samples, once by beam search for sequence-level KD, and the
-# test split for the risks.
-SAMPLE_SETS = {
-    "train.teacher_samples": lambda task: task["teacher_samples"],
-    "train.teacher_beam": lambda task: task["teacher_beam"],
-    "test.teacher_samples": lambda task: {
-        **task["teacher_samples"],
-        "mode": "ancestral",
-        "top_k": None,
-        "top_p": None,
-        "num_beams": None,
-        "length_penalty": None,
-        "per_input": task["risk"]["teacher_samples"],
-    },
-}
+# What is drawn: the training split once for the methods' samples and once by beam search for sequence-level KD (only
+# the examples that distillation uses), and the test split from p itself for the risks.
+SAMPLE_SETS = ["train.teacher_samples", "train.teacher_beam", "test.teacher_samples"]
 
 
 rule sample_teacher:
     input:
         script=script("sample_teacher"),
-        split="results/{task}/prepare/{split}.parquet",
+        split=lambda wildcards: f"results/{wildcards.task}/prepare/{wildcards.sample_set.split('.')[0]}.parquet",
         teacher=teacher_model,
     output:
-        samples="results/{task}/sample_teacher/{split}.{sequences}.parquet",
+        samples="results/{task}/sample_teacher/{sample_set}.parquet",
     log:
-        "logs/{task}/sample_teacher/{split}.{sequences}.log",
+        "logs/{task}/sample_teacher/{sample_set}.log",
     benchmark:
-        "benchmarks/{task}/sample_teacher/{split}.{sequences}.tsv"
+        "benchmarks/{task}/sample_teacher/{sample_set}.tsv"
     wildcard_constraints:
-        sequences="teacher_samples|teacher_beam",
+        sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     conda:
         "fdistill"
     threads: 1
@@ -76,9 +55,7 @@ rule sample_teacher:
     params:
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
-        sampling=lambda wildcards: flags(
-            "sampling", SAMPLE_SETS[f"{wildcards.split}.{wildcards.sequences}"](task_of(wildcards))
-        ),
+        sampling=sampling_flags,
     shell:
         "python {input.script} --split {input.split} --teacher {input.teacher} --samples {output.samples}"
         " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log}"

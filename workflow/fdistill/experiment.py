@@ -32,9 +32,18 @@ def set_up(device: str, threads: int) -> str:
     return device
 
 
-def read_split(path: Path, checkpoint: Checkpoint, limits: Limits) -> tuple[Encoded, dict[str, list]]:
-    """A prepared split as token ids of the checkpoint's tokenizer, and its text columns."""
+def read_split(
+    path: Path, checkpoint: Checkpoint, limits: Limits, max_examples: int | None = None
+) -> tuple[Encoded, dict[str, list]]:
+    """A prepared split as token ids of the checkpoint's tokenizer, and its text columns.
+
+    With `max_examples`, that many of its rows, evenly spread: every stage that asks for the same number gets the same.
+    """
     columns, _ = read_parquet(path, SPLIT)
+    size = len(columns["id"])
+    if max_examples is not None and max_examples < size:
+        rows = [i * size // max_examples for i in range(max_examples)]
+        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     return encode_split(columns, checkpoint.tokenizer, limits, str(path)), columns
 
 

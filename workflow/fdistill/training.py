@@ -42,6 +42,7 @@ class TrainingSettings:
     weight_decay: float
     batch_size: int
     accumulation: int
+    max_examples: int | None
     epochs: float
     max_steps: int | None
     warmup_steps: int
@@ -108,6 +109,8 @@ class Trainer:
         self.sampler = torch.Generator(device=student.device).manual_seed(seed)
         freeze(student, settings.freeze)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
+        if not self.trainable:
+            raise UserError(f"training.freeze: {', '.join(settings.freeze)} leaves nothing to train")
         per_epoch = -(-len(data.train) // (settings.batch_size * settings.accumulation))
         self.total_steps = max(1, round(settings.epochs * per_epoch)) if settings.epochs else 0
         if settings.max_steps is not None:
@@ -141,7 +144,9 @@ class Trainer:
             loss = self.loss(batch, counts)
             loss.backward()
             total += loss.item()
-        torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise UserError(f"training: the gradient is not finite (loss {total:.4g}); lower learning_rate")
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -41,7 +41,8 @@ def main() -> None:
     if objective.needs_teacher:
         teacher = checkpoints.load(args.teacher, device)
         checkpoints.check_same_vocabulary(teacher, student)
-    train, _ = read_split(args.train, student, limits)
+    settings = TrainingSettings(**cli.read_flags(args, "training"))
+    train, _ = read_split(args.train, student, limits, settings.max_examples)
     identity = {
         "teacher": checkpoints.model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
@@ -54,7 +55,7 @@ def main() -> None:
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
     train_and_save(
         student, teacher, objective, train, stored, args.dev, limits,
-        TrainingSettings(**cli.read_flags(args, "training")),
+        settings,
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
         args.metric_options, args.seed, args.model, args.history,
         {"stage": "distill", "terms": args.terms, "inputs": identity | {"start": checkpoints.model_identity(args.start)}},

@@ -47,10 +47,11 @@ def main() -> None:
     else:
         teacher = checkpoints.load(args.init, device)
 
-    train, _ = read_split(args.train, teacher, limits)
+    settings = TrainingSettings(**cli.read_flags(args, "training"))
+    train, _ = read_split(args.train, teacher, limits, settings.max_examples)
     train_and_save(
         teacher, None, Objective.from_config(GROUND_TRUTH_NLL), train, {}, args.dev, limits,
-        TrainingSettings(**cli.read_flags(args, "training")),
+        settings,
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
         args.metric_options, args.seed, args.model, args.history,
         {"stage": "finetune_teacher", "init": args.init, "inputs": {"train": sha256(args.train)}},

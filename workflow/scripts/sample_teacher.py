@@ -16,13 +16,14 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True, help="the split whose inputs are answered, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
     cli.add_run_flags(parser)
     for section in ("text", "sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
     teacher = checkpoints.load(args.teacher, set_up(args.device, args.threads))
     limits = Limits(**cli.read_flags(args, "text"))
-    encoded, _ = read_split(args.split, teacher, limits)
+    encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
     options = cli.read_flags(args, "sampling")
     mode, per_input, batch_size = (options.pop(key) for key in ("mode", "per_input", "batch_size"))

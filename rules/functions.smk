@@ -1,0 +1,133 @@
+# Functions of wildcards that the rules take their inputs and arguments from, in the order of the DAG.
+
+
+def script(name):
+    """The script of a rule. Rules list it among their inputs, so that editing it re-runs them."""
+    return str(ROOT / "workflow" / "scripts" / f"{name}.py")
+
+
+def task_of(wildcards):
+    return STUDY.task(wildcards.task)
+
+
+def seeds_of(system):
+    """Students are trained once per seed; the teacher is trained once, and the trivial systems have no chance in them."""
+    return STUDY.seeds if system in STUDY.all_methods else [STUDY.teacher_seed]
+
+
+def results(task, system, name):
+    """One file per seed of a system."""
+    return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
+
+
+def title_of(system):
+    titles = {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
+    return titles.get(system) or STUDY.method(system)["title"]
+
+
+def teacher_model(wildcards):
+    return f"results/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
+
+
+def run_flags(seed):
+    return ["--device", STUDY.device, "--seed", str(seed)]
+
+
+def text_flags(wildcards):
+    return flags("text", task_of(wildcards)["text"])
+
+
+def training_flags(wildcards, stage):
+    """Flags of a training script: lengths, training settings, selection on the development split."""
+    task = task_of(wildcards)
+    selected = task["selection"]["metric"]
+    options = {selected: task["metric_options"][selected]} if selected in task["metric_options"] else {}
+    return [
+        *text_flags(wildcards),
+        *flags("training", task["training"][stage]),
+        *flags("selection", task["selection"], prefix="selection-"),
+        "--metric-options",
+        json.dumps(options),
+    ]
+
+
+def teacher_flags(model):
+    """Where the teacher starts: the keys that belong to a model from scratch only matter there."""
+    start = ["--family", model["family"], "--init", model["teacher"]["init"]]
+    if model["teacher"]["init"] != "scratch":
+        return start
+    size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
+    return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
+
+
+def sampling_flags(wildcards):
+    """Flags of sample_teacher for one of SAMPLE_SETS."""
+    task = task_of(wildcards)
+    split, kind = wildcards.sample_set.split(".")
+    if split == "test":
+        size = {"per_input": task["risk"]["teacher_samples"], "batch_size": task["risk"]["batch_size"]}
+        return flags("sampling", size)
+    used = task["training"]["distill"]["max_examples"]
+    return [*flags("sampling", task[kind]), *(["--max-examples", str(used)] if used else [])]
+
+
+def start_model(wildcards):
+    """The model that a method starts from."""
+    if STUDY.method(wildcards.method)["start"] == "init_student":
+        return f"results/{wildcards.task}/init_student/model"
+    return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
+
+
+def teacher_sequences(kind):
+    """An input function: the stored teacher sequences of one kind, for the methods that learn from them."""
+
+    def stored(wildcards):
+        kinds = [term["sequences"] for term in STUDY.method(wildcards.method)["terms"]]
+        return [f"results/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
+
+    return stored
+
+
+def sequence_flags(wildcards, input):
+    """The stored sequences as flags; a method that needs none has none."""
+    flags = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
+    return [part for flag, path in flags.items() if path for part in (flag, path)]
+
+
+def pairs(keys, value):
+    """KEY=VALUE arguments."""
+    return [f"{key}={value(key)}" for key in keys]
+
+
+def task_titles(wildcards):
+    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
+
+
+def row_flags(systems):
+    """The rows of a table, in order, by section."""
+    groups = {
+        "--teacher": [s for s in systems if s == "teacher"],
+        "--trivial": [s for s in systems if s in TRIVIAL],
+        "--students": [s for s in systems if s in STUDY.all_methods],
+    }
+    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
+
+
+def table_files(name):
+    return report(
+        multiext(f"results/tables/{name}", ".csv", ".md", ".tex"),
+        caption=f"../workflow/report/{name}.rst",
+        category="Tables",
+    )
+
+
+def outputs_of(task, system, name):
+    """A file of a system's first seed, which is the one whose outputs are shown."""
+    return results(task, system, name)[0]
+
+
+def print_main_table():
+    """What the run was for, where the person who started it looks."""
+    table = Path("results/tables/main.md")
+    if table.exists():
+        print(f"\n{table.read_text()}", file=sys.stderr)
