@@ -145,11 +145,12 @@ class _Task:
                 self.report.add(whole.file_of((*self.key, *setting)), [problem.under(*self.key)])
 
     def _problems(self) -> list[Problem]:
-        conditions = [
-            problem
-            for problem in condition_problems(self.settings, section("task"))
-            if not any(
-                mistake.path[:-1] == problem.path[:-1] for mistake in self.form
-            )  # perhaps in the choice
+        """What the checks find, less what only follows from a mistake of form."""
+        bad_keys = {mistake.path for mistake in self.form}
+        bad_mappings = {path[:-1] for path in bad_keys}  # where a choice may be what is wrong
+        conditions = condition_problems(self.settings, section("task"))
+        checked = task_problems(self.settings, self.given, self.methods, complete=not self.form)
+        return [
+            *(problem for problem in conditions if problem.path[:-1] not in bad_mappings),
+            *(problem for problem in checked if problem.path not in bad_keys),
         ]
-        return conditions + task_problems(self.settings, self.given, self.methods, complete=not self.form)
