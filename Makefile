@@ -38,6 +38,7 @@ lock: env
 	$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host -o envs/requirements.txt envs/requirements.in
 	sed -i 's/+cpu$$//' envs/requirements.txt
+	envs/conda_from_lock.sh
 
 clean:
 	rm -rf results logs benchmarks .snakemake

@@ -12,8 +12,13 @@ from fdistill.cli import flags
 from fdistill.errors import UserError
 
 ROOT = Path(os.path.relpath(workflow.basedir))
-# Rules run the Python that runs Snakemake, whether or not its environment is activated.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+# Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not
+# its environment is activated. Either way they find the library.
+ENVIRONMENT = "../envs/fdistill.yaml"  # from the folder of the rules
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PYTHONPATH=str(Path(workflow.basedir) / "workflow"),
+)
 
 try:
     STUDY = study_config.load(config, [Path(path) for path in workflow.configfiles], ROOT)

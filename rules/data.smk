@@ -19,7 +19,7 @@ rule prepare:
     benchmark:
         "benchmarks/{task}/prepare.tsv"
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=60,

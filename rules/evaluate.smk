@@ -13,7 +13,7 @@ rule generate:
     benchmark:
         "benchmarks/{task}/{system}/seed{seed}/generate.tsv"
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,
@@ -40,7 +40,7 @@ rule trivial:
     log:
         "logs/{task}/{trivial}/seed{seed}/trivial.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=1000,
         runtime=10,
@@ -65,7 +65,7 @@ rule score:
     benchmark:
         "benchmarks/{task}/{system}/seed{seed}/score.tsv"
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,
@@ -93,7 +93,7 @@ rule risk:
     benchmark:
         "benchmarks/{task}/{system}/seed{seed}/risk.tsv"
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,
@@ -117,7 +117,7 @@ rule metrics:
     log:
         "logs/{task}/{system}/metrics.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
@@ -134,7 +134,7 @@ rule risks:
     log:
         "logs/{task}/{system}/risks.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,

@@ -10,7 +10,7 @@ rule main_table:
     log:
         "logs/tables/main.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
@@ -31,7 +31,7 @@ rule risk_table:
     log:
         "logs/tables/risk.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
@@ -52,7 +52,7 @@ rule datasets_table:
     log:
         "logs/tables/datasets.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
@@ -78,7 +78,7 @@ rule examples_table:
     log:
         "logs/tables/examples.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=1000,
         runtime=10,
@@ -113,7 +113,7 @@ rule training_curves:
     log:
         "logs/figures/{task}.curves.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=1000,
         runtime=10,
@@ -144,7 +144,7 @@ rule risk_figure:
     log:
         "logs/figures/{task}.risk.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=1000,
         runtime=10,

@@ -11,7 +11,7 @@ rule init_student:
     log:
         "logs/{task}/init_student.log",
     conda:
-        "fdistill"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=30,
@@ -40,7 +40,7 @@ rule distill:
     wildcard_constraints:
         method="|".join(method for method in STUDY.all_methods if method != "predistill"),
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,

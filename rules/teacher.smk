@@ -14,7 +14,7 @@ rule finetune_teacher:
     benchmark:
         "benchmarks/{task}/teacher/seed{seed}/finetune_teacher.tsv"
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,
@@ -47,7 +47,7 @@ rule sample_teacher:
     wildcard_constraints:
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     conda:
-        "fdistill"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,

@@ -1,0 +1,80 @@
+"""The DAG, by dry runs: no data, no network, no GPU."""
+
+import time
+
+import pytest
+import yaml
+from snake import ROOT, planned, snakemake
+
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+STUDIES = [path for path in CONFIGS if path.name != "methods.yaml"]
+TASKS = sorted(path.stem for path in (ROOT / "config" / "tasks").glob("*.yaml"))
+
+
+def dry_run(tmp_path, *arguments):
+    return planned(snakemake("-n", *arguments, directory=tmp_path).stdout)
+
+
+@pytest.mark.parametrize("config", STUDIES, ids=lambda path: path.stem)
+def test_every_shipped_config_resolves(config, tmp_path):
+    began = time.monotonic()
+    jobs = dry_run(tmp_path, "--configfile", config, "--", "all")
+    assert time.monotonic() - began < 15
+    study = yaml.safe_load((ROOT / "config/config.yaml").read_text()) | yaml.safe_load(config.read_text())
+    students = len(study["tasks"]) * len(study["methods"]) * len(study["seeds"])
+    assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == students
+    assert ("main_table", "") in jobs and ("risk_table", "") in jobs
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_a_target_whatever_the_config_lists(task, tmp_path):
+    jobs = dry_run(tmp_path, f"results/{task}/tvd/metrics.json")
+    rules = {rule for rule, _ in jobs}
+    assert rules >= {"prepare", "finetune_teacher", "init_student", "predistill", "sample_teacher", "distill"}
+    assert all(f"task={task}" in wildcards for _, wildcards in jobs)
+
+
+def test_slurm_profile_takes_the_papers_config(tmp_path):
+    done = snakemake("--profile", "slurm", "-n", "all")
+    assert "task=xsum" in done.stdout and "task=data_to_text" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("mle", set()),
+        ("predistill", set()),
+        ("engine", set()),
+        ("rkl", set()),
+        ("seqkd", {"train.teacher_beam"}),
+        ("kl", {"train.teacher_samples"}),
+        ("js", {"train.teacher_samples"}),
+    ],
+)
+def test_a_method_asks_for_the_sequences_it_learns_from(method, expected, tmp_path):
+    jobs = dry_run(tmp_path, f"results/data_to_text/{method}/seed1/model")
+    drawn = {wildcards.split("sample_set=")[1] for rule, wildcards in jobs if rule == "sample_teacher"}
+    assert drawn == expected
+    assert (("predistill", "task=data_to_text, method=predistill, seed=1") in jobs) == (method != "mle")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("methods=[kl,jss]", ["methods[1]", "jss", "js"]),
+        ("seeds=[-1]", ["seeds[0]", "-1"]),
+        ("taks=[dart]", ["taks", "unknown key", "tasks"]),
+    ],
+)
+def test_a_wrong_config_is_one_clear_message(setting, words, tmp_path):
+    done = snakemake("-n", "all", "--config", setting, directory=tmp_path, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    for word in words:
+        assert word in done.stdout, done.stdout
+
+
+def test_the_report_and_lint_find_every_file_they_name():
+    for caption in (ROOT / "rules/report.smk").read_text().split('caption="')[1:]:
+        assert (ROOT / "rules" / caption.split('"')[0]).resolve().is_file()
+    assert "good condition" in snakemake("--lint").stdout
