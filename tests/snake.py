@@ -11,9 +11,8 @@ SMOKE = ROOT / "tests" / "smoke.yaml"
 
 def snakemake(*arguments, directory=None, check=True, timeout=1800):
     """Run Snakemake from the repository's root; output of both streams is in `stdout`."""
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    if directory is not None:
-        command += ["--directory", str(directory)]
+    place = [] if directory is None else ["--directory", str(directory)]
+    command = [sys.executable, "-m", "snakemake", *place, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
     )
