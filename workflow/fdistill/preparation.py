@@ -35,7 +35,7 @@ def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, 
         manifest,
         {
             "source": {"kind": kind, **options},
-            "archives": [vars(archive) for archive in archives],
+            "archives": [vars(archive) for archive in archives] + corpus.origins,
             "counts": corpus.counts,
             "split_rule": corpus.split_rule,
             "splits": {name: len(corpus.splits[name]) for name in SPLITS},

@@ -25,12 +25,14 @@ def options_schema(kind: str, options: type) -> Schema:
 
 
 def _schema(hint: Any) -> Schema:
-    """The schema of a type: number, text, `X | None`, `list[X]` or tuple of X; other types take anything."""
+    """The schema of a type: number, text, `X | None`, list or tuple of X, dict; other types take anything."""
     if hint in _NAMES:
         return {"type": _NAMES[hint]}
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return {"oneOf": [_schema(choice) for choice in inner]}
+    if origin is dict:
+        return {"type": "object"}
     if origin in (list, tuple):
         counted = origin is tuple and inner[-1] is not Ellipsis
         count = {"minItems": len(inner), "maxItems": len(inner)} if counted else {}

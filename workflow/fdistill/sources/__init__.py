@@ -14,6 +14,10 @@ SOURCES = {
     "docstrings": "docstrings",
     "wordnet_ro": "wordnet_ro",
     "chitchat": "chitchat",
+    "dart": "dart",
+    "xsum": "xsum",
+    "wmt16": "wmt16",
+    "commonsense_dialogues": "commonsense_dialogues",
 }
 
 
@@ -33,7 +37,10 @@ class Corpus:
 
     splits: dict[str, list[Example]]  # keys: train, dev, test
     split_rule: str  # in words, for the manifest and the data table
-    counts: list[dict[str, Any]] = field(default_factory=list)  # {"step", "before", "after"} per filter, in order
+    # {"step", "before", "after"} per filter, in order
+    counts: list[dict[str, Any]] = field(default_factory=list)
+    # what was read that is no pinned archive: {"package", "version", "licence"}, with "sha256" for a file
+    origins: list[dict[str, str]] = field(default_factory=list)
 
     def count(self, step: str, before: int, after: int) -> None:
         """Record what one filter kept."""
@@ -43,9 +50,9 @@ class Corpus:
 def source_module(kind: str) -> ModuleType:
     """The module of a source kind.
 
-    It has `ARCHIVES: tuple[Archive, ...]`, the pinned files it reads (see `fdistill.archives`), and
-    `load(archives: dict[str, Path], options: dict) -> Corpus`, where `archives` maps an archive's package name
-    to its verified local file.
+    It has `ARCHIVES: tuple[Archive, ...]`, the pinned files it reads (see `fdistill.archives`), `Options`, a
+    dataclass of the task file's `source:` mapping, and `load(archives: dict[str, Path], options: dict) ->
+    Corpus`, where `archives` maps an archive's package name to its verified local file.
     """
     if kind not in SOURCES:
         raise UserError(f"source.kind: unknown source '{kind}'; known: {', '.join(SOURCES)}")

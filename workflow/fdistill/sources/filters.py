@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from fdistill.errors import UserError
@@ -15,8 +15,8 @@ T = TypeVar("T")
 def read_options(cls: type[T], options: dict[str, Any]) -> T:
     """The dataclass `cls` from a task file's `source:` mapping (less its `kind`), with lists as tuples.
 
-    An option is given as its default suggests: as a list for a tuple, as a number for a fraction; any other
-    is a whole number above 0, or null.
+    An option is given as its default suggests: as a list for a tuple, as a number for a fraction, as a
+    mapping or null for a default factory; any other is a whole number above 0, or null.
     Raises UserError for a key that `cls` does not have and for a value of the wrong type.
     """
     defaults = {field.name: field.default for field in fields(cls)}
@@ -27,6 +27,9 @@ def read_options(cls: type[T], options: dict[str, Any]) -> T:
         if isinstance(defaults[key], tuple):
             if not isinstance(value, list):
                 raise UserError(f"source.{key}: {value!r} is not a list such as {list(defaults[key])}")
+        elif defaults[key] is MISSING:
+            if not isinstance(value, dict | None):
+                raise UserError(f"source.{key}: {value!r} is not a mapping")
         elif isinstance(defaults[key], float):
             if type(value) not in (int, float):
                 raise UserError(f"source.{key}: {value!r} is not a number")
