@@ -14,7 +14,7 @@ from fdistill.validation import condition_problems, problems
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "config/config.yaml", ROOT / "config/paper.yaml"]
 
-# Wen et al. 2023, section 3.1 and appendix B: Table 6; teacher depth and the layers copied (its code); optimiser
+# Wen et al. 2023, section 3.1, appendix B: Table 6; teacher depth and layers copied (its code); optimiser
 PAPER = {
     "dart": ((30526, 2768, 4159), 12, {"encoder": [0, 6, 11], "decoder": [0]}, "adam"),
     "xsum": ((204045, 11332, 11334), 12, {"encoder": [0, 6, 11], "decoder": [0, 6, 11]}, "adam"),
