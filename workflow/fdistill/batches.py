@@ -14,8 +14,8 @@ from fdistill.objectives import IGNORE
 
 log = logging.getLogger(__name__)
 
-# Batches are formed among this many times the batch size of shuffled examples, sorted by length: little padding,
-# and every example is still equally likely at any time.
+# Batches are formed among this many times the batch size of shuffled examples, sorted by length: little
+# padding, and every example is still equally likely at any time.
 POOL_BATCHES = 32
 
 
@@ -46,29 +46,33 @@ def encode_split(
 ) -> Encoded:
     """Tokenise a split (see `schemas.SPLIT`); the target is the first reference.
 
-    Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error", or
-    when the split is empty.
+    Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error",
+    or when the split is empty.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
     sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
-    targets = [
-        ids if ids and ids[-1] == tokenizer.eos_token_id else [*ids, tokenizer.eos_token_id]
-        for ids in tokenizer(text_target=[references[0] for references in split["references"]]).input_ids
-    ]
+    # A special token spelt out in a target is text: as a token, EOS would end the target there.
+    texts = [references[0] for references in split["references"]]
+    targets = tokenizer(text_target=texts, split_special_tokens=True).input_ids
+    eos = tokenizer.eos_token_id
+    targets = [ids if ids and ids[-1] == eos else [*ids, eos] for ids in targets]
     sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name)
     targets = _limit(targets, limits.max_target_tokens, "target", split["id"], limits, name)
     return Encoded(split["id"], sources, targets)
 
 
-def _limit(texts: list[list[int]], limit: int, side: str, ids: list[str], limits: Limits, name: str) -> list[list[int]]:
+def _limit(
+    texts: list[list[int]], limit: int, side: str, ids: list[str], limits: Limits, name: str
+) -> list[list[int]]:
     """Cut each text to `limit` tokens, keeping its last token (EOS, or a separator), or refuse."""
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
         raise UserError(
-            f"{name}: {len(long)} of {len(texts)} examples have a {side} of more than max_{side}_tokens = {limit} tokens "
-            f"(longest: {len(texts[worst])}, id '{ids[worst]}'); raise max_{side}_tokens or set too_long: truncate"
+            f"{name}: {len(long)} of {len(texts)} examples have a {side} of more than "
+            f"max_{side}_tokens = {limit} tokens (longest: {len(texts[worst])}, id '{ids[worst]}'); "
+            f"raise max_{side}_tokens or set too_long: truncate"
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
@@ -79,7 +83,8 @@ def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor
     """Rows of ids as one rectangle (B, L)."""
     length = max(map(len, rows))
     fill = [[value] * (length - len(row)) for row in rows]
-    return torch.tensor([f + list(r) if left else list(r) + f for f, r in zip(fill, rows, strict=True)], dtype=torch.long)
+    filled = [f + list(r) if left else list(r) + f for f, r in zip(fill, rows, strict=True)]
+    return torch.tensor(filled, dtype=torch.long)
 
 
 def source_batch(model: LanguageModel, rows: Sequence[Sequence[int]]) -> Source:
@@ -99,9 +104,11 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     """Indices of one epoch in batches of about equal length, in a random order that (seed, epoch) fixes."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(lengths), generator=generator).tolist()
-    batches = []
-    for begin in range(0, len(order), POOL_BATCHES * batch_size):
-        pool = sorted(order[begin : begin + POOL_BATCHES * batch_size], key=lambda i: lengths[i])
+    # The batch that is not full weighs more per example: it is drawn before sorting.
+    full = len(order) - len(order) % batch_size
+    batches = [order[full:]] if order[full:] else []
+    for begin in range(0, full, POOL_BATCHES * batch_size):
+        pool = sorted(order[begin : min(full, begin + POOL_BATCHES * batch_size)], key=lambda i: lengths[i])
         batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 

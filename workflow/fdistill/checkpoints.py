@@ -1,5 +1,6 @@
 """Checkpoints: a transformers model folder (safetensors) with its tokenizer, and the identity of both."""
 
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
@@ -37,9 +39,16 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
         config = AutoConfig.from_pretrained(name)
         family = family_of(config.model_type)
         tokenizer = AutoTokenizer.from_pretrained(name)
-        module = model_class(family).from_pretrained(name, config=config, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        module, report = model_class(family).from_pretrained(
+            name,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # refused below, together with missing weights
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
             "or a hub id that this machine can reach"
@@ -47,10 +56,18 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
     except Exception as error:  # safetensors raises its own untyped errors on a damaged file
         if type(error).__module__.split(".")[0] != "safetensors":
             raise
-        raise UserError(f"{Path(name) / WEIGHTS}: damaged ({error}); delete the folder and run again") from None
-    if tokenizer.pad_token_id is None:  # GPT-2 and DialoGPT have none
-        tokenizer.add_special_tokens({"pad_token": "<pad>"})
-        module.resize_token_embeddings(len(tokenizer))
+        raise UserError(
+            f"{Path(name) / WEIGHTS}: damaged ({error}); delete the folder and run again"
+        ) from None
+    # transformers would go on with random numbers in their place.
+    wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
+    if wrong:
+        raise UserError(
+            f"{name}: {len(wrong)} weights are missing or of another shape than config.json says "
+            f"(first: {wrong[0]}); delete the folder and run again, or give another checkpoint"
+        )
+    if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
+        tokenizer.pad_token = tokenizer.eos_token
     module.config.pad_token_id = tokenizer.pad_token_id
     return Checkpoint(wrap(module.to(device)), tokenizer)
 
@@ -67,7 +84,17 @@ def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | No
 def from_scratch(
     family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> Checkpoint:
-    """A randomly initialised model; `config` holds keyword arguments of the family's transformers configuration."""
+    """A randomly initialised model; `config` holds keyword arguments of the family's `config_class`.
+
+    Raises UserError for a key or a value that the configuration does not take.
+    """
+    config_class = getattr(transformers, family.config_class)
+    default = config_class()
+    for key in config:
+        if not hasattr(default, key):  # transformers would keep it and go on without it
+            near = difflib.get_close_matches(key, default.to_dict(), n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"model.teacher.config: {family.config_class} has no key '{key}'{hint}")
     torch.manual_seed(seed)
     ids = {
         "vocab_size": len(tokenizer),
@@ -77,7 +104,10 @@ def from_scratch(
     }
     if family.is_encoder_decoder:
         ids["decoder_start_token_id"] = getattr(tokenizer, f"{family.decoder_start}_id")
-    module = model_class(family)(getattr(transformers, family.config_class)(**(ids | config)))
+    try:
+        module = model_class(family)(config_class(**(ids | config)))
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        raise UserError(f"model.teacher.config: {' '.join(str(error).split())}") from None
     return Checkpoint(wrap(module), tokenizer)
 
 
@@ -85,7 +115,9 @@ def model_identity(path: Path | str) -> str:
     """SHA-256 of a checkpoint's weights: which teacher made these samples."""
     weights = Path(path) / WEIGHTS
     if not weights.exists():
-        raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
+        raise UserError(
+            f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it"
+        )
     return sha256(weights)
 
 

@@ -2,9 +2,9 @@
 
 `D_f(p‖q) = Σ_v q(v) f(p(v) / q(v))`, f convex, f(1) = 0 (Wen et al. 2023, Eq. 4 and Table 1).
 
-Every function here takes `log_p` (teacher) and `log_q` (student) of shape (..., V), normalised over the last axis
-(`log_softmax` below), and returns one value per position, shape (...). To add a divergence, add its generator to
-`DIVERGENCES`: the generic path does the rest.
+Every function here takes `log_p` (teacher) and `log_q` (student) of shape (..., V), normalised over the last
+axis (`log_softmax` below), and returns one value per position, shape (...). To add a divergence, add its
+generator to `DIVERGENCES`: the generic path does the rest.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from torch import Tensor
 # log 0. Finite, so that 0 · log 0 = 0 and a one-hot teacher leaves value and gradient finite; far below any
 # log-probability that float32 logits of ordinary size can produce.
 LOG_ZERO = -1e6
-# exp(±80) is the widest ratio p/q that float32 holds with room for a factor; the generic path clamps to it.
-MAX_LOG_RATIO = 80.0
+# The generic path clamps the ratio p/q to exp(±40), whose square (Pearson's f) float32 holds with ease.
+MAX_LOG_RATIO = 40.0
 
 
 def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -26,7 +26,7 @@ def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.log_softmax(logits / temperature, dim=-1).clamp(min=LOG_ZERO)
 
 
-# --- the closed forms, as in Wen et al. 2023, Eqs. 6-10 --------------------------------------------------------
+# --- the closed forms, as in Wen et al. 2023, Eqs. 6-10
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ def rkl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
-    """log m, m = w p + (1-w) q, w = sigmoid(log_odds).
+    """The logarithm of m = w p + (1-w) q, w = sigmoid(log_odds).
 
-    `log_odds` is the log of the weight of p over the weight of q, a number or a tensor that broadcasts to (..., 1);
-    0 is the even mixture of Eq. 11.
+    `log_odds` is the log of the weight of p over the weight of q, a number or a tensor that broadcasts to
+    (..., 1); 0 is the even mixture of Eq. 11.
     """
     odds = torch.as_tensor(log_odds, dtype=log_p.dtype, device=log_p.device)
     log_sigmoid = torch.nn.functional.logsigmoid
@@ -61,7 +61,7 @@ def kl_q_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -
 
 
 def js(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p‖m) + KL(q‖m), m = ½p + ½q: *twice* the Jensen-Shannon divergence, which is what Table 1's f gives."""
+    """KL(p‖m) + KL(q‖m), m = ½p + ½q: *twice* the Jensen-Shannon divergence, as Table 1's f gives it."""
     return kl_p_mixture(log_p, log_q) + kl_q_mixture(log_p, log_q)
 
 
@@ -70,18 +70,19 @@ def tvd(log_p: Tensor, log_q: Tensor) -> Tensor:
     return 0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1)
 
 
-# --- any f -----------------------------------------------------------------------------------------------------
+# --- any f
 
 
-def from_generator(
-    f: Callable[..., Tensor], log_p: Tensor, log_q: Tensor, **parameters: float
-) -> Tensor:
+def from_generator(f: Callable[..., Tensor], log_p: Tensor, log_q: Tensor, **parameters: float) -> Tensor:
     """Σ q f(p/q) for any generator f.
 
-    The ratio is clamped to exp(±80): beyond it f(p/q) is held at its value there and passes no gradient.
+    The ratio t is clamped to exp(±40), and passes no gradient beyond it. Where p is the larger, q f(t) is
+    computed as p f(t)/t: with the smaller weight, a term whose ratio is clamped would vanish instead of
+    reaching its limit.
     """
     ratio = (log_p - log_q).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
-    return (log_q.exp() * f(ratio, **parameters)).sum(-1)
+    larger = torch.maximum(log_p, log_q).exp()
+    return (larger * f(ratio, **parameters) / ratio.clamp(min=1)).sum(-1)
 
 
 def _skew(t: Tensor, weight: float) -> Tensor:
@@ -90,6 +91,10 @@ def _skew(t: Tensor, weight: float) -> Tensor:
 
 
 def _alpha(t: Tensor, alpha: float) -> Tensor:
+    if alpha == 1:
+        return torch.xlogy(t, t) - (t - 1)
+    if alpha == 0:
+        return (t - 1) - t.log()
     return (t**alpha - 1 - alpha * (t - 1)) / (alpha * (alpha - 1))
 
 
@@ -100,7 +105,7 @@ def _generalised_js(t: Tensor, beta: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Divergence:
-    """One f-divergence: its generator, the parameters of the generator, and a closed form where there is one."""
+    """One f-divergence: its generator, the generator's parameters, and a closed form where there is one."""
 
     generator: Callable[..., Tensor]
     parameters: dict[str, float] = field(default_factory=dict)  # name -> default
@@ -109,7 +114,7 @@ class Divergence:
     def __call__(self, log_p: Tensor, log_q: Tensor, **parameters: float) -> Tensor:
         """The divergence per position, shape (...)."""
         if self.closed_form is not None:
-            return self.closed_form(log_p, log_q)
+            return self.closed_form(log_p, log_q, **parameters)
         return from_generator(self.generator, log_p, log_q, **(self.parameters | parameters))
 
 
@@ -127,5 +132,5 @@ DIVERGENCES: dict[str, Divergence] = {
     "jeffreys": Divergence(lambda t: (t - 1) * t.log()),  # KL(p‖q) + KL(q‖p)
     "squared_hellinger": Divergence(lambda t: 0.5 * (t.sqrt() - 1) ** 2),
     "pearson": Divergence(lambda t: (t - 1) ** 2),  # χ²
-    "alpha": Divergence(_alpha, {"alpha": 0.5}),  # α → 1 is KL, α → 0 is reverse KL
+    "alpha": Divergence(_alpha, {"alpha": 0.5}),  # 1 is KL, 0 is reverse KL, 2 is ½ χ²
 }

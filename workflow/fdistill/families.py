@@ -18,9 +18,9 @@ class Stack:
 class Family:
     """A model family of transformers.
 
-    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are. `scratch_tokens` are
-    the special tokens of a tokenizer trained from scratch, and `closes_text` says whether the family's tokenizers
-    put EOS at the end of every text (sources too).
+    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are.
+    `scratch_tokens` are the special tokens of a tokenizer trained from scratch, and `closes_text` says
+    whether the family's tokenizers put EOS at the end of every text (sources too).
     """
 
     model_class: str
@@ -31,7 +31,7 @@ class Family:
     scratch_tokens: dict[str, str] = field(default_factory=dict)
     closes_text: bool = True
     decoder_start: str = "eos_token"  # which special token a decoder trained from scratch starts with
-    positions_key: str | None = None  # configuration key of the longest position, None when positions are relative
+    positions_key: str | None = None  # configuration key of the longest position; None: they are relative
 
 
 FAMILIES = {

@@ -1,8 +1,8 @@
 """Language models behind one interface, whatever their family: encode, decode, sample, generate.
 
-Two subclasses hide the one real difference. An encoder-decoder model predicts label t at decoder position t; a
-decoder-only model predicts the first label at the *last source token*, so sources are padded on the left and targets
-on the right, and the logits of the last T positions line up with the T labels.
+Two subclasses hide the one real difference. An encoder-decoder model predicts label t at decoder position t;
+a decoder-only model predicts the first label at the *last source token*, so sources are padded on the left
+and targets on the right, and the logits of the last T positions line up with the T labels.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import Cache, DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
 
 from fdistill.families import Family, family_of
 from fdistill.objectives import IGNORE
@@ -45,7 +45,7 @@ class Context:
 
 @dataclass
 class Decoded:
-    """Logits (B, T, V) for each label, and the decoder's hidden states at the same positions, each (B, T, D)."""
+    """Logits (B, T, V) for each label, and the decoder's hidden states at the same positions, (B, T, D)."""
 
     logits: Tensor
     hidden_states: tuple[Tensor, ...] = ()
@@ -58,9 +58,10 @@ class LanguageModel(ABC):
         config, settings = module.config, module.generation_config
         self.decoder_start_token_id = getattr(config, "decoder_start_token_id", None)
         if self.decoder_start_token_id is None:  # newer checkpoints keep it with their generation settings
-            self.decoder_start_token_id = settings.decoder_start_token_id
-        # A checkpoint's generation settings (forced tokens, minimum lengths, n-gram bans) would fill whatever a call
-        # to `generate` leaves unset, so that samples would no longer come from q. Decoding is set by the task alone.
+            self.decoder_start_token_id = config.decoder_start_token_id = settings.decoder_start_token_id
+        # A checkpoint's generation settings (forced tokens, minimum lengths, n-gram bans) would fill whatever
+        # a call to `generate` leaves unset, so that samples would no longer come from q. Decoding is set by
+        # the task alone.
         module.generation_config = GenerationConfig(
             bos_token_id=config.bos_token_id,
             eos_token_id=config.eos_token_id,
@@ -103,17 +104,25 @@ class LanguageModel(ABC):
 
     @torch.no_grad()
     def generate(self, source: Source, **decoding: Any) -> Tensor:
-        """Token ids (B, T) by transformers' `generate` under exactly the given `GenerationConfig` settings."""
+        """Token ids (B, T) by transformers' `generate`, under the given `GenerationConfig` settings alone."""
+        if decoding.get("do_sample"):
+            decoding = {"top_k": 0} | decoding  # transformers would keep the 50 likeliest tokens unasked
+        special_tokens = self.module.generation_config.to_diff_dict()
         output = self.module.generate(
             input_ids=source.input_ids,
             attention_mask=source.attention_mask,
-            generation_config=GenerationConfig(**{**self.module.generation_config.to_diff_dict(), **decoding}),
+            past_key_values=self._empty_cache(),
+            generation_config=GenerationConfig(**(special_tokens | decoding)),
         )
         return output[:, self._prompt_length(source) :]
 
     @abstractmethod
     def _prompt_length(self, source: Source) -> int:
         """How many tokens of `generate`'s output come before the target."""
+
+    @abstractmethod
+    def _empty_cache(self) -> Cache:
+        """A key-value cache that grows layer by layer: transformers sizes T5's by the encoder's depth."""
 
 
 class EncoderDecoder(LanguageModel):
@@ -127,8 +136,8 @@ class EncoderDecoder(LanguageModel):
         return Context(source, outputs)
 
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """See `LanguageModel.decode`. No decoder mask: the causal mask hides what follows, and a mask made from the
-        decoder's inputs would hide T5's first position, whose start token is its pad token.
+        """See `LanguageModel.decode`. No decoder mask: the causal mask hides what follows, and a mask made
+        from the decoder's inputs would hide T5's first position, whose start token is its pad token.
         """
         start = torch.full_like(labels[:, :1], self.decoder_start_token_id)
         decoder_input_ids = torch.cat([start, labels[:, :-1]], dim=1)  # (B, T)
@@ -163,6 +172,9 @@ class EncoderDecoder(LanguageModel):
     def _prompt_length(self, source: Source) -> int:
         return 1  # the decoder start token
 
+    def _empty_cache(self) -> Cache:
+        return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
 
 class DecoderOnly(LanguageModel):
     """GPT-2, DialoGPT: the source is a prompt, padded on the left."""
@@ -172,10 +184,11 @@ class DecoderOnly(LanguageModel):
         return Context(source)
 
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """See `LanguageModel.decode`. The last label is predicted, never read."""
+        """See `LanguageModel.decode`."""
         source, length = context.source, labels.shape[1]
-        input_ids = torch.cat([source.input_ids, labels[:, :-1].masked_fill(labels[:, :-1] == IGNORE, self.pad_token_id)], 1)
-        attention_mask = torch.cat([source.attention_mask, (labels[:, :-1] != IGNORE).long()], dim=1)  # (B, S+T-1)
+        read = labels[:, :-1]  # the last label is predicted, never read
+        input_ids = torch.cat([source.input_ids, read.masked_fill(read == IGNORE, self.pad_token_id)], dim=1)
+        attention_mask = torch.cat([source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
         output = self.module(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -207,6 +220,9 @@ class DecoderOnly(LanguageModel):
 
     def _prompt_length(self, source: Source) -> int:
         return source.input_ids.shape[1]
+
+    def _empty_cache(self) -> Cache:
+        return DynamicCache()
 
 
 def _position_ids(attention_mask: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Training objectives: which sequences a method needs, and which loss it takes on each.
 
-A method (an entry of `config/methods.yaml`) is a list of terms; a term is one loss on one kind of sequence. The
-expectation over sequences is one Monte-Carlo sample under stop-gradient; the gradient flows through the step-wise
-losses only (Wen et al. 2023, Eqs. 5-12 and section 7).
+A method (an entry of `config/methods.yaml`) is a list of terms; a term is one loss on one kind of sequence.
+The expectation over sequences is one Monte-Carlo sample under stop-gradient; the gradient flows through the
+step-wise losses only (Wen et al. 2023, Eqs. 5-12 and section 7).
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Step:
     student_logits: Tensor  # (B, T, V)
     teacher_logits: Tensor | None = None  # (B, T, V)
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
-    # (student state, teacher state, positions): each state (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
+    # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
     temperature: float = 1.0
 
@@ -78,7 +78,7 @@ def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
 
 
 def _mixture_half(half: Callable[..., Tensor], step: Step, beta: float, exact: bool) -> Tensor:
-    """One half of JS. `beta` is the weight of q in m; `exact` takes m's true conditional, Eq. 12 for Eq. 11."""
+    """One half of JS. `beta` is the weight of q in m; `exact` takes m's true conditional, Eq. 12."""
     log_p, log_q = step.log_p, step.log_q
     log_odds = torch.logit(torch.tensor(1 - beta, dtype=log_p.dtype, device=log_p.device))
     if exact:
@@ -97,10 +97,10 @@ def kl_q_mixture(step: Step, beta: float = 0.5, exact: bool = False) -> Tensor:
 
 
 def hidden_mse(step: Step, normalize: bool = False) -> list[tuple[Tensor, str]]:
-    """Mean square between paired hidden states, over hidden units, per position (Shleifer & Rush 2020, Eq. 4).
+    """Mean square between paired hidden states over hidden units (Shleifer & Rush 2020, Eq. 4).
 
-    One (values, positions) pair per supervised layer, since encoder and decoder positions differ; the layers are
-    summed. `normalize` applies layer normalisation, without weights, to each hidden vector.
+    One (values, positions) pair per supervised layer, since encoder and decoder positions differ; the layers
+    are summed. `normalize` applies layer normalisation, without weights, to each hidden vector.
     """
     terms = []
     for student, teacher, positions in step.hidden_pairs:
@@ -154,18 +154,23 @@ class Term:
         for name in self.parameters:
             if name not in LOSSES[self.loss].parameters:
                 allowed = ", ".join(LOSSES[self.loss].parameters) or "none"
-                raise UserError(f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}")
+                raise UserError(
+                    f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}"
+                )
 
     def evaluate(self, step: Step, counts: dict[str, int]) -> Tensor:
         """The term's share of the batch loss: weight · τ² · Σ values at valid positions / counts[positions].
 
-        `counts` holds the number of valid positions of the *whole* effective batch, so that the micro-batches of
-        gradient accumulation add up to the mean over it.
+        `counts` holds the number of valid positions of the *whole* effective batch, so that the micro-batches
+        of gradient accumulation add up to the mean over it.
         """
         step.temperature = self.temperature
         values = LOSSES[self.loss].function(step, **self.parameters)
         pairs = values if isinstance(values, list) else [(values, LABELS)]
-        total = sum(v.masked_fill(~step.mask(positions), 0.0).sum() / counts[positions] for v, positions in pairs)
+        total = sum(
+            value.masked_fill(~step.mask(positions), 0.0).sum() / max(1, counts[positions])
+            for value, positions in pairs
+        )
         return self.weight * self.temperature**2 * total
 
 

@@ -1,6 +1,7 @@
 """Likelihood risk, coverage risk and teacher diversity (Wen et al. 2023, section 3.2 and Table 3)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import fmean
 
 from fdistill.generation import token_means
@@ -15,9 +16,9 @@ def risks(
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
 ) -> dict[str, float]:
-    """R_llh, mean of -log p(y'|x), and R_cvg, mean of -log q(y|x), in nats, one sample y' ~ q and y ~ p per source.
+    """R_llh, mean of -log p(y'|x), and R_cvg, mean of -log q(y|x), in nats: one y' ~ q and y ~ p per source.
 
-    `_token`: each sequence's mean over its tokens, then the mean over sequences, the unit of Table 3's values.
+    `_token`: each sequence's mean over its tokens, then the mean over sequences, the unit of Table 3.
     `_sequence`: the paper's formula, the mean of whole-sequence values.
     """
     result = {}
@@ -29,8 +30,8 @@ def risks(
 
 
 def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
-    """Distinct bi-grams over all bi-grams of one input's samples, in percent; None when no sample has two tokens."""
-    bigrams = [pair for tokens in samples for pair in zip(tokens, tokens[1:], strict=False)]
+    """Distinct over all bi-grams of one input's samples, in percent; None when no sample has two tokens."""
+    bigrams = [pair for tokens in samples for pair in pairwise(tokens)]
     return 100 * len(set(bigrams)) / len(bigrams) if bigrams else None
 
 

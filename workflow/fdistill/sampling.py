@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fdistill.divergences import log_softmax
 from fdistill.models import LanguageModel, Source
 from fdistill.objectives import IGNORE, token_log_probs
-from fdistill.divergences import log_softmax
 
 
 @dataclass
@@ -22,12 +22,21 @@ class Samples:
 def ancestral_sample(
     model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None = None
 ) -> Samples:
-    """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing truncated or reweighted.
+    """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing cut or reweighted.
 
     Dropout is off while sampling and put back as it was. `generator` makes the draw reproducible.
     """
     was_training = model.module.training
     model.module.eval()
+    try:
+        return _sample(model, source, max_new_tokens, generator)
+    finally:
+        model.module.train(was_training)
+
+
+def _sample(
+    model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None
+) -> Samples:
     input_ids, state = model.start(model.encode(source))
     finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
     labels = []
@@ -39,12 +48,11 @@ def ancestral_sample(
         if finished.all():
             break
         input_ids = drawn.masked_fill(finished.unsqueeze(1), model.pad_token_id)
-    model.module.train(was_training)
     return Samples(torch.cat(labels, dim=1), finished)
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
-    """Generated ids (B, T), padded after EOS, as `Samples`. The pad token may be EOS itself, so only order counts."""
+    """Generated ids (B, T), padded after EOS, as `Samples`. By order alone: the pad token may be EOS."""
     is_eos = tokens == eos_token_id
     after_eos = (is_eos.cumsum(-1) - is_eos.long()) > 0
     return Samples(tokens.masked_fill(after_eos, IGNORE), is_eos.any(-1))
@@ -52,5 +60,5 @@ def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
 
 @torch.no_grad()
 def sequence_log_probs(model: LanguageModel, source: Source, labels: Tensor) -> Tensor:
-    """log p(y_t | y_<t, x) of each label, 0 at padded positions: labels (B, T) -> (B, T)."""
+    """The log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
     return token_log_probs(log_softmax(model.decode(model.encode(source), labels).logits), labels)

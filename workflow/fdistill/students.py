@@ -1,13 +1,15 @@
 """A student from its teacher: which layers are copied, and which teacher layers supervise them."""
 
+import math
+
 import torch
 
 from fdistill.checkpoints import Checkpoint
 from fdistill.errors import UserError
 from fdistill.models import model_class, wrap
 
-# Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen et al.).
-# Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.
+# Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
+# et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.
 LAYER_MAPS: dict[int, dict[int, list[int]]] = {
     6: {1: [0], 2: [0, 5], 3: [0, 2, 5], 4: [0, 1, 3, 5]},
     12: {
@@ -24,34 +26,38 @@ LAYER_MAPS: dict[int, dict[int, list[int]]] = {
 
 
 def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """The teacher layers that a student of this depth copies: evenly spaced, both ends kept; one layer is layer 0."""
+    """The teacher layers a student of this depth copies: evenly spaced, both ends kept; 1 is layer 0."""
     if not 1 <= student_layers <= teacher_layers:
-        raise UserError(f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}")
+        raise UserError(
+            f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}"
+        )
     if student_layers == teacher_layers:
         return list(range(teacher_layers))
     table = LAYER_MAPS.get(teacher_layers, {})
     if student_layers in table:
-        return table[student_layers]
+        return list(table[student_layers])
     if student_layers == 1:
         return [0]
     return [round(i * (teacher_layers - 1) / (student_layers - 1)) for i in range(student_layers)]
 
 
 def supervising_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """φ: student layer i learns from the last teacher layer of the block it stands for; 3 of 12 -> [3, 7, 11]."""
-    return [round((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
+    """φ: student layer i learns from the last teacher layer of its block; 3 of 12 -> [3, 7, 11]."""
+    return [math.ceil((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
 
 
 def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Checkpoint:
     """A student with the teacher's architecture and fewer layers, all its weights copied.
 
-    `layers` gives, per stack ("encoder", "decoder"), a number (spread by `copied_layers`) or the list of teacher
-    layers to copy. Raises UserError for a stack the family does not have or a layer the teacher does not have.
+    `layers` gives, per stack ("encoder", "decoder"), a number (spread by `copied_layers`) or the list of
+    teacher layers to copy. Raises UserError for a stack the family does not have or a layer the teacher does
+    not have.
     """
     module, family = teacher.model.module, teacher.model.family
     if set(layers) != set(family.stacks):
         raise UserError(
-            f"model.student: give the layers of {' and '.join(family.stacks)} for this family; got {', '.join(layers)}"
+            f"model.student: give the layers of {' and '.join(family.stacks)} for this family; "
+            f"got {', '.join(layers)}"
         )
     config = type(module.config).from_dict(module.config.to_dict())
     weights = module.state_dict()
@@ -59,7 +65,9 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
         depth, wanted = getattr(module.config, stack.size_key), layers[name]
         kept = copied_layers(wanted, depth) if isinstance(wanted, int) else wanted
         if not kept or not all(0 <= layer < depth for layer in kept):
-            raise UserError(f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}")
+            raise UserError(
+                f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}"
+            )
         setattr(config, stack.size_key, len(kept))
         weights = _copy_stack(weights, f"{stack.modules}.", kept)
     student = model_class(family)(config)

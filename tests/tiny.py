@@ -1,0 +1,148 @@
+"""Tiny models and tokenizers of every family, and reference computations that share no library code."""
+
+import torch
+from fdistill.checkpoints import Checkpoint, from_scratch
+from fdistill.families import FAMILIES
+from fdistill.training import TrainingSettings
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+LETTERS = "abcdefgh"
+
+# Wide initialisation: the distributions of a random model are then far from uniform, and from each other's.
+CONFIGS = {
+    "bart": {
+        "d_model": 16,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "max_position_embeddings": 32,
+        "init_std": 0.4,
+        "dropout": 0.0,
+    },
+    "t5": {
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 32,
+        "num_layers": 2,
+        "num_decoder_layers": 2,
+        "num_heads": 2,
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 16,
+        "initializer_factor": 1.3,
+        "dropout_rate": 0.0,
+    },
+    "gpt2": {
+        "n_embd": 16,
+        "n_layer": 2,
+        "n_head": 2,
+        "n_positions": 32,
+        "initializer_range": 0.4,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+    },
+}
+DROPOUT = {
+    "bart": {"dropout": 0.5},
+    "t5": {"dropout_rate": 0.5},
+    "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5},
+}
+LAYER_KEYS = {
+    "bart": ("encoder_layers", "decoder_layers"),
+    "t5": ("num_layers", "num_decoder_layers"),
+    "gpt2": ("n_layer",),
+}
+
+
+def tokenizer(family: str, letters: str = LETTERS) -> PreTrainedTokenizerFast:
+    """One token per letter, the family's special tokens, spaces between tokens."""
+    special = FAMILIES[family].scratch_tokens
+    tokens = [*special.values(), *([] if "unk_token" in special else ["<unk>"]), *letters]
+    inner = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    if FAMILIES[family].closes_text:
+        eos = special["eos_token"]
+        inner.post_processor = processors.TemplateProcessing(
+            single=f"$A {eos}", special_tokens=[(eos, tokens.index(eos))]
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **special)
+
+
+def checkpoint(family: str, seed: int = 0, letters: str = LETTERS, **config) -> Checkpoint:
+    """A random model with its tokenizer, in evaluation mode."""
+    made = from_scratch(FAMILIES[family], CONFIGS[family] | config, tokenizer(family, letters), seed)
+    made.model.module.eval()
+    return made
+
+
+def letter_ids(made: Checkpoint) -> list[int]:
+    """Token ids of the letters, in order."""
+    return sorted(i for token, i in made.tokenizer.get_vocab().items() if not token.startswith("<"))
+
+
+def random_pairs(made: Checkpoint, count: int, longest: int = 6, seed: int = 0) -> tuple[list, list]:
+    """Sources and targets of unequal lengths, as token ids; EOS ends targets (and sources, but for GPT-2)."""
+    generator = torch.Generator().manual_seed(seed)
+    eos = made.model.eos_token_id
+    letters = torch.tensor(letter_ids(made))
+
+    def draw() -> list[int]:
+        length = int(torch.randint(1, longest + 1, (1,), generator=generator))
+        return letters[torch.randint(len(letters), (length,), generator=generator)].tolist()
+
+    closing = [eos] if made.model.family.closes_text else []
+    return [draw() + closing for _ in range(count)], [[*draw(), eos] for _ in range(count)]
+
+
+def settings(**changes) -> TrainingSettings:
+    """Plain training settings; `changes` replace some."""
+    return TrainingSettings(
+        **{
+            "optimizer": "adamw",
+            "learning_rate": 1e-2,
+            "weight_decay": 0.0,
+            "batch_size": 8,
+            "accumulation": 1,
+            "max_examples": None,
+            "epochs": 1,
+            "max_steps": None,
+            "warmup_steps": 0,
+            "max_grad_norm": 1e9,
+            "precision": "fp32",
+            "freeze": [],
+            "evaluate_every": 1,
+            "patience": None,
+        }
+        | changes
+    )
+
+
+# --- references: one example at a time, no padding, transformers called directly
+# ----------------------------------
+
+
+def reference_outputs(model, source: list[int], target: list[int]):
+    """transformers' output for one example, with hidden states."""
+    ids = torch.tensor([source])
+    if model.family.is_encoder_decoder:
+        decoder_input_ids = torch.tensor([[model.module.config.decoder_start_token_id, *target[:-1]]])
+        return model.module(input_ids=ids, decoder_input_ids=decoder_input_ids, output_hidden_states=True)
+    return model.module(input_ids=torch.tensor([source + target]), output_hidden_states=True)
+
+
+def reference_log_probs(model, source: list[int], target: list[int]) -> torch.Tensor:
+    """The log q(. | y_<t, x) of each target position, (T, V); decoder-only: source[-1] predicts y_1."""
+    logits = reference_outputs(model, source, target).logits[0]
+    if not model.family.is_encoder_decoder:
+        logits = logits[len(source) - 1 : len(source) - 1 + len(target)]
+    return logits.log_softmax(-1)
+
+
+def reference_nll(model, source: list[int], target: list[int]) -> torch.Tensor:
+    """-log q(y|x), a sum over the target's tokens."""
+    log_probs = reference_log_probs(model, source, target)
+    return -sum(log_probs[t, token] for t, token in enumerate(target))
