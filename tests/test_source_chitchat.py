@@ -71,8 +71,8 @@ def test_load_is_deterministic(tmp_path):
 
 def test_consecutive_messages_merge_and_the_source_ends_with_the_separator(tmp_path):
     chat = conversation("a: Hello", "a: how  are\nyou?", "b: fine", "b: ", "b: and what about you today?")
-    corpus = chitchat.load(wheel(tmp_path, {"x": chat}), {"dev_size": 0, "test_size": 0})
-    (example,) = corpus.splits["train"]
+    corpus = chitchat.load(wheel(tmp_path, {"x": chat, **chatter(3)}), {"dev_size": 1, "test_size": 1})
+    (example,) = [one for split in corpus.splits.values() for one in split if one.group == "x"]
     assert example.source == f"Hello how are you?{TURN_SEPARATOR}"
     assert example.references == ("fine and what about you today?",)
     assert (example.id, example.group) == ("x/1", "x")
@@ -84,10 +84,11 @@ def test_only_two_speakers(tmp_path):
         "a: one two three four five", "b: one two three four six", "c: one two three four ten"
     )
     corpus = chitchat.load(
-        wheel(tmp_path, {"m": monologue, "c": crowd, **chatter(1)}), {"dev_size": 0, "test_size": 0}
+        wheel(tmp_path, {"m": monologue, "c": crowd, **chatter(3)}), {"dev_size": 1, "test_size": 1}
     )
-    assert corpus.counts[0] == {"step": "conversations: two speakers", "before": 3, "after": 1}
-    assert {example.group for example in corpus.splits["train"]} == {"c0"}
+    assert corpus.counts[0] == {"step": "conversations: two speakers", "before": 5, "after": 3}
+    groups = {example.group for split in corpus.splits.values() for example in split}
+    assert groups == {"c0", "c1", "c2"}
 
 
 # ---- the filters
