@@ -10,6 +10,11 @@ def task_of(wildcards):
     return STUDY.task(wildcards.task)
 
 
+def method_of(wildcards):
+    """The method as its task has it."""
+    return STUDY.method(wildcards.method, wildcards.task)
+
+
 def seeds_of(system):
     """Students are trained once per seed; the teacher is trained once, and the trivial systems have no chance in them."""
     return STUDY.seeds if system in STUDY.all_methods else [STUDY.teacher_seed]
@@ -73,7 +78,7 @@ def sampling_flags(wildcards):
 
 def start_model(wildcards):
     """The model that a method starts from."""
-    if STUDY.method(wildcards.method)["start"] == "init_student":
+    if method_of(wildcards)["start"] == "init_student":
         return f"results/{wildcards.task}/init_student/model"
     return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
 
@@ -82,7 +87,7 @@ def teacher_sequences(kind):
     """An input function: the stored teacher sequences of one kind, for the methods that learn from them."""
 
     def stored(wildcards):
-        kinds = [term["sequences"] for term in STUDY.method(wildcards.method)["terms"]]
+        kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
         return [f"results/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
 
     return stored

@@ -46,10 +46,10 @@ rule distill:
         mem_mb=3000,
         runtime=24 * 60,
     params:
-        terms=lambda wildcards: json.dumps(STUDY.method(wildcards.method)["terms"]),
+        terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         sequences=sequence_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
-        training=lambda wildcards: training_flags(wildcards, STUDY.method(wildcards.method)["training"]),
+        training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
     shell:
         "python {input.script} --terms {params.terms:q} --start {input.start} --teacher {input.teacher}"
         " --train {input.train} --dev {input.dev} {params.sequences:q} --model {output.model}"

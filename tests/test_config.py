@@ -53,6 +53,8 @@ def test_unknown_names_are_refused(project):
         study.task("wep")
     with pytest.raises(UserError, match="unknown method 'gan'; known: mle, predistill, seqkd, kl"):
         study.method("gan")
+    with pytest.raises(UserError, match="unknown task 'wep'"):
+        study.method("kl", "wep")
 
 
 def test_parameters_of_a_loss_get_that_losss_defaults(project):
@@ -279,7 +281,8 @@ def test_the_shipped_files():
                 {"num_beams": study.task(name)["teacher_beam"]["num_beams"]},
             )
         for name in study.all_methods:
-            objectives.Objective.from_config(study.method(name)["terms"])
+            for task in [None, *study.all_tasks]:
+                objectives.Objective.from_config(study.method(name, task)["terms"])
 
 
 def test_reading_the_configuration_imports_no_model_library():

@@ -257,6 +257,25 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
         (WEB, "metric_options", {"ter": {"x": 1}}, "metric_options.ter.x: unknown option; known: none"),
         (
             WEB,
+            "metrics",
+            ["ter", "bertscore"],
+            "metric_options.bertscore.model: missing; metric 'bertscore' cannot be computed without it; "
+            "give it (fdistill/metrics says what it may be) or leave the metric out",
+        ),
+        (
+            WEB,
+            "selection.metric",
+            "bertscore",
+            "metric_options.bertscore.model: missing; metric 'bertscore' ",
+        ),
+        (
+            WEB | {"metric_options": {"bertscore": {"model": None, "num_layers": 6}}},
+            "metrics",
+            ["bertscore"],
+            "metric_options.bertscore.model: missing; ",
+        ),
+        (
+            WEB,
             "source.kind",
             "chitchatt",
             "source.kind: unknown source 'chitchatt'; did you mean 'chitchat'?",
@@ -460,6 +479,8 @@ def test_cross_checks(project, task, key, value, text):
         (WEB, "teacher_samples", NUCLEUS),
         (WEB, "teacher_samples", {"mode": "beam_sample", "num_beams": 6, "top_k": 30, "length_penalty": 1.0}),
         (WEB, "metric_options", {"bleu4": {"lowercase": True}}),
+        (WEB | {"metric_options": {"bertscore": {"model": "org/bert"}}}, "metrics", ["bertscore"]),
+        (WEB, "metric_options", {"bertscore": {"num_layers": 6}}),  # not among the metrics
         (WEB, "decoding", {"max_new_tokens": 16, "do_sample": True, "top_p": 0.9}),
         (
             WEB,

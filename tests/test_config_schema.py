@@ -8,6 +8,7 @@ import yaml
 from fdistill import batches, generation, objectives, selection, training
 from fdistill.config_schema import SCHEMA_FILE, allowed, fill_defaults, section
 from fdistill.errors import UserError
+from fdistill.metrics import METRICS
 from fdistill.model_checks import NLL
 from fdistill.source_options import options_schema
 from fdistill.sources import SOURCES, source_module
@@ -145,6 +146,12 @@ def test_every_mode_with_every_option_is_decided_as_generation_does():
                 assert not missing
             except UserError:
                 assert missing
+
+
+def test_options_that_a_metric_requires_are_options_it_has():
+    required = {name: metric.required for name, metric in METRICS.items() if metric.required}
+    assert required == {"bertscore": ("model",)}
+    assert all(set(options) <= set(METRICS[name].options) for name, options in required.items())
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -1,15 +1,12 @@
 """The paper's study: what its configuration says, against what the paper says."""
 
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import yaml
 from fdistill import config
-from fdistill.config_schema import fill_defaults, section
 from fdistill.objectives import Objective
 from fdistill.students import copied_layers
-from fdistill.validation import condition_problems, problems
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "config/config.yaml", ROOT / "config/paper.yaml"]
@@ -56,9 +53,8 @@ def test_js_weighs_both_halves_alike(study):
 @pytest.mark.parametrize("name", PAPER)
 def test_changed_methods_are_methods(study, name):
     for method, changes in study.task(name)["method_overrides"].items():
-        changed = fill_defaults(deepcopy(study.method(method)) | changes, section("method"))
-        assert not problems(changed, section("method"))
-        assert not list(condition_problems(changed, section("method")))
+        changed = study.method(method, name)
+        assert [term["weight"] for term in changed["terms"]] == [term["weight"] for term in changes["terms"]]
         # pre-distillation stays Shleifer & Rush 2020, Eq. 5, with the task's own weights and temperature
         losses = [(term.sequences, term.loss) for term in Objective.from_config(changed["terms"]).terms]
         assert losses == [

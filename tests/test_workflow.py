@@ -58,6 +58,15 @@ def test_a_method_asks_for_the_sequences_it_learns_from(method, expected, tmp_pa
     assert (("predistill", "task=data_to_text, method=predistill, seed=1") in jobs) == (method != "mle")
 
 
+def test_a_tasks_own_changes_to_a_method_reach_its_script(tmp_path):
+    """EN-RO pre-distils with layer-normalised hidden states, the table of methods with bare ones."""
+    model = "results/wmt16_en_ro/predistill/seed1/model"
+    shown = snakemake("-n", "-p", model, directory=tmp_path).stdout
+    (command,) = [line for line in shown.splitlines() if f"--model {model}" in line]
+    assert '"parameters": {"normalize": true}' in command
+    assert '"normalize": false' not in command
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from fdistill.config_files import Merged, Report, Settings, merge, set_in
 from fdistill.config_schema import STUDY, fill_defaults, nothing_required, section
-from fdistill.crosschecks import NOT_METHODS, NOT_TASKS, methods_problems, name_problems, task_problems
+from fdistill.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
 from fdistill.errors import UserError
+from fdistill.method_checks import OVERRIDES as METHOD_OVERRIDES
+from fdistill.method_checks import Methods, read_methods
 from fdistill.validation import Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
@@ -45,9 +47,16 @@ class Study:
         """A task's file with the study's changes to it and the defaults; UserError for an unknown name."""
         return _entry(self._tasks, "task", name)
 
-    def method(self, name: str) -> Settings:
-        """A method's entry with the defaults; UserError for an unknown name."""
-        return _entry(self._methods, "method", name)
+    def method(self, name: str, task: str | None = None) -> Settings:
+        """A method's entry with the defaults, and with the changes of a task if one is named.
+
+        UserError for an unknown name.
+        """
+        method = _entry(self._methods, "method", name)
+        if task is None:
+            return method
+        changes = self.task(task)[METHOD_OVERRIDES].get(name, {})
+        return fill_defaults(merge(method, changes), section("method"))
 
 
 def _entry(entries: dict[str, Settings], what: str, name: str) -> Settings:
@@ -74,10 +83,9 @@ def load(config: Settings, files: list[Path], root: Path) -> Study:
     changes = study.pop(OVERRIDES)
 
     methods = _methods(report)
-    selected = {name: methods[name] for name in study.get("methods", []) if name in methods}
     tasks = {}
     for path in sorted((root / TASKS).glob("*.yaml")):
-        task = _Task(path, selected, report)
+        task = _Task(path, methods, study.get("methods", []), report)
         if path.stem in changes:
             task.change(changes[path.stem], form, whole)
         tasks[path.stem] = task.settings
@@ -96,27 +104,24 @@ def load(config: Settings, files: list[Path], root: Path) -> Study:
     return Study(**study, _tasks=tasks, _methods=methods)
 
 
-def _methods(report: Report) -> dict[str, Settings]:
+def _methods(report: Report) -> Methods:
     """The table of methods with its defaults; empty when it cannot be read."""
     content = report.read(report.root / METHODS)
     if content is None:
         return {}
-    form = problems(content, section("methods"))
-    clean = without(content, form)
-    methods = {name: fill_defaults(clean.get(name, {}), section("method")) for name in content}
-    found = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
-    for name, method in methods.items():
-        found += [problem.under(name) for problem in condition_problems(method, section("method"))]
-    report.add(str(METHODS), [*form, *found, *methods_problems(methods)])
+    methods, found = read_methods(content)
+    names = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
+    report.add(str(METHODS), [*names, *found])
     return methods
 
 
 class _Task:
     """A task's file, checked; then the same task with the study's changes."""
 
-    def __init__(self, path: Path, methods: dict[str, Settings], report: Report):
-        """`methods` are those that the study uses the task with."""
-        self.methods, self.report, self.label = methods, report, report.label(path)
+    def __init__(self, path: Path, methods: Methods, selected: list[str], report: Report):
+        """`methods` are all there are; `selected`, those that the study uses the task with."""
+        self.methods, self.selected = methods, selected
+        self.report, self.label = report, report.label(path)
         self.key = (OVERRIDES, path.stem)
         report.add(self.label, [Problem((), text) for text in name_problems(path.stem, NOT_TASKS)])
         content = report.read(path)
@@ -149,7 +154,9 @@ class _Task:
         bad_keys = {mistake.path for mistake in self.form}
         bad_mappings = {path[:-1] for path in bad_keys}  # where a choice may be what is wrong
         conditions = condition_problems(self.settings, section("task"))
-        checked = task_problems(self.settings, self.given, self.methods, complete=not self.form)
+        checked = task_problems(
+            self.settings, self.given, self.methods, self.selected, complete=not self.form
+        )
         return [
             *(problem for problem in conditions if problem.path[:-1] not in bad_mappings),
             *(problem for problem in checked if problem.path not in bad_keys),

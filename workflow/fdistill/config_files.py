@@ -63,10 +63,13 @@ class Merged:
 
 
 def set_in(settings: Settings, path: KeyPath) -> KeyPath | None:
-    """The start of `path` that leads to a value, not a mapping, in `settings`; None if there is none."""
+    """The start of `path` that leads to a value, not a mapping, in `settings`; the whole path to a mapping.
+
+    None if nothing is there.
+    """
     for depth in range(len(path) + 1):
         value = _at(settings, path[:depth])
-        if value is not _ABSENT and not isinstance(value, dict):
+        if value is not _ABSENT and (depth == len(path) or not isinstance(value, dict)):
             return path[:depth]
     return None
 

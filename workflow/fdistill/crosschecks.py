@@ -6,11 +6,13 @@ missing; then the rest of the check that wants it is left out (`task_problems`).
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from fdistill import model_checks
+from fdistill import method_checks, model_checks
 from fdistill.errors import UserError
+from fdistill.method_checks import Methods
 from fdistill.metrics import METRICS
-from fdistill.model_checks import Method, Task
+from fdistill.model_checks import Task
 from fdistill.source_options import options_schema
 from fdistill.sources import SOURCES, source_module
 from fdistill.sources.filters import read_options
@@ -29,43 +31,29 @@ NOT_METHODS = (
 )
 NOT_TASKS = ("tables", "figures")
 
-PREDISTILL = "predistill"  # the method that `start: predistill` refers to
 NLL = "nll"  # the selection metric that is none of the tables'
 
 
 def task_problems(
-    task: Task, given: Task, methods: dict[str, Method], complete: bool = True
+    task: Task, given: Task, methods: Methods, selected: list[str], complete: bool = True
 ) -> list[Problem]:
-    """All checks of a task and of the methods it is used with.
+    """All checks of a task and of its methods: those of the table, and of them those that the study selects.
 
     `given` is the task without its defaults; `complete` says that it has no mistakes of form.
     """
-    found: list[Problem] = []
+    methods, found = method_checks.methods_for(task, methods)
+    used = {name: methods[name] for name in selected if name in methods}
     missing = None
-    for check in CHECKS:
+    for check in (*CHECKS, partial(method_checks.check_stored, methods=methods)):
         try:
             for problem in check(task):
                 found.append(problem)
         except KeyError as error:
             missing = error
-    found += [*model_checks.check_scratch_only(given), *model_checks.check_no_teacher(task, methods)]
+    found += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
     if missing is not None and complete and not found:  # no mistake of the user's explains it
         raise missing
     return found
-
-
-def methods_problems(methods: dict[str, Method]) -> Iterator[Problem]:
-    """The checks of the table of methods."""
-    for name, method in methods.items():
-        if method.get("start") != PREDISTILL:
-            continue
-        if name == PREDISTILL:
-            yield Problem((name, "start"), "the method cannot start from itself; write start: init_student")
-        elif PREDISTILL not in methods:
-            yield Problem(
-                (name, "start"),
-                f"there is no method '{PREDISTILL}' to start from; add it, or start from init_student",
-            )
 
 
 def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
@@ -110,6 +98,17 @@ def _metric_options(task: Task) -> Iterator[Problem]:
                 yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
 
 
+def _required_options(task: Task) -> Iterator[Problem]:
+    for name in dict.fromkeys([*task["metrics"], task["selection"]["metric"]]):
+        for option in METRICS[name].required if name in METRICS else ():
+            if not task["metric_options"].get(name, {}).get(option):
+                yield Problem(
+                    ("metric_options", name, option),
+                    f"missing; metric '{name}' cannot be computed without it; "
+                    "give it (fdistill/metrics says what it may be) or leave the metric out",
+                )
+
+
 def _selection(task: Task) -> Iterator[Problem]:
     name = task["selection"]["metric"]
     if name != NLL and name not in METRICS:
@@ -140,5 +139,6 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     _decoding,
     _metrics,
     _metric_options,
+    _required_options,
     _selection,
 )

@@ -7,7 +7,6 @@ from fdistill.families import FAMILIES, Family
 from fdistill.validation import Problem, nearest, show
 
 Task = dict[str, Any]
-Method = dict[str, Any]
 
 SCRATCH = "scratch"
 NLL = "nll"  # the one loss that needs no teacher
@@ -123,27 +122,6 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
                 ("model", "teacher", key),
                 f"not used with init '{teacher['init']}', which has its own; remove it or use init {SCRATCH}",
             )
-
-
-def check_no_teacher(task: Task, methods: dict[str, Method]) -> Iterator[Problem]:
-    """The methods that a task without a teacher cannot have, each with what it wants the teacher for."""
-    if task.get("model", {}).get("teacher", {}) is not None:
-        return
-    for name, method in methods.items():
-        yield Problem(
-            ("model", "teacher"),
-            f"null, but method '{name}' needs a teacher: {_use_of_teacher(method)}; "
-            f"give one ({{init: {SCRATCH}}}, or a folder or hub id), or take '{name}' out of methods",
-        )
-
-
-def _use_of_teacher(method: Method) -> str:
-    for term in method.get("terms", []):
-        if term["sequences"].startswith("teacher_"):
-            return f"it learns from {term['sequences']}"
-        if term["loss"] != NLL:
-            return f"its loss '{term['loss']}' reads the teacher's distributions"
-    return "its student starts as a copy of the teacher's layers (init_student)"
 
 
 def _family_of(task: Task) -> Family:

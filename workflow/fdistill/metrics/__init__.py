@@ -25,6 +25,7 @@ class Metric:
     function: Callable[[list[str], list[list[str]], dict], Score]  # (hypotheses, references, options)
     packages: tuple[str, ...] = ()  # whose versions a metrics file records
     options: tuple[str, ...] = ()  # the options it understands
+    required: tuple[str, ...] = ()  # those of them that it cannot do without
 
 
 def _not_yet(hypotheses: list[str], references: list[list[str]], options: dict, *, name: str) -> Score:
@@ -52,7 +53,8 @@ METRICS = {
         "higher",
         bertscore,
         ("bert-score", "torch", "transformers"),
-        ("model", "num_layers", "rescale_with_baseline", "lang"),
+        options=("model", "num_layers", "rescale_with_baseline", "lang"),
+        required=("model",),
     ),
     "meteor": Metric("METEOR", "higher", partial(_not_yet, name="METEOR")),
     "moverscore": Metric("MoverScore", "higher", partial(_not_yet, name="MoverScore")),

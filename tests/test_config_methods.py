@@ -1,0 +1,141 @@
+"""A task's own changes to the table of methods: what they make of it, and their mistakes."""
+
+import pytest
+from small_config import MAIN, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+
+MSE = {"sequences": "ground_truth", "loss": "hidden_mse"}
+NLL = {"sequences": "ground_truth", "loss": "nll"}
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def change(project, **methods):
+    """Give the task `web` these changes."""
+    project.write(TASK, WEB | {"method_overrides": methods})
+
+
+# --- what they make of the table ---
+
+
+def test_changes_are_merged_key_by_key_and_lists_are_replaced(project):
+    project.write("config/tasks/other.yaml", WEB)
+    change(project, kl={"terms": [MSE], "start": "init_student"})
+    study = project.load()
+    kl = study.method("kl")
+    assert study.method("kl", "web") == kl | {
+        "start": "init_student",
+        "terms": [MSE | {"weight": 1.0, "temperature": 1.0, "parameters": {"normalize": False}}],
+    }
+    assert kl["start"] == "predistill" and kl["terms"][0]["loss"] == "kl"
+    assert study.method("kl", "other") == kl
+    assert study.method("mle", "web") == study.method("mle")
+
+
+def test_the_study_changes_a_tasks_changes(project):
+    change(project, kl={"terms": [NLL], "start": "init_student"})
+    project.write(OPEN, {"task_overrides": {"web": {"method_overrides": {"kl": {"terms": [MSE]}}}}})
+    changed = project.load().method("kl", "web")
+    assert (changed["start"], changed["terms"][0]["loss"]) == ("init_student", "hidden_mse")
+
+
+# --- mistakes ---
+
+
+@pytest.mark.parametrize(
+    ("methods", "text"),
+    [
+        ({"klx": {"start": "init_student"}}, "klx: unknown method 'klx'; did you mean 'kl'?"),
+        ({"klx": {}}, "klx: unknown method 'klx'; did you mean 'kl'?"),
+        ({"kl": {"strat": "predistill"}}, "kl.strat: unknown key; did you mean 'start'?"),
+        ({"kl": {"training": "teacher"}}, 'kl.training: "teacher" is not allowed; must be one of predistill'),
+        ({"kl": {"terms": []}}, "kl.terms: [] is not allowed; must be a list"),
+        ({"kl": {"terms": {"weight": 2}}}, 'kl.terms: {"weight": 2} is not allowed; must be a list'),
+        (
+            {"kl": {"terms": [NLL, {"loss": "kl"}]}},
+            "kl.terms[1].sequences: missing; give one of ground_truth",
+        ),
+        (
+            {"kl": {"terms": [NLL | {"parameters": {"normalize": True}}]}},
+            "kl.terms[0].parameters.normalize: true is not used with loss 'nll', only with hidden_mse",
+        ),
+        ({"predistill": {"start": "predistill"}}, "predistill.start: the method cannot start from itself"),
+        (
+            {"kl": {"title": "KL!"}},
+            "kl.title: a method has one title for all tasks; change it in config/methods.yaml",
+        ),
+        ({"kl": 3}, "kl: 3 is not allowed; must be a mapping (Changes to one method.)"),
+    ],
+)
+def test_mistakes_name_the_key_and_the_file_that_has_it(project, methods, text):
+    change(project, **methods)
+    (line,) = project.mistakes()
+    assert line.startswith(f"{TASK}: method_overrides.{text}")
+    project.write(TASK, WEB)
+    project.write(OPEN, {"task_overrides": {"web": {"method_overrides": methods}}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{OPEN}: task_overrides.web.method_overrides.{text}")
+
+
+def test_mistakes_of_the_table_are_not_the_tasks(project):
+    project.write(METHODS, put(TABLE, "kl.terms.0.weight", -1))
+    change(project, kl={"start": "init_student"}, mle={"terms": [MSE]})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{METHODS}: kl.terms[0].weight: -1 is not allowed")
+
+
+def test_a_table_that_cannot_be_read_makes_no_method_unknown(project):
+    project.write(METHODS, "")
+    change(project, kl={"start": "init_student"})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{METHODS}: line 1: the file is empty")
+
+
+def test_a_task_without_a_teacher_is_checked_with_its_own_terms(project):
+    overrides = {"mle": {"terms": [MSE]}}
+    project.write(TASK, put(WEB, "model.teacher", None) | {"method_overrides": overrides})
+    (line,) = project.mistakes(methods=["mle"])
+    assert "method 'mle' needs a teacher: its loss 'hidden_mse' reads the teacher's distributions" in line
+
+
+# --- stored teacher sequences ---
+
+
+def sized(predistill, distill):
+    return put(
+        put(WEB, "training.predistill.max_examples", predistill), "training.distill.max_examples", distill
+    )
+
+
+@pytest.mark.parametrize(("used", "drawn"), [(8, 4), (4, 8), (None, 8), (8, None)])
+@pytest.mark.parametrize("sequences", ["teacher_samples", "teacher_beam"])
+def test_stored_sequences_are_those_of_the_examples_trained_on(project, used, drawn, sequences):
+    terms = [NLL, {"sequences": sequences, "loss": "nll"}]
+    project.write(METHODS, TABLE | {"new": TABLE["mle"] | {"terms": terms}})
+    project.write(TASK, sized(used, drawn))
+    shown = ["null" if size is None else str(size) for size in (used, drawn)]
+    assert project.mistakes() == [
+        f"{TASK}: training.predistill.max_examples: {shown[0]}, but method 'new' trains with it on "
+        f"{sequences}, which are drawn for training.distill.max_examples, {shown[1]}; "
+        "make the two equal, or give the method training: distill"
+    ]
+    project.write(TASK, sized(used, used))
+    project.load()
+    project.write(TASK, sized(used, drawn) | {"method_overrides": {"new": {"training": "distill"}}})
+    project.load()
+
+
+def test_stored_sequences_after_a_change_of_the_method_or_the_study(project):
+    project.write(TASK, sized(8, 4))
+    project.load()  # what is shipped trains on them with training.distill
+    project.write(TASK, sized(8, 4) | {"method_overrides": {"kl": {"training": "predistill"}}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{TASK}: training.predistill.max_examples: 8, but method 'kl' trains with it on")
+    project.write(TASK, sized(8, 8) | {"method_overrides": {"kl": {"training": "predistill"}}})
+    project.load()
+    changes = {"training": {"predistill": {"max_examples": 2}}}
+    project.write(MAIN, STUDY | {"task_overrides": {"web": changes}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{MAIN}: task_overrides.web.training.predistill.max_examples: 2, but method 'kl'")
