@@ -25,9 +25,7 @@ rule prepare:
         runtime=60,
     params:
         kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
-        options=lambda wildcards: json.dumps(
-            {k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}
-        ),
+        options=lambda wildcards: json.dumps({k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}),
     shell:
         "python {input.script} --kind {params.kind:q} --options {params.options:q}"
         " --train {output.train} --dev {output.dev} --test {output.test} --manifest {output.manifest} 2> {log}"

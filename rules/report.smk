@@ -70,9 +70,7 @@ rule examples_table:
     input:
         script=script("tables"),
         tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
-        generations=[
-            outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS
-        ],
+        generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
         table_files("examples"),
     log:
@@ -119,9 +117,7 @@ rule training_curves:
         runtime=10,
     params:
         histories=lambda wildcards: [
-            f"{system}={path}"
-            for system in RISK_SYSTEMS
-            for path in results(wildcards.task, system, "train.jsonl")
+            f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],

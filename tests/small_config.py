@@ -29,9 +29,7 @@ WEB = {
         "teacher": {"config": {"encoder_layers": 4, "decoder_layers": 2, "max_position_embeddings": 64}},
         "student": {"encoder": 2, "decoder": [0]},
     },
-    "training": {
-        stage: {"learning_rate": 0.001, "epochs": 1} for stage in ("teacher", "predistill", "distill")
-    },
+    "training": {stage: {"learning_rate": 0.001, "epochs": 1} for stage in ("teacher", "predistill", "distill")},
     "decoding": {"max_new_tokens": 16},
     "metrics": ["bleu4"],
 }
@@ -96,9 +94,7 @@ class Project:
     def write(self, file: str, content) -> None:
         path = self.root / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False), "utf-8"
-        )
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False), "utf-8")
         if file.count("/") == 1 and file not in (METHODS, *self.configs):
             self.configs.append(file)
 
@@ -110,9 +106,7 @@ class Project:
             except (yaml.YAMLError, UnicodeDecodeError):
                 continue
             merged = merge(merged, content) if isinstance(content, dict) else merged
-        return config.load(
-            merge(merged, command_line), [self.root / file for file in self.configs], self.root
-        )
+        return config.load(merge(merged, command_line), [self.root / file for file in self.configs], self.root)
 
     def mistakes(self, **command_line) -> list[str]:
         with pytest.raises(UserError) as error:

@@ -250,3 +250,13 @@ def test_sorted_batches_start_with_the_longest():
     flat = [i for batch in batches for i in batch]
     assert sorted(flat) == list(range(50))
     assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_prompt_is_cut_at_its_beginning_and_any_other_source_before_its_end(name):
+    tokenizer = tiny.checkpoint(name).tokenizer
+    split = split_of(["b a d c b a"], ["ab"])
+    [whole] = encode_split(split, tokenizer, Limits(99, 9), "test").sources
+    [cut] = encode_split(split, tokenizer, Limits(4, 9, "truncate"), "test").sources
+    assert len(whole) > 4
+    assert cut == (whole[-4:] if name == "gpt2" else [*whole[:3], whole[-1]])

@@ -116,9 +116,7 @@ def test_help_says_what_each_flag_is(name):
     cli.add_flags(parser, name)
     text = parser.format_help()
     for key, child in section(name)["properties"].items():
-        (line,) = [
-            line for line in text.splitlines() if line.strip().startswith(f"--{key.replace('_', '-')} ")
-        ]
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"--{key.replace('_', '-')} ")]
         assert child["description"] in line
         assert "required" in line or "default: " in line
         assert all(value in line for values in child.get("only_for", {}).values() for value in values)
@@ -127,9 +125,7 @@ def test_help_says_what_each_flag_is(name):
 def test_help_of_a_nullable_flag_and_of_a_percent_sign():
     parser = argparse.ArgumentParser(formatter_class=wide)
     group = parser.add_argument_group()
-    cli._add(
-        group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None}
-    )
+    cli._add(group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None})
     assert "In %. (a number >= 0, or none; default: none)" in parser.format_help()
 
 

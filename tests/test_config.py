@@ -168,10 +168,7 @@ def test_merging_changes_what_it_names_and_nothing_else(seed):
 
     def mapping(depth: int) -> dict:
         keys = rng.sample("abcdef", rng.randint(0, 4))
-        return {
-            k: mapping(depth - 1) if depth and rng.random() < 0.6 else rng.choice([1, [2, 3], None])
-            for k in keys
-        }
+        return {k: mapping(depth - 1) if depth and rng.random() < 0.6 else rng.choice([1, [2, 3], None]) for k in keys}
 
     def leaves(settings, path=()):
         if isinstance(settings, dict) and settings:
@@ -213,9 +210,7 @@ def test_a_bad_value_that_a_later_file_replaces_is_still_a_mistake(project):
     project.write(MAIN, STUDY | {"seeds": 1})
     project.write(OPEN, {"seeds": [2]})
     (line,) = project.mistakes()
-    assert line.startswith(
-        f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer >= 0; at least 1; "
-    )
+    assert line.startswith(f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer >= 0; at least 1; ")
 
 
 def test_missing_keys_are_missed_once(project):
@@ -229,9 +224,7 @@ def test_missing_keys_are_missed_once(project):
 
 
 def test_unknown_names_from_the_command_line(project):
-    assert project.mistakes(methods=["klx"]) == [
-        f"{MERGED}: methods[0]: unknown method 'klx'; did you mean 'kl'?"
-    ]
+    assert project.mistakes(methods=["klx"]) == [f"{MERGED}: methods[0]: unknown method 'klx'; did you mean 'kl'?"]
     changes = {"web": {"model": {"student": {"decoder": 9}}}}
     (line,) = project.mistakes(task_overrides=changes)
     assert line.startswith(f"{MERGED}: task_overrides.web.model.student.decoder: 9 is a student of 9 layers")
@@ -244,9 +237,7 @@ def test_everything_is_reported_at_once(project):
     project.write("config/tasks/bad.yaml", "a: [")
     project.write("config/tasks/chat.yaml", put(CHAT, "model.student.encoder", 1))
     files = [line.split(":")[0] for line in project.mistakes()]
-    assert sorted(files) == sorted(
-        [MAIN, METHODS, TASK, TASK, "config/tasks/bad.yaml", "config/tasks/chat.yaml"]
-    )
+    assert sorted(files) == sorted([MAIN, METHODS, TASK, TASK, "config/tasks/bad.yaml", "config/tasks/chat.yaml"])
 
 
 def test_one_mistake_is_one_line(project):

@@ -104,9 +104,7 @@ def test_a_task_without_a_teacher_is_checked_with_its_own_terms(project):
 
 
 def sized(predistill, distill):
-    return put(
-        put(WEB, "training.predistill.max_examples", predistill), "training.distill.max_examples", distill
-    )
+    return put(put(WEB, "training.predistill.max_examples", predistill), "training.distill.max_examples", distill)
 
 
 @pytest.mark.parametrize(("used", "drawn"), [(8, 4), (4, 8), (None, 8), (8, None)])

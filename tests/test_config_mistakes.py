@@ -285,8 +285,7 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             WEB,
             "source.train_size",
             "all",
-            'source.train_size: "all" is not allowed; must be an integer, or null '
-            "(An option of source 'botocore'.)",
+            "source.train_size: \"all\" is not allowed; must be an integer, or null (An option of source 'botocore'.)",
         ),
         (WEB, "source.kinds", ["fields"], "source.kinds: unknown value 'fields'; known: field, operation"),
         (WEB, "model.family", "barth", "model.family: unknown model family 'barth'; did you mean 'bart'?"),
@@ -332,8 +331,7 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             WEB,
             "model.teacher.config.encoder_layers",
             ...,
-            "model.teacher.config.encoder_layers: missing; a teacher from "
-            "scratch needs its size: give an integer >= 1",
+            "model.teacher.config.encoder_layers: missing; a teacher from scratch needs its size: give an integer >= 1",
         ),
         (
             WEB,
@@ -351,15 +349,13 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             WEB,
             "model.teacher.config.vocab_size",
             99,
-            "model.teacher.config.vocab_size: the tokenizer decides it; "
-            "remove it and set model.teacher.vocab_size",
+            "model.teacher.config.vocab_size: the tokenizer decides it; remove it and set model.teacher.vocab_size",
         ),
         (
             WEB,
             "model.teacher.init",
             "org/bart",
-            "model.teacher.config: not used with init 'org/bart', which has its own; "
-            "remove it or use init scratch",
+            "model.teacher.config: not used with init 'org/bart', which has its own; remove it or use init scratch",
         ),
         (
             WEB,
@@ -404,8 +400,7 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             WEB,
             "training.distill.freeze",
             ["decoder", "encoder"],
-            'training.distill.freeze: ["decoder", "encoder"] leaves '
-            "nothing to train; leave out encoder or decoder",
+            'training.distill.freeze: ["decoder", "encoder"] leaves nothing to train; leave out encoder or decoder',
         ),
         (
             WEB,

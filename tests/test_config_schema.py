@@ -122,13 +122,9 @@ def test_sampling_modes():
     sampling = section("sampling")["properties"]
     assert set(sampling["mode"]["enum"]) == set(generation.MODES)
     for mode, settings in generation.MODES.items():
-        needed = {
-            key for key, child in sampling.items() if mode in child.get("needed_for", {}).get("mode", [])
-        }
+        needed = {key for key, child in sampling.items() if mode in child.get("needed_for", {}).get("mode", [])}
         assert needed == {key for key, value in settings.items() if value is None}, mode
-        allowed_here = {
-            key for key, child in sampling.items() if mode in child.get("only_for", {}).get("mode", [])
-        }
+        allowed_here = {key for key, child in sampling.items() if mode in child.get("only_for", {}).get("mode", [])}
         assert needed <= allowed_here
         # what the schema lets through, the library takes
         generation.mode_settings(mode, dict.fromkeys(needed, 1))

@@ -123,9 +123,7 @@ def test_generator_is_convex_and_zero_at_one(name, parameters):
 def test_zero_exactly_when_equal(name, parameters, pair):
     log_p, log_q = normalise(pair)
     divergence = DIVERGENCES[name]
-    torch.testing.assert_close(
-        divergence(log_p, log_p, **parameters), torch.zeros(20).double(), atol=1e-12, rtol=0
-    )
+    torch.testing.assert_close(divergence(log_p, log_p, **parameters), torch.zeros(20).double(), atol=1e-12, rtol=0)
     assert (divergence(log_p, log_q, **parameters) > 1e-3).all()
     nearly = torch.log_softmax(log_p + 0.01 * torch.arange(7), -1)
     assert (divergence(log_p, nearly, **parameters) > 0).all()
@@ -193,9 +191,7 @@ def test_mixture_halves_weigh_the_sides_as_named(beta, pair):
     assert kl_p_mixture(log_p, log_q, log_odds).tolist() == pytest.approx(p_half, rel=1e-9)
     assert kl_q_mixture(log_p, log_q, log_odds).tolist() == pytest.approx(q_half, rel=1e-9)
     whole = (1 - beta) * np.array(p_half) + beta * np.array(q_half)
-    assert DIVERGENCES["generalised_js"](log_p, log_q, beta=beta).tolist() == pytest.approx(
-        whole.tolist(), rel=1e-9
-    )
+    assert DIVERGENCES["generalised_js"](log_p, log_q, beta=beta).tolist() == pytest.approx(whole.tolist(), rel=1e-9)
 
 
 def test_mixture_takes_one_weight_per_position():
@@ -320,8 +316,6 @@ def test_bf16_logits_are_compared_in_float32(name):
 
 def test_log_softmax_has_a_temperature_and_a_floor():
     logits = torch.tensor([2.0, 0.0, -INFINITY])
-    assert log_softmax(logits, 2.0)[:2].tolist() == pytest.approx(
-        torch.tensor([1.0, 0.0]).log_softmax(-1).tolist()
-    )
+    assert log_softmax(logits, 2.0)[:2].tolist() == pytest.approx(torch.tensor([1.0, 0.0]).log_softmax(-1).tolist())
     assert math.isfinite(log_softmax(logits)[2].item())
     assert log_softmax(logits)[2].exp().item() == 0.0

@@ -78,7 +78,14 @@ def test_nothing_is_left_to_do(study):
 def test_decoding_again_trains_nothing(study, tmp_path):
     jobs = would_run(study, tmp_path, {"task_overrides": {"en_ro": {"decoding": {"num_beams": 2}}}})
     assert {rule for rule, _ in jobs} >= {"generate", "score", "metrics", "main_table"}
-    assert not {rule for rule, _ in jobs} & {"prepare", "finetune_teacher", "predistill", "distill", "sample_teacher", "risk"}
+    assert not {rule for rule, _ in jobs} & {
+        "prepare",
+        "finetune_teacher",
+        "predistill",
+        "distill",
+        "sample_teacher",
+        "risk",
+    }
     assert all("task=en_ro" in wildcards for rule, wildcards in jobs if rule == "generate")
 
 
@@ -122,11 +129,26 @@ def test_a_killed_run_that_is_started_again_gives_the_same_result(study):
     before = digests(stage)
     shutil.rmtree(stage)
     target = "results/data_to_text/mle/seed2/model"
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", str(SMOKE), "--directory", str(study)]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "1",
+        "--configfile",
+        str(SMOKE),
+        "--directory",
+        str(study),
+    ]
     log = study / "logs/data_to_text/mle/seed2/distill.log"
     log.unlink()
-    run = subprocess.Popen([*command, "--", target], cwd=ROOT, start_new_session=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        [*command, "--", target],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -143,12 +165,36 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
     """By hand, as a user would run it: dialogue's samples for data-to-text's student."""
     results = study / "results/data_to_text"
     command = [
-        sys.executable, ROOT / "workflow/scripts/distill.py", "--start", results / "init_student/model",
-        "--teacher", results / "teacher/seed1/model", "--train", results / "prepare/train.parquet",
-        "--dev", results / "prepare/dev.parquet", "--terms", '[{"sequences": "teacher_samples", "loss": "kl"}]',
-        "--teacher-samples", study / "results/dialogue/sample_teacher/train.teacher_samples.parquet",
-        "--model", tmp_path / "model", "--history", tmp_path / "train.jsonl", "--learning-rate", "0.001", "--epochs", "1",
-        "--max-source-tokens", "64", "--max-target-tokens", "40", "--too-long", "truncate", "--seed", "1",
+        sys.executable,
+        ROOT / "workflow/scripts/distill.py",
+        "--start",
+        results / "init_student/model",
+        "--teacher",
+        results / "teacher/seed1/model",
+        "--train",
+        results / "prepare/train.parquet",
+        "--dev",
+        results / "prepare/dev.parquet",
+        "--terms",
+        '[{"sequences": "teacher_samples", "loss": "kl"}]',
+        "--teacher-samples",
+        study / "results/dialogue/sample_teacher/train.teacher_samples.parquet",
+        "--model",
+        tmp_path / "model",
+        "--history",
+        tmp_path / "train.jsonl",
+        "--learning-rate",
+        "0.001",
+        "--epochs",
+        "1",
+        "--max-source-tokens",
+        "64",
+        "--max-target-tokens",
+        "40",
+        "--too-long",
+        "truncate",
+        "--seed",
+        "1",
     ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr

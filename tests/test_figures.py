@@ -17,9 +17,7 @@ SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
 
 def texts(path):
     """All text of an SVG file, with what each piece says."""
-    return [
-        "".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
-    ]
+    return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.fixture
@@ -27,10 +25,7 @@ def logs(tmp_path):
     """Two seeds of KL with development scores, one of JS without."""
     runs = []
     for system, seed in (("kl", 1), ("kl", 2), ("js", 1)):
-        lines = [
-            {"step": s, "loss": 3.0 / s + seed, "learning_rate": 1e-3, "tokens_per_second": 9}
-            for s in (1, 2, 3)
-        ]
+        lines = [{"step": s, "loss": 3.0 / s + seed, "learning_rate": 1e-3, "tokens_per_second": 9} for s in (1, 2, 3)]
         if system == "kl":
             lines += [{"step": s, "dev": {"bleu4": 5.0 * s, "nll": 2.0}} for s in (2, 3)]
         path = tmp_path / f"{system}{seed}.jsonl"
@@ -55,9 +50,7 @@ def test_training_curves_without_development_scores_or_with_a_negative_loss(logs
     assert texts(tmp_path / "a.svg").count("step") == 1
     logs[2][1].write_text('{"step": 1, "loss": -1.0}\n{"step": 2, "loss": -2.0}\n')
     training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
-    assert any(
-        "−2" in text for text in texts(tmp_path / "a.svg")
-    )  # a linear axis shows it, a log one could not
+    assert any("−2" in text for text in texts(tmp_path / "a.svg"))  # a linear axis shows it, a log one could not
 
 
 def risk_file(path, system, value):

@@ -10,9 +10,7 @@ TRAIN = [
 
 
 def splits(*test):
-    examples = [
-        Example(f"t{n}", group, source, references) for n, (group, source, references) in enumerate(test)
-    ]
+    examples = [Example(f"t{n}", group, source, references) for n, (group, source, references) in enumerate(test)]
     return {"train": TRAIN, "dev": [Example("d", "z", "unlike", ("nothing alike",))], "test": examples}
 
 
@@ -42,15 +40,11 @@ def test_shares_are_over_groups_examples_and_references():
 
 def test_ngrams_count_parts_of_a_target():
     # 3-grams: "two three four" and "three four five" are in train, "four five nine" is not
-    assert leakage(splits(("c", "new", ("two three four five nine",))), n=3)["test"][
-        "ngrams"
-    ] == pytest.approx(2 / 3)
+    assert leakage(splits(("c", "new", ("two three four five nine",))), n=3)["test"]["ngrams"] == pytest.approx(2 / 3)
 
 
 def test_a_target_shorter_than_n_is_one_gram_wherever_it_stands():
-    shares = leakage(splits(("c", "new", ("three four five",)), ("c", "new", ("five four three",))), n=8)[
-        "test"
-    ]
+    shares = leakage(splits(("c", "new", ("three four five",)), ("c", "new", ("five four three",))), n=8)["test"]
     assert shares["ngrams"] == 1 / 2
     assert shares["targets"] == 0
 

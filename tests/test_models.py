@@ -89,9 +89,7 @@ def test_loss_is_transformers_own(made, batch):
         for one, target in zip(sources, targets, strict=True):
             tokens = torch.tensor([one + target])
             logits = made.model.module(tokens).logits[0, :-1]  # index i predicts token i + 1
-            losses.append(
-                torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none")[len(one) - 1 :]
-            )
+            losses.append(torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none")[len(one) - 1 :])
         expected = torch.cat(losses).mean()
         assert len(torch.cat(losses)) == sum(map(len, targets))  # no prompt token, nothing after EOS
     torch.testing.assert_close(mean_nll(made.model, source, labels), expected, rtol=1e-4, atol=1e-5)
@@ -212,9 +210,7 @@ def test_sampling_ends_when_every_row_has(made, batch):
 
     model.step = only_eos
     samples = ancestral_sample(model, batch[2], 5, generator())
-    assert (
-        samples.labels.tolist() == [[model.eos_token_id]] * 6 and samples.finished.all() and len(steps) == 1
-    )
+    assert samples.labels.tolist() == [[model.eos_token_id]] * 6 and samples.finished.all() and len(steps) == 1
 
 
 def exact_two_tokens(model, source):
@@ -325,9 +321,7 @@ def poisoned(made, tmp_path):
     path = tmp_path / "poisoned/generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | poison))
     path = tmp_path / "poisoned/config.json"
-    path.write_text(
-        json.dumps(json.loads(path.read_text()) | {"forced_bos_token_id": a, "forced_eos_token_id": b})
-    )
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"forced_bos_token_id": a, "forced_eos_token_id": b}))
     return tmp_path / "poisoned"
 
 
@@ -387,9 +381,9 @@ def test_generate_is_transformers_own_under_the_same_settings(made, batch, decod
     )
     for row, one in enumerate(sources):  # alone, unpadded
         ids = torch.tensor([one])
-        output = module.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
-        )[0].tolist()
+        output = module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)[
+            0
+        ].tolist()
         output = output[1:] if made.model.family.is_encoder_decoder else output[len(one) :]
         if made.model.eos_token_id in output:
             output = output[: output.index(made.model.eos_token_id) + 1]

@@ -28,9 +28,7 @@ def test_risks_against_single_examples(pair):
         expected[f"{name}_sequence"] = sum(whole) / 7
         expected[f"{name}_token"] = sum(v / len(y) for v, y in zip(whole, samples, strict=True)) / 7
     assert measured == pytest.approx(expected, rel=1e-4)
-    pooled = sum(
-        tiny.reference_nll(student.model, s, y).item() for s, y in zip(sources, by_teacher, strict=True)
-    )
+    pooled = sum(tiny.reference_nll(student.model, s, y).item() for s, y in zip(sources, by_teacher, strict=True))
     assert measured["r_cvg_token"] != pytest.approx(pooled / sum(map(len, by_teacher)), rel=1e-4)
 
 
@@ -115,9 +113,7 @@ def test_sampling_modes(pair, mode, options):
             if mode == "nucleus":
                 assert p[p > p[token]].sum() < 0.6
     if mode == "beam":
-        again = generation.draw_samples(
-            teacher.model, list("abcdef"), sources, mode, options, 1, 5, 2, seed=4
-        )
+        again = generation.draw_samples(teacher.model, list("abcdef"), sources, mode, options, 1, 5, 2, seed=4)
         assert again["tokens"] == columns["tokens"]
 
 

@@ -253,9 +253,7 @@ def test_the_methods_with_hard_or_energy_losses_are_the_exceptions():
     assert gradient(expectation(method("engine"), teacher, student), student).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("name", "sequences"), [("js", 2), ("tvd", 2), ("js_exact", 2), ("kl", 1), ("rkl", 1)]
-)
+@pytest.mark.parametrize(("name", "sequences"), [("js", 2), ("tvd", 2), ("js_exact", 2), ("kl", 1), ("rkl", 1)])
 def test_methods_ask_for_the_sequences_of_the_paper(name, sequences):
     objective = Objective.from_config(METHODS[name]["terms"])
     assert len(objective.sequences) == sequences and objective.needs_teacher and not objective.needs_hidden
@@ -291,9 +289,7 @@ def test_mask_equals_filtering(loss):
     flat = Step(step.labels[valid][None], step.student_logits[valid][None], step.teacher_logits[valid][None])
     filtered = LOSSES[loss].function(flat).mean()
     torch.testing.assert_close(masked, filtered)
-    grads = [
-        torch.autograd.grad(value, step.student_logits, retain_graph=True)[0] for value in (masked, filtered)
-    ]
+    grads = [torch.autograd.grad(value, step.student_logits, retain_graph=True)[0] for value in (masked, filtered)]
     torch.testing.assert_close(grads[0], grads[1])
     assert (grads[0][~valid] == 0).all()
 
@@ -316,9 +312,7 @@ def test_weight_and_temperature():
     torch.testing.assert_close(term.evaluate(step, {LABELS: 14}), 0.8 * tau**2 * naive)
     plain = Term("ground_truth", "nll")  # the temperature of one term is not that of the next
     picked = torch.softmax(step.student_logits, -1).gather(-1, step.labels.clamp(min=0)[..., None])[..., 0]
-    torch.testing.assert_close(
-        plain.evaluate(step, {LABELS: 14}), -picked.log()[step.labels != IGNORE].mean()
-    )
+    torch.testing.assert_close(plain.evaluate(step, {LABELS: 14}), -picked.log()[step.labels != IGNORE].mean())
 
 
 @pytest.mark.parametrize("normalize", [False, True])

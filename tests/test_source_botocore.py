@@ -94,8 +94,7 @@ def test_records_read_as_triples_and_targets_are_first_sentences(write, packed):
             ("The colour of the box.",),
         ),
         "store/CreateBoxRequest/Labels": (
-            "labels : owner : create box request | labels : service : Tiny Store | "
-            "labels : type : list of box label",
+            "labels : owner : create box request | labels : service : Tiny Store | labels : type : list of box label",
             ("The labels of the box & its lid.",),
         ),
         "store/CreateBox": (
@@ -119,9 +118,7 @@ def test_only_the_newest_model_of_a_service_counts(write):
     old = field_model({"BoxName": "<p>The old name of the box.</p>"})
     new = field_model({"BoxName": "<p>The new name of the box.</p>"})
     archives = write({"store/2019-12-31": old, "store/2020-01-01": new})
-    assert [e.references for e in everything(load("botocore", archives, {}))] == [
-        ("The new name of the box.",)
-    ]
+    assert [e.references for e in everything(load("botocore", archives, {}))] == [("The new name of the box.",)]
 
 
 @pytest.mark.parametrize(
@@ -156,9 +153,7 @@ def test_spell(identifier, words):
 def test_support_is_the_share_of_content_words_by_stem():
     source = "policy names : owner : create box request | policy names : type : string"
     assert support("The names of the policies.", source) == 1
-    assert support("The created box is heavy.", source) == pytest.approx(
-        2 / 3
-    )  # created, box; heavy is not there
+    assert support("The created box is heavy.", source) == pytest.approx(2 / 3)  # created, box; heavy is not there
     assert support("The heavy lid.", source) == 0
     assert support("This is it.", source) == 0  # no content word at all
 
@@ -175,9 +170,7 @@ def test_a_target_that_its_record_does_not_hold_is_dropped(write):
 
 @pytest.mark.parametrize("text", ["the box name.", "The box name", "The box <name> name.", "The box name.."])
 def test_what_is_not_a_sentence_is_dropped(write, text):
-    corpus = load(
-        "botocore", write({"store/2020-01-01": field_model({"BoxName": f"<p>{text}</p>"[:-4]})}), {}
-    )
+    corpus = load("botocore", write({"store/2020-01-01": field_model({"BoxName": f"<p>{text}</p>"[:-4]})}), {})
     kept = text == "The box <name> name."  # an unknown tag is mark-up like any other
     assert len(everything(corpus)) == kept
 

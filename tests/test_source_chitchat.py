@@ -80,12 +80,8 @@ def test_consecutive_messages_merge_and_the_source_ends_with_the_separator(tmp_p
 
 def test_only_two_speakers(tmp_path):
     monologue = conversation("a: is anyone out there today?", "a: no one at all it seems")
-    crowd = conversation(
-        "a: one two three four five", "b: one two three four six", "c: one two three four ten"
-    )
-    corpus = chitchat.load(
-        wheel(tmp_path, {"m": monologue, "c": crowd, **chatter(3)}), {"dev_size": 1, "test_size": 1}
-    )
+    crowd = conversation("a: one two three four five", "b: one two three four six", "c: one two three four ten")
+    corpus = chitchat.load(wheel(tmp_path, {"m": monologue, "c": crowd, **chatter(3)}), {"dev_size": 1, "test_size": 1})
     assert corpus.counts[0] == {"step": "conversations: two speakers", "before": 5, "after": 3}
     groups = {example.group for split in corpus.splits.values() for example in split}
     assert groups == {"c0", "c1", "c2"}

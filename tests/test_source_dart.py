@@ -61,9 +61,7 @@ XML = """<benchmark><entries>
 
 
 def test_dart_xml_gives_the_same_as_json(tmp_path):
-    corpus = load(
-        tmp_path, "dart", ".json", [entry(MARS, "It joined & stayed.")], test=XML, test_suffix=".xml"
-    )
+    corpus = load(tmp_path, "dart", ".json", [entry(MARS, "It joined & stayed.")], test=XML, test_suffix=".xml")
     assert pairs(corpus, "test") == pairs(corpus, "dev") == [(MARS_SOURCE, "It joined & stayed.")]
 
 

@@ -148,9 +148,7 @@ def test_modules_classes_and_functions_are_read_but_not_run(write, tmp_path):
 
 
 def test_packages_are_split_as_said(write):
-    files = {
-        a.package: {"x/m.py": function("Do the thing.", body(a.package.replace("-", "")))} for a in ARCHIVES
-    }
+    files = {a.package: {"x/m.py": function("Do the thing.", body(a.package.replace("-", "")))} for a in ARCHIVES}
     files = {package: {f"{package}/m.py": code["x/m.py"]} for package, code in files.items()}
     corpus = load("docstrings", write(files), {})
     groups = {name: {e.group for e in split} for name, split in corpus.splits.items()}
@@ -204,17 +202,12 @@ def test_the_body_is_cut_after_so_many_words(write):
     "name", ["numpy/tests/m.py", "numpy/testing/m.py", "numpy/test_m.py", "numpy/extern/m.py", "numpy/m.txt"]
 )
 def test_tests_and_borrowed_code_are_left_out(write, name):
-    assert (
-        everything(load("docstrings", write({"numpy": {name: function("Do the thing.", body("a"))}}), {}))
-        == []
-    )
+    assert everything(load("docstrings", write({"numpy": {name: function("Do the thing.", body("a"))}}), {})) == []
 
 
 def test_sizes_take_a_fixed_sample(write):
     code = "".join(function("Do the thing.", body(f"word{c}"), c) for c in "abcdefghijklmnopqrst")
-    archives = write(
-        {"numpy": {"numpy/m.py": code}, "networkx": {"networkx/m.py": code.replace("word", "other")}}
-    )
+    archives = write({"numpy": {"numpy/m.py": code}, "networkx": {"networkx/m.py": code.replace("word", "other")}})
     whole = load("docstrings", archives, {}).splits
     assert load("docstrings", archives, {}).splits == whole
     assert [len(whole[name]) for name in ("train", "dev", "test")] == [20, 20, 0]

@@ -57,9 +57,7 @@ def test_a_renamed_column_is_named(hub):
 
 @pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "test", "unseen")])
 def test_other_splits_are_refused(hub, splits):
-    with pytest.raises(
-        UserError, match=f"its splits are {', '.join(splits)}, not train, validation and test"
-    ):
+    with pytest.raises(UserError, match=f"its splits are {', '.join(splits)}, not train, validation and test"):
         hub("xsum", [PAIR], splits).load({}, {})
 
 

@@ -49,9 +49,7 @@ def test_xsum_reads_articles_onto_one_line(tmp_path, suffix):
     corpus = load(tmp_path, "xsum", suffix, [PAIR, {"document": " ", "summary": "Blank."}])
     assert pairs(corpus, "dev") == [("A long story.", "Short.")]
     assert {"step": "dev: source and reference not blank", "before": 2, "after": 1} in corpus.counts
-    assert [origin["package"] for origin in corpus.origins] == [
-        f"{s}{suffix}" for s in ("train", "dev", "test")
-    ]
+    assert [origin["package"] for origin in corpus.origins] == [f"{s}{suffix}" for s in ("train", "dev", "test")]
 
 
 def test_json_lines_of_other_systems(tmp_path):
@@ -108,9 +106,7 @@ def test_a_larger_sample_contains_the_smaller_one():
     module = source_module("wmt16")
     corpus = module.Corpus({}, "")
     examples = [module.Example(f"train/{n}", "", "a", ("b",)) for n in range(60)]
-    small, large = (
-        {one.id for one in sample(examples, module.Options(train_size=n), corpus)} for n in (10, 30)
-    )
+    small, large = ({one.id for one in sample(examples, module.Options(train_size=n), corpus)} for n in (10, 30))
     assert small < large and len(large) == 30
 
 
@@ -119,9 +115,7 @@ def test_a_larger_sample_contains_the_smaller_one():
 
 def test_expected_counts_stop_the_run_with_both_numbers(tmp_path):
     counts = {"train": 2, "dev": 30526, "test": 1}
-    with pytest.raises(
-        UserError, match=r"dev has 2 examples, not 30,526; test has 2 examples, not 1\. .*null"
-    ):
+    with pytest.raises(UserError, match=r"dev has 2 examples, not 30,526; test has 2 examples, not 1\. .*null"):
         load(tmp_path, "xsum", ".jsonl", [PAIR] * 2, expected_counts=counts)
     load(tmp_path, "xsum", ".jsonl", [PAIR] * 2, expected_counts=dict.fromkeys(counts, 2))
     load(tmp_path, "xsum", ".jsonl", [PAIR] * 2, expected_counts=None)

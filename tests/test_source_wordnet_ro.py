@@ -129,9 +129,7 @@ def test_lexical_score_drops_strangers(tmp_path):
     for key, other in itertools.pairwise(keys[:31]):  # 30 definitions of something else
         pairs[key] = (pairs[key][0], pairs[other][1])
     options = {"dev_size": 5, "test_size": 5}
-    before, after = steps(wordnet_ro.load(archives(tmp_path, pairs), options))[
-        "lexical score of at least 0.5"
-    ]
+    before, after = steps(wordnet_ro.load(archives(tmp_path, pairs), options))["lexical score of at least 0.5"]
     assert before == 300
     assert 265 <= after <= 275
     lax = wordnet_ro.load(archives(tmp_path, pairs), {**options, "min_lexical_score": 0.0})
@@ -156,9 +154,7 @@ def test_shared_definitions_never_fall_into_two_splits_and_become_references(tmp
     for key in keys[40:80]:  # and each Romanian one, under other English words
         english, romanian = pairs[key]
         pairs[key + 5000] = (" ".join(english.split()[::-1]), f"{romanian}.")
-    corpus = wordnet_ro.load(
-        archives(tmp_path, pairs), {"dev_size": 30, "test_size": 40, "min_lexical_score": 0.0}
-    )
+    corpus = wordnet_ro.load(archives(tmp_path, pairs), {"dev_size": 30, "test_size": 40, "min_lexical_score": 0.0})
     seen = {"source": {}, "reference": {}}
     for name, examples in corpus.splits.items():
         for example in examples:
@@ -206,9 +202,7 @@ def test_mark_up_is_not_plain(text):
 
 
 def test_numbers_must_agree():
-    kept, counts = select(
-        ("born in 1874, died 1942", "1942 1874 a murit"), ("born in 1874", "născut în 1784")
-    )
+    kept, counts = select(("born in 1874, died 1942", "1942 1874 a murit"), ("born in 1874", "născut în 1784"))
     assert kept == [("born in 1874, died 1942", "1942 1874 a murit")]
     assert counts["same numbers"] == (2, 1)
 

@@ -5,11 +5,7 @@ from fdistill.sources.splits import split_by_group
 
 
 def examples(groups, size=3):
-    return [
-        Example(f"{g}/{i}", f"g{g}", f"source {g} {i}", ("target",))
-        for g in range(groups)
-        for i in range(size)
-    ]
+    return [Example(f"{g}/{i}", f"g{g}", f"source {g} {i}", ("target",)) for g in range(groups) for i in range(size)]
 
 
 def test_no_group_is_cut_and_sizes_are_met():
@@ -33,7 +29,5 @@ def test_dev_and_test_are_not_simply_the_first_groups():
 
 
 def test_nothing_left_to_train_on():
-    with pytest.raises(
-        UserError, match=r"source\.dev_size and source\.test_size: 4 and 2 .*6 examples in 2 groups"
-    ):
+    with pytest.raises(UserError, match=r"source\.dev_size and source\.test_size: 4 and 2 .*6 examples in 2 groups"):
         split_by_group(examples(2), dev_size=4, test_size=2)

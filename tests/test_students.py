@@ -95,11 +95,7 @@ def teacher_of(family, depth=5, **config):
 
 
 def layers_of(family, encoder, decoder):
-    return (
-        {"encoder": encoder, "decoder": decoder}
-        if len(FAMILIES[family].stacks) == 2
-        else {"decoder": encoder}
-    )
+    return {"encoder": encoder, "decoder": decoder} if len(FAMILIES[family].stacks) == 2 else {"decoder": encoder}
 
 
 def stacks(made):
@@ -177,9 +173,7 @@ def test_a_student_samples_generates_and_survives_a_round_trip(family, encoder, 
     assert ancestral_sample(student.model, source, 4, generator).labels.shape[0] == 3
     assert student.model.generate(source, max_new_tokens=4, num_beams=2).shape[0] == 3
     got = student.model.decode(student.model.encode(source), label_batch(targets, "cpu")).logits[0, 0]
-    torch.testing.assert_close(
-        got.log_softmax(-1), tiny.reference_log_probs(student.model, sources[0], targets[0])[0]
-    )
+    torch.testing.assert_close(got.log_softmax(-1), tiny.reference_log_probs(student.model, sources[0], targets[0])[0])
 
 
 @pytest.mark.parametrize("family", ["bart", "t5"])
@@ -232,9 +226,7 @@ def test_frozen_embeddings(family):
     frozen = everything - trainable(made)
     blocks = tuple(f"{stack.modules}." for stack in made.model.family.stacks.values())
     assert frozen and not any(name.startswith(blocks) for name in frozen)
-    assert all(
-        "embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen
-    )
+    assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
     assert all(name.startswith(blocks) or "norm" in name or "ln_f" in name for name in trainable(made))
 
 

@@ -97,9 +97,7 @@ def files(tmp_path):
                 "ter": metric("TER", value, "lower"),
             }
             path = tmp_path / f"{task}.{system}.json"
-            write_json(
-                path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}}
-            )
+            write_json(path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}})
             paths.append(path)
     return paths
 
@@ -166,9 +164,7 @@ def test_main_table_refusals(files, tmp_path):
     other = tmp_path / "other.json"
     metrics = {"bleu4": metric("BLEU-4", 1.0, signature="t")}
     write_json(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
-    with pytest.raises(
-        UserError, match=r"'bleu4' was not computed alike for 'teacher' \(s\) and 'tvd' \(t\)"
-    ):
+    with pytest.raises(UserError, match=r"'bleu4' was not computed alike for 'teacher' \(s\) and 'tvd' \(t\)"):
         main_table([files[0], other], TASKS, LAYOUT)
 
 
@@ -314,9 +310,7 @@ def test_wide_tables_are_cut_between_groups():
 
 
 def test_markdown_lines_up():
-    lines = to_markdown(
-        Table("c", [Column("x"), Column("long title", number=True)], [[[Cell("a|b"), Cell("1")]]], [])
-    )
+    lines = to_markdown(Table("c", [Column("x"), Column("long title", number=True)], [[[Cell("a|b"), Cell("1")]]], []))
     rows = [line for line in lines.splitlines() if line.startswith("|")]
     assert rows == ["| x    | long title |", "| ---- | ---------: |", r"| a\|b |          1 |"]
 

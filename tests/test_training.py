@@ -72,9 +72,7 @@ def fixed_samples(monkeypatch):
         letters = tiny.letter_ids(model)
         length = 1 + sum(source) % (MAX_NEW - 1)
         eos = [model.model.eos_token_id] if sum(source) % 3 else []
-        return [
-            letters[(token + t) % len(letters)] for t, token in zip(range(length), source * 6, strict=False)
-        ] + eos
+        return [letters[(token + t) % len(letters)] for t, token in zip(range(length), source * 6, strict=False)] + eos
 
     def install(made):
         def sample(model, source, max_new_tokens, generator):
@@ -92,9 +90,7 @@ def gradients_of_step(trainer, batches):
     """The loss of one step and the gradients that reach the optimiser."""
     seen = []
     trainer.optimizer.register_step_pre_hook(
-        lambda *_: seen.extend(
-            torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in trainer.trainable
-        )
+        lambda *_: seen.extend(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in trainer.trainable)
     )
     return trainer.step(batches), seen
 
@@ -112,9 +108,7 @@ def test_accumulation_is_the_mean_over_the_whole_batch(pair, fixed_samples, name
     assert len(set(lengths)) > 1
     results = []
     for size in (8, 2):
-        fresh = tiny.checkpoint(
-            next(f for f in tiny.CONFIGS if f == student.model.module.config.model_type), seed=2
-        )
+        fresh = tiny.checkpoint(next(f for f in tiny.CONFIGS if f == student.model.module.config.model_type), seed=2)
         trainer = trainer_of(fresh, teacher, name, data)
         results.append(gradients_of_step(trainer, micro_batches(trainer, size)))
     (whole, grads), (parts, accumulated) = results
@@ -245,9 +239,7 @@ def test_each_source_is_encoded_once_and_the_teacher_never_builds_a_graph():
         trainer = trainer_of(student, teacher, "js", data_of(student))
         trainer.step(micro_batches(trainer, 8))
         assert [entry for entry in log if entry[0] == "teacher"] == [("teacher", False, False)]
-        assert [entry for entry in log if entry[0] == "teacher decoder"] == [
-            ("teacher decoder", False, False)
-        ] * 2
+        assert [entry for entry in log if entry[0] == "teacher decoder"] == [("teacher decoder", False, False)] * 2
         assert [e for e in log if e[0] == "student"] == [("student", False, False), ("student", True, True)]
         assert [e for e in log if e[0] == "student decoder" and e[2]] == [("student decoder", True, True)] * 2
         assert all(p.grad is None and not p.requires_grad for p in teacher.model.module.parameters())
@@ -375,9 +367,7 @@ def test_every_method_learns(family, name):
     hard = [[everything[row.argmax()]] for row in p for _ in range(16)]
     data = TrainingData(train, {"teacher_samples": samples, "teacher_beam": hard})
 
-    trainer = trainer_of(
-        student, teacher, name, data, batch_size=16, learning_rate=5e-3, max_new_tokens=length
-    )
+    trainer = trainer_of(student, teacher, name, data, batch_size=16, learning_rate=5e-3, max_new_tokens=length)
 
     def loss_now():
         """The objective on one large batch, samples drawn with fixed random numbers."""
@@ -561,9 +551,7 @@ def test_learning_rate_warms_up_and_decays_to_zero():
     student = tiny.checkpoint("gpt2")
     trainer = trainer_of(student, None, "mle", data_of(student, 80), learning_rate=1e-2, warmup_steps=4)
     rates = []
-    trainer.optimizer.register_step_pre_hook(
-        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
-    )
+    trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
     trainer.run(nothing, "nll", higher_is_better=False)
     expected = [i / 4 for i in range(4)] + [(10 - i) / 6 for i in range(4, 10)]
     assert rates == pytest.approx([1e-2 * e for e in expected])

@@ -92,9 +92,7 @@ def _read(paths: list[Path], fields: list[str] | tuple[str, ...]) -> tuple[dict[
                     f"seeds {first['seed']} and {seed} do not belong together: {field} is '{first[field]}' "
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
-    return dict(sorted(files.items(), key=lambda item: int(item[0]))), {
-        field: first[field] for field in common
-    }
+    return dict(sorted(files.items(), key=lambda item: int(item[0]))), {field: first[field] for field in common}
 
 
 def _same_keys(seeds: dict[str, dict], field: str) -> dict[str, dict]:

@@ -57,9 +57,7 @@ def _hash(path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); mend or delete it and run again"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); mend or delete it and run again") from None
 
 
 def _download(archive: Archive, path: Path) -> None:

@@ -41,9 +41,7 @@ class Encoded:
         return len(self.ids)
 
 
-def encode_split(
-    split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str
-) -> Encoded:
+def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
     """Tokenise a split (see `schemas.SPLIT`); the target is the first reference.
 
     Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error",
@@ -57,15 +55,22 @@ def encode_split(
     targets = tokenizer(text_target=texts, split_special_tokens=True).input_ids
     eos = tokenizer.eos_token_id
     targets = [ids if ids and ids[-1] == eos else [*ids, eos] for ids in targets]
-    sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name)
+    newest = tokenizer.truncation_side == "left"  # of a dialogue, the last turns matter most
+    sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name, keep_end=newest)
     targets = _limit(targets, limits.max_target_tokens, "target", split["id"], limits, name)
     return Encoded(split["id"], sources, targets)
 
 
 def _limit(
-    texts: list[list[int]], limit: int, side: str, ids: list[str], limits: Limits, name: str
+    texts: list[list[int]],
+    limit: int,
+    side: str,
+    ids: list[str],
+    limits: Limits,
+    name: str,
+    keep_end: bool = False,
 ) -> list[list[int]]:
-    """Cut each text to `limit` tokens, keeping its last token (EOS, or a separator), or refuse."""
+    """Cut each text to `limit` tokens, or refuse. What is cut is before the last token (EOS), or at the beginning."""
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
@@ -76,7 +81,8 @@ def _limit(
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
-    return [tokens if len(tokens) <= limit else tokens[: limit - 1] + tokens[-1:] for tokens in texts]
+    head = 0 if keep_end else limit - 1
+    return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:

@@ -29,6 +29,10 @@ class Checkpoint:
     model: LanguageModel
     tokenizer: PreTrainedTokenizerBase
 
+    def __post_init__(self):
+        """A decoder-only model continues its source: what is nearest to the end stays when a source is cut."""
+        self.tokenizer.truncation_side = "right" if self.model.family.is_encoder_decoder else "left"
+
 
 def load(name: str | Path, device: str = "cpu") -> Checkpoint:
     """Load a local folder or a hub id, in float32, safetensors only.
@@ -56,9 +60,7 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
     except Exception as error:  # safetensors raises its own untyped errors on a damaged file
         if type(error).__module__.split(".")[0] != "safetensors":
             raise
-        raise UserError(
-            f"{Path(name) / WEIGHTS}: damaged ({error}); delete the folder and run again"
-        ) from None
+        raise UserError(f"{Path(name) / WEIGHTS}: damaged ({error}); delete the folder and run again") from None
     # transformers would go on with random numbers in their place.
     wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
     if wrong:
@@ -81,9 +83,7 @@ def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | No
             write_json(folder / "manifest.json", manifest)
 
 
-def from_scratch(
-    family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int
-) -> Checkpoint:
+def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int) -> Checkpoint:
     """A randomly initialised model; `config` holds keyword arguments of the family's `config_class`.
 
     Raises UserError for a key or a value that the configuration does not take.
@@ -115,9 +115,7 @@ def model_identity(path: Path | str) -> str:
     """SHA-256 of a checkpoint's weights: which teacher made these samples."""
     weights = Path(path) / WEIGHTS
     if not weights.exists():
-        raise UserError(
-            f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it"
-        )
+        raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
     return sha256(weights)
 
 

@@ -50,9 +50,7 @@ def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "") -> N
 
 def read_flags(args: argparse.Namespace, name: str, prefix: str = "") -> dict[str, Any]:
     """The settings of section `name`, with the schema's defaults, from the arguments of `add_flags`."""
-    values = {
-        key: getattr(args, _flag(prefix, key)[2:].replace("-", "_")) for key in section(name)["properties"]
-    }
+    values = {key: getattr(args, _flag(prefix, key)[2:].replace("-", "_")) for key in section(name)["properties"]}
     return {key: list(value) if isinstance(value, list) else value for key, value in values.items()}
 
 

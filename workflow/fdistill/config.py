@@ -94,9 +94,7 @@ def load(config: Settings, files: list[Path], root: Path) -> Study:
 
     named = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
     named += [((OVERRIDES, name), "task", name, tasks) for name in changes]
-    named += [
-        (("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))
-    ]
+    named += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
     for key, what, name, known in named:
         if known and name not in known:
             report.add(whole.file_of(key), [Problem(key, f"unknown {what} '{name}'; {nearest(name, known)}")])
@@ -143,9 +141,7 @@ class _Task:
                 continue
             setting = set_in(changes, problem.path)
             if setting is None:  # a key of the task's file that the changes disagree with
-                self.report.add(
-                    self.label, [Problem(problem.path, f"{problem.text} (with {'.'.join(self.key)})")]
-                )
+                self.report.add(self.label, [Problem(problem.path, f"{problem.text} (with {'.'.join(self.key)})")])
             else:
                 self.report.add(whole.file_of((*self.key, *setting)), [problem.under(*self.key)])
 
@@ -154,9 +150,7 @@ class _Task:
         bad_keys = {mistake.path for mistake in self.form}
         bad_mappings = {path[:-1] for path in bad_keys}  # where a choice may be what is wrong
         conditions = condition_problems(self.settings, section("task"))
-        checked = task_problems(
-            self.settings, self.given, self.methods, self.selected, complete=not self.form
-        )
+        checked = task_problems(self.settings, self.given, self.methods, self.selected, complete=not self.form)
         return [
             *(problem for problem in conditions if problem.path[:-1] not in bad_mappings),
             *(problem for problem in checked if problem.path not in bad_keys),

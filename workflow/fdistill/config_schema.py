@@ -69,15 +69,10 @@ def fill_defaults(value: Any, schema: Schema, around: dict[str, Any] | None = No
             if child["default"] is not None and not chosen(child.get("only_for"), filled, around):
                 continue
             filled[key] = child["default"]
-    return {
-        key: fill_defaults(item, schema.get("properties", {}).get(key, {}), filled)
-        for key, item in filled.items()
-    }
+    return {key: fill_defaults(item, schema.get("properties", {}).get(key, {}), filled) for key, item in filled.items()}
 
 
-def chosen(
-    condition: dict[str, list] | None, settings: dict[str, Any], around: dict[str, Any] | None
-) -> bool:
+def chosen(condition: dict[str, list] | None, settings: dict[str, Any], around: dict[str, Any] | None) -> bool:
     """Whether `only_for` or `needed_for` holds: its key has one of its values. No condition always holds."""
     if condition is None:
         return True

@@ -119,13 +119,9 @@ def _decoding(task: Task) -> Iterator[Problem]:
     decoding = task["decoding"]
     shortest, longest = decoding["min_new_tokens"], decoding["max_new_tokens"]
     if shortest > longest:
-        yield Problem(
-            ("decoding", "min_new_tokens"), f"{shortest} is more than max_new_tokens, {longest}; lower it"
-        )
+        yield Problem(("decoding", "min_new_tokens"), f"{shortest} is more than max_new_tokens, {longest}; lower it")
     if decoding["top_p"] != 1 and not decoding["do_sample"]:
-        yield Problem(
-            ("decoding", "top_p"), f"{decoding['top_p']} is not used without do_sample: true; remove it"
-        )
+        yield Problem(("decoding", "top_p"), f"{decoding['top_p']} is not used without do_sample: true; remove it")
 
 
 CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (

@@ -66,7 +66,12 @@ def train_and_save(
     """Train `student`, then write it to folder `output` (with `manifest`) and its curve to `history`, JSON lines."""
     dev_encoded, dev_columns = read_split(dev, student, limits)
     score = dev_scorer(
-        selection, student.tokenizer, dev_encoded, dev_columns["references"], limits.max_target_tokens, metric_options
+        selection,
+        student.tokenizer,
+        dev_encoded,
+        dev_columns["references"],
+        limits.max_target_tokens,
+        metric_options,
     )
     trainer = Trainer(
         student.model,

@@ -49,9 +49,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
                 look | {"marker": ""},
             )
             for ax, key in zip(axes[1:], metrics, strict=True):
-                _line(
-                    ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], look
-                )
+                _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], look)
         axes[0].set_ylabel("training loss (each method's own)")
         if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
             axes[0].set_yscale("log")  # objectives differ by an order of magnitude
@@ -95,9 +93,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except ValueError as error:
-        raise UserError(
-            f"{path}: not a training log, one JSON object per line ({error}); train again"
-        ) from None
+        raise UserError(f"{path}: not a training log, one JSON object per line ({error}); train again") from None
     if not lines:
         raise UserError(f"{path}: the training log is empty; train again")
     return lines

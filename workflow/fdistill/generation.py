@@ -115,7 +115,9 @@ def draw_samples(
     rows: dict[tuple[int, int], tuple] = {}
     for sample in range(per_input):
         what = f"sampling {sample + 1}/{per_input}"
-        for indices, source, samples in _decode(model, sources, mode, options, max_new_tokens, batch_size, what, generator):
+        for indices, source, samples in _decode(
+            model, sources, mode, options, max_new_tokens, batch_size, what, generator
+        ):
             log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1).tolist()
             finished = samples.finished.tolist()
             for i, tokens, log_prob, done in zip(indices, _rows(samples), log_probs, finished, strict=True):

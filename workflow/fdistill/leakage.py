@@ -34,9 +34,7 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
         for name, examples in held_out.items()
     }
     # Only the grams that are asked for are looked up: train's own would fill the memory.
-    wanted = {
-        gram for texts in references.values() for text in texts for gram in _grams(text, min(n, len(text)))
-    }
+    wanted = {gram for texts in references.values() for text in texts for gram in _grams(text, min(n, len(text)))}
     lengths = {len(gram) for gram in wanted}
     found: set[tuple[str, ...]] = set()
     targets: set[int] = set()

@@ -25,14 +25,10 @@ def check_stacks(task: Task) -> Iterator[Problem]:
     student, stacks = task["model"]["student"], " and ".join(family.stacks)
     for stack in student:
         if stack not in family.stacks:
-            yield Problem(
-                ("model", "student", stack), f"'{name}' has no {stack}, only {stacks}; remove this key"
-            )
+            yield Problem(("model", "student", stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
     for stack in family.stacks:
         if stack not in student:
-            yield Problem(
-                ("model", "student", stack), f"missing; give the layers of every stack of '{name}': {stacks}"
-            )
+            yield Problem(("model", "student", stack), f"missing; give the layers of every stack of '{name}': {stacks}")
 
 
 def check_sizes(task: Task) -> Iterator[Problem]:
@@ -62,14 +58,10 @@ def check_depth(task: Task) -> Iterator[Problem]:
         count = wanted if isinstance(wanted, int) else len(wanted)
         if count > depth:
             has = f"the teacher has {depth} (model.teacher.config.{layout.size_key})"
-            yield Problem(
-                path, f"{show(wanted)} is a student of {count} layers, but {has}; give 1 to {depth}"
-            )
+            yield Problem(path, f"{show(wanted)} is a student of {count} layers, but {has}; give 1 to {depth}")
         if isinstance(wanted, list) and max(wanted) >= depth:
             beyond = max(wanted)
-            yield Problem(
-                path, f"{show(wanted)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}"
-            )
+            yield Problem(path, f"{show(wanted)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}")
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
@@ -106,9 +98,7 @@ def check_freeze(task: Task) -> Iterator[Problem]:
             if part not in parts:
                 yield Problem((*path, index), f"'{name}' has no part '{part}'; allowed: {', '.join(parts)}")
         if set(family.stacks) <= set(frozen):
-            yield Problem(
-                path, f"{show(frozen)} leaves nothing to train; leave out {' or '.join(family.stacks)}"
-            )
+            yield Problem(path, f"{show(frozen)} leaves nothing to train; leave out {' or '.join(family.stacks)}")
 
 
 def check_scratch_only(given: Task) -> Iterator[Problem]:

@@ -154,9 +154,7 @@ class Term:
         for name in self.parameters:
             if name not in LOSSES[self.loss].parameters:
                 allowed = ", ".join(LOSSES[self.loss].parameters) or "none"
-                raise UserError(
-                    f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}"
-                )
+                raise UserError(f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}")
 
     def evaluate(self, step: Step, counts: dict[str, int]) -> Tensor:
         """The term's share of the batch loss: weight · τ² · Σ values at valid positions / counts[positions].
@@ -194,10 +192,14 @@ class Objective:
         """The terms on one kind of sequence."""
         return tuple(term for term in self.terms if term.sequences == sequences)
 
+    def needs_teacher_on(self, sequences: str) -> bool:
+        """Whether a loss on one kind of sequence reads the teacher's distributions."""
+        return any(LOSSES[term.loss].needs_teacher for term in self.on(sequences))
+
     @property
     def needs_teacher(self) -> bool:
         """Whether any loss reads the teacher's distributions: sequence-level KD (`seqkd`) does not."""
-        return any(LOSSES[term.loss].needs_teacher for term in self.terms)
+        return any(map(self.needs_teacher_on, self.sequences))
 
     @property
     def needs_hidden(self) -> bool:

@@ -28,8 +28,7 @@ def read_outputs(test: Path | str, generations: Path | str) -> Outputs:
     expected, found = split["id"], generated["id"]
     if len(found) != len(expected):
         raise UserError(
-            f"{generations}: {len(found)} rows, but {test} has {len(expected)} inputs; "
-            "generate again from this split"
+            f"{generations}: {len(found)} rows, but {test} has {len(expected)} inputs; generate again from this split"
         )
     for row, (wanted, id_) in enumerate(zip(expected, found, strict=True)):
         if wanted != id_:

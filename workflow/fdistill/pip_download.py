@@ -23,9 +23,7 @@ class DownloadFile(DownloadCommand):
     def run(self, options: Values, args: list[str]) -> int:
         """Find the file among the package's candidates and write it to the directory under its own name."""
         package, filename, directory = args
-        options.format_control = (
-            FormatControl()
-        )  # a wish for wheels only protects from builds: there are none
+        options.format_control = FormatControl()  # a wish for wheels only protects from builds: there are none
         session = self.get_default_session(options)
         finder = self._build_package_finder(
             options=options,
@@ -36,9 +34,7 @@ class DownloadFile(DownloadCommand):
         candidates = finder.find_all_candidates(package)
         link = next((found.link for found in candidates if found.link.filename == filename), None)
         if link is None:
-            raise DistributionNotFound(
-                f"{filename} is not among the {len(candidates)} files found for {package}"
-            )
+            raise DistributionNotFound(f"{filename} is not among the {len(candidates)} files found for {package}")
         path, _ = Downloader(session, "off")(link, directory)
         Path(path).replace(Path(directory) / filename)  # a server may announce another name
         return SUCCESS

@@ -31,8 +31,15 @@ class Progress:
             self.last_line = now
             eta = (now - self.began) / self.done * (self.total - self.done)
             shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
-            log.info("%s %d/%d (%.0f %%)%s  ETA %s", self.what, self.done, self.total,
-                     100 * self.done / max(self.total, 1), shown, time.strftime("%H:%M:%S", time.gmtime(eta)))
+            log.info(
+                "%s %d/%d (%.0f %%)%s  ETA %s",
+                self.what,
+                self.done,
+                self.total,
+                100 * self.done / max(self.total, 1),
+                shown,
+                time.strftime("%H:%M:%S", time.gmtime(eta)),
+            )
 
     def close(self) -> None:
         """End the bar's line."""

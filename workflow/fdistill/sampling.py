@@ -34,9 +34,7 @@ def ancestral_sample(
         model.module.train(was_training)
 
 
-def _sample(
-    model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None
-) -> Samples:
+def _sample(model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None) -> Samples:
     input_ids, state = model.start(model.encode(source))
     finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
     labels = []

@@ -16,9 +16,7 @@ def options_schema(kind: str, options: type) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": [
-            f.name for f in fields(options) if f.default is MISSING and f.default_factory is MISSING
-        ],
+        "required": [f.name for f in fields(options) if f.default is MISSING and f.default_factory is MISSING],
         "properties": {"kind": {"type": "string"}}
         | {field.name: _schema(hints[field.name]) | described for field in fields(options)},
     }

@@ -28,9 +28,7 @@ LAYER_MAPS: dict[int, dict[int, list[int]]] = {
 def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
     """The teacher layers a student of this depth copies: evenly spaced, both ends kept; 1 is layer 0."""
     if not 1 <= student_layers <= teacher_layers:
-        raise UserError(
-            f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}"
-        )
+        raise UserError(f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}")
     if student_layers == teacher_layers:
         return list(range(teacher_layers))
     table = LAYER_MAPS.get(teacher_layers, {})
@@ -56,8 +54,7 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
     module, family = teacher.model.module, teacher.model.family
     if set(layers) != set(family.stacks):
         raise UserError(
-            f"model.student: give the layers of {' and '.join(family.stacks)} for this family; "
-            f"got {', '.join(layers)}"
+            f"model.student: give the layers of {' and '.join(family.stacks)} for this family; got {', '.join(layers)}"
         )
     config = type(module.config).from_dict(module.config.to_dict())
     weights = module.state_dict()
@@ -65,9 +62,7 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
         depth, wanted = getattr(module.config, stack.size_key), layers[name]
         kept = copied_layers(wanted, depth) if isinstance(wanted, int) else wanted
         if not kept or not all(0 <= layer < depth for layer in kept):
-            raise UserError(
-                f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}"
-            )
+            raise UserError(f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}")
         setattr(config, stack.size_key, len(kept))
         weights = _copy_stack(weights, f"{stack.modules}.", kept)
     student = model_class(family)(config)

@@ -15,7 +15,13 @@ from fdistill.batches import Encoded, epoch_batches, label_batch, source_batch
 from fdistill.errors import UserError
 from fdistill.models import Context, Decoded, LanguageModel, Source
 from fdistill.objectives import (
-    GROUND_TRUTH, IGNORE, LABELS, SOURCE, STUDENT_SAMPLES, Objective, Step,
+    GROUND_TRUTH,
+    IGNORE,
+    LABELS,
+    SOURCE,
+    STUDENT_SAMPLES,
+    Objective,
+    Step,
 )
 from fdistill.progress import Progress
 from fdistill.sampling import ancestral_sample
@@ -162,15 +168,15 @@ class Trainer:
             steps = {}
             for kind, labels in batch.labels.items():
                 student = self.student.decode(student_context, labels, hidden)
+                steps[kind] = Step(labels, student.logits, source_mask=batch.source.attention_mask)
+                if not self.objective.needs_teacher_on(kind):
+                    continue
                 with torch.no_grad():
-                    teacher = self.teacher.decode(teacher_context, labels, hidden) if self.teacher else None
-                steps[kind] = Step(
-                    labels,
-                    student.logits,
-                    teacher.logits if teacher else None,
-                    batch.source.attention_mask,
-                    hidden_pairs((student_context, student), (teacher_context, teacher)) if hidden else [],
-                )
+                    teacher = self.teacher.decode(teacher_context, labels, hidden)
+                steps[kind].teacher_logits = teacher.logits
+                if hidden:
+                    pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
+                    steps[kind].hidden_pairs = pairs
         return self.objective.loss(steps, counts)
 
     # --- the whole run -----------------------------------------------------------------------------------------
@@ -187,7 +193,9 @@ class Trainer:
                     kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
                     for kind in stored
                 }
-                pending.append(MicroBatch(source_batch(self.student, [self.data.train.sources[i] for i in indices]), labels))
+                pending.append(
+                    MicroBatch(source_batch(self.student, [self.data.train.sources[i] for i in indices]), labels)
+                )
                 if len(pending) == self.settings.accumulation:
                     yield pending
                     pending = []
@@ -206,12 +214,13 @@ class Trainer:
         history: list[dict[str, Any]] = []
         best, best_weights, waited = float("-inf"), None, 0
         progress = Progress("training", self.total_steps)
-        tokens, began, recent = 0, time.monotonic(), []
+        tokens, seconds, recent = 0, 0.0, []
         for number, batches in zip(range(1, self.total_steps + 1), self.batches(), strict=False):
+            began = time.monotonic()
             recent.append(self.step(batches))
+            seconds += time.monotonic() - began
             tokens += sum(count[LABELS] for batch in batches for count in batch.counts().values())
-            speed = tokens / (time.monotonic() - began)
-            progress.advance(loss=recent[-1], tokens_per_s=speed)
+            progress.advance(loss=recent[-1], tokens_per_s=tokens / seconds)
             if number % self.evaluate_steps and number != self.total_steps:
                 continue
             scores = score(self.student)
@@ -260,7 +269,5 @@ def hidden_pairs(
         if not student_states:  # a decoder-only model has no encoder
             continue
         supervisors = supervising_layers(len(student_states) - 1, len(teacher_states) - 1)
-        pairs += [
-            (student_states[i + 1], teacher_states[j + 1], positions) for i, j in enumerate(supervisors)
-        ]
+        pairs += [(student_states[i + 1], teacher_states[j + 1], positions) for i, j in enumerate(supervisors)]
     return pairs

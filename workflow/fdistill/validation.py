@@ -55,26 +55,16 @@ def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
         path, value, there = tuple(error.absolute_path), error.instance, error.schema
         if error.validator == "additionalProperties":
             known = there["properties"]
-            new = [
-                Problem((*path, key), f"unknown key; {nearest(key, known)}")
-                for key in value
-                if key not in known
-            ]
+            new = [Problem((*path, key), f"unknown key; {nearest(key, known)}") for key in value if key not in known]
         elif error.validator == "required":
-            new = [
-                _missing((*path, key), there["properties"][key])
-                for key in there["required"]
-                if key not in value
-            ]
+            new = [_missing((*path, key), there["properties"][key]) for key in there["required"] if key not in value]
         else:
             new = [Problem(path, not_allowed(value, there))]
         found |= dict.fromkeys(new)
     return list(found)
 
 
-def condition_problems(
-    settings: Any, schema: Schema, around: dict[str, Any] | None = None
-) -> Iterator[Problem]:
+def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | None = None) -> Iterator[Problem]:
     """Keys that a choice needs and lacks, or has and does not use (`needed_for` and `only_for`).
 
     `settings` must be without other mistakes, and have its defaults filled in.

@@ -84,6 +84,4 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"line {number + 1}: indented with a tab; YAML is indented with spaces"
     what = ", ".join(part for part in (error.context, error.problem) if part)
-    return (
-        f"line {number + 1}: not YAML ({what}); check indentation, quotes and brackets there and just before"
-    )
+    return f"line {number + 1}: not YAML ({what}); check indentation, quotes and brackets there and just before"

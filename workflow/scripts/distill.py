@@ -17,14 +17,21 @@ from fdistill.training import TrainingSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--terms", type=json.loads, required=True, metavar="JSON",
-                        help="the objective: a list of terms as in config/methods.yaml")
+    parser.add_argument(
+        "--terms",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help="the objective: a list of terms as in config/methods.yaml",
+    )
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
     parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
     for kind in TEACHER_SEQUENCES:
-        parser.add_argument(f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet")
+        parser.add_argument(
+            f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
+        )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained student")
     parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
     cli.add_run_flags(parser)
@@ -54,11 +61,24 @@ def main() -> None:
             raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
     train_and_save(
-        student, teacher, objective, train, stored, args.dev, limits,
+        student,
+        teacher,
+        objective,
+        train,
+        stored,
+        args.dev,
+        limits,
         settings,
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
-        args.metric_options, args.seed, args.model, args.history,
-        {"stage": "distill", "terms": args.terms, "inputs": identity | {"start": checkpoints.model_identity(args.start)}},
+        args.metric_options,
+        args.seed,
+        args.model,
+        args.history,
+        {
+            "stage": "distill",
+            "terms": args.terms,
+            "inputs": identity | {"start": checkpoints.model_identity(args.start)},
+        },
     )
 
 

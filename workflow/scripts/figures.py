@@ -22,9 +22,7 @@ def main() -> None:
     )
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
-    command.add_argument(
-        "--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files"
-    )
+    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
     command.set_defaults(
         draw=lambda args: figures.risk_scatter(args.risks, dict(args.systems), args.title, args.output)
     )
@@ -39,9 +37,7 @@ def main() -> None:
             help="in order, for the colours",
         )
         command.add_argument("--title", required=True, help="the figure's title")
-        command.add_argument(
-            "--output", type=Path, required=True, metavar="FILE", help="the figure to write (SVG)"
-        )
+        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the figure to write (SVG)")
     args = parser.parse_args()
     args.draw(args)
 

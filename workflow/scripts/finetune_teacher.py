@@ -24,9 +24,16 @@ def main() -> None:
     parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
     parser.add_argument("--init", required=True, help="`scratch`, or folder or hub id of a pretrained checkpoint")
-    parser.add_argument("--vocab-size", type=int, default=2000, help="size of the tokenizer trained with --init scratch")
-    parser.add_argument("--model-config", type=json.loads, default={}, metavar="JSON",
-                        help="keyword arguments of the family's transformers configuration, with --init scratch")
+    parser.add_argument(
+        "--vocab-size", type=int, default=2000, help="size of the tokenizer trained with --init scratch"
+    )
+    parser.add_argument(
+        "--model-config",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="keyword arguments of the family's transformers configuration, with --init scratch",
+    )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the teacher")
     parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
     cli.add_run_flags(parser)
@@ -50,10 +57,19 @@ def main() -> None:
     settings = TrainingSettings(**cli.read_flags(args, "training"))
     train, _ = read_split(args.train, teacher, limits, settings.max_examples)
     train_and_save(
-        teacher, None, Objective.from_config(GROUND_TRUTH_NLL), train, {}, args.dev, limits,
+        teacher,
+        None,
+        Objective.from_config(GROUND_TRUTH_NLL),
+        train,
+        {},
+        args.dev,
+        limits,
         settings,
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
-        args.metric_options, args.seed, args.model, args.history,
+        args.metric_options,
+        args.seed,
+        args.model,
+        args.history,
         {"stage": "finetune_teacher", "init": args.init, "inputs": {"train": sha256(args.train)}},
     )
 

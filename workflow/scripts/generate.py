@@ -25,7 +25,11 @@ def main() -> None:
     decoding = cli.read_flags(args, "decoding")
     batch_size = decoding.pop("batch_size")
     columns = generate_texts(checkpoint.model, checkpoint.tokenizer, encoded.sources, decoding, batch_size, args.seed)
-    identity = {"model": checkpoints.model_identity(args.model), "split": sha256(args.test), "decoding": str(decoding)}
+    identity = {
+        "model": checkpoints.model_identity(args.model),
+        "split": sha256(args.test),
+        "decoding": str(decoding),
+    }
     write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
 
 

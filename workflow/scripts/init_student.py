@@ -11,12 +11,21 @@ from fdistill.students import init_student
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
-    parser.add_argument("--layers", type=json.loads, required=True, metavar="JSON",
-                        help='layers per stack, a number or the teacher\'s layers to copy: {"encoder": 3, "decoder": [0]}')
+    parser.add_argument(
+        "--layers",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help='layers per stack, a number or the teacher\'s layers to copy: {"encoder": 3, "decoder": [0]}',
+    )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
     args = parser.parse_args()
     student = init_student(checkpoints.load(args.teacher), args.layers)
-    manifest = {"stage": "init_student", "teacher": checkpoints.model_identity(args.teacher), "layers": args.layers}
+    manifest = {
+        "stage": "init_student",
+        "teacher": checkpoints.model_identity(args.teacher),
+        "layers": args.layers,
+    }
     checkpoints.save(student, args.model, manifest)
 
 

@@ -38,7 +38,15 @@ def main() -> None:
     }
     drawn = read_samples(args.teacher_samples, test.ids, identity)
     own = draw_samples(
-        student.model, test.ids, test.sources, "ancestral", {}, 1, limits.max_target_tokens, args.batch_size, args.seed
+        student.model,
+        test.ids,
+        test.sources,
+        "ancestral",
+        {},
+        1,
+        limits.max_target_tokens,
+        args.batch_size,
+        args.seed,
     )["tokens"]
     measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], args.batch_size)
     eos = teacher.tokenizer.eos_token_id

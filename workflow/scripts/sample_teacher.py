@@ -29,7 +29,14 @@ def main() -> None:
     mode, per_input, batch_size = (options.pop(key) for key in ("mode", "per_input", "batch_size"))
     options = {key: value for key, value in options.items() if value is not None}
     columns = draw_samples(
-        teacher.model, encoded.ids, encoded.sources, mode, options, per_input, limits.max_target_tokens, batch_size,
+        teacher.model,
+        encoded.ids,
+        encoded.sources,
+        mode,
+        options,
+        per_input,
+        limits.max_target_tokens,
+        batch_size,
         args.seed,
     )
     identity = {

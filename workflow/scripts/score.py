@@ -15,9 +15,7 @@ from fdistill.outputs import read_outputs
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, epilog=f"metrics: {', '.join(METRICS)}")
     parser.add_argument("--test", type=Path, required=True, help="the test split (Parquet)")
-    parser.add_argument(
-        "--generations", type=Path, required=True, help="the system's outputs on it (Parquet)"
-    )
+    parser.add_argument("--generations", type=Path, required=True, help="the system's outputs on it (Parquet)")
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
     parser.add_argument(
         "--metric-options",

@@ -13,15 +13,11 @@ def main() -> None:
     rows = _rows_parser()
 
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
-    command.add_argument(
-        "--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files"
-    )
+    command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
     command.set_defaults(build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args)))
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
-    command.add_argument(
-        "--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files"
-    )
+    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
     command.set_defaults(build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args)))
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
@@ -41,9 +37,7 @@ def main() -> None:
     )
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
-    command.add_argument(
-        "--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits"
-    )
+    command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
     command.add_argument(
         "--generations",
         nargs="+",

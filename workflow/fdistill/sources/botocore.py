@@ -66,11 +66,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     corpus = Corpus(
         {}, split_rule=f"by service, seeded hash: {1 - TEST:.0%} train, {DEV:.0%} dev, {TEST - DEV:.0%} test"
     )
-    records = [
-        record
-        for model in read_models(archives["botocore"])
-        for record in model_records(*model, chosen.kinds)
-    ]
+    records = [record for model in read_models(archives["botocore"]) for record in model_records(*model, chosen.kinds)]
     records = select(records, chosen, corpus)
     splits = split(records, corpus)
     for name, size in (("train", chosen.train_size), ("dev", chosen.dev_size), ("test", chosen.test_size)):

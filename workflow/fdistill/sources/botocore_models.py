@@ -46,9 +46,7 @@ def read_models(wheel: Path) -> Iterator[tuple[str, dict]]:
             versions[found[1]].append(name)
     newest = {max(names): service for service, names in versions.items()}  # folders are named by date
     if not newest:
-        raise UserError(
-            f"{wheel}: holds no service models (botocore/data/*/*/service-2.json); is it botocore?"
-        )
+        raise UserError(f"{wheel}: holds no service models (botocore/data/*/*/service-2.json); is it botocore?")
     for name, content in read_members(wheel, newest.__contains__):
         try:
             yield newest[name], json.loads(gzip.decompress(content) if name.endswith(".gz") else content)
@@ -108,14 +106,11 @@ WORD_IN_NAME = re.compile(r"IPv[46]|[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])\d*|[A-Z]
 def spell(identifier: str) -> str:
     """`CreateVPCEndpointRequest` -> `create VPC endpoint request`."""
     return " ".join(
-        word if len(word) > 1 and word[:2].isupper() else word.lower()
-        for word in WORD_IN_NAME.findall(identifier)
+        word if len(word) > 1 and word[:2].isupper() else word.lower() for word in WORD_IN_NAME.findall(identifier)
     )
 
 
-BLOCK_TAG = re.compile(
-    r"</?(?:p|ul|ol|li|dl|dt|dd|note|important|caution|warning|div|br|pre|table|h\d)\b[^>]*>", re.I
-)
+BLOCK_TAG = re.compile(r"</?(?:p|ul|ol|li|dl|dt|dd|note|important|caution|warning|div|br|pre|table|h\d)\b[^>]*>", re.I)
 TAG = re.compile(r"</?[A-Za-z][^>]*>")
 
 

@@ -147,9 +147,7 @@ def select(dialogues: list[tuple[str, list[str]]], chosen: Options, corpus: Corp
         return [one for one in exchanges if found.isdisjoint((*one.context, one.reply))]
 
     low, high = chosen.target_words
-    keep(
-        f"reply of {low} to {high} words", [one for one in exchanges if low <= word_count(one.reply) <= high]
-    )
+    keep(f"reply of {low} to {high} words", [one for one in exchanges if low <= word_count(one.reply) <= high])
     keep(
         f"context of {chosen.context_words} words at most",
         [one for one in exchanges if sum(map(word_count, one.context)) <= chosen.context_words],

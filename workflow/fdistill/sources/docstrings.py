@@ -68,9 +68,7 @@ def docstrings(package: str, wheel: Path) -> Iterator[tuple[str, str, str]]:
             with warnings.catch_warnings(action="ignore"):  # of the other package's, about its string escapes
                 tree = ast.parse(content)
         except (SyntaxError, ValueError) as error:
-            raise UserError(
-                f"{wheel}: '{name}' cannot be parsed ({error}); is this the pinned file?"
-            ) from None
+            raise UserError(f"{wheel}: '{name}' cannot be parsed ({error}); is this the pinned file?") from None
         for node in ast.walk(tree):
             if isinstance(node, DOCUMENTED) and (docstring := ast.get_docstring(node)):
                 yield f"{name}:{getattr(node, 'lineno', 0)}", package, docstring
@@ -86,15 +84,11 @@ def select(pairs: list[Example], body_words: int, corpus: Corpus) -> list[Exampl
 
     low, high = SUMMARY_WORDS
     step(f"body of {BODY_WORDS} words or more", [p for p in pairs if len(p.source.split()) >= BODY_WORDS])
-    step(
-        f"summary of {low} to {high} words", [p for p in pairs if low <= len(p.references[0].split()) <= high]
-    )
+    step(f"summary of {low} to {high} words", [p for p in pairs if low <= len(p.references[0].split()) <= high])
     step(f"{LETTERS:.0%} letters", [p for p in pairs if letter_share(p.source) >= LETTERS])
     step("no TeX", [p for p in pairs if not re.search(r"\\|\$", p.source + p.references[0])])
     step("summary not in the body", [p for p in pairs if words_of(p.references[0]) not in words_of(p.source)])
-    pairs = [
-        replace(p, source=" ".join(p.source.split()[:body_words])) for p in shuffled(pairs, lambda p: p.id)
-    ]
+    pairs = [replace(p, source=" ".join(p.source.split()[:body_words])) for p in shuffled(pairs, lambda p: p.id)]
     step(f"at most {ALIKE:.0%} of its 8-grams in another body", unlike(pairs))
     return pairs
 

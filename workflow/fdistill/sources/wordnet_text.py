@@ -14,12 +14,8 @@ class Pair(NamedTuple):
     romanian: str
 
 
-_LETTERS = str.maketrans(
-    {"ş": "ș", "Ş": "Ș", "ţ": "ț", "Ţ": "Ț", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-"}
-)
-_EXAMPLE = re.compile(
-    r'(?:^|[;:,.(-]|(?<=\)))\s*".*', re.DOTALL
-)  # quoted after a stop; other quotes name a term
+_LETTERS = str.maketrans({"ş": "ș", "Ş": "Ș", "ţ": "ț", "Ţ": "Ț", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-"})
+_EXAMPLE = re.compile(r'(?:^|[;:,.(-]|(?<=\)))\s*".*', re.DOTALL)  # quoted after a stop; other quotes name a term
 _LABEL = re.compile(r"^\([^()]*\)\s*")  # "(computer science)", "(figurativ)"
 _MARKUP = re.compile(r"[^\w\s.,;:()'/%!?-]|_|^expresie\b", re.IGNORECASE)
 
@@ -79,11 +75,6 @@ def _without_capital(pair: Pair, inside: Counter[str]) -> str:
     word = match[1] if match else ""
     lower = word[:1].lower() + word[1:]
     acronym = len(word) > 1 and not word[1:].islower()
-    if (
-        word == lower
-        or acronym
-        or inside[word] > inside[lower]
-        or (len(word) > 1 and word in pair.english.split())
-    ):
+    if word == lower or acronym or inside[word] > inside[lower] or (len(word) > 1 and word in pair.english.split()):
         return pair.romanian
     return pair.romanian.replace(word, lower, 1)

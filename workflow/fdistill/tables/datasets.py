@@ -21,9 +21,7 @@ def datasets_table(
         raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
     read = {task: read_json(manifests[task]) for task in tasks}
     leaks = {
-        split: list(
-            dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {}))
-        )
+        split: list(dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {})))
         for split in ("dev", "test")
     }
     columns = [
@@ -32,11 +30,7 @@ def datasets_table(
         Column("Source (licence)", width=0.2),
         *(Column(split.title(), "Inputs", number=True) for split in ("train", "dev", "test")),
         *(Column(split.title(), "References", number=True) for split in ("dev", "test")),
-        *(
-            Column(name.replace("_", " "), f"{s.title()} in train, %", number=True)
-            for s in leaks
-            for name in leaks[s]
-        ),
+        *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
     ]
     rows, records, notes = [], [], []
     for task, manifest in read.items():

@@ -27,9 +27,7 @@ def examples_table(
     """
     for task, system in generations:
         if task not in tests or system not in systems:
-            raise UserError(
-                f"generations of '{task}/{system}': unknown task or system; name it with a title first"
-            )
+            raise UserError(f"generations of '{task}/{system}': unknown task or system; name it with a title first")
     rows, records = [], []
     for task, title in tasks.items():
         chosen = {
@@ -52,9 +50,7 @@ def examples_table(
                     for role, text in texts.items()
                 ]
             )
-            records += [
-                {"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()
-            ]
+            records += [{"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()]
     return Table(
         caption="Example outputs on test inputs drawn at random.",
         columns=[Column("Task"), Column("System"), Column("Text", width=0.65)],

@@ -73,9 +73,7 @@ def to_markdown(table: Table) -> str:
     """GitHub's Markdown, in columns that line up when it is read as it stands."""
     blocks = [escape_markdown(table.caption)]
     for panel in panels(table):
-        rows = [
-            [_markdown_cell(cell) for cell in _spread(row)] for section in panel.sections for row in section
-        ]
+        rows = [[_markdown_cell(cell) for cell in _spread(row)] for section in panel.sections for row in section]
         titles = [escape_markdown(column.title) for column in panel.columns]
         groups = [escape_markdown(column.group) for column in panel.columns]
         if any(groups):  # Markdown has one header line: the groups take it, and the titles follow
@@ -164,9 +162,7 @@ def escape_latex(text: str) -> str:
     """`text` so that LaTeX sets exactly its characters."""
     lines = ("".join(_LATEX.get(character, character) for character in line) for line in text.splitlines())
     text = "\\newline{}".join(lines)
-    text = re.sub(
-        r"^([\[*])", r"{\1}", text
-    )  # at the start of a row it would be an argument of the line break
+    text = re.sub(r"^([\[*])", r"{\1}", text)  # at the start of a row it would be an argument of the line break
     return re.sub(r"-(?=-)", "-{}", text)  # two hyphens, not a dash
 
 

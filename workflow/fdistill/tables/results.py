@@ -71,9 +71,7 @@ def risk_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) 
     """
     files = _read(paths, tasks, layout)
     records = [
-        _record(file, risk, title, "lower", file["risks"][risk])
-        for file in files
-        for risk, title in RISKS.items()
+        _record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
     ]
     _mark(records, layout, ("best",))
     diversity = {task: _teacher_dist(files, task) for task in dict.fromkeys(file["task"] for file in files)}
@@ -88,9 +86,7 @@ def risk_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) 
     )
 
 
-def marks(
-    values: dict[str, float], better: Literal["higher", "lower"], places: tuple[str, ...]
-) -> dict[str, str]:
+def marks(values: dict[str, float], better: Literal["higher", "lower"], places: tuple[str, ...]) -> dict[str, str]:
     """Which of `values` come first and second: a word of `places` or "" for each.
 
     Values are compared as they are shown, with two decimals: numbers that look equal share their place, and
