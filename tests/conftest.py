@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fdistill.families import FAMILIES
+from fdistill.models.families import FAMILIES
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fdistill.sources import source_module
+from fdistill.data.sources import source_module
 
 PAIR = {"document": "A long\n\nstory.", "summary": "Short."}
 

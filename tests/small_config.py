@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fdistill import config
-from fdistill.config_files import merge
+from fdistill.config.files import merge
 from fdistill.errors import UserError
 
 ROOT = Path(__file__).parents[1]

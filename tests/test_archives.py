@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fdistill.archives import Archive, fetch, member_names, read_bytes, read_members, read_text
+from fdistill.data.archives import Archive, fetch, member_names, read_bytes, read_members, read_text
 from fdistill.errors import UserError
 from fdistill.files import sha256
 
@@ -137,7 +137,7 @@ def test_an_index_with_another_file_leaves_nothing_in_the_cache(index, tmp_path)
 
 def test_two_processes_at_once_both_succeed_and_say_nothing(index, tmp_path):
     made = make_archive(index / FILENAMES["pure"], {"a.txt": os.urandom(1_000_000)})
-    program = f"from fdistill.archives import *; fetch(({pin(made)!r},), {str(tmp_path / 'cache')!r})"
+    program = f"from fdistill.data.archives import *; fetch(({pin(made)!r},), {str(tmp_path / 'cache')!r})"
     command = [sys.executable, "-W", "error::DeprecationWarning", "-c", program]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     assert [run.communicate()[0] for run in runs] == [b"", b""]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import tiny
 import torch
-from fdistill.batches import (
+from fdistill.data.batches import (
     POOL_BATCHES,
     Limits,
     encode_split,
@@ -17,9 +17,9 @@ from fdistill.batches import (
     source_batch,
 )
 from fdistill.errors import UserError
-from fdistill.families import FAMILIES
+from fdistill.models.families import FAMILIES
+from fdistill.models.tokenization import train_tokenizer
 from fdistill.objectives import IGNORE
-from fdistill.tokenization import train_tokenizer
 
 LIMITS = Limits(max_source_tokens=6, max_target_tokens=5)
 

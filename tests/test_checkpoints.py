@@ -7,7 +7,8 @@ import pytest
 import tiny
 import torch
 import transformers
-from fdistill.checkpoints import (
+from fdistill.errors import UserError
+from fdistill.models.checkpoints import (
     WEIGHTS,
     check_same_vocabulary,
     from_scratch,
@@ -16,8 +17,7 @@ from fdistill.checkpoints import (
     save,
     tokenizer_identity,
 )
-from fdistill.errors import UserError
-from fdistill.families import FAMILIES
+from fdistill.models.families import FAMILIES
 
 
 @pytest.fixture

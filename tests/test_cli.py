@@ -5,7 +5,7 @@ import random
 
 import pytest
 from fdistill import cli
-from fdistill.config_schema import section, types
+from fdistill.config.schema import section, types
 from fdistill.errors import UserError
 
 SECTIONS = ["training", "text", "sampling", "decoding", "selection", "risk"]

@@ -8,7 +8,7 @@ from copy import deepcopy
 import pytest
 import yaml
 from fdistill import config, generation, objectives
-from fdistill.config_files import merge
+from fdistill.config.files import merge
 from fdistill.errors import UserError
 from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, ROOT, STUDY, TABLE, TASK, WEB, Project, put
 

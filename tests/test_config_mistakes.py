@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-from fdistill.config_schema import section
-from fdistill.validation import problems
+from fdistill.config.schema import section
+from fdistill.config.validation import problems
 from small_config import CHAT, MAIN, METHODS, OPEN, TABLE, TASK, WEB, Project, put
 
 
@@ -260,7 +260,7 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             "metrics",
             ["ter", "bertscore"],
             "metric_options.bertscore.model: missing; metric 'bertscore' cannot be computed without it; "
-            "give it (fdistill/metrics says what it may be) or leave the metric out",
+            "give it (fdistill/evaluation/metrics says what it may be) or leave the metric out",
         ),
         (
             WEB,

@@ -5,14 +5,15 @@ from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 import yaml
-from fdistill import batches, generation, objectives, selection, training
-from fdistill.config_schema import SCHEMA_FILE, allowed, fill_defaults, section
+from fdistill import generation, objectives, selection, training
+from fdistill.config.model_checks import NLL
+from fdistill.config.schema import SCHEMA_FILE, allowed, fill_defaults, section
+from fdistill.config.source_options import options_schema
+from fdistill.config.validation import condition_problems, problems
+from fdistill.data import batches
+from fdistill.data.sources import SOURCES, source_module
 from fdistill.errors import UserError
-from fdistill.metrics import METRICS
-from fdistill.model_checks import NLL
-from fdistill.source_options import options_schema
-from fdistill.sources import SOURCES, source_module
-from fdistill.validation import condition_problems, problems
+from fdistill.evaluation.metrics import METRICS
 from jsonschema import Draft202012Validator
 from small_config import WEB
 

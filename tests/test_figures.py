@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from fdistill.errors import UserError
-from fdistill.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
+from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
 from fdistill.files import write_json
 
 SCRIPT = Path(__file__).parents[1] / "workflow" / "scripts" / "figures.py"

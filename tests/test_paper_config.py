@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from fdistill import config
+from fdistill.models.students import copied_layers
 from fdistill.objectives import Objective
-from fdistill.students import copied_layers
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "config/config.yaml", ROOT / "config/paper.yaml"]

@@ -3,9 +3,10 @@
 import pytest
 import tiny
 import torch
-from fdistill import generation, risks
-from fdistill.batches import source_batch
+from fdistill import generation
+from fdistill.data.batches import source_batch
 from fdistill.errors import UserError
+from fdistill.evaluation import risks
 from fdistill.objectives import IGNORE
 from fdistill.sampling import as_labels
 

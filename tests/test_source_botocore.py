@@ -6,10 +6,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fdistill.data.sources import botocore, load
+from fdistill.data.sources.botocore import support
+from fdistill.data.sources.botocore_models import opening, spell
 from fdistill.errors import UserError
-from fdistill.sources import botocore, load
-from fdistill.sources.botocore import support
-from fdistill.sources.botocore_models import opening, spell
 
 
 def field_model(fields: dict[str, str], service_id: str = "Tiny Store") -> dict:

@@ -5,9 +5,9 @@ import random
 import zipfile
 
 import pytest
+from fdistill.data.sources import Corpus, chitchat
+from fdistill.data.sources.chitchat import TURN_SEPARATOR
 from fdistill.errors import UserError
-from fdistill.sources import Corpus, chitchat
-from fdistill.sources.chitchat import TURN_SEPARATOR
 
 
 def conversation(*messages):

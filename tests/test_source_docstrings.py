@@ -4,10 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fdistill.data.sources import load
+from fdistill.data.sources.docstring_text import letter_share, parse, plain
+from fdistill.data.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
 from fdistill.errors import UserError
-from fdistill.sources import load
-from fdistill.sources.docstring_text import letter_share, parse, plain
-from fdistill.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
 
 
 def body(word: str, count: int = 40) -> str:

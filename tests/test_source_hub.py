@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import datasets
 import pytest
+from fdistill.data.sources import source_module
 from fdistill.errors import UserError
-from fdistill.sources import source_module
 from published_files import PAIR, load, write
 
 ROWS = {

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from fdistill.data.sources import source_module
+from fdistill.data.sources.chitchat import TURN_SEPARATOR as SEP
+from fdistill.data.sources.published import Options, finish
+from fdistill.data.sources.wmt16 import sample
 from fdistill.errors import UserError
-from fdistill.sources import source_module
-from fdistill.sources.chitchat import TURN_SEPARATOR as SEP
-from fdistill.sources.published import Options, finish
-from fdistill.sources.wmt16 import sample
 from published_files import PAIR, load, pairs
 
 # ---- Commonsense Dialogue

@@ -13,9 +13,9 @@ from collections import defaultdict
 from unittest import mock
 
 import pytest
+from fdistill.data.sources import Corpus, wordnet_ro
+from fdistill.data.sources.wordnet_text import Pair, clean, is_plain
 from fdistill.errors import UserError
-from fdistill.sources import Corpus, wordnet_ro
-from fdistill.sources.wordnet_text import Pair, clean, is_plain
 
 LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
 SYNSET = "{offset:08d} 03 n 01 word 0 001 @ 00001740 n 0000 | {gloss}  \n"

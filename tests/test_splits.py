@@ -1,7 +1,7 @@
 import pytest
+from fdistill.data.sources import Example
+from fdistill.data.sources.splits import split_by_group
 from fdistill.errors import UserError
-from fdistill.sources import Example
-from fdistill.sources.splits import split_by_group
 
 
 def examples(groups, size=3):

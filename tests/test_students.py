@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 import tiny
 import torch
-from fdistill.batches import label_batch, source_batch
-from fdistill.checkpoints import load, save
+from fdistill.data.batches import label_batch, source_batch
 from fdistill.errors import UserError
-from fdistill.families import FAMILIES
-from fdistill.models import wrap
+from fdistill.models.checkpoints import load, save
+from fdistill.models.families import FAMILIES
+from fdistill.models.language_model import wrap
+from fdistill.models.students import copied_layers, init_student, supervising_layers
 from fdistill.sampling import ancestral_sample
-from fdistill.students import copied_layers, init_student, supervising_layers
 from fdistill.training import freeze
 
 # Shleifer & Rush 2020, section 3, and Wen et al. 2023 for 24 layers (DialoGPT)

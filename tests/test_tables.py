@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.errors import UserError
-from fdistill.files import write_json, write_parquet
-from fdistill.schemas import GENERATIONS, SPLIT
-from fdistill.tables import datasets_table, examples_table, main_table, risk_table, sections
-from fdistill.tables.render import (
+from fdistill.evaluation.tables import datasets_table, examples_table, main_table, risk_table, sections
+from fdistill.evaluation.tables.render import (
     Cell,
     Column,
     Table,
@@ -23,7 +22,8 @@ from fdistill.tables.render import (
     to_markdown,
     write,
 )
-from fdistill.tables.results import marks
+from fdistill.evaluation.tables.results import marks
+from fdistill.files import write_json, write_parquet
 
 SCRIPT = Path(__file__).parents[1] / "workflow" / "scripts" / "tables.py"
 TASKS = {"d2t": "Data_to_text", "mt": "EN & RO"}

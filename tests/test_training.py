@@ -12,11 +12,11 @@ import tiny
 import torch
 import yaml
 from fdistill import training
-from fdistill.batches import Encoded, label_batch, source_batch
+from fdistill.data.batches import Encoded, label_batch, source_batch
 from fdistill.errors import UserError
+from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, STUDENT_SAMPLES, Objective
 from fdistill.sampling import Samples, ancestral_sample, sequence_log_probs
-from fdistill.students import init_student
 from fdistill.training import MicroBatch, Trainer, TrainingData
 
 METHODS = yaml.safe_load((Path(__file__).parents[1] / "config/methods.yaml").read_text())

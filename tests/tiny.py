@@ -1,8 +1,8 @@
 """Tiny models and tokenizers of every family, and reference computations that share no library code."""
 
 import torch
-from fdistill.checkpoints import Checkpoint, from_scratch
-from fdistill.families import FAMILIES
+from fdistill.models.checkpoints import Checkpoint, from_scratch
+from fdistill.models.families import FAMILIES
 from fdistill.training import TrainingSettings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast

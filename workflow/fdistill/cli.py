@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fdistill.config_schema import STUDY, Schema, allowed, section, types
+from fdistill.config.schema import STUDY, Schema, allowed, section, types
 from fdistill.errors import UserError
 
 NULL = "none"
@@ -90,6 +90,14 @@ def add_selection_flags(parser: argparse.ArgumentParser) -> None:
         "--metric-options", type=json_mapping, default={}, metavar="JSON",
         help='options by metric name, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`KEY=VALUE` as a tuple, for `argparse`; the value may have further equals signs."""
+    key, _, value = text.partition("=")
+    if not (key and value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
+    return key, value
 
 
 def json_mapping(text: str) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from fdistill.batches import Encoded, Limits, encode_split
-from fdistill.checkpoints import Checkpoint, save
+from fdistill.data.batches import Encoded, Limits, encode_split
+from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
 from fdistill.files import read_parquet, write_text
+from fdistill.models.checkpoints import Checkpoint, save
 from fdistill.objectives import Objective
-from fdistill.schemas import SPLIT
 from fdistill.selection import Selection, dev_scorer
 from fdistill.training import Trainer, TrainingData, TrainingSettings
 

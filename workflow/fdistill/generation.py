@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.batches import label_batch, sorted_batches, source_batch
+from fdistill.data.batches import label_batch, sorted_batches, source_batch
 from fdistill.errors import UserError
-from fdistill.models import LanguageModel
+from fdistill.models.language_model import LanguageModel
 from fdistill.objectives import IGNORE
 from fdistill.progress import Progress
 from fdistill.sampling import Samples, ancestral_sample, as_labels, sequence_log_probs

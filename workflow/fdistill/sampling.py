@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fdistill.divergences import log_softmax
-from fdistill.models import LanguageModel, Source
+from fdistill.models.language_model import LanguageModel, Source
 from fdistill.objectives import IGNORE, token_log_probs
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fdistill import metrics
-from fdistill.batches import Encoded
+from fdistill.data.batches import Encoded
 from fdistill.errors import UserError
+from fdistill.evaluation import metrics
 from fdistill.generation import generate_texts, token_means
-from fdistill.models import LanguageModel
+from fdistill.models.language_model import LanguageModel
 
 NLL = "nll"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """`metric` is "nll" or a name of `fdistill.metrics`; the rest says how it is measured (see the schema)."""
+    """`metric` is "nll" or a name of `fdistill.evaluation.metrics`; the rest says how it is measured (see schema)."""
 
     metric: str
     num_beams: int

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
-from fdistill.batches import Encoded, epoch_batches, label_batch, source_batch
+from fdistill.data.batches import Encoded, epoch_batches, label_batch, source_batch
 from fdistill.errors import UserError
-from fdistill.models import Context, Decoded, LanguageModel, Source
+from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
+from fdistill.models.students import supervising_layers
 from fdistill.objectives import (
     GROUND_TRUTH,
     IGNORE,
@@ -25,7 +26,6 @@ from fdistill.objectives import (
 )
 from fdistill.progress import Progress
 from fdistill.sampling import ancestral_sample
-from fdistill.students import supervising_layers
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +262,7 @@ def freeze(model: LanguageModel, parts: list[str]) -> None:
 def hidden_pairs(
     student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
 ) -> list[tuple[Tensor, Tensor, str]]:
-    """Student layer i beside teacher layer φ(i), for the encoder and the decoder (states[0] is the embedding output)."""
+    """Student layer i beside teacher layer φ(i), for the encoder and the decoder (state 0 is the embedding output)."""
     pairs = []
     for part, positions in ((0, SOURCE), (1, LABELS)):
         student_states, teacher_states = student[part].hidden_states, teacher[part].hidden_states

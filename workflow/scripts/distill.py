@@ -4,13 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.batches import Limits
+from fdistill import cli
+from fdistill.data.batches import Limits
+from fdistill.data.samples import read_samples
 from fdistill.errors import UserError
 from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import sha256
+from fdistill.models import checkpoints
 from fdistill.objectives import TEACHER_SEQUENCES, Objective
-from fdistill.samples import read_samples
 from fdistill.selection import Selection
 from fdistill.training import TrainingSettings
 

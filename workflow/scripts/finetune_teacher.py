@@ -4,15 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.batches import Limits
+from fdistill import cli
+from fdistill.data.batches import Limits
+from fdistill.data.schemas import SPLIT
 from fdistill.experiment import read_split, set_up, train_and_save
-from fdistill.families import FAMILIES
 from fdistill.files import read_parquet, sha256
+from fdistill.models import checkpoints
+from fdistill.models.families import FAMILIES
+from fdistill.models.tokenization import train_tokenizer
 from fdistill.objectives import Objective
-from fdistill.schemas import SPLIT
 from fdistill.selection import Selection
-from fdistill.tokenization import train_tokenizer
 from fdistill.training import TrainingSettings
 
 GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.batches import Limits
+from fdistill import cli
+from fdistill.data.batches import Limits
+from fdistill.data.schemas import GENERATIONS
 from fdistill.experiment import read_split, set_up
 from fdistill.files import sha256, write_parquet
 from fdistill.generation import generate_texts
-from fdistill.schemas import GENERATIONS
+from fdistill.models import checkpoints
 
 
 def main() -> None:

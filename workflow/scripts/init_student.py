@@ -4,8 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.students import init_student
+from fdistill import cli
+from fdistill.models import checkpoints
+from fdistill.models.students import init_student
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from fdistill import cli
-from fdistill.aggregate import aggregate_risks, aggregate_scores
+from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
 from fdistill.files import write_json
 
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from fdistill import cli
-from fdistill.preparation import SPLITS, prepare
-from fdistill.sources import SOURCES
+from fdistill.data.preparation import SPLITS, prepare
+from fdistill.data.sources import SOURCES
 
 
 def main() -> None:

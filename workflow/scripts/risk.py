@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.batches import Limits
+from fdistill import cli
+from fdistill.data.batches import Limits
+from fdistill.data.samples import read_samples
+from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.experiment import read_split, set_up
 from fdistill.files import sha256, write_json
 from fdistill.generation import draw_samples
-from fdistill.risks import risks, teacher_dist
-from fdistill.samples import read_samples
+from fdistill.models import checkpoints
 
 
 def main() -> None:

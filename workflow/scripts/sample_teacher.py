@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from fdistill import checkpoints, cli
-from fdistill.batches import Limits
+from fdistill import cli
+from fdistill.data.batches import Limits
+from fdistill.data.samples import write_samples
 from fdistill.experiment import read_split, set_up
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
-from fdistill.samples import write_samples
+from fdistill.models import checkpoints
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fdistill import cli
 from fdistill.errors import UserError
+from fdistill.evaluation.metrics import METRICS, evaluate
+from fdistill.evaluation.outputs import read_outputs
 from fdistill.files import write_json
-from fdistill.metrics import METRICS, evaluate
-from fdistill.outputs import read_outputs
 
 
 def main() -> None:

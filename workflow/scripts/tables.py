@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, tables
-from fdistill.arguments import pair
+from fdistill import cli
+from fdistill.cli import pair
+from fdistill.evaluation import tables
 
 
 def main() -> None:

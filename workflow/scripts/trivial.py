@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from fdistill import cli
+from fdistill.data.schemas import GENERATIONS, SPLIT
+from fdistill.evaluation.trivial import SYSTEMS
 from fdistill.files import read_parquet, write_parquet
-from fdistill.schemas import GENERATIONS, SPLIT
-from fdistill.trivial import SYSTEMS
 
 
 def main() -> None:

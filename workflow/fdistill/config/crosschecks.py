@@ -1,0 +1,140 @@
+"""What no schema can say of a task or a method: names that exist elsewhere, and keys that must agree.
+
+A check takes a task, its defaults filled in, and yields its problems. After another mistake a key may be
+missing; then the rest of the check that wants it is left out (`task_problems`).
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from fdistill.config import method_checks, model_checks
+from fdistill.config.method_checks import Methods
+from fdistill.config.model_checks import Task
+from fdistill.config.source_options import options_schema
+from fdistill.config.validation import Problem, nearest, problems
+from fdistill.data.sources import SOURCES, source_module
+from fdistill.data.sources.filters import read_options
+from fdistill.errors import UserError
+from fdistill.evaluation.metrics import METRICS
+
+# Folders below results/{task}/ that are not methods', and below results/ that are not tasks'.
+NOT_METHODS = (
+    "teacher",
+    "most_frequent",
+    "copy",
+    "prepare",
+    "init_student",
+    "sample_teacher",
+    "tables",
+    "figures",
+)
+NOT_TASKS = ("tables", "figures")
+
+NLL = "nll"  # the selection metric that is none of the tables'
+
+
+def task_problems(
+    task: Task, given: Task, methods: Methods, selected: list[str], complete: bool = True
+) -> list[Problem]:
+    """All checks of a task and of its methods: those of the table, and of them those that the study selects.
+
+    `given` is the task without its defaults; `complete` says that it has no mistakes of form.
+    """
+    methods, found = method_checks.methods_for(task, methods)
+    used = {name: methods[name] for name in selected if name in methods}
+    missing = None
+    for check in (*CHECKS, partial(method_checks.check_stored, methods=methods)):
+        try:
+            for problem in check(task):
+                found.append(problem)
+        except KeyError as error:
+            missing = error
+    found += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
+    if missing is not None and complete and not found:  # no mistake of the user's explains it
+        raise missing
+    return found
+
+
+def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
+    """Why `name` cannot be a folder of results."""
+    if not re.fullmatch("[a-z0-9_]+", name):
+        yield f"'{name}' becomes a folder's name; use lower-case letters, digits and _ only"
+    if name in reserved:
+        yield f"'{name}' is a folder of results already; choose another name (taken: {', '.join(reserved)})"
+
+
+def _source(task: Task) -> Iterator[Problem]:
+    source = task["source"]
+    kind = source["kind"]
+    if kind not in SOURCES:
+        yield Problem(("source", "kind"), f"unknown source '{kind}'; {nearest(kind, SOURCES)}")
+        return
+    options = source_module(kind).Options
+    found = [problem.under("source") for problem in problems(source, options_schema(kind, options))]
+    yield from found
+    if not found:
+        try:
+            read_options(options, source)
+        except UserError as error:  # what the module itself has to say: "source.kinds: ..."
+            key, _, text = str(error).partition(": ")
+            yield Problem(tuple(key.split(".")), text)
+
+
+def _metrics(task: Task) -> Iterator[Problem]:
+    for index, name in enumerate(task["metrics"]):
+        if name not in METRICS:
+            yield Problem(("metrics", index), f"unknown metric '{name}'; {nearest(name, METRICS)}")
+
+
+def _metric_options(task: Task) -> Iterator[Problem]:
+    for name, options in task["metric_options"].items():
+        if name not in METRICS:
+            yield Problem(("metric_options", name), f"unknown metric; {nearest(name, METRICS)}")
+            continue
+        known = METRICS[name].options
+        for option in options:
+            if option not in known:
+                yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
+
+
+def _required_options(task: Task) -> Iterator[Problem]:
+    for name in dict.fromkeys([*task["metrics"], task["selection"]["metric"]]):
+        for option in METRICS[name].required if name in METRICS else ():
+            if not task["metric_options"].get(name, {}).get(option):
+                yield Problem(
+                    ("metric_options", name, option),
+                    f"missing; metric '{name}' cannot be computed without it; "
+                    "give it (fdistill/evaluation/metrics says what it may be) or leave the metric out",
+                )
+
+
+def _selection(task: Task) -> Iterator[Problem]:
+    name = task["selection"]["metric"]
+    if name != NLL and name not in METRICS:
+        yield Problem(("selection", "metric"), f"unknown metric '{name}'; {nearest(name, [NLL, *METRICS])}")
+
+
+def _decoding(task: Task) -> Iterator[Problem]:
+    decoding = task["decoding"]
+    shortest, longest = decoding["min_new_tokens"], decoding["max_new_tokens"]
+    if shortest > longest:
+        yield Problem(("decoding", "min_new_tokens"), f"{shortest} is more than max_new_tokens, {longest}; lower it")
+    if decoding["top_p"] != 1 and not decoding["do_sample"]:
+        yield Problem(("decoding", "top_p"), f"{decoding['top_p']} is not used without do_sample: true; remove it")
+
+
+CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
+    _source,
+    model_checks.check_family,
+    model_checks.check_stacks,
+    model_checks.check_sizes,
+    model_checks.check_depth,
+    model_checks.check_positions,
+    model_checks.check_freeze,
+    _decoding,
+    _metrics,
+    _metric_options,
+    _required_options,
+    _selection,
+)

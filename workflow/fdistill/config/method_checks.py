@@ -1,0 +1,109 @@
+"""The table of methods, and what a task makes of it (`method_overrides`). See `fdistill.config.crosschecks`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.config.files import merge
+from fdistill.config.model_checks import NLL, SCRATCH, Task
+from fdistill.config.schema import fill_defaults, section
+from fdistill.config.validation import Problem, condition_problems, nearest, problems, show, without
+
+Method = dict[str, Any]
+Methods = dict[str, Method]
+
+OVERRIDES = "method_overrides"
+PREDISTILL = "predistill"  # the method that `start: predistill` refers to
+DISTILL = "distill"  # the training stage whose examples the teacher answers
+
+
+def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
+    """The methods of a table with their defaults, and what is wrong with the table.
+
+    A key with a mistake is left out of its method.
+    """
+    form = problems(table, section("methods"))
+    clean = without(table, form)
+    methods = {name: fill_defaults(clean.get(name, {}), section("method")) for name in table}
+    conditions = [
+        problem.under(name)
+        for name, method in methods.items()
+        for problem in condition_problems(method, section("method"))
+    ]
+    return methods, [*form, *conditions, *_start_problems(methods)]
+
+
+def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:
+    """The methods as the task changes them, and what is wrong with its changes, by their keys in the task."""
+    changes = task.get(OVERRIDES, {})
+    if not (changes and methods):  # a table that cannot be read has its own mistakes
+        return methods, []
+    found = []
+    for name in changes:
+        if name not in methods:
+            found.append(Problem((name,), f"unknown method '{name}'; {nearest(name, methods)}"))
+        elif "title" in changes[name]:
+            text = "a method has one title for all tasks; change it in config/methods.yaml"
+            found.append(Problem((name, "title"), text))
+    known = {name: change for name, change in changes.items() if name in methods}
+    before = read_methods(methods)[1]  # mistakes of the table, reported with its own file
+    changed, after = read_methods(merge(methods, known))
+    found += [problem for problem in after if problem not in before]
+    return changed, [problem.under(OVERRIDES) for problem in found]
+
+
+def check_no_teacher(task: Task, methods: Methods) -> Iterator[Problem]:
+    """The methods that a task without a teacher cannot have, each with what it wants the teacher for."""
+    if task.get("model", {}).get("teacher", {}) is not None:
+        return
+    for name, method in methods.items():
+        yield Problem(
+            ("model", "teacher"),
+            f"null, but method '{name}' needs a teacher: {_use_of_teacher(method)}; "
+            f"give one ({{init: {SCRATCH}}}, or a folder or hub id), or take '{name}' out of methods",
+        )
+
+
+def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
+    """A method that learns from the teacher's stored sequences trains on the examples they were drawn for."""
+    drawn = task["training"][DISTILL]["max_examples"]
+    for name, method in methods.items():
+        stored = _stored(method)
+        if not stored or "training" not in method:
+            continue
+        stage = method["training"]
+        used = task["training"][stage]["max_examples"]
+        if used != drawn:
+            yield Problem(
+                ("training", stage, "max_examples"),
+                f"{show(used)}, but method '{name}' trains with it on {stored[0]}, which are drawn for "
+                f"training.{DISTILL}.max_examples, {show(drawn)}; "
+                f"make the two equal, or give the method training: {DISTILL}",
+            )
+
+
+def _start_problems(methods: Methods) -> Iterator[Problem]:
+    for name, method in methods.items():
+        if method.get("start") != PREDISTILL:
+            continue
+        if name == PREDISTILL:
+            yield Problem((name, "start"), "the method cannot start from itself; write start: init_student")
+        elif PREDISTILL not in methods:
+            yield Problem(
+                (name, "start"),
+                f"there is no method '{PREDISTILL}' to start from; add it, or start from init_student",
+            )
+
+
+def _use_of_teacher(method: Method) -> str:
+    for term in method.get("terms", []):
+        if term["sequences"].startswith("teacher_"):
+            return f"it learns from {term['sequences']}"
+        if term["loss"] != NLL:
+            return f"its loss '{term['loss']}' reads the teacher's distributions"
+    return "its student starts as a copy of the teacher's layers (init_student)"
+
+
+def _stored(method: Method) -> list[str]:
+    """The kinds of stored teacher sequences that the method learns from."""
+    kinds = [term["sequences"] for term in method.get("terms", [])]
+    return [kind for kind in kinds if kind.startswith("teacher_")]

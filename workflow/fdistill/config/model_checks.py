@@ -1,0 +1,133 @@
+"""Checks of a task's models: that family, teacher, student and lengths agree. See `fdistill.config.crosschecks`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.config.validation import Problem, nearest, show
+from fdistill.models.families import FAMILIES, Family
+
+Task = dict[str, Any]
+
+SCRATCH = "scratch"
+NLL = "nll"  # the one loss that needs no teacher
+
+
+def check_family(task: Task) -> Iterator[Problem]:
+    """The family is one of `fdistill.models.families`."""
+    name = task["model"]["family"]
+    if name not in FAMILIES:
+        yield Problem(("model", "family"), f"unknown model family '{name}'; {nearest(name, FAMILIES)}")
+
+
+def check_stacks(task: Task) -> Iterator[Problem]:
+    """The student gives its layers for the family's stacks, all of them and no others."""
+    family, name = _family_of(task), task["model"]["family"]
+    student, stacks = task["model"]["student"], " and ".join(family.stacks)
+    for stack in student:
+        if stack not in family.stacks:
+            yield Problem(("model", "student", stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
+    for stack in family.stacks:
+        if stack not in student:
+            yield Problem(("model", "student", stack), f"missing; give the layers of every stack of '{name}': {stacks}")
+
+
+def check_sizes(task: Task) -> Iterator[Problem]:
+    """A teacher from scratch says how deep it is and how long its texts may be."""
+    config = _scratch_config(task)
+    if config is None:
+        return
+    if "vocab_size" in config:
+        path = ("model", "teacher", "config", "vocab_size")
+        yield Problem(path, "the tokenizer decides it; remove it and set model.teacher.vocab_size")
+    for key in _size_keys(_family_of(task)):
+        path = ("model", "teacher", "config", key)
+        if key not in config:
+            yield Problem(path, "missing; a teacher from scratch needs its size: give an integer >= 1")
+        elif not _is_size(config[key]):
+            yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
+
+
+def check_depth(task: Task) -> Iterator[Problem]:
+    """A student's layers are the teacher's."""
+    config = _scratch_config(task)
+    for stack, layout in {} if config is None else _family_of(task).stacks.items():
+        wanted, depth = task["model"]["student"][stack], config[layout.size_key]
+        if not _is_size(depth):
+            continue
+        path = ("model", "student", stack)
+        count = wanted if isinstance(wanted, int) else len(wanted)
+        if count > depth:
+            has = f"the teacher has {depth} (model.teacher.config.{layout.size_key})"
+            yield Problem(path, f"{show(wanted)} is a student of {count} layers, but {has}; give 1 to {depth}")
+        if isinstance(wanted, list) and max(wanted) >= depth:
+            beyond = max(wanted)
+            yield Problem(path, f"{show(wanted)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}")
+
+
+def check_positions(task: Task) -> Iterator[Problem]:
+    """Texts fit the positions that a teacher from scratch has."""
+    config, family = _scratch_config(task), _family_of(task)
+    if config is None or family.positions_key is None or not _is_size(config[family.positions_key]):
+        return
+    positions, source = config[family.positions_key], task["text"]["max_source_tokens"]
+    # A decoder-only model has source and target in one row of positions.
+    before = 0 if family.is_encoder_decoder else source
+    limits = (
+        (("text", "max_source_tokens"), source, 0),
+        (("text", "max_target_tokens"), task["text"]["max_target_tokens"], before),
+        (("decoding", "max_new_tokens"), task["decoding"]["max_new_tokens"], before),
+    )
+    for path, length, before in limits:
+        if before + length > positions:
+            after = f" after {before} of the source (text.max_source_tokens)" if before else ""
+            yield Problem(
+                path,
+                f"{length} tokens{after} do not fit the teacher's {positions} positions; "
+                f"lower it or raise model.teacher.config.{family.positions_key}",
+            )
+
+
+def check_freeze(task: Task) -> Iterator[Problem]:
+    """What is frozen exists, and something is left to train."""
+    family, name = _family_of(task), task["model"]["family"]
+    parts = ["embeddings", *family.stacks]
+    for stage, settings in task["training"].items():
+        frozen = settings["freeze"]
+        path = ("training", stage, "freeze")
+        for index, part in enumerate(frozen):
+            if part not in parts:
+                yield Problem((*path, index), f"'{name}' has no part '{part}'; allowed: {', '.join(parts)}")
+        if set(family.stacks) <= set(frozen):
+            yield Problem(path, f"{show(frozen)} leaves nothing to train; leave out {' or '.join(family.stacks)}")
+
+
+def check_scratch_only(given: Task) -> Iterator[Problem]:
+    """Keys of a teacher from scratch beside a checkpoint, whose own they would contradict."""
+    teacher = given.get("model", {}).get("teacher") or {}
+    if teacher.get("init", SCRATCH) == SCRATCH:
+        return
+    for key in ("vocab_size", "config"):
+        if key in teacher:
+            yield Problem(
+                ("model", "teacher", key),
+                f"not used with init '{teacher['init']}', which has its own; remove it or use init {SCRATCH}",
+            )
+
+
+def _family_of(task: Task) -> Family:
+    return FAMILIES[task["model"]["family"]]
+
+
+def _scratch_config(task: Task) -> dict[str, Any] | None:
+    """The configuration of a teacher from scratch; None for any other, whose size is not known here."""
+    teacher = task["model"]["teacher"]
+    return teacher["config"] if teacher is not None and teacher["init"] == SCRATCH else None
+
+
+def _size_keys(family: Family) -> list[str]:
+    keys = [stack.size_key for stack in family.stacks.values()]
+    return keys if family.positions_key is None else [*keys, family.positions_key]
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,0 +1,146 @@
+"""Settings against their schema: every mistake by its key, in words that say what is allowed."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+
+from fdistill.config.schema import Schema, allowed, chosen, types
+
+KeyPath = tuple[str | int, ...]
+
+# As Python uses them: JSON Schema would take 8.0 for an integer, and YAML can write infinity and NaN.
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+    }
+)
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: the path of keys that leads to it, and what is wrong there and what to do."""
+
+    path: KeyPath
+    text: str
+
+    def under(self, *path: str | int) -> "Problem":
+        """The same mistake as seen from a mapping further out."""
+        return Problem((*path, *self.path), self.text)
+
+    def line(self, file: str) -> str:
+        """`config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
+        return ": ".join(part for part in (file, dotted(self.path), self.text) if part)
+
+
+def dotted(path: KeyPath) -> str:
+    """`training.teacher.freeze[0]`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
+    """The mistakes of `settings`, each once: unknown and missing keys, wrong types, values out of range."""
+    found = {}
+    for error in _Validator(schema).iter_errors(settings):
+        path, value, there = tuple(error.absolute_path), error.instance, error.schema
+        if error.validator == "additionalProperties":
+            known = there["properties"]
+            new = [Problem((*path, key), f"unknown key; {nearest(key, known)}") for key in value if key not in known]
+        elif error.validator == "required":
+            new = [_missing((*path, key), there["properties"][key]) for key in there["required"] if key not in value]
+        else:
+            new = [Problem(path, not_allowed(value, there))]
+        found |= dict.fromkeys(new)
+    return list(found)
+
+
+def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | None = None) -> Iterator[Problem]:
+    """Keys that a choice needs and lacks, or has and does not use (`needed_for` and `only_for`).
+
+    `settings` must be without other mistakes, and have its defaults filled in.
+    """
+    if isinstance(settings, list):
+        for index, item in enumerate(settings):
+            yield from (problem.under(index) for problem in condition_problems(item, schema.get("items", {})))
+    if not isinstance(settings, dict):
+        return
+    for key, child in schema.get("properties", {}).items():
+        value, only, needed = settings.get(key), child.get("only_for"), child.get("needed_for")
+        if value is not None and not chosen(only, settings, around):
+            chooser, values = next(iter(only.items()))
+            made = {**(around or {}), **settings}[chooser]
+            yield Problem(
+                (key,),
+                f"{show(value)} is not used with {chooser} '{made}', only with {', '.join(values)}; "
+                f"remove it or change {chooser}",
+            )
+        if value is None and needed and chosen(needed, settings, around):
+            chooser = next(iter(needed))
+            yield _missing((key,), child, f"{chooser} '{settings[chooser]}' needs it")
+        yield from (problem.under(key) for problem in condition_problems(value, child, settings))
+
+
+def without(settings: dict[str, Any], mistakes: Iterable[Problem]) -> dict[str, Any]:
+    """A copy of `settings` less what `mistakes` complain of (a list with a mistake goes whole)."""
+    kept = deepcopy(settings)
+    for problem in mistakes:
+        keys = problem.path
+        keys = keys[: next((i for i, key in enumerate(keys) if isinstance(key, int)), len(keys))]
+        inner = kept
+        for key in keys[:-1]:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if keys and isinstance(inner, dict):
+            inner.pop(keys[-1], None)
+    return kept
+
+
+def not_allowed(value: Any, schema: Schema) -> str:
+    """`0 is not allowed; must be an integer >= 1 (Examples per forward pass.)`."""
+    text = f"{show(value)} is not allowed; must be {allowed(schema)}{_description(schema)}"
+    number = _as_number(value) if {"integer", "number"} & set(types(schema)) else None
+    return text if number is None else f"{text}; to YAML {show(value)} is text, write {number}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'xsum'?` if a known word is close; otherwise the known words."""
+    known = list(known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def show(value: Any) -> str:
+    """A value as YAML has it (`null`, `true`, `"text"`), cut when it is long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
+    return Problem(path, f"missing; {why + ': ' if why else ''}give {allowed(schema)}{_description(schema)}")
+
+
+def _description(schema: Schema) -> str:
+    return f" ({schema['description']})" if "description" in schema else ""
+
+
+def _as_number(value: Any) -> str | None:
+    """How to write a number that YAML took for text, as it does 1e-4 and anything in quotes."""
+    if not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    text = repr(int(number)) if "." not in value and "e" not in value.lower() else repr(number)
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text

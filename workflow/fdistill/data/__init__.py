@@ -1,0 +1,1 @@
+"""Data: pinned archives, corpora, prepared splits, and batches of token ids."""

@@ -1,0 +1,126 @@
+"""From text to batches: token ids, padding, and an order that buckets by length without bias."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from fdistill.errors import UserError
+from fdistill.models.language_model import LanguageModel, Source
+from fdistill.objectives import IGNORE
+
+log = logging.getLogger(__name__)
+
+# Batches are formed among this many times the batch size of shuffled examples, sorted by length: little
+# padding, and every example is still equally likely at any time.
+POOL_BATCHES = 32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long texts may be, in tokens, and what happens to a longer one: "error" or "truncate"."""
+
+    max_source_tokens: int
+    max_target_tokens: int
+    too_long: str = "error"
+    source_prefix: str = ""  # for example T5's "translate English to Romanian: "
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as token ids. `targets` end in EOS."""
+
+    ids: list[str]
+    sources: list[list[int]]
+    targets: list[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
+    """Tokenise a split (see `schemas.SPLIT`); the target is the first reference.
+
+    Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error",
+    or when the split is empty.
+    """
+    if not split["id"]:
+        raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
+    sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
+    # A special token spelt out in a target is text: as a token, EOS would end the target there.
+    texts = [references[0] for references in split["references"]]
+    targets = tokenizer(text_target=texts, split_special_tokens=True).input_ids
+    eos = tokenizer.eos_token_id
+    targets = [ids if ids and ids[-1] == eos else [*ids, eos] for ids in targets]
+    newest = tokenizer.truncation_side == "left"  # of a dialogue, the last turns matter most
+    sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name, keep_end=newest)
+    targets = _limit(targets, limits.max_target_tokens, "target", split["id"], limits, name)
+    return Encoded(split["id"], sources, targets)
+
+
+def _limit(
+    texts: list[list[int]],
+    limit: int,
+    side: str,
+    ids: list[str],
+    limits: Limits,
+    name: str,
+    keep_end: bool = False,
+) -> list[list[int]]:
+    """Cut each text to `limit` tokens, or refuse. What is cut is before the last token (EOS), or at the beginning."""
+    long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
+    if long and limits.too_long == "error":
+        worst = max(long, key=lambda i: len(texts[i]))
+        raise UserError(
+            f"{name}: {len(long)} of {len(texts)} examples have a {side} of more than "
+            f"max_{side}_tokens = {limit} tokens (longest: {len(texts[worst])}, id '{ids[worst]}'); "
+            f"raise max_{side}_tokens or set too_long: truncate"
+        )
+    if long:
+        log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
+    head = 0 if keep_end else limit - 1
+    return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
+
+
+def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:
+    """Rows of ids as one rectangle (B, L)."""
+    length = max(map(len, rows))
+    fill = [[value] * (length - len(row)) for row in rows]
+    filled = [f + list(r) if left else list(r) + f for f, r in zip(fill, rows, strict=True)]
+    return torch.tensor(filled, dtype=torch.long)
+
+
+def source_batch(model: LanguageModel, rows: Sequence[Sequence[int]]) -> Source:
+    """Sources of a batch, padded on the side that the model's family wants, on the model's device."""
+    left = not model.family.is_encoder_decoder
+    input_ids = pad(rows, model.pad_token_id, left)
+    attention_mask = pad([[1] * len(row) for row in rows], 0, left)
+    return Source(input_ids, attention_mask).to(model.device)
+
+
+def label_batch(rows: Sequence[Sequence[int]], device: torch.device | str) -> Tensor:
+    """Targets of a batch as labels (B, T)."""
+    return pad(rows, IGNORE).to(device)
+
+
+def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of one epoch in batches of about equal length, in a random order that (seed, epoch) fixes."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    # The batch that is not full weighs more per example: it is drawn before sorting.
+    full = len(order) - len(order) % batch_size
+    batches = [order[full:]] if order[full:] else []
+    for begin in range(0, full, POOL_BATCHES * batch_size):
+        pool = sorted(order[begin : min(full, begin + POOL_BATCHES * batch_size)], key=lambda i: lengths[i])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def sorted_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """All indices in batches by decreasing length: the most memory is needed first."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for begin in range(0, len(order), batch_size):
+        yield order[begin : begin + batch_size]

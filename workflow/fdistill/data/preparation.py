@@ -1,0 +1,58 @@
+"""Prepared data: the three splits of a task as Parquet, and the manifest that says how they came about."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from fdistill.data import sources
+from fdistill.data.archives import fetch
+from fdistill.data.leakage import leakage
+from fdistill.data.schemas import SPLIT
+from fdistill.errors import UserError
+from fdistill.files import sha256, write_json, write_parquet
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "dev", "test")
+
+
+def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path) -> None:
+    """Fetch, build, check and write one task's data; `outputs` maps each split to its Parquet file.
+
+    Raises UserError, before anything is written, when a source file is missing or damaged, a split comes out empty,
+    an example is blank, or an id occurs twice.
+    """
+    archives = sources.source_module(kind).ARCHIVES
+    corpus = sources.load(kind, fetch(archives, cache), options)
+    for name in SPLITS:
+        _check(name, corpus.splits[name])
+    for name in SPLITS:
+        examples = corpus.splits[name]
+        columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
+        write_parquet(outputs[name], columns, SPLIT)
+        log.info("%s: %d examples", name, len(examples))
+    write_json(
+        manifest,
+        {
+            "source": {"kind": kind, **options},
+            "archives": [vars(archive) for archive in archives] + corpus.origins,
+            "counts": corpus.counts,
+            "split_rule": corpus.split_rule,
+            "splits": {name: len(corpus.splits[name]) for name in SPLITS},
+            "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
+            "leakage": leakage(corpus.splits),
+            "sha256": {name: sha256(outputs[name]) for name in SPLITS},
+        },
+    )
+
+
+def _check(name: str, examples: list[sources.Example]) -> None:
+    if not examples:
+        raise UserError(f"{name}: the split is empty after filtering; loosen the source's options in the task file")
+    seen = set()
+    for example in examples:
+        if not example.source.strip() or not example.references or not all(r.strip() for r in example.references):
+            raise UserError(f"{name}: example '{example.id}' has an empty source or reference")
+        if example.id in seen:
+            raise UserError(f"{name}: id '{example.id}' occurs twice")
+        seen.add(example.id)

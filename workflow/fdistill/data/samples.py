@@ -1,0 +1,45 @@
+"""Stored teacher sequences: written with the identity of what made them, refused when anything else is in use."""
+
+from pathlib import Path
+
+from fdistill.data.schemas import SAMPLES
+from fdistill.errors import UserError
+from fdistill.files import read_parquet, write_parquet
+
+REMEDY = {
+    "teacher": "they were drawn from another teacher",
+    "tokenizer": "their token ids belong to another tokenizer",
+    "split": "they were drawn for another version of the split",
+}
+
+
+def write_samples(path: Path | str, columns: dict[str, list], identity: dict[str, str]) -> None:
+    """Write the columns of `generation.draw_samples`; `identity` holds the keys of `REMEDY` and what else is known."""
+    write_parquet(path, columns, SAMPLES, identity)
+
+
+def read_samples(path: Path | str, ids: list[str], identity: dict[str, str]) -> list[list[list[int]]]:
+    """Token ids of the samples of each input in `ids`, in their order: [input][sample][token].
+
+    Raises UserError when the file's identity differs from `identity`, when an input has no sample, or when a sample
+    is empty: nothing is trained on sequences that belong to something else.
+    """
+    columns, recorded = read_parquet(path, SAMPLES)
+    for key, expected in identity.items():
+        if recorded.get(key) != expected:
+            raise UserError(
+                f"{path}: {REMEDY[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); "
+                "delete the file and run rule sample_teacher again"
+            )
+    by_id: dict[str, list[list[int]]] = {}
+    for row, (example, tokens) in enumerate(zip(columns["id"], columns["tokens"], strict=True)):
+        if not tokens:
+            raise UserError(f"{path}: row {row} (id '{example}') has no tokens; delete the file and sample again")
+        by_id.setdefault(example, []).append(tokens)
+    missing = [example for example in ids if example not in by_id]
+    if missing:
+        raise UserError(
+            f"{path}: no sample for {len(missing)} of {len(ids)} inputs (first: '{missing[0]}'); "
+            "delete the file and run rule sample_teacher again"
+        )
+    return [by_id[example] for example in ids]

@@ -1,0 +1,109 @@
+"""Summarisation: docstrings of scientific packages, body -> summary (taken out of the body, as XSum did).
+
+The packages' wheels are read as archives and parsed with `ast`; no module of theirs is imported.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fdistill.data.archives import read_members
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.docstring_text import letter_share, parse
+from fdistill.data.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
+from fdistill.data.sources.filters import Overlap, read_options, shuffled, words
+from fdistill.errors import UserError
+
+__all__ = ["ARCHIVES", "Options", "load"]
+
+SKIPPED = re.compile(r"(?:^|/)(?:tests?|testing|conftest\.py|externals?|extern|vendor|_vendor)(?:/|$)|/test_")
+SUMMARY_WORDS = (3, 30)
+BODY_WORDS = 30  # a shorter body says no more than its summary
+LETTERS = 0.88  # share of letters among what is not space: below, it is formulae and code
+ALIKE = 0.5  # share of its 8-grams that a body may have in common with one other
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The task file's `source:` mapping; a size of None keeps all there are."""
+
+    body_words: int = 400  # the body is cut after so many words
+    train_size: int | None = None
+    dev_size: int | None = None
+    test_size: int | None = None
+
+
+def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
+    """Build the corpus (see `fdistill.data.sources.source_module`)."""
+    chosen = read_options(Options, options)
+    dev, test = ", ".join(DEV_PACKAGES), ", ".join(TEST_PACKAGES)
+    corpus = Corpus({}, split_rule=f"by package: dev {dev}; test {test}; the others train")
+    raw = [found for archive in ARCHIVES for found in docstrings(archive.package, archives[archive.package])]
+    parsed = [(id, package, parse(docstring)) for id, package, docstring in raw]
+    pairs = [Example(id, package, found.body, (found.summary,)) for id, package, found in parsed if found]
+    corpus.count("summary is one sentence", len(raw), len(pairs))
+    pairs = select(pairs, chosen.body_words, corpus)
+    for name, size in (("train", chosen.train_size), ("dev", chosen.dev_size), ("test", chosen.test_size)):
+        examples = [pair for pair in pairs if split_of(pair.group) == name]
+        if size is not None:
+            corpus.count(f"{name}: sampled", len(examples), min(size, len(examples)))
+        corpus.splits[name] = examples[:size]
+    return corpus
+
+
+def split_of(package: str) -> str:
+    """The split that a package belongs to."""
+    return "dev" if package in DEV_PACKAGES else "test" if package in TEST_PACKAGES else "train"
+
+
+def docstrings(package: str, wheel: Path) -> Iterator[tuple[str, str, str]]:
+    """(id, package, docstring) of what a wheel's modules define, its tests and borrowed code apart."""
+    for name, content in read_members(wheel, lambda name: name.endswith(".py") and not SKIPPED.search(name)):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of the other package's, about its string escapes
+                tree = ast.parse(content)
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"{wheel}: '{name}' cannot be parsed ({error}); is this the pinned file?") from None
+        for node in ast.walk(tree):
+            if isinstance(node, DOCUMENTED) and (docstring := ast.get_docstring(node)):
+                yield f"{name}:{getattr(node, 'lineno', 0)}", package, docstring
+
+
+def select(pairs: list[Example], body_words: int, corpus: Corpus) -> list[Example]:
+    """The pairs worth learning from, bodies cut, in seeded order; `corpus.counts` has each filter's yield."""
+
+    def step(name: str, kept: list[Example]) -> None:
+        nonlocal pairs
+        corpus.count(name, len(pairs), len(kept))
+        pairs = kept
+
+    low, high = SUMMARY_WORDS
+    step(f"body of {BODY_WORDS} words or more", [p for p in pairs if len(p.source.split()) >= BODY_WORDS])
+    step(f"summary of {low} to {high} words", [p for p in pairs if low <= len(p.references[0].split()) <= high])
+    step(f"{LETTERS:.0%} letters", [p for p in pairs if letter_share(p.source) >= LETTERS])
+    step("no TeX", [p for p in pairs if not re.search(r"\\|\$", p.source + p.references[0])])
+    step("summary not in the body", [p for p in pairs if words_of(p.references[0]) not in words_of(p.source)])
+    pairs = [replace(p, source=" ".join(p.source.split()[:body_words])) for p in shuffled(pairs, lambda p: p.id)]
+    step(f"at most {ALIKE:.0%} of its 8-grams in another body", unlike(pairs))
+    return pairs
+
+
+def words_of(text: str) -> str:
+    """The words alone, spaced and bounded, so that one text can be looked for in another."""
+    return f" {' '.join(words(text))} "
+
+
+def unlike(pairs: list[Example]) -> list[Example]:
+    """Drop each pair whose body is nearly that of one before it."""
+    seen, kept = Overlap(n=8), []
+    for pair in pairs:
+        body = words(pair.source)
+        if seen(body) <= ALIKE:
+            seen.add(body)
+            kept.append(pair)
+    return kept

@@ -1,0 +1,63 @@
+"""Reads the definitions out of RoWordNet's pickle without letting it run anything."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+from fdistill.data.archives import read_bytes
+from fdistill.errors import UserError
+
+MEMBER = "rowordnet/rowordnet.pickle"
+
+# Every global of the pinned pickle. Each becomes the same inert stub: none of these names is ever imported.
+GLOBALS = {
+    "rowordnet.rowordnet.RoWordNet",
+    "rowordnet.synset.Synset",
+    "networkx.classes.digraph.DiGraph",
+    "collections.defaultdict",
+    "builtins.getattr",
+    "builtins.dict",
+    "builtins.list",
+    "builtins.set",
+}
+
+
+def read_definitions(wheel: Path) -> dict[str, str]:
+    """Romanian definition by synset id (`ENG30-offset-pos`) from the RoWordNet wheel.
+
+    A pickle is a program: give this only a file whose hash was checked. Even so it may name the globals above
+    and no others. Raises UserError for any other global, naming it, and for a damaged pickle.
+    """
+    try:
+        root = _InertUnpickler(io.BytesIO(read_bytes(wheel, MEMBER))).load()
+        definitions = {key: vars(synset)["_definition"] for key, synset in vars(root)["_synsets"].items()}
+        if not all(isinstance(text, str) for text in (*definitions, *definitions.values())):
+            raise TypeError("a synset's id or definition is not text")
+    except UserError:
+        raise
+    except Exception as error:  # a damaged pickle can make the unpickler raise anything
+        raise UserError(
+            f"{wheel}: '{MEMBER}' is damaged ({type(error).__name__}: {error}); delete the wheel and run again"
+        ) from None
+    return definitions
+
+
+class _Inert(dict):
+    """Stands for any class or function of the pickle: takes items and attributes, does nothing."""
+
+    def __init__(self, *_: Any):
+        super().__init__()
+
+    def __call__(self, *_: Any) -> "_Inert":
+        return self
+
+
+class _InertUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type[_Inert]:
+        if f"{module}.{name}" not in GLOBALS:
+            raise UserError(
+                f"rowordnet wheel: '{MEMBER}' names the global '{module}.{name}', not one of those it needs "
+                f"({', '.join(sorted(GLOBALS))}); nothing was run: check where the file comes from"
+            )
+        return _Inert

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, risks, trivial systems, means over seeds, tables and figures."""

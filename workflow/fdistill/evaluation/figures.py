@@ -1,0 +1,130 @@
+"""The figures, as SVG with reproducible bytes: training curves of a task, and its methods' risks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from fdistill.errors import UserError
+from fdistill.evaluation.metrics import METRICS
+from fdistill.files import atomic, read_json
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, and what it lacks for a dozen systems;
+# the markers come round at another pace, so that a colour does not meet the same one again.
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C6D31", "#7F7F7F")
+COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
+MARKERS = "osD^vPX<>p*"
+STYLE = {
+    "svg.hashsalt": "fdistill",  # else the ids in the file are random
+    "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+
+
+def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
+    """Draw loss and development metrics over steps from `train.jsonl` files.
+
+    `logs` are (system, file) pairs, one per seed; a system's seeds share a colour. `systems` maps keys to
+    titles and fixes the order and the colours. Each method minimises its own objective, so the loss has a
+    panel to show that it falls, not to compare; the development metrics are comparable.
+    """
+    runs = [(system, read_log(path)) for system, path in logs if _known(system, systems, path)]
+    metrics = list(dict.fromkeys(key for _, log in runs for line in log for key in line.get("dev", {})))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
+        axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
+        for system, log in runs:
+            look = _look(system, systems)
+            _line(
+                axes[0],
+                [(line["step"], line["loss"]) for line in log if "loss" in line],
+                look | {"marker": ""},
+            )
+            for ax, key in zip(axes[1:], metrics, strict=True):
+                _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], look)
+        axes[0].set_ylabel("training loss (each method's own)")
+        if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
+            axes[0].set_yscale("log")  # objectives differ by an order of magnitude
+            axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes[0].yaxis.set_major_formatter("{x:g}")
+            axes[0].yaxis.set_minor_locator(NullLocator())
+        for ax, key in zip(axes[1:], metrics, strict=True):
+            name = METRICS[key].title if key in METRICS else key.upper()
+            ax.set_ylabel(f"{name} on the development split")
+        for ax in axes:
+            ax.set_xlabel("step")
+        _finish(figure, title, output)
+
+
+def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
+    """Draw coverage risk over likelihood risk, per token, from a task's aggregated `risk.json` files.
+
+    With several seeds a cross shows one standard deviation. `systems` as for `training_curves`.
+    """
+    files = [read_json(path) for path in paths]
+    for file, path in zip(files, paths, strict=True):
+        _known(file["method"], systems, path)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+        ax = figure.subplots()
+        for file in sorted(files, key=lambda file: list(systems).index(file["method"])):
+            llh, cvg = file["risks"]["r_llh_token"], file["risks"]["r_cvg_token"]
+            if llh["mean"] is None or cvg["mean"] is None:
+                continue
+            look = _look(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
+            ax.errorbar(llh["mean"], cvg["mean"], xerr=llh["std"], yerr=cvg["std"], **look)
+        ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(lower: outputs typical of the teacher)")
+        ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(lower: covers the teacher's outputs)")
+        _finish(figure, title, output)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a training log; UserError when it is missing, empty or damaged."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a training log, one JSON object per line ({error}); train again") from None
+    if not lines:
+        raise UserError(f"{path}: the training log is empty; train again")
+    return lines
+
+
+def _known(system: str, systems: dict[str, str], path: Path) -> bool:
+    if system not in systems:
+        raise UserError(f"{path}: system '{system}' has no title; known: {', '.join(systems)}")
+    return True
+
+
+def _look(system: str, systems: dict[str, str]) -> dict[str, Any]:
+    """Colour, marker and label of a system: the same in all figures that are given the same systems."""
+    i = list(systems).index(system)
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "label": systems[system],
+    }
+
+
+def _line(ax: Axes, points: list[tuple[float, float]], look: dict[str, Any]) -> None:
+    if points:
+        ax.plot(*zip(*points, strict=True), linewidth=1.2, markersize=3.5, alpha=0.85, **look)
+
+
+def _finish(figure: Figure, title: str, output: Path) -> None:
+    """Title and legend (a system once, whatever its seeds), then the file, without a date."""
+    shown = [ax.get_legend_handles_labels() for ax in figure.axes]
+    once = {label: handle for handles, labels in shown for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
+    figure.suptitle(title)
+    with atomic(output) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -1,0 +1,71 @@
+"""The table of data sets (Wen et al. 2023, Table 6), with their sources and the leakage between splits."""
+
+from pathlib import Path
+from typing import Any
+
+from fdistill.errors import UserError
+from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.files import read_json
+
+
+def datasets_table(
+    manifests: dict[str, Path], tasks: dict[str, str], stands_for: dict[str, str], descriptions: dict[str, str]
+) -> Table:
+    """The table of the tasks' `manifest.json` files; the other arguments map tasks to what is said of them.
+
+    The rows are in the order of `tasks`, the titles. CSV: one record per task; leakage as shares between 0 and 1, in
+    percent in the other formats. Raises UserError for a task without a manifest.
+    """
+    missing = [task for task in tasks if task not in manifests]
+    if missing:
+        raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
+    read = {task: read_json(manifests[task]) for task in tasks}
+    leaks = {
+        split: list(dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {})))
+        for split in ("dev", "test")
+    }
+    columns = [
+        Column("Data set"),
+        Column("Stands for"),
+        Column("Source (licence)", width=0.2),
+        *(Column(split.title(), "Inputs", number=True) for split in ("train", "dev", "test")),
+        *(Column(split.title(), "References", number=True) for split in ("dev", "test")),
+        *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
+    ]
+    rows, records, notes = [], [], []
+    for task, manifest in read.items():
+        splits, references, source = manifest["splits"], manifest["references"], _sources(manifest)
+        shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
+        rows.append(
+            [
+                *(Cell(text) for text in (tasks[task], stands_for[task], source)),
+                *(Cell(f"{splits[split]:,}") for split in ("train", "dev", "test")),
+                *(Cell(f"{references[split]:,}") for split in ("dev", "test")),
+                *(Cell("–" if share is None else f"{100 * share:.1f}") for share in shares.values()),
+            ]
+        )
+        records.append(
+            {"task": task, "description": descriptions[task], "stands_for": stands_for[task]}
+            | {f"{split}_inputs": splits[split] for split in ("train", "dev", "test")}
+            | {f"{split}_references": references[split] for split in ("dev", "test")}
+            | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
+            | {"split_rule": manifest["split_rule"], "source": source}
+        )
+        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.")
+    return Table(
+        caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
+        "leak from the training split.",
+        columns=columns,
+        sections=[rows],
+        records=records,
+        notes=notes,
+    )
+
+
+def _sources(manifest: dict[str, Any]) -> str:
+    """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together; the kind of any other source."""
+    licences: dict[str, list[str]] = {}
+    for archive in manifest["archives"]:
+        licences.setdefault(archive["licence"], []).append(f"{archive['package']} {archive['version']}")
+    named = "; ".join(f"{', '.join(packages)} ({licence})" for licence, packages in licences.items())
+    return named or manifest["source"]["kind"]

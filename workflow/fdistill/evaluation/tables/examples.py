@@ -1,0 +1,63 @@
+"""The table of example outputs (Wen et al. 2023, Table 7)."""
+
+import random
+from pathlib import Path
+
+from fdistill.errors import UserError
+from fdistill.evaluation.outputs import read_outputs
+from fdistill.evaluation.tables.render import Cell, Column, Table
+
+MAX_CHARACTERS = 400  # of a text where it is read; the CSV file has it whole
+
+
+def examples_table(
+    tests: dict[str, Path],
+    generations: dict[tuple[str, str], Path],
+    tasks: dict[str, str],
+    systems: dict[str, str],
+    *,
+    count: int,
+    seed: int,
+) -> Table:
+    """For each task `count` test inputs, drawn by `seed`: source, first reference, each system's output.
+
+    `tests` maps a task to its test split, `generations` a (task, system) to its outputs; `tasks` and
+    `systems` map keys to titles, in order. CSV: one record per text; its `role` is source, reference or a
+    system's key.
+    """
+    for task, system in generations:
+        if task not in tests or system not in systems:
+            raise UserError(f"generations of '{task}/{system}': unknown task or system; name it with a title first")
+    rows, records = [], []
+    for task, title in tasks.items():
+        chosen = {
+            system: read_outputs(tests[task], generations[task, system])
+            for system in systems
+            if (task, system) in generations
+        }
+        if not chosen:
+            continue
+        split = next(iter(chosen.values()))
+        # The task is part of the seed's text: its examples do not depend on which other tasks are shown.
+        picks = random.Random(f"{seed} {task}").sample(range(len(split.ids)), min(count, len(split.ids)))
+        for i in sorted(picks):
+            texts = {"source": split.sources[i], "reference": split.references[i][0]}
+            texts |= {system: outputs.hypotheses[i] for system, outputs in chosen.items()}
+            titles = {"source": "Input", "reference": "Reference", **systems}
+            rows.append(
+                [
+                    [Cell(title if role == "source" else ""), Cell(titles[role]), Cell(_shorten(text))]
+                    for role, text in texts.items()
+                ]
+            )
+            records += [{"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()]
+    return Table(
+        caption="Example outputs on test inputs drawn at random.",
+        columns=[Column("Task"), Column("System"), Column("Text", width=0.65)],
+        sections=rows,
+        records=records,
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1].rstrip() + "…"

@@ -1,0 +1,1 @@
+"""Models: families, one interface over them, checkpoints, students."""

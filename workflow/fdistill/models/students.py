@@ -1,0 +1,90 @@
+"""A student from its teacher: which layers are copied, and which teacher layers supervise them."""
+
+import math
+
+import torch
+
+from fdistill.errors import UserError
+from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.language_model import model_class, wrap
+
+# Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
+# et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.
+LAYER_MAPS: dict[int, dict[int, list[int]]] = {
+    6: {1: [0], 2: [0, 5], 3: [0, 2, 5], 4: [0, 1, 3, 5]},
+    12: {
+        1: [0],
+        2: [0, 6],
+        3: [0, 6, 11],
+        4: [0, 4, 8, 11],
+        6: [0, 2, 4, 7, 9, 11],
+        9: [0, 1, 2, 4, 5, 7, 9, 10, 11],
+    },
+    16: {1: [0], 2: [0, 15], 3: [0, 8, 15], 4: [0, 5, 10, 15], 8: [0, 2, 4, 6, 8, 10, 12, 15]},
+    24: {4: [0, 8, 16, 23], 6: [0, 5, 10, 15, 20, 23], 12: [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23]},
+}
+
+
+def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
+    """The teacher layers a student of this depth copies: evenly spaced, both ends kept; 1 is layer 0."""
+    if not 1 <= student_layers <= teacher_layers:
+        raise UserError(f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}")
+    if student_layers == teacher_layers:
+        return list(range(teacher_layers))
+    table = LAYER_MAPS.get(teacher_layers, {})
+    if student_layers in table:
+        return list(table[student_layers])
+    if student_layers == 1:
+        return [0]
+    return [round(i * (teacher_layers - 1) / (student_layers - 1)) for i in range(student_layers)]
+
+
+def supervising_layers(student_layers: int, teacher_layers: int) -> list[int]:
+    """φ: student layer i learns from the last teacher layer of its block; 3 of 12 -> [3, 7, 11]."""
+    return [math.ceil((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
+
+
+def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Checkpoint:
+    """A student with the teacher's architecture and fewer layers, all its weights copied.
+
+    `layers` gives, per stack ("encoder", "decoder"), a number (spread by `copied_layers`) or the list of
+    teacher layers to copy. Raises UserError for a stack the family does not have or a layer the teacher does
+    not have.
+    """
+    module, family = teacher.model.module, teacher.model.family
+    if set(layers) != set(family.stacks):
+        raise UserError(
+            f"model.student: give the layers of {' and '.join(family.stacks)} for this family; got {', '.join(layers)}"
+        )
+    config = type(module.config).from_dict(module.config.to_dict())
+    weights = module.state_dict()
+    for name, stack in family.stacks.items():
+        depth, wanted = getattr(module.config, stack.size_key), layers[name]
+        kept = copied_layers(wanted, depth) if isinstance(wanted, int) else wanted
+        if not kept or not all(0 <= layer < depth for layer in kept):
+            raise UserError(f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}")
+        setattr(config, stack.size_key, len(kept))
+        weights = _copy_stack(weights, f"{stack.modules}.", kept)
+    student = model_class(family)(config)
+    student.load_state_dict(weights, strict=True)
+    return Checkpoint(wrap(student), teacher.tokenizer)
+
+
+def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, kept: list[int]) -> dict[str, torch.Tensor]:
+    """Rename the kept layers of one stack to 0, 1, ... and drop the others."""
+    copied = {key: value for key, value in weights.items() if not key.startswith(prefix)}
+    for key, value in weights.items():
+        if key.startswith(prefix):
+            layer, rest = key.removeprefix(prefix).split(".", 1)
+            for new in (i for i, old in enumerate(kept) if old == int(layer)):
+                copied[f"{prefix}{new}.{rest}"] = value.clone()
+    # T5 keeps the relative position bias of the whole stack in layer 0, whichever layer is copied there.
+    bias = "0.layer.0.SelfAttention.relative_attention_bias.weight"
+    if prefix + bias in weights:
+        copied[prefix + bias] = weights[prefix + bias]
+    return {key: value for key, value in copied.items() if not _stray_bias(key, prefix, bias)}
+
+
+def _stray_bias(key: str, prefix: str, bias: str) -> bool:
+    """Whether a copy of layer 0 carried the stack's position bias to a later layer."""
+    return key.startswith(prefix) and key.endswith(bias.split(".", 1)[1]) and key != prefix + bias

@@ -1,8 +1,0 @@
-"""The paper's tables, from the files that the earlier stages wrote."""
-
-from fdistill.tables.datasets import datasets_table
-from fdistill.tables.examples import examples_table
-from fdistill.tables.render import write
-from fdistill.tables.results import main_table, risk_table, sections
-
-__all__ = ["datasets_table", "examples_table", "main_table", "risk_table", "sections", "write"]
