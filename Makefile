@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 demo: env
 	$(BIN)/snakemake --cores $(CORES) all
 	@$(MAKE) --no-print-directory report
+	@cat results/tables/main.md
 
 report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all

@@ -22,7 +22,3 @@ rule all:
         TABLES,
         FIGURES,
         METRICS,
-
-
-onsuccess:
-    print_main_table()

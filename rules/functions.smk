@@ -129,10 +129,3 @@ def table_files(name):
 def outputs_of(task, system, name):
     """A file of a system's first seed, which is the one whose outputs are shown."""
     return results(task, system, name)[0]
-
-
-def print_main_table():
-    """What the run was for, where the person who started it looks."""
-    table = Path("results/tables/main.md")
-    if table.exists():
-        print(f"\n{table.read_text()}", file=sys.stderr)

@@ -83,8 +83,6 @@ def generate_texts(
     torch.manual_seed(seed)
     decoding = dict(decoding)
     max_new_tokens = decoding.pop("max_new_tokens")
-    if decoding.get("do_sample"):
-        decoding["top_k"] = 0  # transformers would keep the 50 likeliest tokens unasked
     rows: list[Any] = [None] * len(sources)
     for indices, _, samples in _decode(model, sources, "beam", decoding, max_new_tokens, batch_size, "generating"):
         tokens = _rows(samples)

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from fdistill.data.sources.chitchat import TURN_SEPARATOR
+
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 
 
@@ -14,9 +16,9 @@ def most_frequent(train: dict[str, list], test: dict[str, list]) -> list[str]:
     return [answer] * len(test["id"])
 
 
-def copy(train: dict[str, list], test: dict[str, list]) -> list[str]:
-    """The source itself."""
-    return list(test["source"])
+def source(train: dict[str, list], test: dict[str, list]) -> list[str]:
+    """The source itself, without the marks between a dialogue's turns."""
+    return [" ".join(text.replace(TURN_SEPARATOR, " ").split()) for text in test["source"]]
 
 
 def first_sentence(train: dict[str, list], test: dict[str, list]) -> list[str]:
@@ -26,6 +28,6 @@ def first_sentence(train: dict[str, list], test: dict[str, list]) -> list[str]:
 
 SYSTEMS: dict[str, Callable[[dict[str, list], dict[str, list]], list[str]]] = {
     "most_frequent": most_frequent,
-    "source": copy,
+    "source": source,
     "first_sentence": first_sentence,
 }
