@@ -59,7 +59,7 @@ def test_refused_before_anything_is_written(monkeypatch, tmp_path, changes, word
 
 
 def test_an_unknown_source_names_the_known_ones():
-    with pytest.raises(UserError, match="unknown source 'wiki'; known: .*botocore"):
+    with pytest.raises(UserError, match=r"unknown source .wiki.; known: .*botocore"):
         preparation.prepare("wiki", {}, None, {}, None)
 
 
