@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,8 +31,8 @@ from fdistill.sampling import ancestral_sample
 log = logging.getLogger(__name__)
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "adam": partial(torch.optim.Adam, fused=True),
     # The fixed learning rate of the T5 recipe, as in the reference code; Shazeer & Stern 2018 otherwise.
     "adafactor": lambda parameters, lr, weight_decay: Adafactor(
         parameters, lr=lr, weight_decay=weight_decay, scale_parameter=False, relative_step=False
