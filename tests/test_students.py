@@ -10,9 +10,8 @@ from fdistill.errors import UserError
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
 from fdistill.models.language_model import wrap
-from fdistill.models.students import copied_layers, init_student, supervising_layers
+from fdistill.models.students import copied_layers, freeze, init_student, supervising_layers
 from fdistill.sampling import ancestral_sample
-from fdistill.training import freeze
 
 # Shleifer & Rush 2020, section 3, and Wen et al. 2023 for 24 layers (DialoGPT)
 PUBLISHED = {

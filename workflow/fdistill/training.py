@@ -15,7 +15,7 @@ from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 from fdistill.data.batches import Encoded, epoch_batches, label_batch, source_batch
 from fdistill.errors import UserError
 from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
-from fdistill.models.students import supervising_layers
+from fdistill.models.students import freeze, supervising_layers
 from fdistill.objectives import (
     GROUND_TRUTH,
     IGNORE,
@@ -244,20 +244,6 @@ class Trainer:
             self.student.module.load_state_dict(best_weights)
         self.student.module.eval()
         return history
-
-
-def freeze(model: LanguageModel, parts: list[str]) -> None:
-    """Keep `embeddings` or a whole stack (`encoder`, `decoder`) as they are; UserError for a part it does not have."""
-    for part in parts:
-        if part == "embeddings":
-            modules = model.family.embeddings
-        elif part in model.family.stacks:
-            modules = (model.family.stacks[part].module,)
-        else:
-            allowed = ", ".join(["embeddings", *model.family.stacks])
-            raise UserError(f"training.freeze: this family has no part '{part}'; allowed: {allowed}")
-        for name in modules:
-            model.module.get_submodule(name).requires_grad_(False)
 
 
 def hidden_pairs(

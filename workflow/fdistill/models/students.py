@@ -1,4 +1,4 @@
-"""A student from its teacher: which layers are copied, and which teacher layers supervise them."""
+"""A student from its teacher: which layers are copied, which teacher layers supervise them, which parts are frozen."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 
 from fdistill.errors import UserError
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.language_model import model_class, wrap
+from fdistill.models.language_model import LanguageModel, model_class, wrap
 
 # Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
 # et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.
@@ -88,3 +88,17 @@ def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, kept: list[int]) 
 def _stray_bias(key: str, prefix: str, bias: str) -> bool:
     """Whether a copy of layer 0 carried the stack's position bias to a later layer."""
     return key.startswith(prefix) and key.endswith(bias.split(".", 1)[1]) and key != prefix + bias
+
+
+def freeze(model: LanguageModel, parts: list[str]) -> None:
+    """Keep `embeddings` or a whole stack (`encoder`, `decoder`) as they are; UserError for a part it does not have."""
+    for part in parts:
+        if part == "embeddings":
+            modules = model.family.embeddings
+        elif part in model.family.stacks:
+            modules = (model.family.stacks[part].module,)
+        else:
+            allowed = ", ".join(["embeddings", *model.family.stacks])
+            raise UserError(f"training.freeze: this family has no part '{part}'; allowed: {allowed}")
+        for name in modules:
+            model.module.get_submodule(name).requires_grad_(False)
