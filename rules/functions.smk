@@ -118,12 +118,9 @@ def row_flags(systems):
     return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
 
 
-def table_files(name):
-    return report(
-        multiext(f"results/tables/{name}", ".csv", ".md", ".tex"),
-        caption=f"../workflow/report/{name}.rst",
-        category="Tables",
-    )
+def table_page(name):
+    """A table as the report shows it."""
+    return report(f"results/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
 
 
 def outputs_of(task, system, name):

@@ -6,7 +6,8 @@ rule main_table:
         script=script("tables"),
         metrics=METRICS,
     output:
-        table_files("main"),
+        multiext("results/tables/main", ".csv", ".md", ".tex"),
+        page=table_page("main"),
     log:
         "logs/tables/main.log",
     conda:
@@ -27,7 +28,8 @@ rule risk_table:
         script=script("tables"),
         risks=RISKS,
     output:
-        table_files("risk"),
+        multiext("results/tables/risk", ".csv", ".md", ".tex"),
+        page=table_page("risk"),
     log:
         "logs/tables/risk.log",
     conda:
@@ -48,7 +50,8 @@ rule datasets_table:
         script=script("tables"),
         manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
     output:
-        table_files("datasets"),
+        multiext("results/tables/datasets", ".csv", ".md", ".tex"),
+        page=table_page("datasets"),
     log:
         "logs/tables/datasets.log",
     conda:
@@ -72,7 +75,8 @@ rule examples_table:
         tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
-        table_files("examples"),
+        multiext("results/tables/examples", ".csv", ".md", ".tex"),
+        page=table_page("examples"),
     log:
         "logs/tables/examples.log",
     conda:

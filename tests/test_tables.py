@@ -10,6 +10,8 @@ import pytest
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.errors import UserError
 from fdistill.evaluation.tables import datasets_table, examples_table, main_table, risk_table, sections
+from fdistill.evaluation.tables.formats import write
+from fdistill.evaluation.tables.page import to_html
 from fdistill.evaluation.tables.render import (
     Cell,
     Column,
@@ -20,7 +22,6 @@ from fdistill.evaluation.tables.render import (
     to_csv,
     to_latex,
     to_markdown,
-    write,
 )
 from fdistill.evaluation.tables.results import marks
 from fdistill.files import write_json, write_parquet
@@ -316,8 +317,8 @@ def test_markdown_lines_up():
 
 
 def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(UserError, match=r"unknown table format '.html'; known: .csv, .md, .tex"):
-        write(Table("", [Column("x")], [], []), [tmp_path / "a.csv", tmp_path / "a.html"])
+    with pytest.raises(UserError, match=r"unknown table format '.xlsx'; known: .csv, .md, .tex"):
+        write(Table("", [Column("x")], [], []), [tmp_path / "a.csv", tmp_path / "a.xlsx"])
     assert not list(tmp_path.iterdir())
 
 
@@ -344,3 +345,12 @@ def test_script(files, tmp_path):
     assert done.returncode == 0, done.stderr
     table = main_table(files, TASKS, LAYOUT)
     assert [path.read_text() for path in output] == [to_csv(table), to_markdown(table), to_latex(table)]
+
+
+def test_a_page_has_the_same_cells_and_escapes_them():
+    rows = [[Cell("a<b"), Cell("1.0", "best")], [Cell("two\nlines"), Cell("2.0", "second")]]
+    table = Table("A & B", [Column("Name"), Column("BLEU", "T", number=True)], [rows], [], ["<note>"])
+    page = to_html(table)
+    assert "<td>a&lt;b</td><td class=number><b>1.0</b></td>" in page
+    assert "<td>two<br>lines</td><td class=number><u>2.0</u></td>" in page
+    assert '<th colspan="1" class=group>T</th>' in page and "<p>&lt;note&gt;</p>" in page

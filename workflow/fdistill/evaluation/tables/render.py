@@ -1,16 +1,11 @@
-"""One table, three formats: CSV for programs, Markdown for reading, LaTeX (booktabs) for a paper."""
+"""A table as text: CSV for programs, Markdown for reading, LaTeX (booktabs) for a paper."""
 
 import csv
 import io
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Literal
-
-from fdistill.errors import UserError
-from fdistill.files import write_text
 
 MAX_COLUMNS = 9  # beside the row's names: what the widest panel of Wen et al. 2023, Table 2 has
 
@@ -48,15 +43,6 @@ class Table:
     sections: list[list[list[Cell]]]
     records: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
-
-
-def write(table: Table, paths: list[Path]) -> None:
-    """Write `table` to each path, in the format that its suffix names (.csv, .md, .tex)."""
-    for path in paths:
-        if path.suffix not in FORMATS:
-            raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(FORMATS)}")
-    for path in paths:
-        write_text(path, FORMATS[path.suffix](table))
 
 
 def to_csv(table: Table) -> str:
@@ -114,9 +100,6 @@ def to_latex(table: Table) -> str:
         lines += ["\\bottomrule", "\\end{tabular}", "\\par\\medskip"]
     lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.notes]
     return "\n".join([*lines, "\\end{table*}", ""])
-
-
-FORMATS: dict[str, Callable[[Table], str]] = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
 
 
 def panels(table: Table) -> list[Table]:

@@ -1,0 +1,57 @@
+"""A table as a web page, for the report."""
+
+from html import escape
+from itertools import groupby
+
+from fdistill.evaluation.tables.render import Cell, Column, Table, panels
+
+STYLE = """
+body { font: 14px/1.4 sans-serif; margin: 1.5em; }
+table { border-collapse: collapse; margin-bottom: 1.5em; border-top: 2px solid; border-bottom: 2px solid; }
+th, td { padding: .2em .7em; text-align: left; vertical-align: top; }
+tbody { border-top: 1px solid; }
+.number { text-align: right; white-space: nowrap; }
+.group { text-align: center; border-bottom: 1px solid #999; }
+"""
+
+
+def to_html(table: Table) -> str:
+    """A page of its own: caption, the panels one below the other, notes."""
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
+            f"<title>{escape(table.caption)}</title>\n<style>{STYLE}</style>",
+            f"<p>{escape(table.caption)}</p>",
+            *(_panel(panel) for panel in panels(table)),
+            *(f"<p>{escape(note)}</p>" for note in table.notes),
+            "</html>\n",
+        ]
+    )
+
+
+def _panel(table: Table) -> str:
+    lines = ["<table>", "<thead>"]
+    if any(column.group for column in table.columns):
+        groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda c: c.group)]
+        heads = "".join(f'<th colspan="{n}"{" class=group" if g else ""}>{escape(g)}</th>' for g, n in groups)
+        lines.append(f"<tr>{heads}</tr>")
+    titles = "".join(f"<th{_class(column)}>{escape(column.title)}</th>" for column in table.columns)
+    lines += [f"<tr>{titles}</tr>", "</thead>"]
+    for section in table.sections:
+        lines += ["<tbody>", *(_row(row, table.columns) for row in section), "</tbody>"]
+    return "\n".join([*lines, "</table>"])
+
+
+def _row(row: list[Cell], columns: list[Column]) -> str:
+    cells, start = [], 0
+    for cell in row:
+        text = escape(cell.text).replace("\n", "<br>")
+        text = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(cell.mark, text)
+        span = f' colspan="{cell.span}"' if cell.span > 1 else ""
+        cells.append(f"<td{span}{_class(columns[start])}>{text}</td>")
+        start += cell.span
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _class(column: Column) -> str:
+    return " class=number" if column.number else ""
