@@ -60,6 +60,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
             name = METRICS[key].title if key in METRICS else key.upper()
             ax.set_ylabel(f"{name} on the development split")
         for ax in axes:
+            ax.set_xscale("log")  # a teacher takes many times the steps of a student
             ax.set_xlabel("step")
         _finish(figure, title, output)
 
