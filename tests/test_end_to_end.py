@@ -99,6 +99,15 @@ def test_a_stages_change_reruns_what_depends_on_it_and_nothing_else(study, tmp_p
     assert not any("task=en_ro" in wildcards or "task=data_to_text" in wildcards for _, wildcards in jobs)
 
 
+def test_a_methods_change_reruns_that_method_alone(study, tmp_path):
+    terms = [{"sequences": "teacher_samples", "loss": "kl_p_mixture", "parameters": {"exact": True, "beta": 0.25}}]
+    change = {"task_overrides": {"en_ro": {"method_overrides": {"js_exact": {"terms": terms}}}}}
+    jobs = would_run(study, tmp_path, change)
+    trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
+    assert trained == {f"task=en_ro, method=js_exact, seed={seed}" for seed in (1, 2)}
+    assert not {rule for rule, _ in jobs} & {"prepare", "init_student", "sample_teacher"}
+
+
 def test_editing_a_script_reruns_its_rule(study, tmp_path):
     script = ROOT / "workflow/scripts/trivial.py"
     before = script.read_text()
