@@ -45,5 +45,7 @@ wildcard_constraints:
 
 METRICS = [f"results/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
 RISKS = [f"results/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
-TABLES = [f"results/tables/{t}.{e}" for t in ("main", "risk", "datasets", "examples") for e in ("csv", "md", "tex")]
+TABLES = [
+    f"results/tables/{t}.{e}" for t in ("main", "risk", "datasets", "examples") for e in ("csv", "md", "tex", "html")
+]
 FIGURES = [f"results/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
