@@ -39,12 +39,31 @@ def read_split(
 
     With `max_examples`, that many of its rows, evenly spread: every stage that asks for the same number gets the same.
     """
+    check_positions(checkpoint, limits)
     columns, _ = read_parquet(path, SPLIT)
     size = len(columns["id"])
     if max_examples is not None and max_examples < size:
         rows = [i * size // max_examples for i in range(max_examples)]
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     return encode_split(columns, checkpoint.tokenizer, limits, str(path)), columns
+
+
+def check_positions(checkpoint: Checkpoint, limits: Limits) -> None:
+    """UserError when texts within `limits` can be longer than the positions that the model has."""
+    model = checkpoint.model
+    if model.family.positions_key is None:
+        return
+    positions = getattr(model.module.config, model.family.positions_key)
+    source, target = limits.max_source_tokens, limits.max_target_tokens
+    if model.family.is_encoder_decoder:
+        longest, words = max(source, target), "the larger of max_source_tokens and max_target_tokens"
+    else:
+        longest, words = source + target, "max_source_tokens + max_target_tokens"
+    if longest > positions:
+        raise UserError(
+            f"text: {words} is {longest}, but the model has {positions} positions ({model.family.positions_key}); "
+            "lower the lengths"
+        )
 
 
 def train_and_save(

@@ -7,6 +7,7 @@ from pathlib import Path
 from fdistill import cli
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import SPLIT
+from fdistill.errors import UserError
 from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import read_parquet, sha256
 from fdistill.models import checkpoints
@@ -54,6 +55,9 @@ def main() -> None:
         teacher.model.module.to(device)
     else:
         teacher = checkpoints.load(args.init, device)
+        found = teacher.model.module.config.model_type
+        if found != args.family:
+            raise UserError(f"model.family: {args.init} is a {found} model, not {args.family}; name its family")
 
     settings = TrainingSettings(**cli.read_flags(args, "training"))
     train, _ = read_split(args.train, teacher, limits, settings.max_examples)
