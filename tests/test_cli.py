@@ -2,6 +2,7 @@
 
 import argparse
 import random
+from pathlib import Path
 
 import pytest
 from fdistill import cli
@@ -145,18 +146,20 @@ def test_two_sections_with_a_key_in_common():
     assert (chosen["batch_size"], chosen["max_inputs"]) == (3, None)
 
 
-def test_run_and_selection_flags():
+def test_flags_of_a_script_that_trains():
     parser = argparse.ArgumentParser(exit_on_error=False)
-    cli.add_run_flags(parser)
-    cli.add_selection_flags(parser)
-    args = parser.parse_args(["--seed", "3", "--metric-options", '{"bleu4": {"lowercase": true}}'])
-    assert (args.seed, args.device, args.threads) == (3, "auto", 1)
+    cli.add_training_flags(parser)
+    given = [f"--{name}={name}" for name in ("train", "dev", "model", "history")]
+    given += ["--max-source-tokens=9", "--max-target-tokens=9", "--learning-rate=0.1", "--epochs=1", "--seed=3"]
+    args = parser.parse_args([*given, "--metric-options", '{"bleu4": {"lowercase": true}}'])
+    assert (args.seed, args.device, args.threads, args.train) == (3, "auto", 1, Path("train"))
     assert args.metric_options == {"bleu4": {"lowercase": True}}
+    assert cli.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
     for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
         with pytest.raises(argparse.ArgumentError, match=message):
-            parser.parse_args(["--seed", "3", "--metric-options", wrong])
+            parser.parse_args([*given, "--metric-options", wrong])
     with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer >= 0"):
-        parser.parse_args(["--seed=-1"])
+        parser.parse_args([*given, "--seed=-1"])
 
 
 def test_what_is_left_out_is_the_default():

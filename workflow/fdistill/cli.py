@@ -11,6 +11,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fdistill.config.schema import STUDY, Schema, allowed, section, types
@@ -83,8 +84,15 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     _add(group, "--threads", {"description": "CPU threads.", "type": "integer", "minimum": 1, "default": 1})
 
 
-def add_selection_flags(parser: argparse.ArgumentParser) -> None:
-    """Section `selection` as `--selection-...`, and `--metric-options` for its metric."""
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """What every script that trains has: data, outputs, how it runs, sections `text`, `training`, `selection`."""
+    parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
+    parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
+    parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained model")
+    parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
+    add_run_flags(parser)
+    add_flags(parser, "text")
+    add_flags(parser, "training")
     add_flags(parser, "selection", prefix="selection-")
     parser.add_argument(
         "--metric-options", type=json_mapping, default={}, metavar="JSON",

@@ -27,18 +27,11 @@ def main() -> None:
     )
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
-    parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
-    parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
     for kind in TEACHER_SEQUENCES:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
         )
-    parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained student")
-    parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
-    cli.add_run_flags(parser)
-    for section in ("text", "training"):
-        cli.add_flags(parser, section)
-    cli.add_selection_flags(parser)
+    cli.add_training_flags(parser)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))

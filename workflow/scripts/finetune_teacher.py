@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from fdistill import cli
 from fdistill.data.batches import Limits
@@ -22,8 +21,6 @@ GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
-    parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
     parser.add_argument("--init", required=True, help="`scratch`, or folder or hub id of a pretrained checkpoint")
     parser.add_argument(
@@ -36,12 +33,7 @@ def main() -> None:
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration, with --init scratch",
     )
-    parser.add_argument("--model", type=Path, required=True, help="folder to write: the teacher")
-    parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
-    cli.add_run_flags(parser)
-    for section in ("text", "training"):
-        cli.add_flags(parser, section)
-    cli.add_selection_flags(parser)
+    cli.add_training_flags(parser)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
