@@ -39,7 +39,6 @@ wildcard_constraints:
     method="|".join(STUDY.all_methods),
     system="|".join(SYSTEMS),
     trivial="|".join(TRIVIAL),
-    split="train|dev|test",
     seed=r"\d+",
 
 
