@@ -18,8 +18,9 @@ rule main_table:
     params:
         tasks=task_titles,
         rows=row_flags(TABLE_SYSTEMS),
+        shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script} main --metrics {input.metrics} --tasks {params.tasks:q} {params.rows:q}"
+        "python {input.script} main --metrics {input.metrics} --tasks {params.tasks:q} {params.rows:q} {params.shown}"
         " --output {output} 2> {log}"
 
 
@@ -40,8 +41,9 @@ rule risk_table:
     params:
         tasks=task_titles,
         rows=row_flags(RISK_SYSTEMS),
+        shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script} risk --risks {input.risks} --tasks {params.tasks:q} {params.rows:q}"
+        "python {input.script} risk --risks {input.risks} --tasks {params.tasks:q} {params.rows:q} {params.shown}"
         " --output {output} 2> {log}"
 
 
@@ -64,9 +66,11 @@ rule datasets_table:
         manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
         stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
         descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
+        shown=flags("tables", STUDY.tables),
     shell:
         "python {input.script} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
-        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} --output {output} 2> {log}"
+        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown}"
+        " --output {output} 2> {log}"
 
 
 rule examples_table:

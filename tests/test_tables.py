@@ -305,9 +305,9 @@ def test_wide_tables_are_cut_between_groups():
     columns = [Column("name"), *(Column(f"{group}{i}", group, number=True) for i, group in enumerate(groups))]
     wide = [Cell("row"), Cell("all of a", span=6), *(Cell(f"v{i}") for i in range(6, 12))]
     first, second = panels(Table("", columns, [[wide]], []))
-    assert [column.title for column in second.columns] == ["name", "c9", "c10", "c11"]
-    assert [cell.text for cell in first.sections[0][0]] == ["row", "all of a", "v6", "v7", "v8"]
-    assert [cell.text for cell in second.sections[0][0]] == ["row", "v9", "v10", "v11"]
+    assert [column.title for column in first.columns] == ["name", *(f"a{i}" for i in range(6))]
+    assert [cell.text for cell in first.sections[0][0]] == ["row", "all of a"]
+    assert [cell.text for cell in second.sections[0][0]] == ["row", *(f"v{i}" for i in range(6, 12))]
 
 
 def test_markdown_lines_up():

@@ -1,11 +1,12 @@
-"""Write one of the paper's tables in every format asked for (.csv, .md, .tex)."""
+"""Write one of the paper's tables in every format asked for (.csv, .md, .tex, .html)."""
 
 import argparse
 from pathlib import Path
 
 from fdistill import cli
 from fdistill.cli import pair
-from fdistill.evaluation import tables
+from fdistill.evaluation import published, tables
+from fdistill.evaluation.published import PublishedTable
 
 
 def main() -> None:
@@ -15,11 +16,15 @@ def main() -> None:
 
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
     command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
-    command.set_defaults(build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args)))
+    command.set_defaults(
+        build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args), _paper(args, "fdistill_table2"))
+    )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
     command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
-    command.set_defaults(build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args)))
+    command.set_defaults(
+        build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args), _paper(args, "fdistill_table3"))
+    )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     for flag, text in (
@@ -34,8 +39,11 @@ def main() -> None:
             dict(args.tasks),
             dict(args.stands_for),
             dict(args.descriptions),
+            _paper(args, "fdistill_table6"),
         )
     )
+    for name in ("main", "risk", "datasets"):
+        cli.add_flags(commands.choices[name], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
@@ -80,6 +88,10 @@ def _rows_parser() -> argparse.ArgumentParser:
 
 def _layout(args: argparse.Namespace) -> list:
     return tables.sections(dict(args.teacher), dict(args.trivial), dict(args.students))
+
+
+def _paper(args: argparse.Namespace, name: str) -> PublishedTable | None:
+    return published.read(name) if cli.read_flags(args, "tables")["compare_with"] == "paper" else None
 
 
 def _examples(args: argparse.Namespace) -> object:

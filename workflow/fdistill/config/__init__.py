@@ -30,6 +30,7 @@ class Study:
     device: str
     cache: str
     examples_per_task: int
+    tables: Settings
     _tasks: dict[str, Settings] = field(repr=False)
     _methods: dict[str, Settings] = field(repr=False)
 

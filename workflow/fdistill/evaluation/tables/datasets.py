@@ -4,17 +4,27 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.errors import UserError
+from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.files import read_json
 
 
-def datasets_table(
-    manifests: dict[str, Path], tasks: dict[str, str], stands_for: dict[str, str], descriptions: dict[str, str]
-) -> Table:
-    """The table of the tasks' `manifest.json` files; the other arguments map tasks to what is said of them.
+SPLITS = ("train", "dev", "test")
 
-    The rows are in the order of `tasks`, the titles. CSV: one record per task; leakage as shares between 0 and 1, in
-    percent in the other formats. Raises UserError for a task without a manifest.
+
+def datasets_table(
+    manifests: dict[str, Path],
+    tasks: dict[str, str],
+    stands_for: dict[str, str],
+    descriptions: dict[str, str],
+    paper: PublishedTable | None = None,
+) -> Table:
+    """The table of the tasks' `manifest.json` files; the next arguments map tasks to what is said of them.
+
+    The rows are in the order of `tasks`, the titles; `paper` is the published table to compare the inputs with. CSV:
+    one record per task; leakage as shares between 0 and 1, in percent in the other formats. Raises UserError for a
+    task without a manifest.
     """
     missing = [task for task in tasks if task not in manifests]
     if missing:
@@ -28,25 +38,33 @@ def datasets_table(
         Column("Data set"),
         Column("Stands for"),
         Column("Source (licence)", width=0.2),
-        *(Column(split.title(), "Inputs", number=True) for split in ("train", "dev", "test")),
+        *(Column(split.title(), "Inputs", number=True) for split in SPLITS),
         *(Column(split.title(), "References", number=True) for split in ("dev", "test")),
         *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
     ]
-    rows, records, notes = [], [], []
+    rows, records, notes, places = [], [], [], {}
     for task, manifest in read.items():
         splits, references, source = manifest["splits"], manifest["references"], _sources(manifest)
+        sizes = {s: comparison.compared(splits[s], paper.number(task, s)) for s in SPLITS} if paper else {}
         shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
         rows.append(
             [
                 *(Cell(text) for text in (tasks[task], stands_for[task], source)),
-                *(Cell(f"{splits[split]:,}") for split in ("train", "dev", "test")),
+                *(Cell(f"{splits[split]:,}") for split in SPLITS),
                 *(Cell(f"{references[split]:,}") for split in ("dev", "test")),
                 *(Cell("–" if share is None else f"{100 * share:.1f}") for share in shares.values()),
             ]
         )
+        blank = [Cell("")] * (len(columns) - 3 - len(SPLITS))
+        rows += [
+            [Cell(title, "aside"), Cell(""), Cell(""), *cells, *blank]
+            for title, cells in comparison.values(list(sizes.values()), ",.0f")
+        ]
+        places[tasks[task]] = list(sizes.values())
         records.append(
             {"task": task, "description": descriptions[task], "stands_for": stands_for[task]}
-            | {f"{split}_inputs": splits[split] for split in ("train", "dev", "test")}
+            | {f"{split}_inputs": splits[split] for split in SPLITS}
+            | {f"{split}_{key}": place[key] for split, place in sizes.items() for key in place}
             | {f"{split}_references": references[split] for split in ("dev", "test")}
             | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
             | {"split_rule": manifest["split_rule"], "source": source}
@@ -58,7 +76,7 @@ def datasets_table(
         columns=columns,
         sections=[rows],
         records=records,
-        notes=notes,
+        notes=notes + (comparison.notes(places, paper) if paper else []),
     )
 
 
@@ -66,6 +84,6 @@ def _sources(manifest: dict[str, Any]) -> str:
     """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together; the kind of any other source."""
     licences: dict[str, list[str]] = {}
     for archive in manifest["archives"]:
-        licences.setdefault(archive["licence"], []).append(f"{archive['package']} {archive['version']}")
+        licences.setdefault(archive.get("licence", "licence not stated"), []).append(f"{archive['package']} {archive['version']}")
     named = "; ".join(f"{', '.join(packages)} ({licence})" for licence, packages in licences.items())
     return named or manifest["source"]["kind"]

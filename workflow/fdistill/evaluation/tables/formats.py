@@ -17,7 +17,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 
 def write(table: Table, paths: list[Path]) -> None:
-    """Write `table` to each path, in the format that its suffix names (.csv, .md, .tex)."""
+    """Write `table` to each path, in the format that its suffix names (.csv, .md, .tex, .html)."""
     for path in paths:
         if path.suffix not in FORMATS:
             raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(FORMATS)}")

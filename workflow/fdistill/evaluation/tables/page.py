@@ -12,6 +12,9 @@ th, td { padding: .2em .7em; text-align: left; vertical-align: top; }
 tbody { border-top: 1px solid; }
 .number { text-align: right; white-space: nowrap; }
 .group { text-align: center; border-bottom: 1px solid #999; }
+small { color: #666; }
+tr:has(small) td { padding-top: 0; padding-bottom: 0; }
+tr:has(small) + tr:not(:has(small)) td { padding-top: .7em; }
 """
 
 
@@ -46,7 +49,8 @@ def _row(row: list[Cell], columns: list[Column]) -> str:
     cells, start = [], 0
     for cell in row:
         text = escape(cell.text).replace("\n", "<br>")
-        text = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>"}.get(cell.mark, text)
+        tag = {"best": "b", "second": "u", "aside": "small"}.get(cell.mark)
+        text = f"<{tag}>{text}</{tag}>" if tag and text else text
         span = f' colspan="{cell.span}"' if cell.span > 1 else ""
         cells.append(f"<td{span}{_class(columns[start])}>{text}</td>")
         start += cell.span

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 MAX_COLUMNS = 9  # beside the row's names: what the widest panel of Wen et al. 2023, Table 2 has
@@ -25,7 +25,7 @@ class Cell:
     """What one place shows, in plain text; `span` is how many columns it takes."""
 
     text: str
-    mark: Literal["", "best", "second"] = ""
+    mark: Literal["", "best", "second", "aside"] = ""  # aside: said of the row above
     span: int = 1
 
 
@@ -96,21 +96,26 @@ def to_latex(table: Table) -> str:
         lines.append(_latex_row([escape_latex(column.title) for column in panel.columns]))
         for section in panel.sections:
             lines.append("\\midrule")
-            lines += [_latex_row([_latex_cell(cell) for cell in row]) for row in section]
+            for before, row in pairwise([[], *section]):
+                lines += ["\\addlinespace"] if _is_aside(before) and not _is_aside(row) else []
+                lines.append(_latex_row([_latex_cell(cell) for cell in row]))
         lines += ["\\bottomrule", "\\end{tabular}", "\\par\\medskip"]
     lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.notes]
     return "\n".join([*lines, "\\end{table*}", ""])
 
 
 def panels(table: Table) -> list[Table]:
-    """Break a wide table between column groups, into parts of at most MAX_COLUMNS beside the names."""
+    """Break a wide table between column groups, into parts of at most MAX_COLUMNS beside the names.
+
+    The last parts are the full ones, as in the paper: DART alone, then the three tasks with fewer metrics.
+    """
     n_names = next((i for i, column in enumerate(table.columns) if column.group), len(table.columns))
+    groups = groupby(range(n_names, len(table.columns)), key=lambda i: table.columns[i].group)
     parts: list[list[int]] = [[]]
-    for _, indices in groupby(range(n_names, len(table.columns)), key=lambda i: table.columns[i].group):
-        group = list(indices)
-        if parts[-1] and len(parts[-1]) + len(group) > MAX_COLUMNS:
-            parts.append([])
-        parts[-1] += group
+    for group in reversed([list(indices) for _, indices in groups]):
+        if parts[0] and len(parts[0]) + len(group) > MAX_COLUMNS:
+            parts.insert(0, [])
+        parts[0] = group + parts[0]
     return [_select(table, [*range(n_names), *part]) for part in parts]
 
 
@@ -135,6 +140,7 @@ _LATEX = {
     "↑": "$\\uparrow$",
     "↓": "$\\downarrow$",
     "±": "$\\pm$",
+    "−": "$-$",
     "–": "\\textendash{}",
     "…": "\\dots{}",
     "\t": " ",
@@ -171,13 +177,20 @@ def _spread(row: list[Cell]) -> list[Cell]:
 
 def _markdown_cell(cell: Cell) -> str:
     text = escape_markdown(cell.text)
-    return {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
+    if not text:
+        return text
+    return {"best": f"**{text}**", "second": f"<u>{text}</u>", "aside": f"*{text}*"}.get(cell.mark, text)
 
 
 def _latex_cell(cell: Cell) -> str:
     text = escape_latex(cell.text)
-    text = {"best": f"\\textbf{{{text}}}", "second": f"\\underline{{{text}}}"}.get(cell.mark, text)
+    commands = {"best": "\\textbf", "second": "\\underline", "aside": "\\textit"}
+    text = f"{commands[cell.mark]}{{{text}}}" if cell.mark and text else text
     return text if cell.span == 1 else f"\\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
+
+
+def _is_aside(row: list[Cell]) -> bool:
+    return any(cell.mark == "aside" for cell in row)
 
 
 def _latex_row(cells: list[str]) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fdistill.errors import UserError
+from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.files import read_json
 
@@ -15,6 +17,7 @@ RISKS = {
     "r_llh_sequence": "R_llh/seq.",
     "r_cvg_sequence": "R_cvg/seq.",
 }
+FORM = ".2f"  # of every number, as the paper
 NONE = "–"  # the system was not run on the task, or has no such value
 
 
@@ -37,10 +40,13 @@ def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[st
     return [section for section in every if section.systems]
 
 
-def main_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> Table:
+def main_table(
+    paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
+) -> Table:
     """The main table, from the `metrics.json` files of all tasks and systems.
 
-    `tasks` maps keys to titles, in column order. CSV: one record per task, system and metric.
+    `tasks` maps keys to titles, in column order; `paper` is the published table to compare with. CSV: one record per
+    task, system and metric.
     Raises UserError for a file of another task or system, and for metrics that were not computed alike.
     """
     records = [
@@ -52,6 +58,8 @@ def main_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) 
     ]
     _check_signatures(records)
     _mark(records, layout, ("best", "second"))
+    if paper:
+        comparison.add_published(records, paper)
     notes = _footnotes(records)
     return Table(
         caption="Main results on the test sets. Best student in bold, second best underlined; ↑/↓: the "
@@ -59,14 +67,18 @@ def main_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) 
         columns=_columns(records, tasks),
         sections=_rows(records, layout, notes),
         records=records,
-        notes=[f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in notes.items()],
+        notes=[f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in notes.items()]
+        + _comparison_notes(records, tasks, paper),
     )
 
 
-def risk_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> Table:
+def risk_table(
+    paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
+) -> Table:
     """The risks and the teacher's diversity, from the aggregated `risk.json` files.
 
-    CSV: one record per task, system and risk, then one `teacher_dist` per task, which has no system.
+    Arguments as in `main_table`. CSV: one record per task, system and risk, then one `teacher_dist` per task, which is
+    the teacher's.
     Raises UserError for a file of another task or system, and when systems disagree on the teacher's samples.
     """
     files = _read(paths, tasks, layout)
@@ -74,15 +86,25 @@ def risk_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) 
         _record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
     ]
     _mark(records, layout, ("best",))
-    diversity = {task: _teacher_dist(files, task) for task in dict.fromkeys(file["task"] for file in files)}
-    shown = [Cell(NONE if value is None else f"{value:.2f}", span=len(RISKS)) for value in diversity.values()]
+    diversity = [
+        {"task": task, "system": "teacher", "metric": "teacher_dist", "mean": _teacher_dist(files, task)}
+        for task in dict.fromkeys(file["task"] for file in files)
+    ]
+    if paper:
+        comparison.add_published([*records, *diversity], paper)
+    shown = [Cell(NONE if d["mean"] is None else format(d["mean"], FORM), span=len(RISKS)) for d in diversity]
+    below = comparison.values(diversity, FORM, span=len(RISKS))
     return Table(
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence: the "
         "lower, the better; the lowest student's in bold. TeacherDist: distinct bi-grams over all bi-grams "
         "of five teacher samples per input, in percent.",
         columns=_columns(records, tasks),
-        sections=[[[Cell("TeacherDist"), Cell(""), *shown]], *_rows(records, layout, {})],
-        records=[*records, *({"task": t, "metric": "teacher_dist", "mean": diversity[t]} for t in diversity)],
+        sections=[
+            [[Cell("TeacherDist"), Cell(""), *shown], *([Cell(""), Cell(title, "aside"), *row] for title, row in below)],
+            *_rows(records, layout, {}),
+        ],
+        records=[*records, *diversity],
+        notes=_comparison_notes([*records, *diversity], tasks, paper),
     )
 
 
@@ -183,8 +205,9 @@ def _rows(
         rows.append([])
         for i, (system, title) in enumerate(section.systems.items()):
             names = [Cell(section.label if i == 0 else ""), Cell(title if title != section.label else "")]
-            values = [_value(found.get((*column, system)), notes) for column in columns]
-            rows[-1].append(names + values)
+            places = [found.get((*column, system)) for column in columns]
+            rows[-1].append(names + [_value(place, notes) for place in places])
+            rows[-1] += [[Cell(""), Cell(below, "aside"), *row] for below, row in comparison.values(places, FORM)]
     return rows
 
 
@@ -193,8 +216,16 @@ def _value(record: dict[str, Any] | None, notes: dict[tuple[str, str, str], int]
         return Cell(NONE)
     if record["mean"] is None:
         return Cell(f"n/a [{notes[_note(record)]}]" if record.get("missing_reason") else NONE)
-    deviation = "" if record["std"] is None else f" ± {record['std']:.2f}"
-    return Cell(f"{record['mean']:.2f}{deviation}", record["mark"])
+    deviation = "" if record["std"] is None else f" ± {record['std']:{FORM}}"
+    return Cell(f"{record['mean']:{FORM}}{deviation}", record["mark"])
+
+
+def _comparison_notes(
+    records: list[dict[str, Any]], tasks: dict[str, str], paper: PublishedTable | None
+) -> list[str]:
+    if paper is None:
+        return []
+    return comparison.notes({tasks[t]: [r for r in records if r["task"] == t] for t in tasks}, paper)
 
 
 def _teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:
