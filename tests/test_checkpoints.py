@@ -79,7 +79,7 @@ def test_damaged_json(folder, name):
 def test_unknown_family(folder):
     config = json.loads((folder / "config.json").read_text()) | {"model_type": "bert"}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"'bert'; known: bart, t5, gpt2"):
+    with pytest.raises(UserError, match=r"'bert'; known: bart, mbart, pegasus, marian, t5, gpt2"):
         load(folder)
 
 
@@ -160,7 +160,8 @@ def test_from_scratch_is_repeatable_and_knows_its_tokens(family):
     assert any(not torch.equal(other[key], value) for key, value in module.state_dict().items())
     assert config.vocab_size == len(tokenizer)
     assert (config.eos_token_id, config.pad_token_id) == (tokenizer.eos_token_id, tokenizer.pad_token_id)
-    start = {"bart": tokenizer.eos_token_id, "t5": tokenizer.pad_token_id, "gpt2": None}[family]
+    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    start = {"bart": eos, "mbart": eos, "pegasus": pad, "marian": pad, "t5": pad, "gpt2": None}[family]
     assert made.model.decoder_start_token_id == start
     assert {p.dtype for p in module.parameters()} == {torch.float32}
 

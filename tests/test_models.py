@@ -1,4 +1,4 @@
-"""The three families behind one interface, against transformers called directly, one example at a time,
+"""The families behind one interface, against transformers called directly, one example at a time,
 unpadded.
 """
 
@@ -177,7 +177,11 @@ def test_step_by_step_decoding_equals_teacher_forcing(made, batch):
 
 
 # A milder initialisation: distributions with many outcomes of enough mass.
-MILD = {"bart": {"init_std": 0.15}, "t5": {"initializer_factor": 0.7}, "gpt2": {"initializer_range": 0.15}}
+MILD = {
+    **dict.fromkeys(tiny.KIN, {"init_std": 0.15}),
+    "t5": {"initializer_factor": 0.7},
+    "gpt2": {"initializer_range": 0.15},
+}
 
 
 def test_samples_stop_at_the_first_eos(family):
@@ -394,7 +398,7 @@ def test_generate_is_transformers_own_under_the_same_settings(made, batch, decod
 def test_drawing_with_generate_is_not_cut_to_the_likeliest_tokens(family):
     """transformers keeps the 50 likeliest tokens unless told otherwise; here 200 are as likely."""
     flat = {
-        "bart": {"init_std": 1e-3},
+        **dict.fromkeys(tiny.KIN, {"init_std": 1e-3}),
         "t5": {"initializer_factor": 1e-2},
         "gpt2": {"initializer_range": 1e-3},
     }

@@ -10,19 +10,23 @@ from transformers import PreTrainedTokenizerFast
 LETTERS = "abcdefgh"
 
 # Wide initialisation: the distributions of a random model are then far from uniform, and from each other's.
+_BART = {
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+    "max_position_embeddings": 32,
+    "init_std": 0.4,
+    "dropout": 0.0,
+}
 CONFIGS = {
-    "bart": {
-        "d_model": 16,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "decoder_ffn_dim": 32,
-        "max_position_embeddings": 32,
-        "init_std": 0.4,
-        "dropout": 0.0,
-    },
+    "bart": _BART,
+    "mbart": _BART | {"scale_embedding": True},
+    "pegasus": _BART | {"scale_embedding": True},
+    "marian": _BART | {"scale_embedding": True},
     "t5": {
         "d_model": 16,
         "d_kv": 8,
@@ -46,13 +50,14 @@ CONFIGS = {
         "attn_pdrop": 0.0,
     },
 }
+KIN = ("bart", "mbart", "pegasus", "marian")  # one architecture, up to positions and norms
 DROPOUT = {
-    "bart": {"dropout": 0.5},
+    **dict.fromkeys(KIN, {"dropout": 0.5}),
     "t5": {"dropout_rate": 0.5},
     "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5},
 }
 LAYER_KEYS = {
-    "bart": ("encoder_layers", "decoder_layers"),
+    **dict.fromkeys(KIN, ("encoder_layers", "decoder_layers")),
     "t5": ("num_layers", "num_decoder_layers"),
     "gpt2": ("n_layer",),
 }

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
 from fdistill.models.language_model import LanguageModel, Source
+from fdistill.models.tokenization import encode_targets
 from fdistill.objectives import IGNORE
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,11 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
     sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
-    # A special token spelt out in a target is text: as a token, EOS would end the target there.
-    texts = [references[0] for references in split["references"]]
-    targets = tokenizer(text_target=texts, split_special_tokens=True).input_ids
-    eos = tokenizer.eos_token_id
-    targets = [ids if ids and ids[-1] == eos else [*ids, eos] for ids in targets]
-    newest = tokenizer.truncation_side == "left"  # of a dialogue, the last turns matter most
-    sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name, keep_end=newest)
+    targets = encode_targets(tokenizer, [references[0] for references in split["references"]])
+    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
+    if tokenizer.truncation_side == "left":  # of a dialogue, the last turns matter most
+        closing = limits.max_source_tokens
+    sources = _limit(sources, limits.max_source_tokens, "source", split["id"], limits, name, closing)
     targets = _limit(targets, limits.max_target_tokens, "target", split["id"], limits, name)
     return Encoded(split["id"], sources, targets)
 
@@ -68,9 +67,9 @@ def _limit(
     ids: list[str],
     limits: Limits,
     name: str,
-    keep_end: bool = False,
+    closing: int = 1,
 ) -> list[list[int]]:
-    """Cut each text to `limit` tokens, or refuse. What is cut is before the last token (EOS), or at the beginning."""
+    """Cut each text to `limit` tokens, or refuse. What is cut is before the `closing` last tokens, one of them EOS."""
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
@@ -81,7 +80,7 @@ def _limit(
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
-    head = 0 if keep_end else limit - 1
+    head = max(0, limit - closing)
     return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
 
 

@@ -3,6 +3,9 @@
 import difflib
 import hashlib
 import json
+import logging
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,34 +13,51 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
 from fdistill.files import atomic, sha256, write_json
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
+from fdistill.models.tokenization import decoder_prompt, set_languages
+
+log = logging.getLogger(__name__)
 
 transformers.utils.logging.disable_progress_bar()  # ours says more (see `progress`)
+# MarianTokenizer asks for a normaliser that it does not use.
+warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
 WEIGHTS = "model.safetensors"
+
+# What checkpoints hold beside weights: masks and position counters, which older versions of transformers saved.
+_NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
+
+# What a generation config says of the model rather than of decoding; the rest is not used.
+_NOT_DECODING = {"transformers_version", "_from_model_config", "use_cache", "output_attentions", "output_hidden_states"}
 
 
 @dataclass
 class Checkpoint:
-    """A model with the tokenizer it reads and writes."""
+    """A model with the tokenizer it reads and writes.
+
+    `source_prefixes` are those that the checkpoint's configuration recommends for some tasks (T5).
+    """
 
     model: LanguageModel
     tokenizer: PreTrainedTokenizerBase
+    source_prefixes: tuple[str, ...] = ()
 
     def __post_init__(self):
         """A decoder-only model continues its source: what is nearest to the end stays when a source is cut."""
         self.tokenizer.truncation_side = "right" if self.model.family.is_encoder_decoder else "left"
 
 
-def load(name: str | Path, device: str = "cpu") -> Checkpoint:
+def load(name: str | Path, device: str = "cpu", languages: dict[str, str] | None = None) -> Checkpoint:
     """Load a local folder or a hub id, in float32, safetensors only.
 
-    Raises UserError when it cannot be found or read, or is of an unknown family.
+    `languages` are those of source and target, for a tokenizer that marks texts with them and does not know them yet.
+    Raises UserError when the checkpoint cannot be found or read, is of an unknown family, or does not hold the weights
+    of its configuration, no fewer and no more.
     """
     try:
         config = AutoConfig.from_pretrained(name)
@@ -53,6 +73,13 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
         )
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if WEIGHTS in reason:
+            raise UserError(
+                f"{name}: has no {WEIGHTS}, the one format that is read (a .bin file can run code when it is opened). "
+                f'If you trust it, convert it: python -c "from transformers import AutoTokenizer, {family.model_class} '
+                f"as M; M.from_pretrained('{name}', use_safetensors=False).save_pretrained('FOLDER'); "
+                f"AutoTokenizer.from_pretrained('{name}').save_pretrained('FOLDER')\", and give FOLDER"
+            ) from None
         raise UserError(
             f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
             "or a hub id that this machine can reach"
@@ -61,17 +88,56 @@ def load(name: str | Path, device: str = "cpu") -> Checkpoint:
         if type(error).__module__.split(".")[0] != "safetensors":
             raise
         raise UserError(f"{Path(name) / WEIGHTS}: damaged ({error}); delete the folder and run again") from None
-    # transformers would go on with random numbers in their place.
+    _check_weights(name, report)
+    rows, highest = module.get_input_embeddings().num_embeddings, max(tokenizer.get_vocab().values())
+    if highest >= rows:  # more rows than tokens are fine: T5's are rounded up
+        raise UserError(
+            f"{name}: the tokenizer has token ids up to {highest}, the model embeddings for {rows} only; "
+            "give a tokenizer and a model that belong together"
+        )
+    set_languages(tokenizer, languages, name)
+    if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
+        tokenizer.pad_token = tokenizer.eos_token
+    module.config.pad_token_id = tokenizer.pad_token_id
+    prefixes = _source_prefixes(config)
+    _drop_decoding(name, module)
+    return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
+
+
+def _check_weights(name: str | Path, report: dict[str, Any]) -> None:
+    """Refuse what transformers lets pass: random numbers for weights that are not there, and weights left out."""
     wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
     if wrong:
         raise UserError(
             f"{name}: {len(wrong)} weights are missing or of another shape than config.json says "
             f"(first: {wrong[0]}); delete the folder and run again, or give another checkpoint"
         )
-    if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
-        tokenizer.pad_token = tokenizer.eos_token
-    module.config.pad_token_id = tokenizer.pad_token_id
-    return Checkpoint(wrap(module.to(device)), tokenizer)
+    unused = sorted(key for key in report["unexpected_keys"] if not _NOT_WEIGHTS.search(key))
+    if unused:
+        raise UserError(
+            f"{name}: {len(unused)} weights have no place in the model that config.json describes (first: {unused[0]}), "
+            "which may have fewer layers than the weights; put the config.json that belongs to them, "
+            "or give another checkpoint"
+        )
+
+
+def _source_prefixes(config: PreTrainedConfig) -> tuple[str, ...]:
+    """The prefixes of `task_specific_params`, in order."""
+    tasks = getattr(config, "task_specific_params", None) or {}
+    return tuple(dict.fromkeys(task["prefix"] for task in tasks.values() if task.get("prefix", "").strip()))
+
+
+def _drop_decoding(name: str | Path, module: PreTrainedModel) -> None:
+    """Forget how the checkpoint would decode, and say so once: what we save of it has nothing left to forget."""
+    tokens = {"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"}
+    settings = module.generation_config.to_diff_dict()
+    dropped = [f"{key} {value}" for key, value in sorted(settings.items()) if key not in tokens | _NOT_DECODING]
+    tasks = module.config.__dict__.pop("task_specific_params", None) or {}
+    module.config.__dict__.pop("prefix", None)
+    if tasks:
+        dropped.append(f"task_specific_params of {', '.join(tasks)}")
+    if dropped:
+        log.info("%s: the task decides how to decode; not used of the checkpoint: %s", name, "; ".join(dropped))
 
 
 def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | None = None) -> None:

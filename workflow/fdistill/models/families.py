@@ -1,6 +1,6 @@
-"""The model families: what differs between BART, T5 and GPT-2. A new family is one entry in `FAMILIES`."""
+"""The model families: what differs between BART and its kin, T5 and GPT-2. A new family is one entry in `FAMILIES`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fdistill.errors import UserError
 
@@ -18,9 +18,14 @@ class Stack:
 class Family:
     """A model family of transformers.
 
-    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are.
+    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are, and `constant` of those
+    that no training may change: sinusoidal positions, which transformers makes trainable when it loads a checkpoint.
     `scratch_tokens` are the special tokens of a tokenizer trained from scratch, and `closes_text` says
     whether the family's tokenizers put EOS at the end of every text (sources too).
+
+    `pad_is_no_word`: the original model has no pad token in its vocabulary. The conversion to transformers added one
+    with a row of zeros, so that its logit is 0 whatever the context, and leaves it to decoding to ban it. Here the
+    distribution itself is over words: the pad token's logit is `NEVER` in teacher-forcing, sampling and decoding alike.
     """
 
     model_class: str
@@ -28,25 +33,48 @@ class Family:
     is_encoder_decoder: bool
     stacks: dict[str, Stack]
     embeddings: tuple[str, ...]
+    constant: tuple[str, ...] = ()
     scratch_tokens: dict[str, str] = field(default_factory=dict)
     closes_text: bool = True
     decoder_start: str = "eos_token"  # which special token a decoder trained from scratch starts with
     positions_key: str | None = None  # configuration key of the longest position; None: they are relative
+    pad_is_no_word: bool = False
 
+
+NEVER = -1e4  # a logit: its probability is 0 in float32, and every divergence of it finite, which -inf's is not
+
+_POSITIONS = ("model.encoder.embed_positions", "model.decoder.embed_positions")
+
+_BART = Family(
+    model_class="BartForConditionalGeneration",
+    config_class="BartConfig",
+    is_encoder_decoder=True,
+    stacks={
+        "encoder": Stack("model.encoder.layers", "encoder_layers", "model.encoder"),
+        "decoder": Stack("model.decoder.layers", "decoder_layers", "model.decoder"),
+    },
+    embeddings=("model.shared", *_POSITIONS),
+    scratch_tokens={"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
+    positions_key="max_position_embeddings",
+)
+
+# Pegasus and Marian: BART with sinusoidal positions, whose decoder starts with the pad token.
+_SINUSOIDAL = replace(
+    _BART,
+    embeddings=("model.shared",),
+    constant=_POSITIONS,
+    scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
+    decoder_start="pad_token",
+    pad_is_no_word=True,
+)
 
 FAMILIES = {
-    "bart": Family(
-        model_class="BartForConditionalGeneration",
-        config_class="BartConfig",
-        is_encoder_decoder=True,
-        stacks={
-            "encoder": Stack("model.encoder.layers", "encoder_layers", "model.encoder"),
-            "decoder": Stack("model.decoder.layers", "decoder_layers", "model.decoder"),
-        },
-        embeddings=("model.shared", "model.encoder.embed_positions", "model.decoder.embed_positions"),
-        scratch_tokens={"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
-        positions_key="max_position_embeddings",
-    ),
+    "bart": _BART,
+    # mBART, mBART-50. A checkpoint's decoder starts with the target's language code (`tokenization.decoder_prompt`);
+    # one from scratch knows one language pair and starts as BART.
+    "mbart": replace(_BART, model_class="MBartForConditionalGeneration", config_class="MBartConfig"),
+    "pegasus": replace(_SINUSOIDAL, model_class="PegasusForConditionalGeneration", config_class="PegasusConfig"),
+    "marian": replace(_SINUSOIDAL, model_class="MarianMTModel", config_class="MarianConfig"),
     "t5": Family(
         model_class="T5ForConditionalGeneration",
         config_class="T5Config",

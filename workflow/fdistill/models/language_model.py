@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
 
-from fdistill.models.families import Family, family_of
+from fdistill.models.families import NEVER, Family, family_of
 from fdistill.objectives import IGNORE
 
 
@@ -52,13 +52,20 @@ class Decoded:
 
 
 class LanguageModel(ABC):
-    """A conditional distribution q(y|x) over token sequences, y including EOS."""
+    """A conditional distribution q(y|x) over token sequences, y including EOS.
 
-    def __init__(self, module: PreTrainedModel, family: Family):
+    `decoder_prompt` is what an encoder-decoder model's decoder reads before y: its start token, and a language code
+    where the model has them. It is given, not drawn.
+    """
+
+    def __init__(self, module: PreTrainedModel, family: Family, decoder_prompt: list[int] | None = None):
         config, settings = module.config, module.generation_config
+        if decoder_prompt is not None:
+            config.decoder_start_token_id = decoder_prompt[0]
         self.decoder_start_token_id = getattr(config, "decoder_start_token_id", None)
         if self.decoder_start_token_id is None:  # newer checkpoints keep it with their generation settings
             self.decoder_start_token_id = config.decoder_start_token_id = settings.decoder_start_token_id
+        self.decoder_prompt = decoder_prompt or ([self.decoder_start_token_id] if family.is_encoder_decoder else [])
         # A checkpoint's generation settings (forced tokens, minimum lengths, n-gram bans) would fill whatever
         # a call to `generate` leaves unset, so that samples would no longer come from q. Decoding is set by
         # the task alone.
@@ -68,6 +75,10 @@ class LanguageModel(ABC):
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
         )
+        if family.pad_is_no_word:
+            module.final_logits_bias[:, config.pad_token_id] = NEVER
+        for name in family.constant:
+            module.get_submodule(name).requires_grad_(False)
         self.module = module
         self.family = family
 
@@ -108,17 +119,20 @@ class LanguageModel(ABC):
         if decoding.get("do_sample"):
             decoding = {"top_k": 0} | decoding  # transformers would keep the 50 likeliest tokens unasked
         special_tokens = self.module.generation_config.to_diff_dict()
+        prompt = self._prompt(source)
+        inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
+        if self.family.is_encoder_decoder:
+            inputs["decoder_input_ids"] = prompt
         output = self.module.generate(
-            input_ids=source.input_ids,
-            attention_mask=source.attention_mask,
+            **inputs,
             past_key_values=self._empty_cache(),
             generation_config=GenerationConfig(**(special_tokens | decoding)),
         )
-        return output[:, self._prompt_length(source) :]
+        return output[:, prompt.shape[1] :]
 
     @abstractmethod
-    def _prompt_length(self, source: Source) -> int:
-        """How many tokens of `generate`'s output come before the target."""
+    def _prompt(self, source: Source) -> Tensor:
+        """The tokens (B, P) that come before the target, in what the decoder reads and in `generate`'s output."""
 
     @abstractmethod
     def _empty_cache(self) -> Cache:
@@ -126,7 +140,7 @@ class LanguageModel(ABC):
 
 
 class EncoderDecoder(LanguageModel):
-    """BART, T5 and their kin."""
+    """BART and its kin, T5."""
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
         """See `LanguageModel.encode`."""
@@ -139,8 +153,9 @@ class EncoderDecoder(LanguageModel):
         """See `LanguageModel.decode`. No decoder mask: the causal mask hides what follows, and a mask made
         from the decoder's inputs would hide T5's first position, whose start token is its pad token.
         """
-        start = torch.full_like(labels[:, :1], self.decoder_start_token_id)
-        decoder_input_ids = torch.cat([start, labels[:, :-1]], dim=1)  # (B, T)
+        prompt = self._prompt(context.source)
+        decoder_input_ids = torch.cat([prompt, labels[:, :-1]], dim=1)  # (B, P+T-1)
+        begin = prompt.shape[1] - 1  # what comes before is given, not predicted
         output = self.module(
             encoder_outputs=context.encoder_outputs,
             attention_mask=context.source.attention_mask,
@@ -148,14 +163,11 @@ class EncoderDecoder(LanguageModel):
             output_hidden_states=hidden,
             use_cache=False,
         )
-        return Decoded(output.logits, output.decoder_hidden_states or ())
+        return Decoded(output.logits[:, begin:], tuple(h[:, begin:] for h in output.decoder_hidden_states or ()))
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""
-        rows = context.source.input_ids.shape[0]
-        start_id = self.decoder_start_token_id
-        ids = torch.full((rows, 1), start_id, dtype=torch.long, device=context.source.input_ids.device)
-        return ids, {"context": context, "cache": None}
+        return self._prompt(context.source), {"context": context, "cache": None}
 
     def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
         """See `LanguageModel.step`."""
@@ -169,8 +181,8 @@ class EncoderDecoder(LanguageModel):
         state["cache"] = output.past_key_values
         return output.logits[:, -1]
 
-    def _prompt_length(self, source: Source) -> int:
-        return 1  # the decoder start token
+    def _prompt(self, source: Source) -> Tensor:
+        return source.input_ids.new_tensor([self.decoder_prompt] * len(source.input_ids))
 
     def _empty_cache(self) -> Cache:
         return EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -201,7 +213,7 @@ class DecoderOnly(LanguageModel):
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""
-        return context.source.input_ids, {"mask": context.source.attention_mask, "cache": None}
+        return self._prompt(context.source), {"mask": context.source.attention_mask, "cache": None}
 
     def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
         """See `LanguageModel.step`."""
@@ -218,8 +230,8 @@ class DecoderOnly(LanguageModel):
         state["cache"] = output.past_key_values
         return output.logits[:, -1]
 
-    def _prompt_length(self, source: Source) -> int:
-        return source.input_ids.shape[1]
+    def _prompt(self, source: Source) -> Tensor:
+        return source.input_ids
 
     def _empty_cache(self) -> Cache:
         return DynamicCache()
@@ -230,10 +242,10 @@ def _position_ids(attention_mask: Tensor) -> Tensor:
     return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
 
-def wrap(module: PreTrainedModel) -> LanguageModel:
-    """The language model around a transformers model of a known family."""
+def wrap(module: PreTrainedModel, decoder_prompt: list[int] | None = None) -> LanguageModel:
+    """The language model around a transformers model of a known family; see `LanguageModel` for `decoder_prompt`."""
     family = family_of(module.config.model_type)
-    return (EncoderDecoder if family.is_encoder_decoder else DecoderOnly)(module, family)
+    return (EncoderDecoder if family.is_encoder_decoder else DecoderOnly)(module, family, decoder_prompt)
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:

@@ -3,6 +3,8 @@
 import math
 
 import torch
+from torch.nn import Parameter
+from transformers import PreTrainedModel
 
 from fdistill.errors import UserError
 from fdistill.models.checkpoints import Checkpoint
@@ -66,8 +68,22 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
         setattr(config, stack.size_key, len(kept))
         weights = _copy_stack(weights, f"{stack.modules}.", kept)
     student = model_class(family)(config)
+    _untie(student, module)
     student.load_state_dict(weights, strict=True)
-    return Checkpoint(wrap(student), teacher.tokenizer)
+    return Checkpoint(wrap(student, teacher.model.decoder_prompt or None), teacher.tokenizer)
+
+
+def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
+    """Give the student every weight of its own that the teacher has.
+
+    T5 1.1 has an output layer apart from its embeddings, which no key of transformers' configuration says: only on
+    loading does it see that the two differ. A student made from the configuration would have one of them for both.
+    """
+    for name, source in list(student.all_tied_weights_keys.items()):
+        if teacher.get_parameter(name) is not teacher.get_parameter(source):
+            parent, _, key = name.rpartition(".")
+            setattr(student.get_submodule(parent), key, Parameter(torch.empty_like(teacher.get_parameter(name))))
+            del student.all_tied_weights_keys[name]
 
 
 def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, kept: list[int]) -> dict[str, torch.Tensor]:

@@ -1,11 +1,15 @@
-"""Tokenizers trained from scratch, for teachers that are."""
+"""Tokenizers: trained from scratch for teachers that are, and the language codes of those that come with mBART."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from fdistill.errors import UserError
 from fdistill.models.families import Family
+
+# The keys of `model.teacher.languages`, and what mBART's tokenizers call them.
+LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> PreTrainedTokenizerFast:
@@ -27,3 +31,55 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> Pr
             single=f"$A {eos}", special_tokens=[(eos, tokenizer.token_to_id(eos))]
         )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special)
+
+
+def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Target texts as token ids ending in EOS. A language code is none of them: the decoder starts with it."""
+    eos = tokenizer.eos_token_id
+    # A special token spelt out in a target is text: as a token, EOS would end the target there. Sentencepiece
+    # vocabularies hold "</s>" as a piece like others; there it is left out.
+    rows = tokenizer(
+        text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
+    ).input_ids
+    return [[*(token for token in row if token != eos), eos] for row in rows]
+
+
+def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether texts are marked with their language's code, as mBART's and mBART-50's are."""
+    return all(hasattr(tokenizer, name) for name in LANGUAGES.values())
+
+
+def set_languages(tokenizer: PreTrainedTokenizerBase, languages: dict[str, str] | None, name: str) -> None:
+    """Set the languages of texts, `{"source": "en_XX", "target": "ro_RO"}`; None keeps those of the checkpoint `name`.
+
+    The tokenizer is saved with them. Raises UserError for an unknown code, for languages that are not set, and for a
+    tokenizer that has none.
+    """
+    if not has_languages(tokenizer):
+        if languages:
+            raise UserError(f"model.teacher.languages: the tokenizer of {name} has no language codes; remove the key")
+        return
+    languages = languages or {key: tokenizer.init_kwargs.get(kept) for key, kept in LANGUAGES.items()}
+    unknown = (tokenizer.unk_token_id, None)
+    for key, kept in LANGUAGES.items():
+        code = languages.get(key)
+        if not code or tokenizer.convert_tokens_to_ids(code) in unknown:
+            example = "{source: en_XX, target: ro_RO}"
+            raise UserError(
+                f"model.teacher.languages.{key}: {f'unknown code {code!r}' if code else 'not set'}; {name} marks texts "
+                f"with their language: give codes of its tokenizer, as model.teacher.languages: {example}"
+            )
+        setattr(tokenizer, kept, code)
+        tokenizer.init_kwargs[kept] = code
+
+
+def decoder_prompt(tokenizer: PreTrainedTokenizerBase) -> list[int] | None:
+    """What the decoder reads before a target where texts are marked with their language; None elsewhere.
+
+    mBART writes a target as `text </s> code`, mBART-50 as `code text </s>`, and both give the decoder this with its
+    last token moved to the front: the text comes after `code`, or after `</s> code` (Liu et al. 2020; Tang et al. 2020).
+    """
+    if not has_languages(tokenizer):
+        return None
+    code, eos = tokenizer.convert_tokens_to_ids(tokenizer.tgt_lang), tokenizer.eos_token_id
+    return [code] if tokenizer(text_target="").input_ids[-1] == code else [eos, code]
