@@ -44,13 +44,13 @@ def text_flags(wildcards):
 
 def training_flags(wildcards, stage):
     """Flags of a training script: lengths, training settings, selection on the development split."""
-    task = task_of(wildcards)
-    selected = task["selection"]["metric"]
+    task, selection = task_of(wildcards), STUDY.selection(wildcards.task, stage)
+    selected = selection["metric"]
     options = {selected: task["metric_options"][selected]} if selected in task["metric_options"] else {}
     return [
         *text_flags(wildcards),
         *flags("training", task["training"][stage]),
-        *flags("selection", task["selection"], prefix="selection-"),
+        *flags("selection", selection, prefix="selection-"),
         "--metric-options",
         json.dumps(options),
     ]
@@ -94,9 +94,13 @@ def teacher_sequences(kind):
 
 
 def sequence_flags(wildcards, input):
-    """The stored sequences as flags; a method that needs none has none."""
-    flags = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
-    return [part for flag, path in flags.items() if path for part in (flag, path)]
+    """The stored sequences as flags, and how the student samples; a method that needs none has none."""
+    stored = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
+    given = [part for flag, path in stored.items() if path for part in (flag, path)]
+    method = method_of(wildcards)
+    if any(term["sequences"] == "student_samples" for term in method["terms"]):
+        given += flags("drawing", method["student_samples"], prefix="student-samples-")
+    return given
 
 
 def pairs(keys, value):

@@ -7,9 +7,10 @@ from copy import deepcopy
 
 import pytest
 import yaml
-from fdistill import config, generation, objectives
+from fdistill import config, objectives
 from fdistill.config.files import merge
 from fdistill.errors import UserError
+from fdistill.sampling import Drawing
 from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, ROOT, STUDY, TABLE, TASK, WEB, Project, put
 
 
@@ -32,9 +33,12 @@ def test_a_study(project):
     assert task["teacher_beam"] == {
         "mode": "beam", "per_input": 1, "batch_size": 32, "num_beams": 4,
         "top_k": None, "top_p": None, "length_penalty": None,
+        "max_new_tokens": None, "min_new_tokens": None, "no_repeat_ngram_size": None,
     }  # fmt: skip
     assert task["teacher_samples"]["mode"] == "ancestral"
-    assert task["selection"] == {"metric": "nll", "num_beams": 1, "max_inputs": None, "batch_size": 32}
+    assert task["selection"] == {
+        "metric": "nll", "keep": "best", "num_beams": 1, "length_penalty": 1.0, "max_inputs": None, "batch_size": 32,
+    }  # fmt: skip
     assert task["model"]["teacher"]["vocab_size"] == 2000
     assert study.method("kl")["terms"][0] == {
         "sequences": "teacher_samples", "loss": "kl", "weight": 1.0, "temperature": 1.0, "parameters": {},
@@ -267,13 +271,15 @@ def test_the_shipped_files():
         study = config.load(merged, [ROOT / MAIN, file], ROOT)
         assert set(study.all_tasks) == {path.stem for path in (ROOT / "config/tasks").glob("*.yaml")}
         for name in study.all_tasks:
-            generation.mode_settings(
-                study.task(name)["teacher_beam"]["mode"],
-                {"num_beams": study.task(name)["teacher_beam"]["num_beams"]},
-            )
+            task = study.task(name)
+            for kind in ("teacher_samples", "teacher_beam"):
+                drawn = {key: value for key, value in task[kind].items() if key not in ("per_input", "batch_size")}
+                Drawing.from_settings(drawn, task["text"]["max_target_tokens"])
         for name in study.all_methods:
             for task in [None, *study.all_tasks]:
-                objectives.Objective.from_config(study.method(name, task)["terms"])
+                method = study.method(name, task)
+                objectives.Objective.from_config(method["terms"])
+                Drawing.from_settings(method["student_samples"], 1000)
 
 
 def test_reading_the_configuration_imports_no_model_library():

@@ -100,6 +100,62 @@ def test_a_task_without_a_teacher_is_checked_with_its_own_terms(project):
     assert "method 'mle' needs a teacher: its loss 'hidden_mse' reads the teacher's distributions" in line
 
 
+# --- how the student samples ---
+
+RKL = TABLE["kl"] | {"title": "RKL", "terms": [{"sequences": "student_samples", "loss": "rkl"}]}
+BEAM_SAMPLE = {"mode": "beam_sample", "num_beams": 6, "top_k": 30}
+
+
+def test_the_student_samples_from_itself_unless_told_otherwise(project):
+    project.write(METHODS, TABLE | {"rkl": RKL})
+    assert project.load().method("rkl")["student_samples"]["mode"] == "ancestral"
+    change(project, rkl={"student_samples": BEAM_SAMPLE})
+    study = project.load()
+    assert study.method("rkl", "web")["student_samples"].items() >= BEAM_SAMPLE.items()
+    assert study.method("rkl")["student_samples"]["mode"] == "ancestral"
+
+
+@pytest.mark.parametrize(
+    ("samples", "text"),
+    [
+        ({"mode": "greedy"}, 'mode: "greedy" is not allowed; must be one of ancestral, '),
+        ({"mode": "nucleus"}, "top_p: missing; mode 'nucleus' needs it"),
+        ({"per_input": 2}, "per_input: unknown key"),
+        ({"top_k": 5}, "top_k: 5 is not used with mode 'ancestral'"),
+    ],
+)
+def test_mistakes_in_how_the_student_samples(project, samples, text):
+    project.write(METHODS, TABLE | {"rkl": RKL | {"student_samples": samples}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{METHODS}: rkl.student_samples.{text}")
+
+
+def test_a_method_without_student_samples_does_not_say_how_they_are_drawn(project):
+    change(project, kl={"student_samples": BEAM_SAMPLE})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{TASK}: method_overrides.kl.student_samples: not used")
+
+
+def test_the_students_samples_are_no_longer_than_targets(project):
+    project.write(METHODS, TABLE | {"rkl": RKL | {"student_samples": {"max_new_tokens": 17}}})
+    project.load()  # the study does not select it
+    (line,) = project.mistakes(methods=["rkl"])
+    assert line.startswith(f"{TASK}: text.max_target_tokens: method 'rkl' asks for sequences of 17 tokens")
+
+
+# --- selection by stage ---
+
+
+def test_a_stage_has_its_own_selection(project):
+    changes = {"predistill": {"num_beams": 2}, "distill": {"keep": "last", "metric": "rouge2"}}
+    project.write(TASK, WEB | {"selection": {"metric": "rougeL", "num_beams": 5}, "selection_overrides": changes})
+    study = project.load()
+    chosen = {stage: study.selection("web", stage) for stage in ("teacher", "predistill", "distill")}
+    assert [chosen[stage]["num_beams"] for stage in chosen] == [5, 2, 5]
+    assert [chosen[stage]["metric"] for stage in chosen] == ["rougeL", "rougeL", "rouge2"]
+    assert [chosen[stage]["keep"] for stage in chosen] == ["best", "best", "last"]
+
+
 # --- stored teacher sequences ---
 
 

@@ -444,8 +444,51 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
         (
             WEB,
             "teacher_samples",
-            NUCLEUS | {"top_k": 3},
-            "teacher_samples.top_k: 3 is not used with mode 'nucleus'",
+            {"min_new_tokens": 3},
+            "teacher_samples.min_new_tokens: 3 is not used with mode 'ancestral'",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam", "num_beams": 2, "max_new_tokens": 17},
+            "teacher_beam.max_new_tokens: teacher_beam asks for sequences of 17 tokens (max_new_tokens), "
+            "more than text.max_target_tokens, 16; lower the one or raise the other",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"predistil": {"num_beams": 2}},
+            "selection_overrides.predistil: unknown stage; did you mean 'predistill'?",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"predistill": {"beams": 2}},
+            "selection_overrides.predistill.beams: unknown key; did you mean 'num_beams'?",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"distill": {"num_beams": 0}},
+            "selection_overrides.distill.num_beams: 0 is not allowed; must be an integer >= 1",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"distill": {"metric": "rogue1"}},
+            "selection_overrides.distill.metric: unknown metric 'rogue1'; did you mean 'rouge1'?",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"distill": {"metric": "bertscore"}},
+            "metric_options.bertscore.model: missing; metric 'bertscore' cannot be computed without it",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"top_k": 3},
+            "teacher_samples.top_k: 3 is not used with mode 'ancestral'",
         ),
         (
             WEB,

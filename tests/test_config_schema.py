@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 import yaml
-from fdistill import generation, objectives, selection, training
+from fdistill import objectives, selection, training
 from fdistill.config.model_checks import NLL
 from fdistill.config.schema import SCHEMA_FILE, allowed, fill_defaults, section
 from fdistill.config.source_options import options_schema
@@ -14,6 +14,7 @@ from fdistill.data import batches
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import METRICS
+from fdistill.sampling import MODES, mode_settings
 from jsonschema import Draft202012Validator
 from small_config import WEB
 
@@ -121,25 +122,25 @@ def test_terms():
 
 def test_sampling_modes():
     sampling = section("sampling")["properties"]
-    assert set(sampling["mode"]["enum"]) == set(generation.MODES)
-    for mode, settings in generation.MODES.items():
+    assert set(sampling["mode"]["enum"]) == set(MODES)
+    for mode, settings in MODES.items():
         needed = {key for key, child in sampling.items() if mode in child.get("needed_for", {}).get("mode", [])}
         assert needed == {key for key, value in settings.items() if value is None}, mode
         allowed_here = {key for key, child in sampling.items() if mode in child.get("only_for", {}).get("mode", [])}
         assert needed <= allowed_here
         # what the schema lets through, the library takes
-        generation.mode_settings(mode, dict.fromkeys(needed, 1))
+        mode_settings(mode, dict.fromkeys(needed, 1))
 
 
 def test_every_mode_with_every_option_is_decided_as_generation_does():
     values = {"top_k": 3, "top_p": 0.5, "num_beams": 2, "length_penalty": 1.0}
-    for mode, size in itertools.product(generation.MODES, range(3)):
+    for mode, size in itertools.product(MODES, range(3)):
         for given in itertools.combinations(values, size):
             options = {key: values[key] for key in given}
             settings = fill_defaults({"mode": mode} | options, section("sampling"))
             missing = any("missing" in p.text for p in condition_problems(settings, section("sampling")))
             try:
-                generation.mode_settings(mode, options)
+                mode_settings(mode, options)
                 assert not missing
             except UserError:
                 assert missing

@@ -8,7 +8,7 @@ from fdistill.data.batches import source_batch
 from fdistill.errors import UserError
 from fdistill.evaluation import risks
 from fdistill.objectives import IGNORE
-from fdistill.sampling import as_labels
+from fdistill.sampling import Drawing, as_labels, mode_settings
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_drawn_samples_carry_their_own_log_probability(pair):
     teacher, _ = pair
     sources, _ = tiny.random_pairs(teacher, 5)
     ids = [f"x{i}" for i in range(5)]
-    arguments = (teacher.model, ids, sources, "ancestral", {}, 2, 6, 3)
+    arguments = (teacher.model, ids, sources, Drawing(6), 2, 3)
     columns = generation.draw_samples(*arguments, seed=1)
     assert columns["id"] == [i for i in ids for _ in range(2)] and columns["sample"] == [0, 1] * 5
     for row, (tokens, log_prob) in enumerate(zip(columns["tokens"], columns["log_prob"], strict=True)):
@@ -102,7 +102,7 @@ def test_sampling_modes(pair, mode, options):
     """Each is transformers' mode of that name; the log-probability is the model's own."""
     teacher, _ = pair
     sources, _ = tiny.random_pairs(teacher, 6)
-    columns = generation.draw_samples(teacher.model, list("abcdef"), sources, mode, options, 1, 5, 4, seed=3)
+    columns = generation.draw_samples(teacher.model, list("abcdef"), sources, Drawing(5, mode, options), 1, 4, seed=3)
     for source, tokens, log_prob in zip(sources, columns["tokens"], columns["log_prob"], strict=True):
         with torch.no_grad():
             log_probs = tiny.reference_log_probs(teacher.model, source, tokens)
@@ -114,7 +114,7 @@ def test_sampling_modes(pair, mode, options):
             if mode == "nucleus":
                 assert p[p > p[token]].sum() < 0.6
     if mode == "beam":
-        again = generation.draw_samples(teacher.model, list("abcdef"), sources, mode, options, 1, 5, 2, seed=4)
+        again = generation.draw_samples(teacher.model, list("abcdef"), sources, Drawing(5, mode, options), 1, 2, seed=4)
         assert again["tokens"] == columns["tokens"]
 
 
@@ -128,7 +128,7 @@ def test_sampling_modes(pair, mode, options):
 )
 def test_modes_that_cannot_be_are_refused(mode, options, message):
     with pytest.raises(UserError, match=message):
-        generation.mode_settings(mode, options)
+        mode_settings(mode, options)
 
 
 def test_generated_texts_are_in_source_order_and_clean(pair):

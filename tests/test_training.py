@@ -16,11 +16,12 @@ from fdistill.data.batches import Encoded, label_batch, source_batch
 from fdistill.errors import UserError
 from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, STUDENT_SAMPLES, Objective
-from fdistill.sampling import Samples, ancestral_sample, sequence_log_probs
+from fdistill.sampling import Drawing, Samples, ancestral_sample, draw, sequence_log_probs
 from fdistill.training import MicroBatch, Trainer, TrainingData
 
 METHODS = yaml.safe_load((Path(__file__).parents[1] / "config/methods.yaml").read_text())
 MAX_NEW = 6
+ANCESTRAL = Drawing(MAX_NEW)
 
 
 def objective(name):
@@ -38,10 +39,10 @@ def data_of(made, count=8, seed=0):
     return TrainingData(Encoded([str(i) for i in range(count)], sources, targets), stored)
 
 
-def trainer_of(made, teacher, name, data, seed=0, max_new_tokens=MAX_NEW, **settings):
+def trainer_of(made, teacher, name, data, seed=0, drawing=ANCESTRAL, **settings):
     chosen = tiny.settings(**settings)
     terms = objective(name) if isinstance(name, str) else name
-    return Trainer(made.model, teacher.model if teacher else None, terms, data, chosen, max_new_tokens, seed)
+    return Trainer(made.model, teacher.model if teacher else None, terms, data, chosen, drawing, seed)
 
 
 def micro_batches(trainer, size):
@@ -75,12 +76,12 @@ def fixed_samples(monkeypatch):
         return [letters[(token + t) % len(letters)] for t, token in zip(range(length), source * 6, strict=False)] + eos
 
     def install(made):
-        def sample(model, source, max_new_tokens, generator):
+        def sample(model, source, drawing, generator):
             mask = source.attention_mask.bool()
             rows = [sequence(made, ids[m].tolist()) for ids, m in zip(source.input_ids, mask, strict=True)]
             return Samples(label_batch(rows, "cpu"), None)
 
-        monkeypatch.setattr(training, "ancestral_sample", sample)
+        monkeypatch.setattr(training, "draw", sample)
         return lambda source: sequence(made, source)
 
     return install
@@ -286,10 +287,10 @@ def test_samples_come_from_the_current_student(pair, monkeypatch):
 
     def watched(model, *arguments):
         weights = torch.cat([p.detach().flatten() for p in model.module.parameters()])
-        seen.append((weights.clone(), ancestral_sample(model, *arguments)))
+        seen.append((weights.clone(), draw(model, *arguments)))
         return seen[-1][1]
 
-    monkeypatch.setattr(training, "ancestral_sample", watched)
+    monkeypatch.setattr(training, "draw", watched)
     trainer = trainer_of(student, teacher, "rkl", data_of(student), learning_rate=0.05)
     for _ in range(3):
         before = torch.cat([p.detach().flatten().clone() for p in student.model.module.parameters()])
@@ -367,7 +368,7 @@ def test_every_method_learns(family, name):
     hard = [[everything[row.argmax()]] for row in p for _ in range(16)]
     data = TrainingData(train, {"teacher_samples": samples, "teacher_beam": hard})
 
-    trainer = trainer_of(student, teacher, name, data, batch_size=16, learning_rate=5e-3, max_new_tokens=length)
+    trainer = trainer_of(student, teacher, name, data, batch_size=16, learning_rate=5e-3, drawing=Drawing(length))
 
     def loss_now():
         """The objective on one large batch, samples drawn with fixed random numbers."""
@@ -467,7 +468,7 @@ def nothing(model):
     return {"nll": 0.0}
 
 
-def run_bytes(seed, name="js", disturb=0):
+def run_bytes(seed, name="js", disturb=0, drawing=ANCESTRAL):
     teacher = tiny.checkpoint("bart", seed=1)
     student = init_student(teacher, {"encoder": 1, "decoder": 1})
     student.model.module.config.dropout = 0.3
@@ -475,16 +476,24 @@ def run_bytes(seed, name="js", disturb=0):
         if hasattr(module, "dropout") and isinstance(module.dropout, float):
             module.dropout = 0.3
     torch.manual_seed(disturb)
-    trainer = trainer_of(student, teacher, name, data_of(student, 24), seed=seed, epochs=2)
+    trainer = trainer_of(student, teacher, name, data_of(student, 24), seed, drawing, epochs=2)
     trainer.run(nothing, "nll", higher_is_better=True)
     return b"".join(p.detach().numpy().tobytes() for p in student.model.module.parameters())
 
 
-@pytest.mark.parametrize("name", ["mle", "js"])
-def test_a_seed_decides_the_weights_to_the_byte(name):
-    first = run_bytes(1, name)
-    assert run_bytes(1, name, disturb=7) == first
-    assert run_bytes(2, name) != first
+BEAM_SAMPLE = Drawing(MAX_NEW, "beam_sample", {"num_beams": 2, "top_k": 4})
+
+
+@pytest.mark.parametrize(("name", "drawing"), [("mle", ANCESTRAL), ("js", ANCESTRAL), ("js", BEAM_SAMPLE)])
+def test_a_seed_decides_the_weights_to_the_byte(name, drawing):
+    first = run_bytes(1, name, drawing=drawing)
+    assert run_bytes(1, name, drawing=drawing, disturb=7) == first
+    assert run_bytes(2, name, drawing=drawing) != first
+
+
+def test_how_the_student_samples_reaches_its_steps():
+    assert run_bytes(1, "js", drawing=BEAM_SAMPLE) != run_bytes(1, "js")
+    assert run_bytes(1, "mle", drawing=BEAM_SAMPLE) == run_bytes(1, "mle")  # which has no samples
 
 
 class Scripted:
@@ -520,6 +529,17 @@ def test_early_stopping_and_the_best_weights(values, higher, patience, evaluatio
     assert [line["dev"]["score"] for line in history if "dev" in line] == values[:evaluations]
     assert [line["step"] for line in history if "loss" in line] == [2 * (i + 1) for i in range(evaluations)]
     assert not student.model.module.training
+
+
+def test_the_last_weights_are_kept_when_asked_for():
+    student = tiny.checkpoint("gpt2")
+    scorer = Scripted([1, 3, 2])
+    trainer = trainer_of(student, None, "mle", data_of(student, 16), epochs=3)
+    history = trainer.run(scorer, "score", higher_is_better=True, keep_last=True)
+    final = student.model.module.state_dict()
+    assert all(torch.equal(final[key], value) for key, value in scorer.shown[2].items())
+    assert any(not torch.equal(final[key], value) for key, value in scorer.shown[1].items())
+    assert [line["dev"]["score"] for line in history if "dev" in line] == [1, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from fdistill.errors import UserError
 from fdistill.files import read_parquet, write_text
 from fdistill.models.checkpoints import Checkpoint, save
 from fdistill.objectives import Objective
-from fdistill.selection import Selection, dev_scorer
+from fdistill.sampling import Drawing
+from fdistill.selection import LAST, Selection, dev_scorer
 from fdistill.training import Trainer, TrainingData, TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def train_and_save(
     dev: Path,
     limits: Limits,
     settings: TrainingSettings,
+    drawing: Drawing,
     selection: Selection,
     metric_options: dict[str, Any],
     seed: int,
@@ -98,10 +100,10 @@ def train_and_save(
         objective,
         TrainingData(train, stored),
         settings,
-        limits.max_target_tokens,
+        drawing,
         seed,
     )
-    lines = trainer.run(score, selection.metric, selection.higher_is_better)
+    lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST)
     save(student, output, {"seed": seed, **manifest, "training": vars(settings), "versions": versions()})
     write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
 

@@ -8,40 +8,16 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
-from fdistill.errors import UserError
 from fdistill.models.language_model import LanguageModel
 from fdistill.objectives import IGNORE
 from fdistill.progress import Progress
-from fdistill.sampling import Samples, ancestral_sample, as_labels, sequence_log_probs
-
-# How a sampling mode decodes, as transformers' GenerationConfig settings; what a mode must be given is None here.
-# Ancestral sampling is our own loop (`sampling.ancestral_sample`); the rest is transformers' `generate`.
-MODES: dict[str, dict[str, Any]] = {
-    "ancestral": {},
-    "top_k": {"do_sample": True, "top_k": None},
-    "nucleus": {"do_sample": True, "top_k": 0, "top_p": None},
-    "beam": {"do_sample": False, "num_beams": None},
-    "beam_sample": {"do_sample": True, "top_k": 0, "num_beams": None},
-}
-
-
-def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The decoding settings of a mode with the user's options; UserError for an unknown mode or a missing option."""
-    if mode not in MODES:
-        raise UserError(f"mode: unknown sampling mode '{mode}'; allowed: {', '.join(MODES)}")
-    settings = MODES[mode] | options
-    missing = [name for name, value in settings.items() if value is None]
-    if missing:
-        raise UserError(f"mode '{mode}' needs {', '.join(missing)}")
-    return settings
+from fdistill.sampling import Drawing, Samples, draw, sequence_log_probs
 
 
 def _decode(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
-    mode: str,
-    decoding: dict[str, Any],
-    max_new_tokens: int,
+    drawing: Drawing,
     batch_size: int,
     what: str,
     generator: torch.Generator | None = None,
@@ -52,11 +28,7 @@ def _decode(
     tokens, began = 0, time.monotonic()
     for indices in sorted_batches([len(s) for s in sources], batch_size):
         source = source_batch(model, [sources[i] for i in indices])
-        if mode == "ancestral":
-            samples = ancestral_sample(model, source, max_new_tokens, generator)
-        else:
-            ids = model.generate(source, max_new_tokens=max_new_tokens, **mode_settings(mode, decoding))
-            samples = as_labels(ids, model.eos_token_id)
+        samples = draw(model, source, drawing, generator)
         yield indices, source, samples
         tokens += int((samples.labels != IGNORE).sum())
         progress.advance(len(indices), tokens_per_s=tokens / (time.monotonic() - began))
@@ -81,10 +53,10 @@ def generate_texts(
     draws (`do_sample`).
     """
     torch.manual_seed(seed)
-    decoding = dict(decoding)
-    max_new_tokens = decoding.pop("max_new_tokens")
+    options = dict(decoding)
+    drawing = Drawing(options.pop("max_new_tokens"), "beam", options)
     rows: list[Any] = [None] * len(sources)
-    for indices, _, samples in _decode(model, sources, "beam", decoding, max_new_tokens, batch_size, "generating"):
+    for indices, _, samples in _decode(model, sources, drawing, batch_size, "generating"):
         tokens = _rows(samples)
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
         for i, text, ids, finished in zip(indices, texts, tokens, samples.finished.tolist(), strict=True):
@@ -97,10 +69,8 @@ def draw_samples(
     model: LanguageModel,
     ids: Sequence[str],
     sources: Sequence[Sequence[int]],
-    mode: str,
-    options: dict[str, Any],
+    drawing: Drawing,
     per_input: int,
-    max_new_tokens: int,
     batch_size: int,
     seed: int,
 ) -> dict[str, list]:
@@ -108,14 +78,11 @@ def draw_samples(
 
     The log-probability is that of the whole sequence under the model itself, whatever the mode truncates.
     """
-    torch.manual_seed(seed)  # transformers' own sampling draws from the global generator
     generator = torch.Generator(device=model.device).manual_seed(seed)
     rows: dict[tuple[int, int], tuple] = {}
     for sample in range(per_input):
         what = f"sampling {sample + 1}/{per_input}"
-        for indices, source, samples in _decode(
-            model, sources, mode, options, max_new_tokens, batch_size, what, generator
-        ):
+        for indices, source, samples in _decode(model, sources, drawing, batch_size, what, generator):
             log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1).tolist()
             finished = samples.finished.tolist()
             for i, tokens, log_prob, done in zip(indices, _rows(samples), log_probs, finished, strict=True):

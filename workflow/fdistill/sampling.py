@@ -1,13 +1,63 @@
-"""Drawing sequences from a model's own distribution."""
+"""Drawing sequences from a model: from its own distribution, or by a mode that cuts or searches it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fdistill.divergences import log_softmax
+from fdistill.errors import UserError
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.objectives import IGNORE, token_log_probs
+
+ANCESTRAL = "ancestral"
+
+# How a sampling mode decodes, as transformers' GenerationConfig settings; what a mode must be given is None here.
+# Ancestral sampling is our own loop (`ancestral_sample`); the rest is transformers' `generate`.
+MODES: dict[str, dict[str, Any]] = {
+    ANCESTRAL: {},
+    "top_k": {"do_sample": True, "top_k": None},
+    "nucleus": {"do_sample": True, "top_k": 0, "top_p": None},
+    "beam": {"do_sample": False, "num_beams": None},
+    "beam_sample": {"do_sample": True, "top_k": 0, "num_beams": None},
+}
+
+
+def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The decoding settings of a mode with the user's options; UserError for an unknown mode or a missing option."""
+    if mode not in MODES:
+        raise UserError(f"mode: unknown sampling mode '{mode}'; allowed: {', '.join(MODES)}")
+    settings = MODES[mode] | options
+    missing = [name for name, value in settings.items() if value is None]
+    if missing:
+        raise UserError(f"mode '{mode}' needs {', '.join(missing)}")
+    return settings
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How sequences are drawn: one of `MODES` with its options, and the longest sequence, EOS included."""
+
+    max_new_tokens: int
+    mode: str = ANCESTRAL
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], longest: int) -> "Drawing":
+        """From section `drawing` of the schema, where null stands for what transformers does unasked.
+
+        `longest` is text.max_target_tokens, the bound of every sequence. Raises UserError for one that may be longer,
+        and as `mode_settings` does.
+        """
+        options = {key: value for key, value in settings.items() if value is not None}
+        mode, max_new_tokens = options.pop("mode"), options.pop("max_new_tokens", longest)
+        if max_new_tokens > longest:
+            raise UserError(f"max_new_tokens: {max_new_tokens} is more than max_target_tokens, {longest}; lower it")
+        mode_settings(mode, options)
+        return cls(max_new_tokens, mode, options)
 
 
 @dataclass
@@ -18,6 +68,42 @@ class Samples:
     finished: Tensor  # (B,), whether EOS was drawn before the length limit
 
 
+def draw(model: LanguageModel, source: Source, drawing: Drawing, generator: torch.Generator | None = None) -> Samples:
+    """One sequence per source, drawn as `drawing` says.
+
+    Every mode but `ancestral` gives sequences that are not y ~ q(.|x): a loss averaged over them is another one than
+    its expectation under q. Dropout is off while drawing. With a `generator` the draw is its alone, and the global
+    generator, which transformers draws from, is afterwards as it was; without one it is the global generator's.
+    """
+    if drawing.mode == ANCESTRAL:
+        return ancestral_sample(model, source, drawing.max_new_tokens, generator)
+    settings = mode_settings(drawing.mode, drawing.options) | {"max_new_tokens": drawing.max_new_tokens}
+    with _without_dropout(model), _seeded_by(generator, model.device):
+        return as_labels(model.generate(source, **settings), model.eos_token_id)
+
+
+@contextmanager
+def _without_dropout(model: LanguageModel) -> Iterator[None]:
+    was_training = model.module.training
+    model.module.eval()
+    try:
+        yield
+    finally:
+        model.module.train(was_training)
+
+
+@contextmanager
+def _seeded_by(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+    """The global generator seeded from `generator`, and put back afterwards; left alone when there is none."""
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 @torch.no_grad()
 def ancestral_sample(
     model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None = None
@@ -26,12 +112,8 @@ def ancestral_sample(
 
     Dropout is off while sampling and put back as it was. `generator` makes the draw reproducible.
     """
-    was_training = model.module.training
-    model.module.eval()
-    try:
+    with _without_dropout(model):
         return _sample(model, source, max_new_tokens, generator)
-    finally:
-        model.module.train(was_training)
 
 
 def _sample(model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None) -> Samples:

@@ -14,6 +14,7 @@ from fdistill.generation import generate_texts, token_means
 from fdistill.models.language_model import LanguageModel
 
 NLL = "nll"
+LAST = "last"  # the choice of `keep` that selects nothing
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Selection:
     """`metric` is "nll" or a name of `fdistill.evaluation.metrics`; the rest says how it is measured (see schema)."""
 
     metric: str
+    keep: str
     num_beams: int
+    length_penalty: float
     max_inputs: int | None
     batch_size: int
 
@@ -51,7 +54,11 @@ def dev_scorer(
     def score(model: LanguageModel) -> dict[str, float]:
         scores = {NLL: fmean(token_means(model, sources, targets, selection.batch_size, "development NLL")[0])}
         if selection.metric != NLL:
-            decoding = {"max_new_tokens": max_new_tokens, "num_beams": selection.num_beams}
+            decoding = {
+                "max_new_tokens": max_new_tokens,
+                "num_beams": selection.num_beams,
+                "length_penalty": selection.length_penalty,
+            }
             texts = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0)["hypothesis"]
             scores[selection.metric] = _metric_value(selection.metric, texts, references, metric_options)
         return scores

@@ -26,7 +26,7 @@ from fdistill.objectives import (
     Step,
 )
 from fdistill.progress import Progress
-from fdistill.sampling import ancestral_sample
+from fdistill.sampling import Drawing, draw
 
 log = logging.getLogger(__name__)
 
@@ -101,17 +101,17 @@ class Trainer:
         objective: Objective,
         data: TrainingData,
         settings: TrainingSettings,
-        max_new_tokens: int,
+        drawing: Drawing,
         seed: int,
     ):
-        """`max_new_tokens` bounds the samples drawn on line from the student; `seed` fixes order, dropout, samples."""
+        """`drawing` is how the student's samples are drawn on line; `seed` fixes order, dropout, samples."""
         if objective.needs_teacher and teacher is None:
             raise UserError("this method compares distributions with a teacher's; give --teacher")
         self.student, self.objective, self.data, self.settings = student, objective, data, settings
         self.teacher = teacher if objective.needs_teacher else None  # seqkd loads none and runs none
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
-        self.max_new_tokens, self.seed = max_new_tokens, seed
+        self.drawing, self.seed = drawing, seed
         torch.manual_seed(seed)
         self.sampler = torch.Generator(device=student.device).manual_seed(seed)
         freeze(student, settings.freeze)
@@ -139,7 +139,7 @@ class Trainer:
         for batch in batches:
             if STUDENT_SAMPLES in self.objective.sequences:
                 with self.autocast:
-                    samples = ancestral_sample(self.student, batch.source, self.max_new_tokens, self.sampler)
+                    samples = draw(self.student, batch.source, self.drawing, self.sampler)
                 batch.labels[STUDENT_SAMPLES] = samples.labels
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
         for batch in batches:
@@ -205,9 +205,13 @@ class Trainer:
             epoch += 1
 
     def run(
-        self, score: Callable[[LanguageModel], dict[str, float]], select_by: str, higher_is_better: bool
+        self,
+        score: Callable[[LanguageModel], dict[str, float]],
+        select_by: str,
+        higher_is_better: bool,
+        keep_last: bool = False,
     ) -> list[dict[str, Any]]:
-        """Train, and leave the student with the weights that scored best on the development split.
+        """Train, and leave the student with the weights that scored best on the development split, or the last ones.
 
         `score` evaluates the student; of what it returns, `select_by` decides. Returns the history: per evaluation,
         one entry with the mean training loss since the last one, and one with the scores.
@@ -233,7 +237,8 @@ class Trainer:
             value = scores[select_by] if higher_is_better else -scores[select_by]
             if value > best:
                 best, waited = value, 0
-                best_weights = {k: v.detach().cpu().clone() for k, v in self.student.module.state_dict().items()}
+                if not keep_last:
+                    best_weights = {k: v.detach().cpu().clone() for k, v in self.student.module.state_dict().items()}
             else:
                 waited += 1
                 if self.settings.patience is not None and waited >= self.settings.patience:

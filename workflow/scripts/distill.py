@@ -11,7 +11,8 @@ from fdistill.errors import UserError
 from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import sha256
 from fdistill.models import checkpoints
-from fdistill.objectives import TEACHER_SEQUENCES, Objective
+from fdistill.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
+from fdistill.sampling import Drawing
 from fdistill.selection import Selection
 from fdistill.training import TrainingSettings
 
@@ -31,11 +32,14 @@ def main() -> None:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
         )
+    cli.add_flags(parser, "drawing", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
+    sampling = cli.read_flags(args, "drawing", prefix="student-samples-")
+    drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
 
     student = checkpoints.load(args.start, device)
     teacher = None
@@ -63,6 +67,7 @@ def main() -> None:
         args.dev,
         limits,
         settings,
+        drawing,
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
         args.metric_options,
         args.seed,
@@ -71,6 +76,7 @@ def main() -> None:
         {
             "stage": "distill",
             "terms": args.terms,
+            "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
             "inputs": identity | {"start": checkpoints.model_identity(args.start)},
         },
     )

@@ -13,6 +13,7 @@ from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.objectives import Objective
+from fdistill.sampling import Drawing
 from fdistill.selection import Selection
 from fdistill.training import TrainingSettings
 
@@ -62,6 +63,7 @@ def main() -> None:
         args.dev,
         limits,
         settings,
+        Drawing(limits.max_target_tokens),
         Selection(**cli.read_flags(args, "selection", prefix="selection-")),
         args.metric_options,
         args.seed,

@@ -11,6 +11,7 @@ from fdistill.experiment import read_split, set_up
 from fdistill.files import sha256, write_json
 from fdistill.generation import draw_samples
 from fdistill.models import checkpoints
+from fdistill.sampling import Drawing
 
 
 def main() -> None:
@@ -42,10 +43,8 @@ def main() -> None:
         student.model,
         test.ids,
         test.sources,
-        "ancestral",
-        {},
+        Drawing(limits.max_target_tokens),
         1,
-        limits.max_target_tokens,
         args.batch_size,
         args.seed,
     )["tokens"]

@@ -10,6 +10,7 @@ from fdistill.experiment import read_split, set_up
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
 from fdistill.models import checkpoints
+from fdistill.sampling import Drawing
 
 
 def main() -> None:
@@ -26,17 +27,15 @@ def main() -> None:
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
-    options = cli.read_flags(args, "sampling")
-    mode, per_input, batch_size = (options.pop(key) for key in ("mode", "per_input", "batch_size"))
-    options = {key: value for key, value in options.items() if value is not None}
+    sampling = cli.read_flags(args, "sampling")
+    per_input, batch_size = sampling.pop("per_input"), sampling.pop("batch_size")
+    drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
     columns = draw_samples(
         teacher.model,
         encoded.ids,
         encoded.sources,
-        mode,
-        options,
+        drawing,
         per_input,
-        limits.max_target_tokens,
         batch_size,
         args.seed,
     )
@@ -44,8 +43,9 @@ def main() -> None:
         "teacher": checkpoints.model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.split),
-        "mode": mode,
-        "options": str(options),
+        "mode": drawing.mode,
+        "options": str(drawing.options),
+        "max_new_tokens": str(drawing.max_new_tokens),
         "seed": str(args.seed),
     }
     write_samples(args.samples, columns, identity)

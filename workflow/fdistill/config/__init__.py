@@ -48,6 +48,11 @@ class Study:
         """A task's file with the study's changes to it and the defaults; UserError for an unknown name."""
         return _entry(self._tasks, "task", name)
 
+    def selection(self, task: str, stage: str) -> Settings:
+        """A task's `selection` with its changes for one training stage."""
+        settings = self.task(task)
+        return merge(settings["selection"], settings["selection_overrides"].get(stage, {}))
+
     def method(self, name: str, task: str | None = None) -> Settings:
         """A method's entry with the defaults, and with the changes of a task if one is named.
 

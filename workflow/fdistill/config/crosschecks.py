@@ -7,10 +7,12 @@ missing; then the rest of the check that wants it is left out (`task_problems`).
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from fdistill.config import method_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
+from fdistill.config.schema import section
 from fdistill.config.source_options import options_schema
 from fdistill.config.validation import Problem, nearest, problems
 from fdistill.data.sources import SOURCES, source_module
@@ -44,7 +46,11 @@ def task_problems(
     methods, found = method_checks.methods_for(task, methods)
     used = {name: methods[name] for name in selected if name in methods}
     missing = None
-    for check in (*CHECKS, partial(method_checks.check_stored, methods=methods)):
+    of_methods = (
+        partial(method_checks.check_stored, methods=methods),
+        partial(method_checks.check_lengths, methods=used),
+    )
+    for check in (*CHECKS, *of_methods):
         try:
             for problem in check(task):
                 found.append(problem)
@@ -93,13 +99,17 @@ def _metric_options(task: Task) -> Iterator[Problem]:
             yield Problem(("metric_options", name), f"unknown metric; {nearest(name, METRICS)}")
             continue
         known = METRICS[name].options
-        for option in options:
+        for option, value in options.items():
             if option not in known:
                 yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
+            elif value is not None:  # null is as if it were not given
+                found = problems({option: value}, {"type": "object", "properties": known})
+                yield from (problem.under("metric_options", name) for problem in found)
 
 
 def _required_options(task: Task) -> Iterator[Problem]:
-    for name in dict.fromkeys([*task["metrics"], task["selection"]["metric"]]):
+    selecting = [settings.get("metric") for _, settings in _selections(task)]
+    for name in dict.fromkeys([*task["metrics"], *selecting]):
         for option in METRICS[name].required if name in METRICS else ():
             if not task["metric_options"].get(name, {}).get(option):
                 yield Problem(
@@ -109,10 +119,22 @@ def _required_options(task: Task) -> Iterator[Problem]:
                 )
 
 
+def _selections(task: Task) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The common selection and each stage's changes to it, by their keys in the task."""
+    yield ("selection",), task["selection"]
+    for stage, changes in task["selection_overrides"].items():
+        yield ("selection_overrides", stage), changes
+
+
 def _selection(task: Task) -> Iterator[Problem]:
-    name = task["selection"]["metric"]
-    if name != NLL and name not in METRICS:
-        yield Problem(("selection", "metric"), f"unknown metric '{name}'; {nearest(name, [NLL, *METRICS])}")
+    for path, settings in _selections(task):
+        if path[-1] not in ("selection", *task["training"]):
+            yield Problem(path, f"unknown stage; {nearest(path[-1], task['training'])}")
+            continue
+        yield from (problem.under(*path) for problem in problems(settings, section("selection")))
+        name = settings.get("metric", NLL)
+        if isinstance(name, str) and name != NLL and name not in METRICS:
+            yield Problem((*path, "metric"), f"unknown metric '{name}'; {nearest(name, [NLL, *METRICS])}")
 
 
 def _decoding(task: Task) -> Iterator[Problem]:
@@ -120,8 +142,9 @@ def _decoding(task: Task) -> Iterator[Problem]:
     shortest, longest = decoding["min_new_tokens"], decoding["max_new_tokens"]
     if shortest > longest:
         yield Problem(("decoding", "min_new_tokens"), f"{shortest} is more than max_new_tokens, {longest}; lower it")
-    if decoding["top_p"] != 1 and not decoding["do_sample"]:
-        yield Problem(("decoding", "top_p"), f"{decoding['top_p']} is not used without do_sample: true; remove it")
+    for key, unused in (("top_k", 0), ("top_p", 1)):
+        if decoding[key] != unused and not decoding["do_sample"]:
+            yield Problem(("decoding", key), f"{decoding[key]} is not used without do_sample: true; remove it")
 
 
 CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (

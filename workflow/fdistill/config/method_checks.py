@@ -12,6 +12,8 @@ Method = dict[str, Any]
 Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
+STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is drawn
+TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # likewise, the task's keys
 PREDISTILL = "predistill"  # the method that `start: predistill` refers to
 DISTILL = "distill"  # the training stage whose examples the teacher answers
 
@@ -29,7 +31,7 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
         for name, method in methods.items()
         for problem in condition_problems(method, section("method"))
     ]
-    return methods, [*form, *conditions, *_start_problems(methods)]
+    return methods, [*form, *conditions, *_start_problems(methods), *_unused_sampling(methods)]
 
 
 def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:
@@ -81,6 +83,20 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
             )
 
 
+def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
+    """No sequence is drawn that is longer than targets may be, whose positions the models are known to have."""
+    longest = task["text"]["max_target_tokens"]
+    drawings = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
+    drawings += [  # which may stand in the table of methods: what every task has is its own bound
+        (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
+    ]
+    for path, what, drawing in drawings:
+        wanted = drawing["max_new_tokens"]
+        if wanted is not None and wanted > longest:
+            text = f"{what} asks for sequences of {wanted} tokens (max_new_tokens), more than text.max_target_tokens"
+            yield Problem(path, f"{text}, {longest}; lower the one or raise the other")
+
+
 def _start_problems(methods: Methods) -> Iterator[Problem]:
     for name, method in methods.items():
         if method.get("start") != PREDISTILL:
@@ -91,6 +107,16 @@ def _start_problems(methods: Methods) -> Iterator[Problem]:
             yield Problem(
                 (name, "start"),
                 f"there is no method '{PREDISTILL}' to start from; add it, or start from init_student",
+            )
+
+
+def _unused_sampling(methods: Methods) -> Iterator[Problem]:
+    default = fill_defaults({}, section("drawing"))
+    for name, method in methods.items():
+        used = any(term.get("sequences") == STUDENT_SAMPLES for term in method.get("terms", []))
+        if not used and method.get(STUDENT_SAMPLES, default) != default:
+            yield Problem(
+                (name, STUDENT_SAMPLES), f"not used: no term of the method learns from {STUDENT_SAMPLES}; remove it"
             )
 
 
