@@ -178,7 +178,7 @@ def test_step_by_step_decoding_equals_teacher_forcing(made, batch):
 
 # A milder initialisation: distributions with many outcomes of enough mass.
 MILD = {
-    **dict.fromkeys(tiny.KIN, {"init_std": 0.15}),
+    **tiny.for_kin({"init_std": 0.15}),
     "t5": {"initializer_factor": 0.7},
     "gpt2": {"initializer_range": 0.15},
 }
@@ -398,7 +398,7 @@ def test_generate_is_transformers_own_under_the_same_settings(made, batch, decod
 def test_drawing_with_generate_is_not_cut_to_the_likeliest_tokens(family):
     """transformers keeps the 50 likeliest tokens unless told otherwise; here 200 are as likely."""
     flat = {
-        **dict.fromkeys(tiny.KIN, {"init_std": 1e-3}),
+        **tiny.for_kin({"init_std": 1e-3}),
         "t5": {"initializer_factor": 1e-2},
         "gpt2": {"initializer_range": 1e-3},
     }

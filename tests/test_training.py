@@ -58,6 +58,12 @@ def micro_batches(trainer, size):
     ]
 
 
+@pytest.fixture(params=["bart", "t5", "gpt2"])
+def family(request) -> str:
+    """One family of each architecture: BART's kin differ in what test_models and test_teachers look at."""
+    return request.param
+
+
 @pytest.fixture
 def pair(family):
     """A teacher of four layers and a random student of two."""

@@ -50,14 +50,20 @@ CONFIGS = {
         "attn_pdrop": 0.0,
     },
 }
-KIN = ("bart", "mbart", "pegasus", "marian")  # one architecture, up to positions and norms
+
+
+def for_kin(value) -> dict:
+    """The same for BART and its kin, one architecture up to positions and norms."""
+    return dict.fromkeys(("bart", "mbart", "pegasus", "marian"), value)
+
+
 DROPOUT = {
-    **dict.fromkeys(KIN, {"dropout": 0.5}),
+    **for_kin({"dropout": 0.5}),
     "t5": {"dropout_rate": 0.5},
     "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5},
 }
 LAYER_KEYS = {
-    **dict.fromkeys(KIN, ("encoder_layers", "decoder_layers")),
+    **for_kin(("encoder_layers", "decoder_layers")),
     "t5": ("num_layers", "num_decoder_layers"),
     "gpt2": ("n_layer",),
 }

@@ -115,8 +115,8 @@ def _check_weights(name: str | Path, report: dict[str, Any]) -> None:
     unused = sorted(key for key in report["unexpected_keys"] if not _NOT_WEIGHTS.search(key))
     if unused:
         raise UserError(
-            f"{name}: {len(unused)} weights have no place in the model that config.json describes (first: {unused[0]}), "
-            "which may have fewer layers than the weights; put the config.json that belongs to them, "
+            f"{name}: {len(unused)} weights have no place in the model of config.json (first: {unused[0]}); "
+            "it may have fewer layers than the weights: put the config.json that belongs to them, "
             "or give another checkpoint"
         )
 

@@ -76,8 +76,8 @@ def set_languages(tokenizer: PreTrainedTokenizerBase, languages: dict[str, str] 
 def decoder_prompt(tokenizer: PreTrainedTokenizerBase) -> list[int] | None:
     """What the decoder reads before a target where texts are marked with their language; None elsewhere.
 
-    mBART writes a target as `text </s> code`, mBART-50 as `code text </s>`, and both give the decoder this with its
-    last token moved to the front: the text comes after `code`, or after `</s> code` (Liu et al. 2020; Tang et al. 2020).
+    mBART (Liu et al. 2020) writes a target as `text </s> code`, mBART-50 (Tang et al. 2020) as `code text </s>`, and
+    both give the decoder this with its last token moved to the front: the text comes after `code`, or `</s> code`.
     """
     if not has_languages(tokenizer):
         return None
