@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from fdistill import config as study_config
 from fdistill.cli import flags
+from fdistill.data.sources.local_files import input_files
 from fdistill.errors import UserError
 
 ROOT = Path(os.path.relpath(workflow.basedir))

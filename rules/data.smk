@@ -9,6 +9,8 @@ localrules:
 rule prepare:
     input:
         script=script("prepare"),
+        # The user's own files, if the task reads any: missing ones are refused at once, changed ones prepared again.
+        files=lambda wildcards: input_files(task_of(wildcards)["source"]),
     output:
         train="results/{task}/prepare/train.parquet",
         dev="results/{task}/prepare/dev.parquet",

@@ -1,7 +1,10 @@
 """Small files in the formats of published data sets, and the corpora that they make."""
 
+import csv
 import json
+from dataclasses import replace
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fdistill.data.sources import source_module
@@ -16,9 +19,17 @@ def write(path, content):
     elif isinstance(content, str):
         path.write_text(content, encoding="utf-8")
     elif path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(content), path)
+        pq.write_table(content if isinstance(content, pa.Table) else pa.Table.from_pylist(content), path)
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+    elif path.suffix in (".csv", ".tsv"):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, content[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(content)
+    elif path.suffix == ".source":
+        for side in ("source", "target"):
+            path.with_suffix(f".{side}").write_text("".join(f"{row[side]}\n" for row in content), encoding="utf-8")
     else:
         path.write_text(json.dumps(content), encoding="utf-8")
     return str(path)
@@ -41,3 +52,23 @@ def load(tmp_path, kind, suffix, train, dev=None, test=None, test_suffix=None, *
 def pairs(corpus, split):
     """(source, reference, ...) of each example."""
     return [(example.source, *example.references) for example in corpus.splits[split]]
+
+
+def only_from(monkeypatch, kind, *places):
+    """The module of a kind, its data set to be had from these places alone."""
+    module = source_module(kind)
+    monkeypatch.setattr(module, "DATASET", replace(module.DATASET, places=places))
+    return module
+
+
+def publish(monkeypatch, tmp_path, hub, rows, splits=("train", "validation", "test")):
+    """The same place of the hub as a folder of `tmp_path`, for its own library to read; rows by split, or alike."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    repository, config = tmp_path / hub.id.replace("/", "_"), hub.config or "default"
+    for split in splits:
+        (repository / config / split).mkdir(parents=True)
+        write(repository / config / split / "0000.parquet", rows[split] if isinstance(rows, dict) else rows)
+    files = [{"split": split, "path": f"{config}/{split}/*"} for split in splits]
+    card = {"configs": [{"config_name": config, "data_files": files}]}
+    (repository / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n")
+    return replace(hub, id=str(repository))

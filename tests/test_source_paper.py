@@ -1,7 +1,5 @@
 """Dialogue, summaries and translations of the paper, on small local files; counts and options."""
 
-import json
-
 import pytest
 from fdistill.data.sources import source_module
 from fdistill.data.sources.chitchat import TURN_SEPARATOR as SEP
@@ -44,7 +42,7 @@ def test_dialogues_name_what_is_damaged(tmp_path, bad, message):
 # ---- XSum, WMT16, and local files
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
 def test_xsum_reads_articles_onto_one_line(tmp_path, suffix):
     corpus = load(tmp_path, "xsum", suffix, [PAIR, {"document": " ", "summary": "Blank."}])
     assert pairs(corpus, "dev") == [("A long story.", "Short.")]
@@ -52,36 +50,35 @@ def test_xsum_reads_articles_onto_one_line(tmp_path, suffix):
     assert [origin["package"] for origin in corpus.origins] == [f"{s}{suffix}" for s in ("train", "dev", "test")]
 
 
-def test_json_lines_of_other_systems(tmp_path):
-    line = json.dumps({"document": "a\u2028b", "summary": "ș"}, ensure_ascii=False)
-    content = b"\xef\xbb\xbf" + f"{line}\r\n\r\n{line}\r\n".encode()
-    assert pairs(load(tmp_path, "xsum", ".jsonl", content), "train") == [("a b", "ș")] * 2
+@pytest.mark.parametrize("kind", ["dart", "xsum", "wmt16", "commonsense_dialogues", "cnn_dailymail"])
+def test_line_pairs_are_examples_as_they_stand(tmp_path, kind):
+    rows = [{"source": "a : b : c", "target": "It joined."}, {"source": "d", "target": "E."}]
+    assert pairs(load(tmp_path, kind, ".source", rows), "test") == [("a : b : c", "It joined."), ("d", "E.")]
+
+
+def test_wmt16_takes_tables_with_a_column_per_language(tmp_path):
+    corpus = load(tmp_path, "wmt16", ".tsv", [{"en": "one", "ro": "unu"}])
+    assert pairs(corpus, "train") == [("one", "unu")]
 
 
 @pytest.mark.parametrize(
     ("suffix", "bad", "message"),
     [
-        (".jsonl", '{"document": "a", "summary": "b"}\n{"docum', r"train\.jsonl, line 2: not valid JSON"),
-        (".jsonl", b"\xff\xfe{", r"train\.jsonl: not UTF-8"),
         (".jsonl", [PAIR, {"text": "a"}], r"train\.jsonl, line 2: no 'document' \(found: text\); rename"),
         (".jsonl", [{"document": None, "summary": "b"}], "line 1: 'document' is not text"),
         (".parquet", [{"article": "a", "summary": "b"}], r"train\.parquet, row 1: no 'document'"),
-        (".parquet", "PAR1 and nothing more", r"train\.parquet: not a readable Parquet file"),
-        (
-            ".csv",
-            "document,summary",
-            r"source\.path\.train: .*train\.csv' ends in none of \.jsonl, \.parquet",
-        ),
+        (".csv", [{"article": "a", "summary": "b"}], r"train\.csv, line 2: no 'document' \(found: article, summary\)"),
+        (".txt", "a", r"source\.path\.train: .*train\.txt' ends in none of \.jsonl, \.csv, \.tsv, \.parquet, \.source"),
     ],
 )
-def test_damaged_local_files_are_named(tmp_path, suffix, bad, message):
+def test_other_columns_and_formats_are_named(tmp_path, suffix, bad, message):
     with pytest.raises(UserError, match=message):
         load(tmp_path, "xsum", suffix, bad)
 
 
 def test_a_missing_local_file_is_named(tmp_path):
-    paths = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "dev", "test")}
-    with pytest.raises(UserError, match=r"source\.path\.train: no such file '.*train\.jsonl'"):
+    paths = {split: str(tmp_path / f"{split}.source") for split in ("train", "dev", "test")}
+    with pytest.raises(UserError, match=r"source\.path: no such file '.*train\.source'"):
         source_module("xsum").load({}, {"path": paths})
 
 
@@ -139,7 +136,11 @@ def test_counts_are_checked_before_blanks_go():
     [
         (
             {"path": {"train": "a", "dev": "b"}},
-            r"source\.path: .* does not give a file for each of train, dev, test",
+            r"source\.path: .* does not give a file for each of train, dev, test, and no other",
+        ),
+        (
+            {"path": {"train": "a.csv", "dev": "b.csv", "test": "c.csv", "unseen": "d.csv"}},
+            r"source\.path: .*unseen.* does not give a file for each of train, dev, test, and no other",
         ),
         ({"path": "folder"}, r"source\.path: 'folder' is not a mapping"),
         (

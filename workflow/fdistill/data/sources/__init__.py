@@ -18,6 +18,8 @@ SOURCES = {
     "xsum": "xsum",
     "wmt16": "wmt16",
     "commonsense_dialogues": "commonsense_dialogues",
+    "cnn_dailymail": "cnn_dailymail",
+    "files": "own_files",
 }
 
 

@@ -5,32 +5,29 @@ al. 2023, Table 6. A source is the context and the turns before it, each closed 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from fdistill.data.sources import Corpus, Example, published
+from fdistill.data.sources import Corpus, Example, local_files, published
 from fdistill.data.sources.chitchat import TURN_SEPARATOR
 from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.local_files import Reader, json_document
-from fdistill.data.sources.published import Options, one_line
+from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published import Published, one_line
+from fdistill.data.sources.raw import Raw, one_per_split
 from fdistill.data.sources.rows import Row
+from fdistill.data.sources.text_files import json_document
 from fdistill.errors import UserError
 
 ARCHIVES = ()
-HUB = Hub(
-    id="gretelai/commonsense-dialogues",
-    licence="CC-BY-NC-4.0",
-    elsewhere="data/*.json of the GitHub repository alexa/Commonsense-Dialogues",
-)
-SPLIT_RULE = f"{published.SPLIT_RULE}, by dialogue"
+FILES = "https://raw.githubusercontent.com/alexa/Commonsense-Dialogues/main/data/"
+REPOSITORY = "gretelai/commonsense-dialogues"
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(SPLIT_RULE, chosen, HUB, READERS, as_examples)
-    return published.finish(corpus, chosen.expected_counts)
+    return published.finish(published.read_corpus(DATASET, chosen), chosen.expected_counts)
 
 
 def as_examples(row: Row, dialogue: str) -> Iterator[Example]:
@@ -44,13 +41,32 @@ def as_examples(row: Row, dialogue: str) -> Iterator[Example]:
         yield Example(id=f"{dialogue}/{number}", group=dialogue, source=source, references=(turn,))
 
 
-def json_dialogues(file: Path) -> Iterator[tuple[str, Any]]:
+def json_dialogues(file: Path) -> Iterator[Row]:
     """The dialogues of a raw JSON file, a mapping from their ids."""
     dialogues = json_document(file)
     if not isinstance(dialogues, dict):
         raise UserError(f"{file}: not a mapping of dialogues; give a Commonsense-Dialogues file")
     for name, dialogue in dialogues.items():
-        yield f"dialogue '{name}'", dialogue
+        yield Row(f"{file}, dialogue '{name}'", dialogue)
 
 
-READERS: dict[str, Reader] = {".json": json_dialogues}
+FORMATS = local_files.FORMATS | {".json": json_dialogues}
+DATASET = Published(
+    name="Commonsense Dialogue",
+    licence="CC-BY-NC-4.0",
+    places=(  # the authors' own files first: the hub has copies by others
+        Raw((f"{FILES}train.json", f"{FILES}valid.json", f"{FILES}test.json"), one_per_split(FORMATS)),
+        Hub(REPOSITORY),
+        Hub(REPOSITORY, revision=PARQUET_BRANCH),
+    ),
+    as_examples=as_examples,
+    local_files="data/*.json of the GitHub repository alexa/Commonsense-Dialogues",
+    split_rule=f"{published.SPLIT_RULE}, by dialogue",
+)
+
+
+@dataclass(frozen=True)
+class Options(published.Options):
+    """The task file's `source:` mapping."""
+
+    formats: ClassVar = FORMATS

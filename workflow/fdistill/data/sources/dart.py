@@ -7,39 +7,29 @@ references are those of all its entries. These are the rules that give the sizes
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from fdistill.data.sources import Corpus, Example, published
+from fdistill.data.sources import Corpus, Example, local_files, published
 from fdistill.data.sources.filters import distinct, read_options
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.local_files import Reader, json_document
+from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published import Published
+from fdistill.data.sources.raw import Raw, one_per_split
 from fdistill.data.sources.rows import Row
+from fdistill.data.sources.text_files import json_document, text_lines
 from fdistill.errors import UserError
 
 ARCHIVES = ()
-HUB = Hub(
-    id="Yale-LILY/dart",
-    revisions=("refs/convert/parquet",),  # the main branch has a loading script only
-    licence="MIT",
-    elsewhere="data/v1.1.1 of the GitHub repository Yale-LILY/dart: dart-v1.1.1-full-*.json; .xml for test",
-)
-SPLIT_RULE = "as published; test entries with the same triples are one input"
-
-
-@dataclass(frozen=True)
-class Options(published.Options):
-    """The task file's `source:` mapping."""
-
-    test_references: int | None = None  # of each test input, the first ones; None keeps all
+SPLIT_RULE = f"{published.SPLIT_RULE}; test entries with the same triples are one input"
+FILES = "https://raw.githubusercontent.com/Yale-LILY/dart/master/data/v1.1.1/dart-v1.1.1-full-"
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(SPLIT_RULE, chosen, HUB, READERS, as_examples)
+    corpus = published.read_corpus(DATASET, chosen)
     merged = merge(corpus.splits["test"], chosen.test_references)
     corpus.count("test: entries with the same triples merged", len(corpus.splits["test"]), len(merged))
     corpus.splits["test"] = merged
@@ -81,29 +71,61 @@ def merge(examples: list[Example], limit: int | None) -> list[Example]:
     ]
 
 
-def json_entries(file: Path) -> Iterator[tuple[str, Any]]:
+def gem_entries(rows: Iterable[Row]) -> Iterator[Row]:
+    """The entries of GEM's version, whose training split has one row per sentence; `dart_id` is the entry's number."""
+    entries: dict[Any, list[Row]] = {}
+    for row in rows:
+        entries.setdefault(row.get("dart_id"), []).append(row)
+    for same in entries.values():
+        texts = [text for row in same for text in row.get("references") or [row.get("target")]]
+        yield Row(same[0].place, {"tripleset": same[0].get("tripleset"), "annotations": {"text": texts}})
+
+
+def json_entries(file: Path) -> Iterator[Row]:
     """The entries of a raw JSON file, a list."""
     entries = json_document(file)
     if not isinstance(entries, list):
         raise UserError(f"{file}: not a list of entries; give a DART v1.1.1 file")
     for number, entry in enumerate(entries, start=1):
-        yield f"entry {number}", entry
+        yield Row(f"{file}, entry {number}", entry)
 
 
-def xml_entries(file: Path) -> Iterator[tuple[str, Any]]:
+def xml_entries(file: Path) -> Iterator[Row]:
     """The entries of a raw XML file, in the form of the JSON ones."""
+    text = "".join(text_lines(file, windows_ends=True))
     try:
-        root = ElementTree.parse(file).getroot()
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise UserError(f"{file}: not valid XML ({error}); is it complete?") from None
     for number, entry in enumerate(root.iter("entry"), start=1):
         triples = [(triple.text or "").split(" | ") for triple in entry.iterfind("modifiedtripleset/mtriple")]
         texts = [lex.text or "" for lex in entry.iterfind("lex")]
-        yield f"entry {number}", {"tripleset": triples, "annotations": {"text": texts}}
+        yield Row(f"{file}, entry {number}", {"tripleset": triples, "annotations": {"text": texts}})
 
 
 def _list_of(value: Any, type_: type) -> bool:
     return isinstance(value, list) and all(isinstance(item, type_) for item in value)
 
 
-READERS: dict[str, Reader] = {".json": json_entries, ".xml": xml_entries}
+FORMATS = local_files.FORMATS | {".json": json_entries, ".xml": xml_entries}
+DATASET = Published(
+    name="DART",
+    licence="MIT",
+    places=(
+        Hub("Yale-LILY/dart", revision=PARQUET_BRANCH),  # its main branch has a loading script only
+        Hub("GEM/dart", revision=PARQUET_BRANCH, adapt=gem_entries),
+        Raw((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.json"), one_per_split(FORMATS)),
+        Raw((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.xml"), one_per_split(FORMATS)),
+    ),
+    as_examples=as_examples,
+    local_files="dart-v1.1.1-full-*.json of the GitHub repository Yale-LILY/dart, data/v1.1.1; .xml for test",
+    split_rule=SPLIT_RULE,
+)
+
+
+@dataclass(frozen=True)
+class Options(published.Options):
+    """The task file's `source:` mapping."""
+
+    test_references: int | None = None  # of each test input, the first ones; None keeps all
+    formats: ClassVar = FORMATS

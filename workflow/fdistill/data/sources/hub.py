@@ -1,13 +1,16 @@
 """Published data sets from the hub."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from fdistill.data.sources.rows import SPLITS, Row
+from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Row, Rows
 from fdistill.errors import UserError
 
-OUR_NAMES = {"validation": "dev", "valid": "dev"}  # of the hub's splits, where they differ
+PARQUET_BRANCH = "refs/convert/parquet"  # the hub's own conversion of repositories that have a loading script
+
+
+class HubDown(UserError):
+    """The hub cannot be reached, whatever is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -15,42 +18,32 @@ class Hub:
     """A data set of the hub. It is read without running code of its own (no loading scripts)."""
 
     id: str
-    licence: str
-    elsewhere: str  # where its files are to be had by other means, in words
-    revisions: tuple[str, ...] = ("main",)  # tried in order
     config: str | None = None
+    revision: str = "main"
+    adapt: Callable[[Iterable[Row]], Iterable[Row]] = lambda rows: rows  # to the rows of the data set's other places
 
-    def read(self) -> tuple[dict[str, Iterator[Row]], dict[str, str]]:
+    def __str__(self) -> str:
+        return f"hub, {self.id}, revision {self.revision}"
+
+    def read(self) -> tuple[Rows, list[dict[str, str]]]:
         """Its rows by split, and its origin for the manifest; UserError when it cannot be had."""
         import datasets  # here, because the configuration is checked without it
 
         datasets.disable_progress_bars()  # a log has no use for them
-        failures = []
-        for revision in self.revisions:
-            try:
-                found = datasets.load_dataset(self.id, self.config, revision=revision)
-            except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-                failures.append(f"revision {revision}: {str(error).strip() or type(error).__name__}")
-                if isinstance(error, ConnectionError):
-                    break  # no other revision can be reached either
-                continue
-            place = f"{self.id} (hub, revision {revision})"
-            splits = {OUR_NAMES.get(name, name): rows for name, rows in found.items()}
-            if set(splits) != set(SPLITS):
-                has = ", ".join(found)
-                raise UserError(f"{place}: its splits are {has}, not train, validation and test. {self._instead}")
-            origin = {"package": self.id, "version": revision, "licence": self.licence}
-            return {name: _placed(splits[name], f"{place}, {name}") for name in SPLITS}, origin
-        raise UserError(f"{self.id}: cannot be read from the hub ({'; '.join(failures)}). {self._instead}")
-
-    @property
-    def _instead(self) -> str:
-        return (
-            "Check the network, or give local files in the task file, "
-            f"source.path: {{train: FILE, dev: FILE, test: FILE}} ({self.elsewhere})"
-        )
+        try:
+            found = datasets.load_dataset(self.id, self.config, revision=self.revision)
+        except ConnectionError as error:
+            raise HubDown(f"the hub is out of reach ({error})") from None
+        except Exception as error:  # several libraries are at work, each with errors of its own
+            said = [str(one).strip() or type(one).__name__ for one in (error, error.__cause__) if one is not None]
+            raise UserError(": ".join(said)) from None
+        splits = {OUR_NAMES.get(name, name): rows for name, rows in found.items()}
+        if set(splits) != set(SPLITS):
+            raise UserError(f"its splits are {', '.join(found)}, not train, validation and test")
+        rows = {name: self.adapt(_placed(splits[name], f"{name} split")) for name in SPLITS}
+        return rows, [{"package": self.id, "version": self.revision}]
 
 
-def _placed(rows: Any, place: str) -> Iterator[Row]:
+def _placed(rows: Iterable[dict], split: str) -> Iterator[Row]:
     for number, values in enumerate(rows, start=1):
-        yield Row(f"{place}, row {number}", values)
+        yield Row(f"{split}, row {number}", values)

@@ -1,70 +1,58 @@
-"""Published data sets from local files."""
+"""Data sets in local files, one per split."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fdistill.data.sources.rows import SPLITS, Row
+from fdistill.data.sources.rows import SPLITS, Row, Rows
+from fdistill.data.sources.table_files import csv_rows, parquet_rows, tsv_rows
+from fdistill.data.sources.text_files import json_lines, line_pairs, target_file
 from fdistill.errors import UserError
+from fdistill.files import sha256
 
-Reader = Callable[[Path], Iterator[tuple[str, Any]]]  # a file -> ("line 3", values) of each row
+Reader = Callable[[Path], Iterable[Row]]
+
+FORMATS: dict[str, Reader] = {  # by suffix
+    ".jsonl": json_lines,
+    ".csv": csv_rows,
+    ".tsv": tsv_rows,
+    ".parquet": parquet_rows,
+    ".source": line_pairs,
+}
 
 
-def read_files(paths: dict[str, str], readers: dict[str, Reader]) -> tuple[dict[str, Iterator[Row]], list[Path]]:
-    """The rows of one local file per split, and the files; `readers` by suffix join those of `READERS`.
+def check_per_split(key: str, values: dict[str, Any], type_: type, what: str) -> None:
+    """Raise UserError unless a mapping of the task file's `source:` gives one value of a type for each split."""
+    if set(values) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
+        raise UserError(f"source.{key}: {values!r} does not give {what} for each of {', '.join(SPLITS)}, and no other")
 
-    Raises UserError for a missing file and an unknown suffix now, for damaged content once it is reached.
+
+def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
+    """Raise UserError unless `source.path` names one file of a known format for each split; they need not exist yet."""
+    check_per_split("path", path, str, "a file")
+    for split, file in path.items():
+        if Path(file).suffix not in formats:
+            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}")
+
+
+def input_files(source: dict[str, Any]) -> list[str]:
+    """Every local file that a task's `source:` mapping names, and the targets beside files of sources."""
+    files = [Path(file).expanduser() for file in (source.get("path") or {}).values()]
+    targets = [target_file(file) for file in files if FORMATS.get(file.suffix) is line_pairs]
+    return [str(file) for file in files + targets]
+
+
+def read_files(path: dict[str, str], formats: dict[str, Reader]) -> tuple[Rows, list[dict[str, str]]]:
+    """The rows of one local file per split, and the files as origins of a corpus.
+
+    Raises UserError for a missing file now, for damaged content once it is reached.
     """
-    readers = readers | READERS
-    files = {split: Path(paths[split]).expanduser() for split in SPLITS}
-    for split, file in files.items():
-        if not file.is_file():
-            raise UserError(f"source.path.{split}: no such file '{file}' (seen from {Path.cwd()})")
-        if file.suffix not in readers:
-            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(readers)}")
-    return {split: _rows(file, readers[file.suffix]) for split, file in files.items()}, list(files.values())
-
-
-def _rows(file: Path, reader: Reader) -> Iterator[Row]:
-    for place, values in reader(file):
-        yield Row(f"{file}, {place}", values)
-
-
-def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
-    """One JSON object per line, blank lines aside. Any line ends do, and a byte-order mark does no harm."""
-    with file.open(encoding="utf-8-sig") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"line {number}", json.loads(line)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: not UTF-8 text ({error}); save it as UTF-8") from None
-        except ValueError as error:
-            raise UserError(f"{file}, line {number}: not valid JSON ({error}); is it complete?") from None
-
-
-def json_document(file: Path) -> Any:
-    """A whole JSON file; UserError names it when it is damaged."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{file}: not valid JSON ({error}); is it complete?") from None
-
-
-def parquet_rows(file: Path) -> Iterator[tuple[str, Any]]:
-    """The rows of a Parquet file."""
-    number = 0
-    try:
-        for batch in pq.ParquetFile(file).iter_batches():
-            for values in batch.to_pylist():
-                number += 1
-                yield f"row {number}", values
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file}: not a readable Parquet file ({error}); is it complete?") from None
-
-
-READERS: dict[str, Reader] = {".jsonl": json_lines, ".parquet": parquet_rows}
+    names = input_files({"path": path})
+    for name in names:
+        if not Path(name).is_file():
+            raise UserError(f"source.path: no such file '{name}' (seen from {Path.cwd()})")
+    origins = [
+        {"package": Path(name).name, "version": "local file", "licence": "not stated", "sha256": sha256(name)}
+        for name in names
+    ]
+    return {split: formats[Path(path[split]).suffix](Path(path[split]).expanduser()) for split in SPLITS}, origins

@@ -1,14 +1,18 @@
-"""What the published data sets share: given splits, from the hub or from files, whose sizes are known."""
+"""What the published data sets share: given splits, from the web or from local files, whose sizes are known."""
 
+import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.local_files import Reader, read_files
-from fdistill.data.sources.rows import SPLITS, Row
+from fdistill.data.sources.hub import Hub, HubDown
+from fdistill.data.sources.local_files import FORMATS, Reader, check_path, check_per_split, read_files
+from fdistill.data.sources.raw import Raw
+from fdistill.data.sources.rows import SPLITS, Pair, Row, Rows
 from fdistill.errors import UserError
-from fdistill.files import sha256
+
+log = logging.getLogger(__name__)
 
 SPLIT_RULE = "as published"
 
@@ -16,40 +20,75 @@ AsExamples = Callable[[Row, str], Iterable[Example]]  # (row, id) -> the example
 
 
 @dataclass(frozen=True)
+class Published:
+    """A published data set: where it is to be had, and what its rows say."""
+
+    name: str
+    licence: str
+    places: tuple[Hub | Raw, ...]  # tried in this order
+    as_examples: AsExamples
+    local_files: str  # what local files hold, in words
+    split_rule: str = SPLIT_RULE
+
+
+@dataclass(frozen=True)
 class Options:
     """The task file's `source:` mapping, as far as all published data sets have it."""
 
-    path: dict[str, str] | None = field(default_factory=dict)  # a file per split; without: the hub
-    expected_counts: dict[str, int] | None = field(default_factory=dict)  # per split; without: any
+    path: dict[str, str] | None = None  # a file per split; without: the web
+    expected_counts: dict[str, int] | None = None  # per split; without: any
+    formats: ClassVar[dict[str, Reader]] = FORMATS  # of the files in `path`, by suffix
 
     def __post_init__(self):
-        for key, type_, what in (("path", str, "a file"), ("expected_counts", int, "a whole number")):
-            given = getattr(self, key)
-            if given and (set(given) != set(SPLITS) or not all(type(v) is type_ for v in given.values())):
-                raise UserError(f"source.{key}: {given!r} does not give {what} for each of {', '.join(SPLITS)}")
+        if self.path:
+            check_path(self.path, self.formats)
+        if self.expected_counts:
+            check_per_split("expected_counts", self.expected_counts, int, "a whole number")
 
 
-def read_corpus(
-    split_rule: str, options: Options, hub: Hub, readers: dict[str, Reader], as_examples: AsExamples
-) -> Corpus:
-    """A corpus of the examples of every row, in order, from `options.path` or else from the hub.
+def read_corpus(dataset: Published, options: Options) -> Corpus:
+    """A corpus of the examples of every row, in order, from `options.path` or else from the data set's places."""
+    if not options.path:
+        return _from_places(dataset)
+    rows, origins = read_files(options.path, options.formats)
+    return Corpus(_examples(dataset, rows), dataset.split_rule, origins=origins)
 
-    `readers` are those of the data set's own file formats, by suffix.
-    """
-    corpus = Corpus({}, split_rule)
-    if options.path:
-        rows, files = read_files(options.path, readers)
-        corpus.origins = [
-            {"package": file.name, "version": "local file", "licence": "not stated", "sha256": sha256(file)}
-            for file in files
-        ]
-    else:
-        rows, origin = hub.read()
-        corpus.origins = [origin]
-    for split in SPLITS:
-        numbered = enumerate(rows[split])
-        corpus.splits[split] = [one for n, row in numbered for one in as_examples(row, f"{split}/{n}")]
-    return corpus
+
+def _from_places(dataset: Published) -> Corpus:
+    """The corpus of the first place that has it whole; UserError with what is wrong with each of them."""
+    failures, hub_down = [], False
+    for place in dataset.places:
+        if hub_down and isinstance(place, Hub):
+            continue
+        try:
+            rows, origins = place.read()
+            corpus = Corpus(_examples(dataset, rows), dataset.split_rule)
+        except UserError as error:
+            hub_down = hub_down or isinstance(error, HubDown)
+            failures.append(f"{place}: {error}")
+            log.warning("%s is not to be had from %s", dataset.name, failures[-1])
+            continue
+        corpus.origins = [{"licence": dataset.licence} | origin for origin in origins]
+        log.info("%s read from %s", dataset.name, place)
+        for note in (origin["note"] for origin in origins if "note" in origin):
+            log.warning("%s: %s", dataset.name, note)
+        return corpus
+    raise UserError(
+        f"{dataset.name} is not to be had; tried in this order:\n  " + "\n  ".join(failures) + "\n"
+        "Check the network, or give local files in the task file: "
+        f"source.path: {{train: FILE, dev: FILE, test: FILE}} ({dataset.local_files})"
+    )
+
+
+def _examples(dataset: Published, rows: Rows) -> dict[str, list[Example]]:
+    def of(row: Row, id: str) -> Iterable[Example]:
+        if isinstance(row, Pair):
+            return [Example(id, id, row.text("source"), (row.text("target"),))]
+        return dataset.as_examples(row, id)
+
+    return {
+        split: [example for n, row in enumerate(rows[split]) for example in of(row, f"{split}/{n}")] for split in SPLITS
+    }
 
 
 def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
@@ -57,6 +96,16 @@ def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
 
     The sizes are those that papers give, and they count everything. Raises UserError with both numbers.
     """
+    check_counts(corpus, expected)
+    for split, examples in corpus.splits.items():
+        kept = [one for one in map(_without_blanks, examples) if one.source.strip() and one.references]
+        corpus.count(f"{split}: source and reference not blank", len(examples), len(kept))
+        corpus.splits[split] = kept
+    return corpus
+
+
+def check_counts(corpus: Corpus, expected: dict[str, int] | None) -> None:
+    """Raise UserError with both numbers unless the splits have the sizes that were expected."""
     found = {split: len(corpus.splits[split]) for split in SPLITS}
     wrong = [
         f"{split} has {found[split]:,} examples, not {expected[split]:,}"
@@ -68,11 +117,6 @@ def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
             f"source.expected_counts: {'; '.join(wrong)}. Is this the whole data set, and the right version? "
             "To take it as it is, set source.expected_counts to null in the task file"
         )
-    for split, examples in corpus.splits.items():
-        kept = [one for one in map(_without_blanks, examples) if one.source.strip() and one.references]
-        corpus.count(f"{split}: source and reference not blank", len(examples), len(kept))
-        corpus.splits[split] = kept
-    return corpus
 
 
 def _without_blanks(example: Example) -> Example:

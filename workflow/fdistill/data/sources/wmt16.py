@@ -6,17 +6,13 @@ from typing import Any
 
 from fdistill.data.sources import Corpus, Example, published
 from fdistill.data.sources.filters import read_options, shuffled
-from fdistill.data.sources.hub import Hub
+from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published import Published
+from fdistill.data.sources.raw import Raw, archived_pairs
 from fdistill.data.sources.rows import Row
 
 ARCHIVES = ()
-HUB = Hub(
-    id="wmt/wmt16",
-    config="ro-en",
-    licence="unknown",  # as the hub states it
-    elsewhere="JSON lines or Parquet with the column translation: {en, ro}",
-)
-SPLIT_RULE = f"{published.SPLIT_RULE}; train is a seeded sample"
+REPOSITORY, CONFIG = "wmt/wmt16", "ro-en"
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,15 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     An example's id has the number of its row, so that the prepared training split records what was drawn.
     """
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(SPLIT_RULE, chosen, HUB, {}, as_examples)
+    corpus = published.read_corpus(DATASET, chosen)
     corpus.splits["train"] = sample(corpus.splits["train"], chosen, corpus)
     return published.finish(corpus, chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """One pair of sentences."""
-    return [Example(id, id, row.text("translation", "en"), (row.text("translation", "ro"),))]
+    """One pair of sentences, under `translation` as the hub has them, or in columns of their own."""
+    where = ("translation",) if row.has("translation") else ()
+    return [Example(id, id, row.text(*where, "en"), (row.text(*where, "ro"),))]
 
 
 def sample(examples: list[Example], chosen: Options, corpus: Corpus) -> list[Example]:
@@ -51,3 +48,23 @@ def sample(examples: list[Example], chosen: Options, corpus: Corpus) -> list[Exa
     corpus.count("train: sampled", len(full), len(drawn))
     ids = {example.id for example in drawn}
     return [example for example in full if example.id in ids]
+
+
+DATASET = Published(
+    name="WMT16 EN-RO",
+    licence="unknown",  # as the hub states it
+    places=(
+        Hub(REPOSITORY, CONFIG),
+        Hub(REPOSITORY, CONFIG, PARQUET_BRANCH),
+        Raw(
+            ("https://cdn-datasets.huggingface.co/translation/wmt_en_ro.tar.gz",),
+            archived_pairs,
+            note="these files were preprocessed for other systems: their text differs from the hub's, "
+            "and scores may not be comparable with published ones",
+        ),
+    ),
+    as_examples=as_examples,
+    local_files="JSON lines or Parquet with the column translation: {en, ro}, any table with the columns en and ro, "
+    "or .source with .target",
+    split_rule=f"{published.SPLIT_RULE}; train is a seeded sample",
+)

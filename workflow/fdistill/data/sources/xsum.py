@@ -1,30 +1,93 @@
 """XSum (Narayan et al. 2018): a BBC article -> its one-sentence summary."""
 
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fdistill.data.archives import read_members
 from fdistill.data.sources import Corpus, Example, published
 from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.published import Options, one_line
-from fdistill.data.sources.rows import Row
+from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published import Options, Published, one_line
+from fdistill.data.sources.raw import Raw, archived_pairs, decoded
+from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources.text_files import json_document
+from fdistill.errors import UserError
 
 ARCHIVES = ()
-HUB = Hub(
-    id="EdinburghNLP/xsum",
-    revisions=("main", "refs/convert/parquet"),  # main has had a loading script only
-    licence="unknown",  # as the hub states it
-    elsewhere="JSON lines or Parquet with the columns document and summary",
-)
+REPOSITORY = "EdinburghNLP/xsum"
+
+SECTIONS = {"FIRST-SENTENCE": "summary", "RESTBODY": "document"}  # of the authors' files -> the hub's columns
+# Lines of the web pages that are in the authors' files and not in the hub's articles.
+BUTTONS = {
+    *("Share this with", "Email", "Facebook", "Messenger", "Twitter", "Pinterest", "WhatsApp", "LinkedIn", "Linkedin"),
+    *("Copy this link", "These are external links and will open in a new window"),
+}
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(published.SPLIT_RULE, chosen, HUB, {}, as_examples)
-    return published.finish(corpus, chosen.expected_counts)
+    return published.finish(published.read_corpus(DATASET, chosen), chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
     """One article, on one line as in the data that BART was fine-tuned on; its summary."""
     return [Example(id, id, one_line(row.text("document")), (one_line(row.text("summary")),))]
+
+
+def summary_files(files: list[Path]) -> Rows:
+    """The rows of the authors' archive, one file per article, and of their list of ids per split, in its order."""
+    archive, list_file = files
+    ids = {OUR_NAMES.get(split, split): names for split, names in json_document(list_file).items()}
+    if set(ids) != set(SPLITS):
+        raise UserError(f"{list_file}: gives ids of {', '.join(ids)}, not of train, validation and test")
+    wanted = {name for names in ids.values() for name in names}
+    articles = {}
+    for member, content in read_members(archive, lambda member: member.endswith(".summary")):
+        name = PurePosixPath(member).name.removesuffix(".summary")
+        if name in wanted:
+            articles[name] = decoded(content, f"{archive}, {member}")
+    if missing := wanted - articles.keys():
+        raise UserError(
+            f"{archive}: lacks {len(missing):,} of the {len(wanted):,} articles of {list_file.name} (one is "
+            f"{min(missing)}.summary); is it complete? Delete it and run again"
+        )
+
+    def rows(names: list[str]) -> Iterator[Row]:
+        for name in names:
+            yield Row(f"{archive}, {name}.summary", sections(articles.pop(name)))  # popped: it is large
+
+    return {split: rows(names) for split, names in ids.items()}
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of an article's file, each headed by its name as `[SN]NAME[SN]`, under the hub's names."""
+    parts = re.split(r"\[SN\](.*?)\[SN\]", text)[1:]
+    bodies = (
+        "\n".join(line for line in body.splitlines() if line.strip() and line.strip() not in BUTTONS)
+        for body in parts[1::2]
+    )
+    return {SECTIONS.get(name, name): body for name, body in zip(parts[::2], bodies, strict=True)}
+
+
+DATASET = Published(
+    name="XSum",
+    licence="unknown",  # as the hub states it
+    places=(
+        Hub(REPOSITORY),
+        Hub(REPOSITORY, revision=PARQUET_BRANCH),
+        Raw(
+            (
+                "http://bollin.inf.ed.ac.uk/public/direct/XSUM-EMNLP18-Summary-Data-Original.tar.gz",
+                "https://raw.githubusercontent.com/EdinburghNLP/XSum/master/XSum-Dataset/"
+                "XSum-TRAINING-DEV-TEST-SPLIT-90-5-5.json",
+            ),
+            summary_files,
+        ),
+        Raw(("https://cdn-datasets.huggingface.co/summarization/xsum.tar.gz",), archived_pairs),
+    ),
+    as_examples=as_examples,
+    local_files="JSON lines, CSV, TSV or Parquet with the columns document and summary, or .source with .target",
+)
