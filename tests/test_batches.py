@@ -72,17 +72,15 @@ def test_an_over_long_example_is_refused_by_name(family, sources, targets, expec
     with pytest.raises(UserError) as error:
         encode(family, sources, targets)
     message = str(error.value)
-    assert message.startswith("train.parquet: ")
+    closed = side == "target" or FAMILIES[family].closes_text  # EOS counts
+    assert message.startswith(f"train.parquet, row 3 (id '{worst}'): the {side} has ")
     for part in (
-        f"{side} of more than max_{side}_tokens = {limit} tokens",
-        f"'{worst}'",
-        "too_long: truncate",
+        f"has {(9 if side == 'source' else 7) - (not closed)} tokens, more than max_{side}_tokens = {limit},",
+        f"{2 if closed else 1} such among 3 examples",
+        f"raise text.max_{side}_tokens",
+        "text.too_long: truncate",
     ):
         assert part in message
-    assert f"raise max_{side}_tokens" in message
-    closed = side == "target" or FAMILIES[family].closes_text
-    assert ("2 of 3" if closed else "1 of 3") in message  # EOS counts
-    assert f"longest: {(9 if side == 'source' else 7) - (not closed)}" in message
 
 
 def test_texts_of_exactly_the_limit_pass(family):

@@ -74,9 +74,9 @@ def _limit(
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
         raise UserError(
-            f"{name}: {len(long)} of {len(texts)} examples have a {side} of more than "
-            f"max_{side}_tokens = {limit} tokens (longest: {len(texts[worst])}, id '{ids[worst]}'); "
-            f"raise max_{side}_tokens or set too_long: truncate"
+            f"{name}, row {worst + 1} (id '{ids[worst]}'): the {side} has {len(texts[worst])} tokens, more than "
+            f"max_{side}_tokens = {limit}, and is the longest of {len(long)} such among {len(texts)} examples; "
+            f"raise text.max_{side}_tokens in the task file or set text.too_long: truncate"
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
