@@ -76,7 +76,7 @@ rule score:
     shell:
         "python {input.script} --test {input.test} --generations {input.generations} --metrics {params.metrics:q}"
         " --metric-options {params.options:q} --task {wildcards.task} --method {wildcards.system}"
-        " --seed {wildcards.seed} --output {output.score} 2> {log}"
+        " --seed {wildcards.seed} --threads {threads} --output {output.score} 2> {log}"
 
 
 rule risk:

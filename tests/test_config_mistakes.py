@@ -254,7 +254,19 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             {"bleu4": {"lowercas": 1}},
             "metric_options.bleu4.lowercas: unknown option; did you mean 'lowercase'?",
         ),
-        (WEB, "metric_options", {"ter": {"x": 1}}, "metric_options.ter.x: unknown option; known: none"),
+        (WEB, "metric_options", {"ter": {"x": 1}}, "metric_options.ter.x: unknown option; known: lowercase, tokenizer, "),
+        (
+            WEB,
+            "metric_options",
+            {"ter": {"tokenizer": "foo"}},
+            'metric_options.ter.tokenizer: "foo" is not allowed; must be one of none, words, treebank',
+        ),
+        (
+            WEB,
+            "metric_options",
+            {"bleu4": {"max_references": 0}},
+            "metric_options.bleu4.max_references: 0 is not allowed; must be an integer >= 1",
+        ),
         (
             WEB,
             "metrics",

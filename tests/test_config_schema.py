@@ -148,7 +148,7 @@ def test_every_mode_with_every_option_is_decided_as_generation_does():
 
 def test_options_that_a_metric_requires_are_options_it_has():
     required = {name: metric.required for name, metric in METRICS.items() if metric.required}
-    assert required == {"bertscore": ("model",)}
+    assert required == {"bertscore": ("model",), "moverscore": ("model",)}
     assert all(set(options) <= set(METRICS[name].options) for name, options in required.items())
 
 

@@ -89,10 +89,10 @@ def test_empty_hypotheses_score_nothing(metric):
 
 
 def test_a_missing_metric_says_so_and_has_no_number():
-    result = evaluate(HYPOTHESES, REFERENCES, ["meteor", "moverscore", "bleurt", "bleu4"])["metrics"]
-    for key in ("meteor", "moverscore", "bleurt"):
-        assert result[key]["value"] is None and result[key]["signature"] is None
-        assert METRICS[key].title in result[key]["missing"]["reason"] and result[key]["missing"]["fix"]
+    result = evaluate(HYPOTHESES, REFERENCES, ["bleurt", "bleu4"], {"bleurt": {"model": None}})["metrics"]
+    assert result["bleurt"]["value"] is None and result["bleurt"]["signature"] is None
+    assert METRICS["bleurt"].title in result["bleurt"]["missing"]["reason"]
+    assert "bleurt.model" in result["bleurt"]["missing"]["fix"]
     assert result["bleu4"]["missing"] is None
 
 
@@ -102,7 +102,10 @@ def test_a_missing_metric_says_so_and_has_no_number():
         (["a"], [["a"]], ["blue4"], {}, r"unknown metric 'blue4' \(did you mean 'bleu4'\?\)"),
         (["a"], [["a"]], ["bleu4"], {"bertscor": {}}, "did you mean 'bertscore'"),
         (["a"], [["a"]], ["bleu4"], {"bleu4": {"lowercas": True}}, "option 'lowercas' .*'lowercase'"),
-        (["a"], [["a"]], ["ter"], {"ter": {"x": 1}}, "unknown option 'x'; known: none"),
+        (["a"], [["a"]], ["ter"], {"ter": {"x": 1}}, "unknown option 'x'; known: lowercase, tokenizer, max_references"),
+        (["a"], [["a"]], ["ter"], {"ter": {"tokenizer": "foo"}}, '"foo" is not allowed; must be one of none, words'),
+        (["a"], [["a"]], ["ter"], {"ter": {"max_references": 0}}, "0 is not allowed; must be an integer >= 1"),
+        (["a"], [["a"]], ["moverscore"], {}, "option 'model' is missing"),
         ([], [], ["bleu4"], {}, "no hypotheses"),
         (["a"], [["a"], ["b"]], ["bleu4"], {}, "1 hypotheses but 2 inputs"),
         (["a", "b"], [["a"], []], ["bleu4"], {}, "row 1 .* no reference"),
@@ -241,7 +244,7 @@ def files(tmp_path):
 def score(folder, *more):
     return run(
         *("score.py", "--test", folder / "test.parquet", "--generations", folder / "generate.parquet"),
-        *("--metrics", "bleu4", "meteor", "--task", "t", "--method", "kl", "--seed", "1"),
+        *("--metrics", "bleu4", "bleurt", "--task", "t", "--method", "kl", "--seed", "1"),
         *("--output", folder / "score.json", *more),
     )
 
@@ -255,7 +258,7 @@ def test_score_script(files):
     assert result["metrics"]["bleu4"]["value"] == pytest.approx(naive_bleu(4))
     assert "case:lc" in result["metrics"]["bleu4"]["signature"]
     assert result["versions"]["sacrebleu"]
-    assert "meteor: missing" in done.stderr
+    assert "bleurt: missing" in done.stderr
 
 
 @pytest.mark.parametrize("ids", [["a", "c", "b"], ["a", "b", "x"]])

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 from pathlib import Path
 
 from fdistill import cli
@@ -26,11 +27,14 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="the task's key, recorded in the output")
     parser.add_argument("--method", required=True, help="the system's key, recorded in the output")
     parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
+    parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
     args = parser.parse_args()
 
     outputs = read_outputs(args.test, args.generations)
-    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, _options(args.metric_options))
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
+    options = _options(args.metric_options)
+    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, options, args.threads)
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores})
     for key, score in scores["metrics"].items():
         missing = score["missing"]

@@ -3,14 +3,13 @@
 import difflib
 import platform
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fdistill.errors import UserError
-from fdistill.evaluation.metrics.bertscore import bertscore
-from fdistill.evaluation.metrics.overlap import bleu, chrf, rouge, ter
+from fdistill.evaluation.metrics import bertscore, bleurt, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricMissing, Score
 
 __all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate", "nearest"]
@@ -22,43 +21,49 @@ class Metric:
 
     title: str
     better: Literal["higher", "lower"]
-    function: Callable[[list[str], list[list[str]], dict], Score]  # (hypotheses, references, options)
+    function: Callable[..., Score]  # (hypotheses, references, options), and threads= if it is parallel
     packages: tuple[str, ...] = ()  # whose versions a metrics file records
-    options: tuple[str, ...] = ()  # the options it understands
+    own_options: dict[str, dict] = field(default_factory=dict)  # by name, what they may be, as a schema
     required: tuple[str, ...] = ()  # those of them that it cannot do without
+    parallel: bool = False
 
-
-def _not_yet(hypotheses: list[str], references: list[list[str]], options: dict, *, name: str) -> Score:
-    raise MetricMissing(
-        f"the implementation of {name} is not part of this version yet",
-        "use a later version of fdistill that has it, or take it out of the task's metrics",
-    )
+    @property
+    def options(self) -> dict[str, dict]:
+        """The options it understands, those that all metrics share included."""
+        return texts.OPTIONS | self.own_options
 
 
 _SACREBLEU = ("sacrebleu",)
 _ROUGE = ("rouge-score", "nltk")
-_BLEU_OPTIONS = ("lowercase", "tokenize")
+_TORCH = ("torch", "transformers")
+
+
+def _bleu(order: int) -> Metric:
+    function = partial(overlap.bleu, order=order)
+    return Metric(f"BLEU-{order}", "higher", function, _SACREBLEU, overlap.BLEU_OPTIONS)
+
+
+def _rouge(kind: str, title: str) -> Metric:
+    return Metric(title, "higher", partial(overlap.rouge, kind=kind), _ROUGE)
+
 
 METRICS = {
-    "bleu1": Metric("BLEU-1", "higher", partial(bleu, order=1), _SACREBLEU, _BLEU_OPTIONS),
-    "bleu2": Metric("BLEU-2", "higher", partial(bleu, order=2), _SACREBLEU, _BLEU_OPTIONS),
-    "bleu4": Metric("BLEU-4", "higher", partial(bleu, order=4), _SACREBLEU, _BLEU_OPTIONS),
-    "chrf": Metric("chrF", "higher", chrf, _SACREBLEU),
-    "ter": Metric("TER", "lower", ter, _SACREBLEU),
-    "rouge1": Metric("ROUGE-1", "higher", partial(rouge, kind="rouge1"), _ROUGE),
-    "rouge2": Metric("ROUGE-2", "higher", partial(rouge, kind="rouge2"), _ROUGE),
-    "rougeL": Metric("ROUGE-L", "higher", partial(rouge, kind="rougeL"), _ROUGE),
+    "bleu1": _bleu(1),
+    "bleu2": _bleu(2),
+    "bleu4": _bleu(4),
+    "chrf": Metric("chrF", "higher", overlap.chrf, _SACREBLEU),
+    "ter": Metric("TER", "lower", overlap.ter, _SACREBLEU, parallel=True),
+    "rouge1": _rouge("rouge1", "ROUGE-1"),
+    "rouge2": _rouge("rouge2", "ROUGE-2"),
+    "rougeL": _rouge("rougeL", "ROUGE-L"),
+    "meteor": Metric("METEOR", "higher", meteor.meteor, (meteor.PACKAGE,), meteor.OPTIONS),
     "bertscore": Metric(
-        "BERTScore",
-        "higher",
-        bertscore,
-        ("bert-score", "torch", "transformers"),
-        options=("model", "num_layers", "rescale_with_baseline", "lang"),
-        required=("model",),
+        "BERTScore", "higher", bertscore.bertscore, ("bert-score", *_TORCH), bertscore.OPTIONS, required=("model",)
     ),
-    "meteor": Metric("METEOR", "higher", partial(_not_yet, name="METEOR")),
-    "moverscore": Metric("MoverScore", "higher", partial(_not_yet, name="MoverScore")),
-    "bleurt": Metric("BLEURT", "higher", partial(_not_yet, name="BLEURT")),
+    "moverscore": Metric(
+        "MoverScore", "higher", moverscore.moverscore, ("POT", *_TORCH), moverscore.OPTIONS, required=("model",)
+    ),
+    "bleurt": Metric("BLEURT", "higher", bleurt.bleurt, _TORCH, bleurt.OPTIONS),
 }
 
 
@@ -67,15 +72,21 @@ def evaluate(
     references: list[list[str]],
     metrics: list[str],
     options: dict[str, dict] | None = None,
+    threads: int = 1,
 ) -> dict[str, Any]:
     """Compute `metrics` over a test split.
 
-    Arguments: one hypothesis and at least one reference per input; the metrics' keys; `options` per metric.
+    Arguments: one hypothesis and at least one reference per input; the metrics' keys; `options` per metric, null
+    as if not given; the processes that a metric may take. The options that all metrics share (`texts.OPTIONS`) are
+    applied here, and written behind the metric's own signature.
     Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing"}},
     "versions"}`; a metric that cannot be had has value and signature None and `missing` = {"reason", "fix"}.
-    Raises UserError for unknown metrics or options, and for inputs without hypothesis or reference.
+    Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference.
     """
-    options = options or {}
+    options = {
+        key: {name: value for name, value in chosen.items() if value is not None}
+        for key, chosen in (options or {}).items()
+    }
     _check_keys(metrics, options)
     _check_texts(hypotheses, references)
     scores = {}
@@ -89,12 +100,18 @@ def evaluate(
             "missing": None,
         }
         try:
-            score = metric.function(hypotheses, references, options.get(key, {}))
+            score = _compute(metric, hypotheses, references, options.get(key, {}), threads)
             entry |= {"value": score.value, "signature": score.signature}
         except MetricMissing as missing:
             entry["missing"] = {"reason": missing.reason, "fix": missing.fix}
         scores[key] = entry
     return {"n_inputs": len(hypotheses), "metrics": scores, "versions": _versions(metrics)}
+
+
+def _compute(metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int) -> Score:
+    hypotheses, references, done = texts.prepared(hypotheses, references, options)
+    score = metric.function(hypotheses, references, options, **({"threads": threads} if metric.parallel else {}))
+    return Score(score.value, "|".join([score.signature, *done]))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -105,6 +122,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _check_keys(metrics: list[str], options: dict[str, dict]) -> None:
+    from fdistill.config.validation import problems  # late: the configuration's checks read METRICS
+
     if not metrics:
         raise UserError(f"no metric asked for; known: {', '.join(METRICS)}")
     for key in (*metrics, *options):
@@ -115,6 +134,8 @@ def _check_keys(metrics: list[str], options: dict[str, dict]) -> None:
             known = METRICS[key].options
             if option not in known:
                 raise UserError(f"metric '{key}': unknown option '{option}'{nearest(option, known)}")
+        if wrong := problems(chosen, {"type": "object", "properties": METRICS[key].options}):
+            raise UserError(f"metric '{key}': {wrong[0].line('option')}")
 
 
 def _check_texts(hypotheses: list[str], references: list[list[str]]) -> None:

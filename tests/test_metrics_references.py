@@ -1,0 +1,139 @@
+"""What is done to texts before a metric, several references, and BLEU, TER and ROUGE where they come in."""
+
+import math
+import random
+from collections import Counter
+
+import pytest
+from fdistill.evaluation.metrics import evaluate
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import TER
+
+SENTENCE = "the a cat dog sat on mat of house red blue , . and it is was in"
+
+
+def entry(metric, hypotheses, references, options=None, threads=1):
+    return evaluate(hypotheses, references, [metric], {metric: options or {}}, threads)["metrics"][metric]
+
+
+def corpus(size, seed=0):
+    """Random sentences, and one to three references that share most of their words, of quite different lengths."""
+    draw = random.Random(seed)
+    hypotheses, references = [], []
+    for _ in range(size):
+        words = draw.choices(SENTENCE.split(), k=draw.randint(3, 14))
+        hypotheses.append(" ".join(words))
+        several = []
+        for _ in range(draw.randint(1, 3)):
+            other = [word for word in words if draw.random() > 0.2] + draw.choices(
+                SENTENCE.split(), k=draw.randint(0, 24)
+            )
+            draw.shuffle(other[len(other) // 2 :])
+            several.append(" ".join(other))
+        references.append(several)
+    return hypotheses, references
+
+
+def multi_bleu(hypotheses, references, streams):
+    """BLEU as multi-bleu.perl documents it, on parted words: a file per reference, an empty line where there is none.
+
+    Of the lines of all files the closest in length counts for the brevity penalty, the shorter one if two are.
+    """
+    correct, total = Counter(), Counter()
+    length = reference_length = 0
+    for hypothesis, several in zip(hypotheses, references, strict=True):
+        words = hypothesis.split()
+        lines = [line.split() for line in [*several, *[""] * (streams - len(several))]]
+        length += len(words)
+        reference_length += min((abs(len(line) - len(words)), len(line)) for line in lines)[1]
+        for n in range(1, 5):
+            grams = Counter(zip(*(words[i:] for i in range(n)), strict=False))
+            most = Counter()
+            for line in lines:
+                most |= Counter(zip(*(line[i:] for i in range(n)), strict=False))
+            correct[n] += (grams & most).total()
+            total[n] += grams.total()
+    brevity = min(0.0, 1 - reference_length / length)
+    return 100 * math.exp(brevity + sum(math.log(correct[n] / total[n]) for n in range(1, 5)) / 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bleu_with_empty_references_is_multi_bleu(seed):
+    hypotheses, references = corpus(60, seed)
+    options = {"tokenize": "none", "missing_references": "empty"}
+    found = entry("bleu4", hypotheses, references, options)
+    assert found["value"] == pytest.approx(multi_bleu(hypotheses, references, 3), abs=1e-9)
+    assert "|missing-refs:empty" in found["signature"] and "tok:none" in found["signature"]
+
+
+def test_bleu_leaves_missing_references_out_unless_told():
+    hypotheses, references = corpus(60)
+    ignored = entry("bleu4", hypotheses, references, {"tokenize": "none"})
+    empty = entry("bleu4", hypotheses, references, {"tokenize": "none", "missing_references": "empty"})
+    assert "|missing-refs:ignore" in ignored["signature"]
+    assert empty["value"] > ignored["value"] + 0.1  # the brevity penalty is milder
+    one = [several[:1] for several in references]
+    assert entry("bleu4", hypotheses, one)["value"] == pytest.approx(
+        entry("bleu4", hypotheses, one, {"missing_references": "empty"})["value"]
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ter_in_parallel_is_corpus_ter(threads):
+    hypotheses, references = corpus(70)
+    hypotheses[3] = ""
+    streams = [[several[i] if i < len(several) else None for several in references] for i in range(3)]
+    metric = TER()
+    expected = metric.corpus_score(hypotheses, streams).score
+    found = entry("ter", hypotheses, references, threads=threads)
+    assert found["value"] == expected  # to the last bit
+    assert found["signature"] == f"TER|{metric.get_signature()}"
+
+
+def test_ter_of_nothing():
+    assert entry("ter", [""], [[""]])["value"] == 0
+    assert entry("ter", ["a"], [[""]])["value"] == 100
+    assert "nrefs:1" in entry("ter", ["a"], [["a"]])["signature"]
+
+
+@pytest.mark.parametrize("kind", ["rouge1", "rouge2", "rougeL"])
+def test_rouge_takes_the_best_of_several_references(kind):
+    hypotheses, references = corpus(20)
+    scorer = RougeScorer([kind], use_stemmer=True)
+    pairs = zip(hypotheses, references, strict=True)
+    best = [max(scorer.score(r, h)[kind].fmeasure for r in several) for h, several in pairs]
+    assert entry(kind, hypotheses, references)["value"] == pytest.approx(100 * sum(best) / len(best))
+
+
+def test_words_are_parted_as_darts_evaluation_parts_them():
+    # "Dr. O'Neil's 3.5-litre Café_x!" by hand: every character that \W matches stands alone, _ is none of them.
+    hypothesis, parted = ["Dr.  O'Neil's 3.5-litre Café_x!"], [["dr . o ' neil ' s 3 . 5 - litre café_x !"]]
+    options = {"tokenizer": "words", "lowercase": True, "tokenize": "none"}
+    found = entry("bleu4", hypothesis, parted, options)
+    assert found["value"] == pytest.approx(100)
+    assert found["signature"].endswith("|words:words|lowercase") and "case:lc" in found["signature"]
+    assert entry("bleu4", hypothesis, parted, options | {"lowercase": False})["value"] < 90
+
+
+def test_words_as_nltk_parts_them():
+    hypothesis = ["I can't. It's Mr. Lee's, isn't it?  Yes!"]
+    parted = [["I ca n't . It 's Mr . Lee 's , is n't it ? Yes !"]]
+    found = entry("bleu1", hypothesis, parted, {"tokenizer": "treebank", "tokenize": "none"})
+    assert found["value"] == pytest.approx(100)
+    assert found["signature"].endswith("|words:treebank")
+
+
+@pytest.mark.parametrize("metric", ["bleu4", "ter", "chrf", "rouge1"])
+def test_the_first_references_only(metric):
+    hypotheses, references = corpus(20)
+    first = [several[:2] for several in references]
+    found = entry(metric, hypotheses, references, {"max_references": 2})
+    assert found["value"] == entry(metric, hypotheses, first)["value"]
+    assert found["value"] != entry(metric, hypotheses, references)["value"]
+    assert found["signature"].endswith("|first-refs:2")
+
+
+def test_chrf_in_lower_case_says_so():
+    assert entry("chrf", ["ABC"], [["abc"]])["value"] == 0
+    found = entry("chrf", ["ABC"], [["abc"]], {"lowercase": True})
+    assert found["value"] == pytest.approx(100) and "case:lc" in found["signature"]

@@ -1,0 +1,64 @@
+"""BLEURT: a BERT that was trained to rate a candidate beside its reference."""
+
+from fdistill.errors import UserError
+from fdistill.evaluation.metrics import encoders
+from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.progress import Progress
+
+BATCH_SIZE = 32
+
+OPTIONS = {"model": encoders.MODEL}
+
+
+def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
+    """Mean over inputs of BLEURT's rating, x 100; with several references the best rating counts.
+
+    Ratings are the model's own, about 0 to 1 and sometimes beyond; those of different checkpoints are not comparable.
+    Texts are cut at the model's positions, the longer of a pair first. Option `model`: a checkpoint of a
+    BERT-type BLEURT in transformers' format, named as `encoders` says.
+
+    Raises `MetricMissing` without a model, or when it is not to be had; UserError when it does not give one number.
+    Source: Sellam et al. 2020.
+    """
+    model = options.get("model")
+    if not model:
+        raise MetricMissing(
+            "BLEURT rates with a trained model, and none is set",
+            "give a checkpoint as the option bleurt.model, for example Elron/bleurt-base-128",
+        )
+    pairs = [
+        (reference, hypothesis)
+        for hypothesis, several in zip(hypotheses, references, strict=True)
+        for reference in several
+    ]
+    ratings = _ratings(model, list(dict.fromkeys(pairs)))
+    total = sum(
+        max(ratings[reference, hypothesis] for reference in several)
+        for hypothesis, several in zip(hypotheses, references, strict=True)
+    )
+    signature = "|".join(["BLEURT", model, "refs:best", *encoders.versions(model, "torch", "transformers")])
+    return Score(100 * total / len(hypotheses), signature)
+
+
+def _ratings(model: str, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """The model's rating of each (reference, candidate)."""
+    import torch
+
+    tokenizer, rater = encoders.load("bleurt", model, "AutoModelForSequenceClassification", pooled=True)
+    if rater.config.num_labels != 1:
+        raise UserError(
+            f"metric 'bleurt': '{model}' gives {rater.config.num_labels} numbers per pair, a BLEURT checkpoint one; "
+            "give another as the option model"
+        )
+    limit = encoders.longest(tokenizer, rater.config)
+    ratings = {}
+    progress = Progress("BLEURT pairs", len(pairs))
+    for batch in encoders.batches(pairs, BATCH_SIZE, length=lambda pair: len(pair[0]) + len(pair[1])):
+        first, second = map(list, zip(*batch, strict=True))
+        inputs = tokenizer(first, second, truncation=True, max_length=limit, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            logits = rater(**inputs.to(rater.device)).logits[:, 0]  # (B,)
+        ratings |= zip(batch, logits.tolist(), strict=True)
+        progress.advance(len(batch))
+    progress.close()
+    return ratings

