@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,15 @@ from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.errors import UserError
 from fdistill.evaluation.tables import datasets_table, examples_table, main_table, risk_table, sections
 from fdistill.evaluation.tables.formats import write
+from fdistill.evaluation.tables.latex import escape_latex, to_latex
 from fdistill.evaluation.tables.page import to_html
 from fdistill.evaluation.tables.render import (
     Cell,
     Column,
     Table,
-    escape_latex,
     escape_markdown,
     panels,
     to_csv,
-    to_latex,
     to_markdown,
 )
 from fdistill.evaluation.tables.results import marks
@@ -308,6 +308,27 @@ def test_wide_tables_are_cut_between_groups():
     assert [column.title for column in first.columns] == ["name", *(f"a{i}" for i in range(6))]
     assert [cell.text for cell in first.sections[0][0]] == ["row", "all of a"]
     assert [cell.text for cell in second.sections[0][0]] == ["row", *(f"v{i}" for i in range(6, 12))]
+
+
+def test_latex_tables_longer_than_a_page_go_on_in_further_floats():
+    columns = [Column("name"), Column("text", width=0.5)]
+
+    def floats(*sections):
+        rows = [[[Cell(name), Cell("x" * n)] for name, n in section] for section in sections]
+        parts = to_latex(Table("caption", columns, rows, [], ["note"])).split(r"\begin{table*}")[1:]
+        return [re.findall(r"^(\w+) & x|(\\midrule)", part, re.M) for part in parts], parts
+
+    rule, line = ("", r"\midrule"), 40  # a line of the column has 40 characters
+    names, [only] = floats([("a", 1), ("b", 15 * line)], [("c", 29 * line)])
+    assert names == [[rule, ("a", ""), ("b", ""), rule, ("c", "")]]  # 45 lines
+    assert r"\caption{caption}" in only and "note" in only
+    names, [first, second] = floats([("a", 1), ("b", 15 * line)], [("c", 29 * line + 1)])
+    assert names == [[rule, ("a", ""), ("b", "")], [rule, ("c", "")]]  # 46
+    assert r"\caption{caption}" in first and "note" not in first
+    assert r"\caption{(continued)}" in second and "note" in second
+    assert first.endswith("\\end{table*}\n\\addtocounter{table}{-1}\n")  # both have one number
+    names, _ = floats([("a", 1)], [("b", 20 * line), ("c", 20 * line), ("d", 20 * line)], [("e", 1)])
+    assert names == [[rule, ("a", ""), rule, ("b", ""), ("c", "")], [rule, ("d", ""), rule, ("e", "")]]
 
 
 def test_markdown_lines_up():

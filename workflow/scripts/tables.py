@@ -17,13 +17,15 @@ def main() -> None:
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
     command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
     command.set_defaults(
-        build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args), _paper(args, "fdistill_table2"))
+        paper="fdistill_table2",
+        build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
     command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
     command.set_defaults(
-        build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args), _paper(args, "fdistill_table3"))
+        paper="fdistill_table3",
+        build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
@@ -34,13 +36,14 @@ def main() -> None:
     ):
         command.add_argument(flag, nargs="+", type=pair, required=True, metavar="TASK=...", help=text)
     command.set_defaults(
+        paper="fdistill_table6",
         build=lambda args: tables.datasets_table(
             {task: Path(file) for task, file in args.manifests},
             dict(args.tasks),
             dict(args.stands_for),
             dict(args.descriptions),
-            _paper(args, "fdistill_table6"),
-        )
+            _paper(args),
+        ),
     )
     for name in ("main", "risk", "datasets"):
         cli.add_flags(commands.choices[name], "tables")
@@ -90,8 +93,8 @@ def _layout(args: argparse.Namespace) -> list:
     return tables.sections(dict(args.teacher), dict(args.trivial), dict(args.students))
 
 
-def _paper(args: argparse.Namespace, name: str) -> PublishedTable | None:
-    return published.read(name) if cli.read_flags(args, "tables")["compare_with"] == "paper" else None
+def _paper(args: argparse.Namespace) -> PublishedTable | None:
+    return published.read(args.paper) if cli.read_flags(args, "tables")["compare_with"] == "paper" else None
 
 
 def _examples(args: argparse.Namespace) -> object:

@@ -19,8 +19,8 @@ def add_published(records: list[dict[str, Any]], paper: PublishedTable) -> None:
 
 
 def compared(measured: float | None, printed: str | None) -> dict[str, float | None]:
-    """The keys `published` and `difference`; a difference needs both numbers."""
-    published = None if printed is None else float(printed)
+    """The keys `published` and `difference`; a difference needs both numbers, and counts stay whole."""
+    published = None if printed is None else int(printed) if printed.isdigit() else float(printed)
     difference = None if measured is None or published is None else measured - published
     return {"published": published, "difference": difference}
 
@@ -40,15 +40,12 @@ def values(places: list[dict[str, Any] | None], form: str, span: int = 1) -> lis
     return rows
 
 
-def notes(compared_tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list[str]:
-    """What the rows are, and the tasks (titles, with their records) that the paper has no number for."""
-    lacking = [
-        title
-        for title, records in compared_tasks.items()
-        if all(record.get("published") is None for record in records)
-    ]
-    said = [f"Rows 'paper': {paper.source}. Rows 'difference': measured less the paper's."]
-    return said + ([f"The paper has no numbers for {', '.join(lacking)}."] if lacking else [])
+def notes(tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list[str]:
+    """What the rows are, and the tasks (titles, with what was compared) that the paper has no number for."""
+    lacking = [title for title, places in tasks.items() if all(place["published"] is None for place in places)]
+    rows = f"Rows 'paper': {paper.source}. Rows 'difference': measured less the paper's."
+    none = f"The paper has no numbers for {', '.join(lacking)}."
+    return ([rows] if len(lacking) < len(tasks) else []) + ([none] if lacking else [])
 
 
 def _signed(number: float, form: str) -> str:

@@ -9,8 +9,8 @@ from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.files import read_json
 
-
 SPLITS = ("train", "dev", "test")
+NONE = "–"  # of a task that stands for no other, and of a leakage that was not measured
 
 
 def datasets_table(
@@ -34,10 +34,10 @@ def datasets_table(
         split: list(dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {})))
         for split in ("dev", "test")
     }
+    stand_ins = any(stands_for[task] != NONE for task in tasks)
+    names = [Column("Data set"), *([Column("Stands for")] if stand_ins else []), Column("Source (licence)", width=0.2)]
     columns = [
-        Column("Data set"),
-        Column("Stands for"),
-        Column("Source (licence)", width=0.2),
+        *names,
         *(Column(split.title(), "Inputs", number=True) for split in SPLITS),
         *(Column(split.title(), "References", number=True) for split in ("dev", "test")),
         *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
@@ -49,15 +49,15 @@ def datasets_table(
         shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
         rows.append(
             [
-                *(Cell(text) for text in (tasks[task], stands_for[task], source)),
+                *(Cell(text) for text in (tasks[task], *([stands_for[task]] if stand_ins else []), source)),
                 *(Cell(f"{splits[split]:,}") for split in SPLITS),
                 *(Cell(f"{references[split]:,}") for split in ("dev", "test")),
-                *(Cell("–" if share is None else f"{100 * share:.1f}") for share in shares.values()),
+                *(Cell(NONE if share is None else f"{100 * share:.1f}") for share in shares.values()),
             ]
         )
-        blank = [Cell("")] * (len(columns) - 3 - len(SPLITS))
+        left, right = [Cell("")] * (len(names) - 1), [Cell("")] * (len(columns) - len(names) - len(SPLITS))
         rows += [
-            [Cell(title, "aside"), Cell(""), Cell(""), *cells, *blank]
+            [Cell(title, "aside"), *left, *cells, *right]
             for title, cells in comparison.values(list(sizes.values()), ",.0f")
         ]
         places[tasks[task]] = list(sizes.values())
@@ -84,6 +84,8 @@ def _sources(manifest: dict[str, Any]) -> str:
     """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together; the kind of any other source."""
     licences: dict[str, list[str]] = {}
     for archive in manifest["archives"]:
-        licences.setdefault(archive.get("licence", "licence not stated"), []).append(f"{archive['package']} {archive['version']}")
+        licences.setdefault(archive.get("licence", "licence not stated"), []).append(
+            f"{archive['package']} {archive['version']}"
+        )
     named = "; ".join(f"{', '.join(packages)} ({licence})" for licence, packages in licences.items())
     return named or manifest["source"]["kind"]

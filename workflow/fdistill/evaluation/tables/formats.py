@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fdistill.errors import UserError
+from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.page import to_html
-from fdistill.evaluation.tables.render import Table, to_csv, to_latex, to_markdown
+from fdistill.evaluation.tables.render import Table, to_csv, to_markdown
 from fdistill.files import write_text
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -1,5 +1,6 @@
 """A table as a web page, for the report."""
 
+import re
 from html import escape
 from itertools import groupby
 
@@ -11,7 +12,8 @@ table { border-collapse: collapse; margin-bottom: 1.5em; border-top: 2px solid; 
 th, td { padding: .2em .7em; text-align: left; vertical-align: top; }
 tbody { border-top: 1px solid; }
 .number { text-align: right; white-space: nowrap; }
-.group { text-align: center; border-bottom: 1px solid #999; }
+.group, .span { text-align: center; }
+.group { border-bottom: 1px solid #999; }
 small { color: #666; }
 tr:has(small) td { padding-top: 0; padding-bottom: 0; }
 tr:has(small) + tr:not(:has(small)) td { padding-top: .7em; }
@@ -24,7 +26,7 @@ def to_html(table: Table) -> str:
         [
             '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
             f"<title>{escape(table.caption)}</title>\n<style>{STYLE}</style>",
-            f"<p>{escape(table.caption)}</p>",
+            f"<p>{_symbols(table.caption)}</p>",
             *(_panel(panel) for panel in panels(table)),
             *(f"<p>{escape(note)}</p>" for note in table.notes),
             "</html>\n",
@@ -38,7 +40,7 @@ def _panel(table: Table) -> str:
         groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda c: c.group)]
         heads = "".join(f'<th colspan="{n}"{" class=group" if g else ""}>{escape(g)}</th>' for g, n in groups)
         lines.append(f"<tr>{heads}</tr>")
-    titles = "".join(f"<th{_class(column)}>{escape(column.title)}</th>" for column in table.columns)
+    titles = "".join(f"<th{_class(column)}>{_symbols(column.title)}</th>" for column in table.columns)
     lines += [f"<tr>{titles}</tr>", "</thead>"]
     for section in table.sections:
         lines += ["<tbody>", *(_row(row, table.columns) for row in section), "</tbody>"]
@@ -51,10 +53,15 @@ def _row(row: list[Cell], columns: list[Column]) -> str:
         text = escape(cell.text).replace("\n", "<br>")
         tag = {"best": "b", "second": "u", "aside": "small"}.get(cell.mark)
         text = f"<{tag}>{text}</{tag}>" if tag and text else text
-        span = f' colspan="{cell.span}"' if cell.span > 1 else ""
-        cells.append(f"<td{span}{_class(columns[start])}>{text}</td>")
+        place = f' colspan="{cell.span}" class=span' if cell.span > 1 else _class(columns[start])
+        cells.append(f"<td{place}>{text}</td>")
         start += cell.span
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _symbols(text: str) -> str:
+    """Escaped, with the risks as the paper sets them."""
+    return re.sub(r"\bR_(llh|cvg)\b", r"<i>R</i><sub>\1</sub>", escape(text))
 
 
 def _class(column: Column) -> str:

@@ -1,10 +1,10 @@
-"""A table as text: CSV for programs, Markdown for reading, LaTeX (booktabs) for a paper."""
+"""A table, and what its formats share; as CSV for programs, as Markdown for reading."""
 
 import csv
 import io
 import re
 from dataclasses import dataclass, field, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, Literal
 
 MAX_COLUMNS = 9  # beside the row's names: what the widest panel of Wen et al. 2023, Table 2 has
@@ -59,7 +59,7 @@ def to_markdown(table: Table) -> str:
     """GitHub's Markdown, in columns that line up when it is read as it stands."""
     blocks = [escape_markdown(table.caption)]
     for panel in panels(table):
-        rows = [[_markdown_cell(cell) for cell in _spread(row)] for section in panel.sections for row in section]
+        rows = [[_markdown_cell(cell) for cell in spread(row)] for section in panel.sections for row in section]
         titles = [escape_markdown(column.title) for column in panel.columns]
         groups = [escape_markdown(column.group) for column in panel.columns]
         if any(groups):  # Markdown has one header line: the groups take it, and the titles follow
@@ -80,28 +80,6 @@ def to_markdown(table: Table) -> str:
         blocks.append("\n".join(lines))
     blocks += [escape_markdown(note) for note in table.notes]
     return "\n\n".join(blocks) + "\n"
-
-
-def to_latex(table: Table) -> str:
-    """A float for a paper to include, with the panels one below the other."""
-    lines = [
-        "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}; XeLaTeX beyond Latin letters.",
-        "\\begin{table*}",
-        "\\centering\\small",
-        f"\\caption{{{escape_latex(table.caption)}}}",
-    ]
-    for panel in panels(table):
-        lines += [f"\\begin{{tabular}}{{{''.join(map(_latex_column, panel.columns))}}}", "\\toprule"]
-        lines += _latex_groups(panel.columns)
-        lines.append(_latex_row([escape_latex(column.title) for column in panel.columns]))
-        for section in panel.sections:
-            lines.append("\\midrule")
-            for before, row in pairwise([[], *section]):
-                lines += ["\\addlinespace"] if _is_aside(before) and not _is_aside(row) else []
-                lines.append(_latex_row([_latex_cell(cell) for cell in row]))
-        lines += ["\\bottomrule", "\\end{tabular}", "\\par\\medskip"]
-    lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.notes]
-    return "\n".join([*lines, "\\end{table*}", ""])
 
 
 def panels(table: Table) -> list[Table]:
@@ -127,34 +105,6 @@ def escape_markdown(text: str) -> str:
     return "<br>".join(text.splitlines()).replace("\t", " ")
 
 
-_LATEX = {
-    **{character: "\\" + character for character in "{}$&#_%"},
-    "\\": "\\textbackslash{}",
-    "^": "\\textasciicircum{}",
-    "~": "\\textasciitilde{}",
-    "<": "\\textless{}",
-    ">": "\\textgreater{}",
-    "|": "\\textbar{}",
-    '"': "\\textquotedbl{}",
-    "`": "\\textasciigrave{}",
-    "↑": "$\\uparrow$",
-    "↓": "$\\downarrow$",
-    "±": "$\\pm$",
-    "−": "$-$",
-    "–": "\\textendash{}",
-    "…": "\\dots{}",
-    "\t": " ",
-}
-
-
-def escape_latex(text: str) -> str:
-    """`text` so that LaTeX sets exactly its characters."""
-    lines = ("".join(_LATEX.get(character, character) for character in line) for line in text.splitlines())
-    text = "\\newline{}".join(lines)
-    text = re.sub(r"^([\[*])", r"{\1}", text)  # at the start of a row it would be an argument of the line break
-    return re.sub(r"-(?=-)", "-{}", text)  # two hyphens, not a dash
-
-
 def _select(table: Table, indices: list[int]) -> Table:
     """The table with some of its columns; a cell that spans several is kept where its first column is."""
     keep = set(indices)
@@ -170,8 +120,8 @@ def _select(table: Table, indices: list[int]) -> Table:
     )
 
 
-def _spread(row: list[Cell]) -> list[Cell]:
-    """Markdown has no spans: the text, then empty cells."""
+def spread(row: list[Cell]) -> list[Cell]:
+    """A cell per column: one that spans several is followed by empty ones."""
     return [part for cell in row for part in (cell, *[Cell("")] * (cell.span - 1))]
 
 
@@ -180,38 +130,3 @@ def _markdown_cell(cell: Cell) -> str:
     if not text:
         return text
     return {"best": f"**{text}**", "second": f"<u>{text}</u>", "aside": f"*{text}*"}.get(cell.mark, text)
-
-
-def _latex_cell(cell: Cell) -> str:
-    text = escape_latex(cell.text)
-    commands = {"best": "\\textbf", "second": "\\underline", "aside": "\\textit"}
-    text = f"{commands[cell.mark]}{{{text}}}" if cell.mark and text else text
-    return text if cell.span == 1 else f"\\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
-
-
-def _is_aside(row: list[Cell]) -> bool:
-    return any(cell.mark == "aside" for cell in row)
-
-
-def _latex_row(cells: list[str]) -> str:
-    return " & ".join(cells) + " \\\\"
-
-
-def _latex_column(column: Column) -> str:
-    if column.width is not None:
-        return f"p{{{column.width}\\linewidth}}"
-    return "r" if column.number else "l"
-
-
-def _latex_groups(columns: list[Column]) -> list[str]:
-    """The line of group headings, and the rules below them."""
-    heads, rules, start = [], [], 1
-    for group, members in groupby(columns, key=lambda column: column.group):
-        size = len(list(members))
-        if group:
-            heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(group)}}}")
-            rules.append(f"\\cmidrule(lr){{{start}-{start + size - 1}}}")
-        else:
-            heads += [""] * size
-        start += size
-    return [_latex_row(heads), "".join(rules)] if rules else []

@@ -100,7 +100,10 @@ def risk_table(
         "of five teacher samples per input, in percent.",
         columns=_columns(records, tasks),
         sections=[
-            [[Cell("TeacherDist"), Cell(""), *shown], *([Cell(""), Cell(title, "aside"), *row] for title, row in below)],
+            [
+                [Cell("TeacherDist"), Cell(""), *shown],
+                *([Cell(""), Cell(title, "aside"), *row] for title, row in below),
+            ],
             *_rows(records, layout, {}),
         ],
         records=[*records, *diversity],
@@ -220,9 +223,7 @@ def _value(record: dict[str, Any] | None, notes: dict[tuple[str, str, str], int]
     return Cell(f"{record['mean']:{FORM}}{deviation}", record["mark"])
 
 
-def _comparison_notes(
-    records: list[dict[str, Any]], tasks: dict[str, str], paper: PublishedTable | None
-) -> list[str]:
+def _comparison_notes(records: list[dict[str, Any]], tasks: dict[str, str], paper: PublishedTable | None) -> list[str]:
     if paper is None:
         return []
     return comparison.notes({tasks[t]: [r for r in records if r["task"] == t] for t in tasks}, paper)
