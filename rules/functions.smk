@@ -60,7 +60,8 @@ def teacher_flags(model):
     """Where the teacher starts: the keys that belong to a model from scratch only matter there."""
     start = ["--family", model["family"], "--init", model["teacher"]["init"]]
     if model["teacher"]["init"] != "scratch":
-        return start
+        codes = {side: model["teacher"][f"{side}_language"] for side in ("source", "target")}
+        return [*start, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
     size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
     return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
 
@@ -130,3 +131,16 @@ def table_page(name):
 def outputs_of(task, system, name):
     """A file of a system's first seed, which is the one whose outputs are shown."""
     return results(task, system, name)[0]
+
+
+def slurm_jobs():
+    """What each rule asks of SLURM; nothing when jobs run here."""
+    if workflow.executor_plugin is None or workflow.executor_plugin.name != "slurm":
+        return {}
+    submitted = [rule for rule in workflow.rules if not workflow.is_local(rule)]
+    # Without wildcards and files, as for the first attempt.
+    asked = {rule.name: dict(rule.expand_resources({}, [], 1)) for rule in submitted}
+    return {
+        rule: {key: value for key, value in resources.items() if not key.startswith("_")}
+        for rule, resources in asked.items()
+    }

@@ -254,7 +254,12 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             {"bleu4": {"lowercas": 1}},
             "metric_options.bleu4.lowercas: unknown option; did you mean 'lowercase'?",
         ),
-        (WEB, "metric_options", {"ter": {"x": 1}}, "metric_options.ter.x: unknown option; known: lowercase, tokenizer, "),
+        (
+            WEB,
+            "metric_options",
+            {"ter": {"x": 1}},
+            "metric_options.ter.x: unknown option; known: lowercase, tokenizer, ",
+        ),
         (
             WEB,
             "metric_options",
@@ -368,6 +373,18 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             "model.teacher.init",
             "org/bart",
             "model.teacher.config: not used with init 'org/bart', which has its own; remove it or use init scratch",
+        ),
+        (
+            WEB,
+            "model.teacher",
+            {"init": "org/bart", "source_language": "en_XX"},
+            "model.teacher.source_language: \"en_XX\" is not used with family 'bart', only with mbart",
+        ),
+        (
+            put(WEB, "model.family", "mbart"),
+            "model.teacher.target_language",
+            "ro_RO",
+            "model.teacher.target_language: not used with init scratch, whose tokenizer has no language codes",
         ),
         (
             WEB,
@@ -524,6 +541,11 @@ def test_cross_checks(project, task, key, value, text):
         (WEB, "model.student.encoder", 4),
         (CHAT, "text.max_target_tokens", 32),
         (WEB, "model.teacher", {"init": "org/bart-large"}),  # its depth is not known here
+        (
+            put(WEB, "model.family", "mbart"),
+            "model.teacher",
+            {"init": "org/mbart", "source_language": "en_XX", "target_language": "ro_RO"},
+        ),
         (WEB, "training.distill.freeze", ["embeddings", "encoder"]),
         (WEB, "selection.metric", "rougeL"),
         (WEB, "teacher_samples", NUCLEUS),

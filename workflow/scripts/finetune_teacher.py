@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 
 from fdistill import cli
 from fdistill.data.batches import Limits
@@ -16,6 +17,8 @@ from fdistill.objectives import Objective
 from fdistill.sampling import Drawing
 from fdistill.selection import Selection
 from fdistill.training import TrainingSettings
+
+log = logging.getLogger(__name__)
 
 GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
 
@@ -34,6 +37,10 @@ def main() -> None:
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration, with --init scratch",
     )
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-language", metavar="CODE", help=f"code of the {side}s' language, with an mBART checkpoint"
+        )
     cli.add_training_flags(parser)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
@@ -47,10 +54,19 @@ def main() -> None:
         teacher = checkpoints.from_scratch(family, args.model_config, tokenizer, args.seed)
         teacher.model.module.to(device)
     else:
-        teacher = checkpoints.load(args.init, device)
+        teacher = checkpoints.load(args.init, device, args.source_language, args.target_language)
         found = teacher.model.module.config.model_type
         if found != args.family:
             raise UserError(f"model.family: {args.init} is a {found} model, not {args.family}; name its family")
+        prefixes = teacher.source_prefixes
+        if prefixes and limits.source_prefix not in prefixes:
+            known = ", ".join(map(repr, prefixes))
+            log.warning(
+                "text.source_prefix is %r, none of those that %s learnt its tasks with: %s",
+                limits.source_prefix,
+                args.init,
+                known,
+            )
 
     settings = TrainingSettings(**cli.read_flags(args, "training"))
     train, _ = read_split(args.train, teacher, limits, settings.max_examples)

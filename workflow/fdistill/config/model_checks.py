@@ -102,9 +102,13 @@ def check_freeze(task: Task) -> Iterator[Problem]:
 
 
 def check_scratch_only(given: Task) -> Iterator[Problem]:
-    """Keys of a teacher from scratch beside a checkpoint, whose own they would contradict."""
+    """Keys of a teacher from scratch beside a checkpoint, whose own they would contradict, and the reverse."""
     teacher = given.get("model", {}).get("teacher") or {}
     if teacher.get("init", SCRATCH) == SCRATCH:
+        for key in ("source_language", "target_language"):
+            if teacher.get(key):
+                path = ("model", "teacher", key)
+                yield Problem(path, f"not used with init {SCRATCH}, whose tokenizer has no language codes; remove it")
         return
     for key in ("vocab_size", "config"):
         if key in teacher:

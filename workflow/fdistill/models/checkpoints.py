@@ -52,10 +52,12 @@ class Checkpoint:
         self.tokenizer.truncation_side = "right" if self.model.family.is_encoder_decoder else "left"
 
 
-def load(name: str | Path, device: str = "cpu", languages: dict[str, str] | None = None) -> Checkpoint:
+def load(
+    name: str | Path, device: str = "cpu", source_language: str | None = None, target_language: str | None = None
+) -> Checkpoint:
     """Load a local folder or a hub id, in float32, safetensors only.
 
-    `languages` are those of source and target, for a tokenizer that marks texts with them and does not know them yet.
+    The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, or does not hold the weights
     of its configuration, no fewer and no more.
     """
@@ -95,7 +97,7 @@ def load(name: str | Path, device: str = "cpu", languages: dict[str, str] | None
             f"{name}: the tokenizer has token ids up to {highest}, the model embeddings for {rows} only; "
             "give a tokenizer and a model that belong together"
         )
-    set_languages(tokenizer, languages, name)
+    set_languages(tokenizer, name, source_language, target_language)
     if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
         tokenizer.pad_token = tokenizer.eos_token
     module.config.pad_token_id = tokenizer.pad_token_id

@@ -1,6 +1,7 @@
 """Tokenizers: trained from scratch for teachers that are, and the language codes of those that come with mBART."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -8,8 +9,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from fdistill.errors import UserError
 from fdistill.models.families import Family
 
-# The keys of `model.teacher.languages`, and what mBART's tokenizers call them.
-LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}
+LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # as mBART's tokenizers call them
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> PreTrainedTokenizerFast:
@@ -49,28 +49,26 @@ def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
     return all(hasattr(tokenizer, name) for name in LANGUAGES.values())
 
 
-def set_languages(tokenizer: PreTrainedTokenizerBase, languages: dict[str, str] | None, name: str) -> None:
-    """Set the languages of texts, `{"source": "en_XX", "target": "ro_RO"}`; None keeps those of the checkpoint `name`.
+def set_languages(tokenizer: PreTrainedTokenizerBase, name: str | Path, source: str | None, target: str | None) -> None:
+    """Set the codes of the languages of sources and targets (en_XX, ro_RO); None is what the tokenizer is saved with.
 
-    The tokenizer is saved with them. Raises UserError for an unknown code, for languages that are not set, and for a
-    tokenizer that has none.
+    It is saved with them from then on. Raises UserError naming the checkpoint, `name`, for an unknown code, for one
+    that is neither given nor saved, and for a code given to a tokenizer that has none.
     """
     if not has_languages(tokenizer):
-        if languages:
-            raise UserError(f"model.teacher.languages: the tokenizer of {name} has no language codes; remove the key")
+        if source or target:
+            raise UserError(f"model.teacher: {name} has no language codes; remove source_language and target_language")
         return
-    languages = languages or {key: tokenizer.init_kwargs.get(kept) for key, kept in LANGUAGES.items()}
-    unknown = (tokenizer.unk_token_id, None)
-    for key, kept in LANGUAGES.items():
-        code = languages.get(key)
-        if not code or tokenizer.convert_tokens_to_ids(code) in unknown:
-            example = "{source: en_XX, target: ro_RO}"
+    vocabulary = tokenizer.get_vocab()
+    for key, given in (("source", source), ("target", target)):
+        code = given or tokenizer.init_kwargs.get(LANGUAGES[key])
+        if code not in vocabulary:
             raise UserError(
-                f"model.teacher.languages.{key}: {f'unknown code {code!r}' if code else 'not set'}; {name} marks texts "
-                f"with their language: give codes of its tokenizer, as model.teacher.languages: {example}"
+                f"model.teacher.{key}_language: {f'unknown code {code!r}' if code else 'missing'}; {name} marks texts "
+                "with the code of their language: give one of its tokenizer's, as en_XX or ro_RO"
             )
-        setattr(tokenizer, kept, code)
-        tokenizer.init_kwargs[kept] = code
+        setattr(tokenizer, LANGUAGES[key], code)
+        tokenizer.init_kwargs[LANGUAGES[key]] = code
 
 
 def decoder_prompt(tokenizer: PreTrainedTokenizerBase) -> list[int] | None:
