@@ -70,7 +70,7 @@ class LanguageModel(ABC):
         # a call to `generate` leaves unset, so that samples would no longer come from q. Decoding is set by
         # the task alone.
         module.generation_config = GenerationConfig(
-            bos_token_id=config.bos_token_id,
+            bos_token_id=getattr(config, "bos_token_id", None),  # T5 has none
             eos_token_id=config.eos_token_id,
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
