@@ -14,6 +14,7 @@ from fdistill.evaluation.tables import datasets_table, examples_table, main_tabl
 from fdistill.evaluation.tables.formats import write
 from fdistill.evaluation.tables.latex import escape_latex, to_latex
 from fdistill.evaluation.tables.page import to_html
+from fdistill.evaluation.tables.records import marks
 from fdistill.evaluation.tables.render import (
     Cell,
     Column,
@@ -23,7 +24,6 @@ from fdistill.evaluation.tables.render import (
     to_csv,
     to_markdown,
 )
-from fdistill.evaluation.tables.results import marks
 from fdistill.files import write_json, write_parquet
 
 SCRIPT = Path(__file__).parents[1] / "workflow" / "scripts" / "tables.py"

@@ -151,7 +151,7 @@ def test_main_table_beside_the_paper(metrics):
         assert names.count("*paper*") == names.count("*difference*") == 9
         assert names[-1] == "JS (exact mixture)" and names[6:8] == ["Copy", "Non-distill (MLE)"]
         assert set(panel[5][2:]) == {"*0.00*"}  # the teacher is the paper's
-    assert table.notes == [f"Rows 'paper': {TABLE_2.source}. Rows 'difference': measured less the paper's."]
+    assert table.notes == [f"Rows 'paper': {TABLE_2.source} (0 to 100). Rows 'difference': measured less the paper's."]
 
 
 def test_without_comparison_nothing_of_the_paper_is_shown(metrics):

@@ -43,7 +43,7 @@ def values(places: list[dict[str, Any] | None], form: str, span: int = 1) -> lis
 def notes(tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list[str]:
     """What the rows are, and the tasks (titles, with what was compared) that the paper has no number for."""
     lacking = [title for title, places in tasks.items() if all(place["published"] is None for place in places)]
-    rows = f"Rows 'paper': {paper.source}. Rows 'difference': measured less the paper's."
+    rows = f"Rows 'paper': {paper.source} ({paper.units}). Rows 'difference': measured less the paper's."
     none = f"The paper has no numbers for {', '.join(lacking)}."
     return ([rows] if len(lacking) < len(tasks) else []) + ([none] if lacking else [])
 

@@ -1,14 +1,20 @@
 """The tables of results: metrics (Wen et al. 2023, Table 2) and risks (their Table 3)."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from fdistill.errors import UserError
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
+from fdistill.evaluation.tables.records import (
+    DECIMALS,
+    Section,
+    as_record,
+    check_signatures,
+    mark,
+    read_results,
+    teacher_dist,
+)
 from fdistill.evaluation.tables.render import Cell, Column, Table
-from fdistill.files import read_json
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 RISKS = {
@@ -17,27 +23,8 @@ RISKS = {
     "r_llh_sequence": "R_llh/seq.",
     "r_cvg_sequence": "R_cvg/seq.",
 }
-FORM = ".2f"  # of every number, as the paper
+FORM = f".{DECIMALS}f"
 NONE = "–"  # the system was not run on the task, or has no such value
-
-
-@dataclass(frozen=True)
-class Section:
-    """Rows between two rules: systems by key with their titles; only `ranked` ones compete for the marks."""
-
-    label: str
-    systems: dict[str, str]
-    ranked: bool = False
-
-
-def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[str, str]) -> list[Section]:
-    """The paper's order: the teacher, systems that need no model, then the students, which are ranked."""
-    every = [
-        Section("Teacher", teacher),
-        Section("Trivial", trivial),
-        Section("Student", students, ranked=True),
-    ]
-    return [section for section in every if section.systems]
 
 
 def main_table(
@@ -50,14 +37,14 @@ def main_table(
     Raises UserError for a file of another task or system, and for metrics that were not computed alike.
     """
     records = [
-        _record(file, metric, found["title"], found["direction"], found)
+        as_record(file, metric, found["title"], found["direction"], found)
         | {"signature": found["signature"]}
         | {f"missing_{key}": (found["missing"] or {}).get(key) for key in ("reason", "fix")}
-        for file in _read(paths, tasks, layout)
+        for file in read_results(paths, tasks, layout)
         for metric, found in file["metrics"].items()
     ]
-    _check_signatures(records)
-    _mark(records, layout, ("best", "second"))
+    check_signatures(records)
+    mark(records, layout, ("best", "second"))
     if paper:
         comparison.add_published(records, paper)
     notes = _footnotes(records)
@@ -81,13 +68,13 @@ def risk_table(
     the teacher's.
     Raises UserError for a file of another task or system, and when systems disagree on the teacher's samples.
     """
-    files = _read(paths, tasks, layout)
+    files = read_results(paths, tasks, layout)
     records = [
-        _record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
+        as_record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
     ]
-    _mark(records, layout, ("best",))
+    mark(records, layout, ("best",))
     diversity = [
-        {"task": task, "system": "teacher", "metric": "teacher_dist", "mean": _teacher_dist(files, task)}
+        {"task": task, "system": "teacher", "metric": "teacher_dist", "mean": teacher_dist(files, task)}
         for task in dict.fromkeys(file["task"] for file in files)
     ]
     if paper:
@@ -109,77 +96,6 @@ def risk_table(
         records=[*records, *diversity],
         notes=_comparison_notes([*records, *diversity], tasks, paper),
     )
-
-
-def marks(values: dict[str, float], better: Literal["higher", "lower"], places: tuple[str, ...]) -> dict[str, str]:
-    """Which of `values` come first and second: a word of `places` or "" for each.
-
-    Values are compared as they are shown, with two decimals: numbers that look equal share their place, and
-    the next number that looks different has the next one.
-    """
-    shown = {key: round(value, 2) for key, value in values.items()}
-    ranking = sorted(set(shown.values()), reverse=better == "higher")
-    place = dict(zip(ranking, places, strict=False))
-    return {key: place.get(value, "") for key, value in shown.items()}
-
-
-def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> list[dict[str, Any]]:
-    """The files in the order of tasks and rows; each must have its place in the table."""
-    order = {(task, system): None for task in tasks for section in layout for system in section.systems}
-    files: dict[tuple[str, str], dict] = {}
-    for path in paths:
-        file = read_json(path)
-        place = (file.get("task"), file.get("method"))
-        if place not in order:
-            raise UserError(
-                f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
-                f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}"
-            )
-        if place in files:
-            raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
-        files[place] = file
-    return [files[place] for place in order if place in files]
-
-
-def _record(file: dict, metric: str, title: str, direction: str, found: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "task": file["task"],
-        "system": file["method"],
-        "metric": metric,
-        "title": title,
-        "direction": direction,
-        "mean": found["mean"],
-        "std": found["std"],
-        "seeds": len(found["seeds"]),
-    }
-
-
-def _check_signatures(records: list[dict[str, Any]]) -> None:
-    first: dict[tuple[str, str], dict] = {}
-    for record in records:
-        if record["signature"] is None:
-            continue
-        other = first.setdefault((record["task"], record["metric"]), record)
-        if other["signature"] != record["signature"]:
-            raise UserError(
-                f"{record['task']}: metric '{record['metric']}' was not computed alike for "
-                f"'{other['system']}' ({other['signature']}) and "
-                f"'{record['system']}' ({record['signature']}); score the older one again"
-            )
-
-
-def _mark(records: list[dict[str, Any]], layout: list[Section], places: tuple[str, ...]) -> None:
-    """Add the key `mark` to all records: a place among the ranked systems of the same task and metric."""
-    ranked = {system for section in layout if section.ranked for system in section.systems}
-    competing: dict[tuple[str, str], list[dict]] = {}
-    for record in records:
-        record["mark"] = ""
-        if record["system"] in ranked and record["mean"] is not None:
-            competing.setdefault((record["task"], record["metric"]), []).append(record)
-    for group in competing.values():
-        place = marks({record["system"]: record["mean"] for record in group}, group[0]["direction"], places)
-        for record in group:
-            record["mark"] = place[record["system"]]
 
 
 def _footnotes(records: list[dict[str, Any]]) -> dict[tuple[str, str, str], int]:
@@ -227,22 +143,3 @@ def _comparison_notes(records: list[dict[str, Any]], tasks: dict[str, str], pape
     if paper is None:
         return []
     return comparison.notes({tasks[t]: [r for r in records if r["task"] == t] for t in tasks}, paper)
-
-
-def _teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:
-    """The mean over seeds; all systems of a task measure the same teacher's samples, so they must agree."""
-    seeds: dict[str, tuple[float, str]] = {}
-    for file in files:
-        if file["task"] != task:
-            continue
-        for seed, value in file["risks"]["teacher_dist"]["seeds"].items():
-            if value is None:
-                continue
-            known, system = seeds.setdefault(seed, (value, file["method"]))
-            if known != value:
-                raise UserError(
-                    f"{task}: the risks of '{system}' and '{file['method']}' (seed {seed}) come from "
-                    f"different teacher samples (TeacherDist {known:.4f} and {value:.4f}); "
-                    "run the older one again"
-                )
-    return sum(value for value, _ in seeds.values()) / len(seeds) if seeds else None

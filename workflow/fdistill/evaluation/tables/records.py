@@ -1,0 +1,121 @@
+"""What the tables of results show, as records: one per task, system and metric, ranked among the students."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fdistill.errors import UserError
+from fdistill.files import read_json
+
+DECIMALS = 2  # of every number that is shown, as in the paper
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows between two rules: systems by key with their titles; only `ranked` ones compete for the marks."""
+
+    label: str
+    systems: dict[str, str]
+    ranked: bool = False
+
+
+def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[str, str]) -> list[Section]:
+    """The paper's order: the teacher, systems that need no model, then the students, which are ranked."""
+    every = [
+        Section("Teacher", teacher),
+        Section("Trivial", trivial),
+        Section("Student", students, ranked=True),
+    ]
+    return [section for section in every if section.systems]
+
+
+def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> list[dict[str, Any]]:
+    """The files in the order of tasks and rows; each must have its place in the table."""
+    order = {(task, system): None for task in tasks for section in layout for system in section.systems}
+    files: dict[tuple[str, str], dict] = {}
+    for path in paths:
+        file = read_json(path)
+        place = (file.get("task"), file.get("method"))
+        if place not in order:
+            raise UserError(
+                f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
+                f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}"
+            )
+        if place in files:
+            raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
+        files[place] = file
+    return [files[place] for place in order if place in files]
+
+
+def as_record(file: dict, metric: str, title: str, direction: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The record of one value (`found`) of an aggregated file."""
+    return {
+        "task": file["task"],
+        "system": file["method"],
+        "metric": metric,
+        "title": title,
+        "direction": direction,
+        "mean": found["mean"],
+        "std": found["std"],
+        "seeds": len(found["seeds"]),
+    }
+
+
+def check_signatures(records: list[dict[str, Any]]) -> None:
+    """Raise UserError when a task's metric was computed in two ways."""
+    first: dict[tuple[str, str], dict] = {}
+    for record in records:
+        if record["signature"] is None:
+            continue
+        other = first.setdefault((record["task"], record["metric"]), record)
+        if other["signature"] != record["signature"]:
+            raise UserError(
+                f"{record['task']}: metric '{record['metric']}' was not computed alike for "
+                f"'{other['system']}' ({other['signature']}) and "
+                f"'{record['system']}' ({record['signature']}); score the older one again"
+            )
+
+
+def mark(records: list[dict[str, Any]], layout: list[Section], places: tuple[str, ...]) -> None:
+    """Add the key `mark` to all records: a place among the ranked systems of the same task and metric."""
+    ranked = {system for section in layout if section.ranked for system in section.systems}
+    competing: dict[tuple[str, str], list[dict]] = {}
+    for record in records:
+        record["mark"] = ""
+        if record["system"] in ranked and record["mean"] is not None:
+            competing.setdefault((record["task"], record["metric"]), []).append(record)
+    for group in competing.values():
+        place = marks({record["system"]: record["mean"] for record in group}, group[0]["direction"], places)
+        for record in group:
+            record["mark"] = place[record["system"]]
+
+
+def marks(values: dict[str, float], better: Literal["higher", "lower"], places: tuple[str, ...]) -> dict[str, str]:
+    """Which of `values` come first and second: a word of `places` or "" for each.
+
+    Values are compared as they are shown, with two decimals: numbers that look equal share their place, and
+    the next number that looks different has the next one.
+    """
+    shown = {key: round(value, DECIMALS) for key, value in values.items()}
+    ranking = sorted(set(shown.values()), reverse=better == "higher")
+    place = dict(zip(ranking, places, strict=False))
+    return {key: place.get(value, "") for key, value in shown.items()}
+
+
+def teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:
+    """The mean over seeds; all systems of a task measure the same teacher's samples, so they must agree."""
+    seeds: dict[str, tuple[float, str]] = {}
+    for file in files:
+        if file["task"] != task:
+            continue
+        for seed, value in file["risks"]["teacher_dist"]["seeds"].items():
+            if value is None:
+                continue
+            known, system = seeds.setdefault(seed, (value, file["method"]))
+            if known != value:
+                raise UserError(
+                    f"{task}: the risks of '{system}' and '{file['method']}' (seed {seed}) come from "
+                    f"different teacher samples (TeacherDist {known:.4f} and {value:.4f}); "
+                    "run the older one again"
+                )
+    return sum(value for value, _ in seeds.values()) / len(seeds) if seeds else None
