@@ -41,7 +41,7 @@ class Corpus:
     split_rule: str  # in words, for the manifest and the data table
     # {"step", "before", "after"} per filter, in order
     counts: list[dict[str, Any]] = field(default_factory=list)
-    # what was read that is no pinned archive: {"package", "version", "licence"}, with "sha256" for a file
+    # what was read that is no pinned archive: {"package", "version", "licence"}; of a file "sha256", "url", "note", too
     origins: list[dict[str, str]] = field(default_factory=list)
 
     def count(self, step: str, before: int, after: int) -> None:

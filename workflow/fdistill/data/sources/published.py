@@ -59,6 +59,7 @@ def _from_places(dataset: Published) -> Corpus:
     failures, hub_down = [], False
     for place in dataset.places:
         if hub_down and isinstance(place, Hub):
+            failures.append(f"{place}: not asked")
             continue
         try:
             rows, origins = place.read()

@@ -28,7 +28,8 @@ class Raw:
     note: str = ""  # how the text differs from that of the other places
 
     def __str__(self) -> str:
-        return f"raw files of {urlsplit(self.urls[0]).netloc}"
+        names = ", ".join(PurePosixPath(url).name for url in self.urls)
+        return f"{urlsplit(self.urls[0]).netloc}, {names}"
 
     def read(self) -> tuple[Rows, list[dict[str, str]]]:
         """Their rows by split, and the origins for the manifest.
@@ -71,9 +72,10 @@ def download(url: str) -> Path:
             with temporary.open("wb") as file:
                 for chunk in response.iter_content(CHUNK):
                     file.write(chunk)
-    except OSError as error:  # the network's errors, too, are of this kind
+    except OSError as error:  # the network's errors, too, are of this kind, and hold what went wrong
+        reason = getattr(error.args[0] if error.args else None, "reason", error)
         raise UserError(
-            f"{url}: cannot be downloaded ({error}); nothing was kept. To place it by hand, copy the file to {path}"
+            f"{url}: cannot be downloaded ({reason}); nothing was kept. To place it by hand, copy the file to {path}"
         ) from None
     return path
 
