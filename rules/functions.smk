@@ -141,6 +141,6 @@ def slurm_jobs():
     # Without wildcards and files, as for the first attempt.
     asked = {rule.name: dict(rule.expand_resources({}, [], 1)) for rule in submitted}
     return {
-        rule: {key: value for key, value in resources.items() if not key.startswith("_")}
-        for rule, resources in asked.items()
+        name: {key: value for key, value in resources.items() if not key.startswith("_")}
+        for name, resources in asked.items()
     }
