@@ -9,7 +9,7 @@ import yaml
 from fdistill import config
 from fdistill.config.files import merge
 from fdistill.models.students import copied_layers
-from fdistill.objectives import Objective
+from snake import snakemake
 
 ROOT = Path(__file__).parents[1]
 PAPER = [ROOT / "config/config.yaml", ROOT / "config/paper.yaml"]
@@ -224,13 +224,30 @@ def test_temperature_is_one_in_distillation(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_methods_keep_their_losses_in_the_code(task):
-    """The code differs in weights and in where JS and TVD have the teacher's sequences from."""
+def test_the_code_changes_of_the_objectives_only_what_the_document_says(task):
+    """The weight of the ground truth in pre-distillation; JS's weights; the teacher's sequences of JS and TVD."""
+    weights = {"weight", "parameters"}
+    changes = {("predistill", "nll"): {"weight"}, ("js", "kl_p_mixture"): weights, ("js", "kl_q_mixture"): weights}
     for name in PAPERS.all_methods:
-        paper, code = (Objective.from_config(study.method(name, task)["terms"]) for study in (PAPERS, CODES))
-        assert [term.loss for term in paper.terms] == [term.loss for term in code.terms]
+        paper, code = (study.method(name, task)["terms"] for study in (PAPERS, CODES))
+        assert [term["loss"] for term in paper] == [term["loss"] for term in code]
         swapped = {"teacher_samples": "teacher_beam"} if name in ("js", "tvd") else {}
-        assert [swapped.get(t.sequences, t.sequences) for t in paper.terms] == [t.sequences for t in code.terms]
+        assert [swapped.get(t["sequences"], t["sequences"]) for t in paper] == [t["sequences"] for t in code]
+        for ours, theirs in zip(paper, code, strict=True):
+            changed = {key for key in ours if ours[key] != theirs[key]} - {"sequences"}
+            assert changed == changes.get((name, ours["loss"]), set()), (name, ours["loss"])
+
+
+def test_the_paper_weighs_the_halves_of_js_and_tvd_alike():
+    for name in ("js", "tvd", "js_exact"):
+        for task in TASKS:
+            assert [term["weight"] for term in PAPERS.method(name, task)["terms"]] == [0.5, 0.5]
+
+
+def test_what_stands_before_a_source():
+    prefixes = {task: PAPERS.task(task)["text"]["source_prefix"] for task in TASKS}
+    english = "translate English to Romanian: "
+    assert prefixes == {"dart": "", "xsum": " ", "wmt16_en_ro": english, "commonsense_dialogue": ""}
 
 
 # --- the files' own comments
@@ -251,3 +268,21 @@ def test_every_setting_names_its_source(task):
     assert len(lines) > 25
     sources = ("paper", "code", "ours", "Shleifer & Rush", "T5's own", "not used", "as the other tasks")
     assert [line for line in lines if not any(source in line.partition("  #")[2] for source in sources)] == []
+
+
+# --- as Snakemake runs it
+
+
+def test_the_codes_samples_and_selection_reach_the_scripts(tmp_path):
+    files = ["--configfile", ROOT / "config/paper.yaml", ROOT / "config/reference_code.yaml"]
+    models = [f"results/xsum/{name}/seed42/model" for name in ("rkl", "seqkd", "predistill")]
+    shown = snakemake("-n", "-p", *files, "--", *models, directory=tmp_path).stdout
+    rkl, seqkd, predistill = (
+        next(line for line in shown.splitlines() if f"--model {model} " in line) for model in models
+    )
+    for flag in ("mode=beam_sample", "num-beams=5", "top-k=30", "max-new-tokens=63"):
+        assert f" --student-samples-{flag} " in rkl
+    assert "--student-samples" not in seqkd  # which has none: another way to draw them does not run it again
+    assert "--selection-num-beams=5 " in rkl and "--selection-num-beams=2 " in predistill
+    assert all("--selection-length-penalty=0.5 " in command for command in (rkl, seqkd, predistill))
+    assert '"loss": "nll", "weight": 0.2' in predistill
