@@ -52,7 +52,7 @@ def _plain(text: str) -> str:
 
 def _java() -> str:
     bundled = (package_folder(RUNTIME) or Path("/")) / "java-runtime" / "bin" / "java"
-    java = shutil.which("java") or shutil.which(bundled)
+    java = shutil.which("java") or shutil.which(str(bundled))
     if java is None:
         raise MetricMissing(
             "METEOR is a Java program, and there is no Java here",
