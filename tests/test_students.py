@@ -137,6 +137,25 @@ def test_copied_layers_have_the_teachers_weights(family, encoder, decoder, expec
     assert student.tokenizer is teacher.tokenizer
 
 
+@pytest.mark.parametrize(
+    ("family", "depth", "wanted", "expected"),
+    [
+        ("pegasus", 16, {"encoder": 16, "decoder": 4}, {"encoder": list(range(16)), "decoder": [0, 5, 10, 15]}),
+        ("marian", 6, {"encoder": 6, "decoder": 3}, {"encoder": list(range(6)), "decoder": [0, 2, 5]}),
+        ("mbart", 12, {"encoder": 12, "decoder": 3}, {"encoder": list(range(12)), "decoder": [0, 6, 11]}),
+        ("gpt2", 24, {"decoder": 4}, {"decoder": [0, 8, 16, 23]}),
+    ],
+)
+def test_the_layers_of_the_published_teachers(family, depth, wanted, expected):
+    """By number, from teachers of the real depth."""
+    teacher = tiny.checkpoint(family, **dict.fromkeys(tiny.LAYER_KEYS[family], depth))
+    for name, blocks in stacks(init_student(teacher, wanted)).items():
+        originals = stacks(teacher)[name]
+        for block, old in zip(blocks, expected[name], strict=True):
+            weights, original = block.state_dict(), originals[old].state_dict()
+            assert all(torch.equal(weights[key], original[key]) for key in original)
+
+
 def test_all_layers_copied_is_the_teacher(family):
     teacher = teacher_of(family)
     student = init_student(teacher, layers_of(family, 5, 4))

@@ -480,6 +480,14 @@ def test_a_checkpoint_without_safetensors(copied):
     load(folder.parent / "converted")
 
 
+def test_a_checkpoint_of_two_vocabularies(copied):
+    folder = copied("marian")
+    config = read(folder / "config.json") | {"share_encoder_decoder_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="a vocabulary each for sources and targets"):
+        load(folder)
+
+
 # --- left padding
 
 

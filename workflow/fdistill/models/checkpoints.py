@@ -64,6 +64,10 @@ def load(
     try:
         config = AutoConfig.from_pretrained(name)
         family = family_of(config.model_type)
+        if not getattr(config, "share_encoder_decoder_embeddings", True):  # some of Marian's
+            raise UserError(
+                f"{name}: has a vocabulary each for sources and targets; give a checkpoint with one for both"
+            )
         tokenizer = AutoTokenizer.from_pretrained(name)
         module, report = model_class(family).from_pretrained(
             name,
