@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/functions.smk"
+include: "rules/preflight.smk"
 include: "rules/data.smk"
 include: "rules/teacher.smk"
 include: "rules/student.smk"

@@ -137,10 +137,8 @@ def slurm_jobs():
     """What each rule asks of SLURM; nothing when jobs run here."""
     if workflow.executor_plugin is None or workflow.executor_plugin.name != "slurm":
         return {}
-    submitted = [rule for rule in workflow.rules if not workflow.is_local(rule)]
-    # Without wildcards and files, as for the first attempt.
-    asked = {rule.name: dict(rule.expand_resources({}, [], 1)) for rule in submitted}
-    return {
-        name: {key: value for key, value in resources.items() if not key.startswith("_")}
-        for name, resources in asked.items()
-    }
+    asked = {}
+    for submitted in (each for each in workflow.rules if not workflow.is_local(each)):
+        resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, as for the first attempt
+        asked[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
+    return asked

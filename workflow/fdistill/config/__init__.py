@@ -28,6 +28,7 @@ class Study:
     seeds: list[int]
     teacher_seed: int
     device: str
+    gpu_memory: int | None
     cache: str
     examples_per_task: int
     tables: Settings

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fdistill.errors import UserError
-from fdistill.evaluation.metrics import bertscore, bleurt, meteor, moverscore, overlap, texts
+from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricMissing, Score
 
 __all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate", "nearest"]
@@ -26,6 +26,8 @@ class Metric:
     own_options: dict[str, dict] = field(default_factory=dict)  # by name, what they may be, as a schema
     required: tuple[str, ...] = ()  # those of them that it cannot do without
     parallel: bool = False
+    # given its options: raises MetricMissing when it cannot be computed here, returns the hub id of what it would fetch
+    needs: Callable[[dict], str | None] = lambda options: None
 
     @property
     def options(self) -> dict[str, dict]:
@@ -56,14 +58,26 @@ METRICS = {
     "rouge1": _rouge("rouge1", "ROUGE-1"),
     "rouge2": _rouge("rouge2", "ROUGE-2"),
     "rougeL": _rouge("rougeL", "ROUGE-L"),
-    "meteor": Metric("METEOR", "higher", meteor.meteor, (meteor.PACKAGE,), meteor.OPTIONS),
+    "meteor": Metric("METEOR", "higher", meteor.meteor, (meteor.PACKAGE,), meteor.OPTIONS, needs=meteor.needs),
     "bertscore": Metric(
-        "BERTScore", "higher", bertscore.bertscore, ("bert-score", *_TORCH), bertscore.OPTIONS, required=("model",)
+        "BERTScore",
+        "higher",
+        bertscore.bertscore,
+        ("bert-score", *_TORCH),
+        bertscore.OPTIONS,
+        required=("model",),
+        needs=partial(encoders.needs, "bertscore"),
     ),
     "moverscore": Metric(
-        "MoverScore", "higher", moverscore.moverscore, ("POT", *_TORCH), moverscore.OPTIONS, required=("model",)
+        "MoverScore",
+        "higher",
+        moverscore.moverscore,
+        ("POT", *_TORCH),
+        moverscore.OPTIONS,
+        required=("model",),
+        needs=partial(encoders.needs, "moverscore"),
     ),
-    "bleurt": Metric("BLEURT", "higher", bleurt.bleurt, _TORCH, bleurt.OPTIONS),
+    "bleurt": Metric("BLEURT", "higher", bleurt.bleurt, _TORCH, bleurt.OPTIONS, needs=bleurt.needs),
 }
 
 

@@ -20,12 +20,8 @@ def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) ->
     Raises `MetricMissing` without a model, or when it is not to be had; UserError when it does not give one number.
     Source: Sellam et al. 2020.
     """
-    model = options.get("model")
-    if not model:
-        raise MetricMissing(
-            "BLEURT rates with a trained model, and none is set",
-            "give a checkpoint as the option bleurt.model, for example Elron/bleurt-base-128",
-        )
+    needs(options)
+    model = options["model"]
     pairs = [
         (reference, hypothesis)
         for hypothesis, several in zip(hypotheses, references, strict=True)
@@ -38,6 +34,16 @@ def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) ->
     )
     signature = "|".join(["BLEURT", model, "refs:best", *encoders.versions(model, "torch", "transformers")])
     return Score(100 * total / len(hypotheses), signature)
+
+
+def needs(options: dict) -> str | None:
+    """See `encoders.needs`; MetricMissing without a model, too."""
+    if not options.get("model"):
+        raise MetricMissing(
+            "BLEURT rates with a trained model, and none is set",
+            "give a checkpoint as the option bleurt.model, for example Elron/bleurt-base-128",
+        )
+    return encoders.needs("bleurt", options)
 
 
 def _ratings(model: str, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:

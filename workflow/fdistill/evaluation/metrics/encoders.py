@@ -41,6 +41,12 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
     return tokenizer, loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def needs(metric: str, options: dict) -> str | None:
+    """The hub id that the option `model` is, if it is one; MetricMissing when it names something that is not here."""
+    place = locate(metric, options["model"])
+    return None if Path(place).is_dir() else place
+
+
 def locate(metric: str, model: str) -> str:
     """What to hand to `from_pretrained`: a checked directory, or the hub id as it is."""
     if model.startswith(PACKAGE):

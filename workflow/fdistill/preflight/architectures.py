@@ -1,0 +1,94 @@
+"""The models of a task as shapes without numbers: on torch's meta device, from a configuration of a few kilobytes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, PreTrainedConfig
+
+from fdistill.config.model_checks import SCRATCH
+from fdistill.data.batches import Limits
+from fdistill.errors import UserError
+from fdistill.experiment import check_positions
+from fdistill.models.checkpoints import WEIGHTS, Checkpoint
+from fdistill.models.families import FAMILIES, family_of
+from fdistill.models.language_model import model_class, wrap
+from fdistill.models.students import init_student
+from fdistill.preflight import reach
+from fdistill.preflight.memory import Size, size_of
+
+SHARDED = f"{WEIGHTS}.index.json"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a task's models will be, and what there is to say about where the teacher comes from."""
+
+    teacher: Size
+    student: Size
+    origin: str  # in words: "facebook/bart-large, on the hub, not in this machine's cache"
+    to_download: bool
+
+
+def architecture(task: dict[str, Any]) -> Architecture:
+    """The models of a task.
+
+    Raises UserError when the checkpoint cannot be had, is of another family, has fewer layers than the student
+    copies, or fewer positions than the task's texts may need.
+    """
+    model = task["model"]
+    init = model["teacher"]["init"]
+    config, origin, to_download = _scratch(model) if init == SCRATCH else _checkpoint(init)
+    family = family_of(config.model_type)
+    if FAMILIES[model["family"]] != family:
+        raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
+    with torch.device("meta"):
+        teacher = Checkpoint(wrap(model_class(family)(config)), SimpleNamespace())
+        student = init_student(teacher, model["student"])
+    text = task["text"]
+    check_positions(teacher, Limits(**text))
+    return Architecture(
+        size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_download
+    )
+
+
+def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, bool]:
+    family, teacher = FAMILIES[model["family"]], model["teacher"]
+    ids = {"vocab_size": teacher["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    start = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
+    config_class = getattr(transformers, family.config_class)
+    return config_class(**(ids | start | teacher["config"])), "trained from scratch", False
+
+
+def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, bool]:
+    folder = Path(init).expanduser()
+    if folder.is_dir():
+        files = {file.name for file in folder.iterdir()}
+        _check_files(init, files)
+        return AutoConfig.from_pretrained(folder), f"{init}, a folder of this machine", False
+    if folder.is_absolute() or init.startswith((".", "~")):
+        raise UserError(f"model.teacher.init: there is no folder {init}; give the one that `save_pretrained` wrote")
+    if reach.cached(init, "config.json", WEIGHTS):
+        return AutoConfig.from_pretrained(init, local_files_only=True), f"{init}, in this machine's cache", False
+    try:
+        files = reach.hub_model(init)
+    except UserError as error:
+        raise UserError(
+            f"{error}, and not in this machine's cache either; check the name and the network (HF_TOKEN for a private "
+            "model), or give the folder of a copy as model.teacher.init"
+        ) from None
+    _check_files(init, files)
+    return AutoConfig.from_pretrained(init), f"{init}, on the hub", True
+
+
+def _check_files(init: str, files: set[str]) -> None:
+    if "config.json" not in files:
+        raise UserError(f"{init}: has no config.json; give a checkpoint that `save_pretrained` wrote")
+    if not files & {WEIGHTS, SHARDED}:
+        raise UserError(
+            f"{init}: has no {WEIGHTS}, the one format that is read; load it where you trust it, with "
+            "use_safetensors=False, save it again with `save_pretrained`, and give that folder"
+        )

@@ -1,0 +1,45 @@
+"""Data: whether each task's texts can be had."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fdistill.data import sources
+from fdistill.data.sources.hub import Hub
+from fdistill.errors import UserError
+from fdistill.preflight import reach
+from fdistill.preflight.plan import Finding, Plan
+
+
+def check(plan: Plan) -> Iterator[Finding]:
+    """One finding per task; what is prepared already is not asked for again."""
+    for task, settings in plan.tasks():
+        if (plan.results / task / "prepare" / "manifest.json").exists():
+            yield Finding(f"{task}: data", "prepared already")
+        else:
+            yield _available(f"{task}: data", settings["source"], Path(plan.study.cache).expanduser())
+
+
+def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
+    module = sources.source_module(source["kind"])
+    if source.get("path"):  # that the files are there, the configuration's checks have seen
+        return Finding(where, "local files")
+    if module.ARCHIVES:
+        missing = [archive.filename for archive in module.ARCHIVES if not (cache / archive.filename).exists()]
+        if not missing:
+            return Finding(where, f"{len(module.ARCHIVES)} package files in {cache}")
+        return Finding(where, f"pip will download {len(missing)} of {len(module.ARCHIVES)} package files to {cache}")
+    failures = []
+    for place in module.DATASET.places:
+        try:
+            if isinstance(place, Hub):
+                reach.hub_dataset(place.id, place.revision)
+            else:
+                for address in place.urls:
+                    reach.url(address)
+        except UserError as error:
+            failures.append(str(error))
+        else:
+            return Finding(where, str(place))
+    text = f"{'; '.join(dict.fromkeys(failures))}. Check the network, or give local files as source.path in the task "
+    return Finding(where, f"{text}file ({module.DATASET.local_files})", problem=True)

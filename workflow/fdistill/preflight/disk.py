@@ -1,0 +1,36 @@
+"""Disk: whether there is room for the models and for what is downloaded."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub.constants import HF_HUB_CACHE
+
+from fdistill.preflight.plan import Finding, Plan
+
+FLOAT = 4  # bytes of a stored weight
+GB = 1e9
+
+
+def check(plan: Plan) -> Iterator[Finding]:
+    """Every system's model is kept; a hub's checkpoint lies in its cache too."""
+    models = downloads = 0
+    known = list(plan.known())
+    if not known:
+        return  # nothing to add up; the check of teachers has said why
+    for _, _, sizes in known:
+        students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one as it is copied
+        models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
+        downloads += FLOAT * sizes.teacher.parameters if sizes.to_download else 0
+    yield _room(plan.results, models, "the study's models")
+    if downloads:
+        yield _room(Path(HF_HUB_CACHE), downloads, "the hub's checkpoints (HF_HOME says where they go)")
+
+
+def _room(folder: Path, needed: int, what: str) -> Finding:
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{folder}: {what} take about {needed / GB:.1f} GB, {free / GB:.1f} GB are free"
+    if needed <= free:
+        return Finding("disk", text)
+    return Finding("disk", f"{text}; make room, or move the folder to a larger disk", problem=True)

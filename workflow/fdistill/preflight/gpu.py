@@ -1,0 +1,101 @@
+"""GPU memory: what each stage would need of it at its peak, against what a GPU has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from fdistill.config.crosschecks import NLL
+from fdistill.objectives import GROUND_TRUTH, Objective
+from fdistill.preflight import memory
+from fdistill.preflight.architectures import Architecture
+from fdistill.preflight.plan import Finding, Plan
+
+GIB = 1 << 30
+
+
+def check(plan: Plan) -> Iterator[Finding]:
+    """One finding per task, with every stage; a stage that does not fit is a problem of its own."""
+    if plan.study.device == "cpu":
+        return
+    capacity = _capacity(plan)
+    for task, settings, sizes in plan.known():
+        needed = {stage: bytes_ / GIB for stage, bytes_ in stages(settings, plan, task, sizes).items()}
+        listed = ", ".join(f"{stage} {gib:.1f}" for stage, gib in needed.items())
+        yield Finding(f"{task}: GPU memory", f"about, in GiB: {listed} (of {capacity or 'an unknown number'})")
+        for stage, gib in needed.items():
+            if capacity and gib > capacity:
+                yield Finding(
+                    f"{task}: GPU memory",
+                    f"{stage} needs about {gib:.1f} GiB, a GPU has {capacity} (gpu_memory); {_smaller(stage)}",
+                    problem=True,
+                )
+
+
+def _capacity(plan: Plan) -> int | None:
+    """GiB of the GPU that jobs will get: as the study says, else this machine's."""
+    if plan.study.gpu_memory is not None:
+        return plan.study.gpu_memory
+    return torch.cuda.get_device_properties(0).total_memory // GIB if torch.cuda.is_available() else None
+
+
+def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> dict[str, int]:
+    """Bytes per stage; of the trainings of one kind, the largest."""
+    source, target = task["text"]["max_source_tokens"], task["text"]["max_target_tokens"]
+    teacher, student = sizes.teacher, sizes.student
+    needed: dict[str, float] = {}
+
+    def need(stage: str, *floats: float) -> None:
+        needed[stage] = max(needed.get(stage, 0), *floats)
+
+    if task["training"]["teacher"]["epochs"]:
+        need(
+            "finetune_teacher",
+            _training(task, plan.study.selection(name, "teacher"), "teacher", teacher, None, {GROUND_TRUTH: False}),
+        )
+    for method in plan.methods(name).values():
+        objective = Objective.from_config(method["terms"])
+        kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
+        stage = method["training"]
+        selection = plan.study.selection(name, stage)
+        need(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
+    for drawing in (task["teacher_samples"], task["teacher_beam"], {"batch_size": task["risk"]["batch_size"]}):
+        batch_size, beams = drawing["batch_size"], drawing.get("num_beams") or 1
+        work = memory.decoding(teacher, batch_size, beams, source, target)
+        need("sample_teacher", teacher.parameters + max(work, memory.scoring(teacher, batch_size, source, target)))
+    decoding = task["decoding"]
+    work = memory.decoding(teacher, decoding["batch_size"], decoding["num_beams"], source, decoding["max_new_tokens"])
+    need("generate", teacher.parameters + work)
+    both = teacher.parameters + student.parameters
+    need("risk", both + memory.scoring(teacher, task["risk"]["batch_size"], source, target))
+    return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
+
+
+def _training(
+    task: dict[str, Any],
+    selection: dict[str, Any],
+    stage: str,
+    model: memory.Size,
+    teacher: memory.Size | None,
+    kinds: dict[str, bool],
+) -> float:
+    """Floats of an optimiser step, or of the evaluation on the development split, whichever is larger."""
+    settings = task["training"][stage]
+    lengths = (task["text"]["max_source_tokens"], task["text"]["max_target_tokens"])
+    step = memory.step(model, kinds, settings["batch_size"], *lengths, bf16=settings["precision"] == "bf16")
+    if selection["metric"] == NLL:
+        evaluation = memory.scoring(model, selection["batch_size"], *lengths)
+    else:
+        evaluation = memory.decoding(model, selection["batch_size"], selection["num_beams"], *lengths)
+    return memory.states(model, teacher, settings["optimizer"], settings["freeze"]) + max(step, evaluation)
+
+
+def _smaller(stage: str) -> str:
+    other = {
+        "generate": "lower decoding.batch_size",
+        "sample_teacher": "lower batch_size of teacher_samples, teacher_beam and risk",
+        "risk": "lower risk.batch_size",
+    }
+    name = "teacher" if stage == "finetune_teacher" else stage
+    halve = f"halve training.{name}.batch_size and double its accumulation, which trains alike"
+    return other.get(stage, f"{halve}, or lower selection.batch_size")
