@@ -30,7 +30,7 @@ def split_of(sources, targets):
         "id": ids,
         "group": ids,
         "source": sources,
-        "references": [[t, "h h h h h h h h h"] for t in targets],
+        "references": [[t, "h"] for t in targets],
     }
 
 
@@ -49,7 +49,22 @@ def test_targets_end_in_one_eos_and_sources_as_the_family_has_it(family):
     assert encoded.ids == ["example-0", "example-1"] and len(encoded) == 2
     assert encoded.targets == [[*ids(["a", "b", "c"]), eos], [*ids(["d"]), eos]]  # the first reference
     closing = [eos] if FAMILIES[family].closes_text else []
+    assert [len(references) for references in encoded.references] == [2, 2]
     assert encoded.sources == [ids(["a", "b"]) + closing, ids(["c"]) + closing]
+
+
+def test_every_reference_is_encoded_and_held_to_the_limit():
+    split = split_of(["a", "b"], ["a b", "c"])
+    split["references"][1] = ["c", "d", "a a a a a a a"]
+    tokenizer = tiny.tokenizer("bart")
+    with pytest.raises(UserError, match=r"row 2 \(id 'example-1'\): the target has 8 tokens"):
+        encode_split(split, tokenizer, LIMITS, "train.parquet")
+    split["references"][1].pop()
+    encoded = encode_split(split, tokenizer, LIMITS, "train.parquet")
+    assert [tokenizer.batch_decode(ids, skip_special_tokens=True) for ids in encoded.references] == [
+        ["a b", "h"],
+        ["c", "d"],
+    ]
 
 
 def test_the_prefix_comes_before_every_source_and_counts_towards_its_length(family):
@@ -76,7 +91,7 @@ def test_an_over_long_example_is_refused_by_name(family, sources, targets, expec
     assert message.startswith(f"train.parquet, row 3 (id '{worst}'): the {side} has ")
     for part in (
         f"has {(9 if side == 'source' else 7) - (not closed)} tokens, more than max_{side}_tokens = {limit},",
-        f"{2 if closed else 1} such among 3 examples",
+        f"{2 if closed else 1} such among {3 if side == 'source' else 6};",
         f"raise text.max_{side}_tokens",
         "text.too_long: truncate",
     ):
@@ -99,7 +114,7 @@ def test_truncation_keeps_eos_and_is_counted(family, caplog):
     last = eos if FAMILIES[family].closes_text else ids("f")
     assert encoded.sources[0] == [*ids(["a", "b", "c"]), last]
     assert [len(encoded.sources[1]), len(encoded.targets[1])] == [2 if FAMILIES[family].closes_text else 1, 2]
-    assert "1 of 2 sources cut to 4" in caplog.text and "1 of 2 targets cut to 3" in caplog.text
+    assert "1 of 2 sources cut to 4" in caplog.text and "1 of 4 targets cut to 3" in caplog.text
 
 
 def test_an_empty_split_is_refused(family):

@@ -98,7 +98,7 @@ def measured_step(student, teacher, objective, batch_size, source, target):
         student,
         teacher,
         objective,
-        TrainingData(Encoded([str(i) for i in range(batch_size)], texts(source), texts(target)), stored),
+        TrainingData(Encoded([str(i) for i in range(batch_size)], texts(source), stored["teacher_beam"]), stored),
         tiny.settings(optimizer="adam", batch_size=batch_size, warmup_steps=1),
         Drawing(target),
         seed=1,

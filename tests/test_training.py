@@ -36,7 +36,7 @@ def data_of(made, count=8, seed=0):
         "teacher_samples": [list(one) for one in zip(*samples, strict=True)],
         "teacher_beam": [[t] for t in targets],
     }
-    return TrainingData(Encoded([str(i) for i in range(count)], sources, targets), stored)
+    return TrainingData(Encoded([str(i) for i in range(count)], sources, [[target] for target in targets]), stored)
 
 
 def trainer_of(made, teacher, name, data, seed=0, drawing=ANCESTRAL, **settings):
@@ -368,7 +368,7 @@ def test_every_method_learns(family, name):
     train = Encoded(
         [str(i) for i in range(64)],
         [s for s in sources for _ in range(16)],
-        [y for row in drawn for y in row[:16]],
+        [[y] for row in drawn for y in row[:16]],
     )
     samples = [drawn[i // 16][j::16] for i in range(64) for j in [i % 16]]
     hard = [[everything[row.argmax()]] for row in p for _ in range(16)]
@@ -607,3 +607,13 @@ def test_every_example_once_an_epoch_with_its_own_sequences():
                 seen[tuple(ids[mask.bool()].tolist()), tuple(labels[labels != IGNORE].tolist())] += 1
         samples = [one[epoch % 3] for one in data.stored["teacher_samples"]]
         assert seen == Counter((tuple(s), tuple(y)) for s, y in zip(data.train.sources, samples, strict=True))
+
+
+def test_several_references_are_learnt_in_turn():
+    data = data_of(tiny.checkpoint("bart"), 4)
+    second = [[*target[:-1], target[0], target[-1]] for target in data.train.targets]
+    train = Encoded(
+        data.train.ids, data.train.sources, [list(pair) for pair in zip(data.train.targets, second, strict=True)]
+    )
+    turns = [[TrainingData(train, {}).sequences("ground_truth", i, epoch) for i in range(4)] for epoch in range(3)]
+    assert turns == [data.train.targets, second, data.train.targets]

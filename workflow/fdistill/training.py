@@ -64,7 +64,8 @@ class TrainingSettings:
 class TrainingData:
     """The training split, and for each kind of stored teacher sequence the labels of every example.
 
-    `stored[kind][i]` lists the sequences of example i (several samples are taken in turn, one per epoch).
+    `stored[kind][i]` lists the sequences of example i. Where it has several, references or samples, they are taken in
+    turn, one per epoch.
     """
 
     train: Encoded
@@ -72,9 +73,7 @@ class TrainingData:
 
     def sequences(self, kind: str, index: int, epoch: int) -> list[int]:
         """Token ids of one example's sequence of one kind."""
-        if kind == GROUND_TRUTH:
-            return self.train.targets[index]
-        choices = self.stored[kind][index]
+        choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
         return choices[epoch % len(choices)]
 
 
