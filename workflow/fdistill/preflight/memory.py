@@ -53,7 +53,7 @@ def size_of(module: PreTrainedModel, family: Family) -> Size:
         encoder=_activations(stacks["encoder"]) if "encoder" in stacks else 0,
         decoder=_activations(stacks["decoder"]),
         depth=max(depth.values()),
-        cache=2 * depth["decoder"] * config.hidden_size * (2 if family.is_encoder_decoder else 1),
+        cache=2 * depth["decoder"] * config.hidden_size,
         heads=0 if fused else max(depth.values()) * config.num_attention_heads,
         vocabulary=config.vocab_size,
     )
