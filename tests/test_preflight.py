@@ -77,7 +77,12 @@ def test_a_checkpoint_that_does_not_fit(project, checkpoint, changes, said):
 
 
 @pytest.mark.parametrize(
-    ("file", "said"), [("model.safetensors", "has no model.safetensors"), ("config.json", "no config.json")]
+    ("file", "said"),
+    [
+        ("model.safetensors", "has no model.safetensors"),
+        ("config.json", "has no config.json"),
+        ("tokenizer.json", "has no tokenizer"),
+    ],
 )
 def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, said):
     (checkpoint / file).unlink()
@@ -87,7 +92,7 @@ def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, said):
 
 
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
-    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors"})
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
     config = checkpoints.AutoConfig.for_model("bart", **tiny.CONFIGS["bart"])
     monkeypatch.setattr("fdistill.preflight.architectures.AutoConfig.from_pretrained", lambda name, **_: config)
     change = from_checkpoint("someone/bart", ("text", {"max_source_tokens": 16, "max_target_tokens": 16}))
@@ -163,6 +168,14 @@ def test_metrics_that_cannot_be_computed(project, monkeypatch):
 def test_a_metric_of_the_selection_counts(project):
     changes = (("selection", {"metric": "moverscore"}), ("metric_options", {"moverscore": {"model": "./nowhere"}}))
     assert "MoverScore will be n/a" in problems(metrics.check(plan(project, *changes)))[0]
+
+
+def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json"})
+    changes = (("metrics", ["moverscore"]), ("metric_options", {"moverscore": {"model": "someone/encoder"}}))
+    (found,) = metrics.check(plan(project, *changes, jobs={"score": {}}))
+    assert not found.problem
+    assert "hf download someone/encoder" in found.text
 
 
 # --- GPU memory and disk

@@ -21,6 +21,7 @@ from fdistill.preflight import reach
 from fdistill.preflight.memory import Size, size_of
 
 SHARDED = f"{WEIGHTS}.index.json"
+VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "source.spm"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Architecture:
 
     teacher: Size
     student: Size
-    origin: str  # in words: "facebook/bart-large, on the hub, not in this machine's cache"
-    to_download: bool
+    origin: str  # in words
+    to_fetch: str | None = None  # the hub id of a checkpoint that is not on this machine
 
 
 def architecture(task: dict[str, Any]) -> Architecture:
@@ -41,7 +42,7 @@ def architecture(task: dict[str, Any]) -> Architecture:
     """
     model = task["model"]
     init = model["teacher"]["init"]
-    config, origin, to_download = _scratch(model) if init == SCRATCH else _checkpoint(init)
+    config, origin, to_fetch = _scratch(model) if init == SCRATCH else _checkpoint(init)
     family = family_of(config.model_type)
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
@@ -50,29 +51,27 @@ def architecture(task: dict[str, Any]) -> Architecture:
         student = init_student(teacher, model["student"])
     text = task["text"]
     check_positions(teacher, Limits(**text))
-    return Architecture(
-        size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_download
-    )
+    return Architecture(size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_fetch)
 
 
-def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, bool]:
+def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
     family, teacher = FAMILIES[model["family"]], model["teacher"]
     ids = {"vocab_size": teacher["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     start = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
     config_class = getattr(transformers, family.config_class)
-    return config_class(**(ids | start | teacher["config"])), "trained from scratch", False
+    return config_class(**(ids | start | teacher["config"])), "trained from scratch", None
 
 
-def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, bool]:
+def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, str | None]:
     folder = Path(init).expanduser()
     if folder.is_dir():
         files = {file.name for file in folder.iterdir()}
         _check_files(init, files)
-        return AutoConfig.from_pretrained(folder), f"{init}, a folder of this machine", False
+        return AutoConfig.from_pretrained(folder), f"{init}, a folder of this machine", None
     if folder.is_absolute() or init.startswith((".", "~")):
         raise UserError(f"model.teacher.init: there is no folder {init}; give the one that `save_pretrained` wrote")
     if reach.cached(init, "config.json", WEIGHTS):
-        return AutoConfig.from_pretrained(init, local_files_only=True), f"{init}, in this machine's cache", False
+        return AutoConfig.from_pretrained(init, local_files_only=True), f"{init}, in this machine's cache", None
     try:
         files = reach.hub_model(init)
     except UserError as error:
@@ -81,12 +80,14 @@ def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, bool]:
             "model), or give the folder of a copy as model.teacher.init"
         ) from None
     _check_files(init, files)
-    return AutoConfig.from_pretrained(init), f"{init}, on the hub", True
+    return AutoConfig.from_pretrained(init), "", init
 
 
 def _check_files(init: str, files: set[str]) -> None:
     if "config.json" not in files:
         raise UserError(f"{init}: has no config.json; give a checkpoint that `save_pretrained` wrote")
+    if not files & VOCABULARIES:
+        raise UserError(f"{init}: has no tokenizer (none of {', '.join(sorted(VOCABULARIES))}); save it there as well")
     if not files & {WEIGHTS, SHARDED}:
         raise UserError(
             f"{init}: has no {WEIGHTS}, the one format that is read; load it where you trust it, with "

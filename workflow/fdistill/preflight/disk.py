@@ -21,7 +21,7 @@ def check(plan: Plan) -> Iterator[Finding]:
     for _, _, sizes in known:
         students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one as it is copied
         models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
-        downloads += FLOAT * sizes.teacher.parameters if sizes.to_download else 0
+        downloads += FLOAT * sizes.teacher.parameters if sizes.to_fetch else 0
     yield _room(plan.results, models, "the study's models")
     if downloads:
         yield _room(Path(HF_HUB_CACHE), downloads, "the hub's checkpoints (HF_HOME says where they go)")

@@ -18,26 +18,27 @@ def check(plan: Plan) -> Iterator[Finding]:
         for key in dict.fromkeys([*settings["metrics"], *selected]):
             if key not in METRICS:  # the likelihood, which needs nothing
                 continue
-            options = settings["metric_options"].get(key, {})
-            problem = _missing(key, options)
-            if problem is None:
-                ready.append(METRICS[key].title)
-            else:
+            title, options = METRICS[key].title, settings["metric_options"].get(key, {})
+            try:
+                to_fetch = _to_fetch(key, options)
+            except (MetricMissing, UserError) as missing:
                 chosen = "model" not in METRICS[key].own_options or options.get(
                     "model"
                 )  # else it is left out knowingly
-                yield Finding(where, f"{METRICS[key].title} will be n/a: {problem}", problem=bool(chosen))
+                yield Finding(where, f"{title} will be n/a: {missing}", problem=bool(chosen))
+            else:
+                ready.append(f"{title} ({plan.on_the_hub(to_fetch)})" if to_fetch else title)
         yield Finding(where, f"{', '.join(ready)}: ready")
 
 
-def _missing(key: str, options: dict[str, Any]) -> str | None:
-    """Why a metric cannot be computed here, and what to do; None when it can."""
+def _to_fetch(key: str, options: dict[str, Any]) -> str | None:
+    """The hub id of a model that is still to be fetched; raises when the metric cannot be computed here."""
+    hub_id = METRICS[key].needs(options)
+    if hub_id is None or reach.cached(hub_id, "config.json"):
+        return None
     try:
-        hub_id = METRICS[key].needs(options)
-        if hub_id and not reach.cached(hub_id, "config.json"):
-            reach.hub_model(hub_id)
-    except MetricMissing as missing:
-        return str(missing)
+        reach.hub_model(hub_id)
     except UserError as error:
-        return f"{error}; fetch it where there is a network, and give its folder as metric_options.{key}.model"
-    return None
+        text = f"{error}; fetch it where there is a network, and give its folder as metric_options.{key}.model"
+        raise UserError(text) from None
+    return hub_id

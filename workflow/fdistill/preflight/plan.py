@@ -39,6 +39,11 @@ class Plan:
         starts = {method["start"] for method in methods.values()}
         return {name: self.study.method(name, task) for name in starts - {"init_student"}} | methods
 
+    def on_the_hub(self, model_id: str) -> str:
+        """What to say of a model that a job will fetch; nodes of a cluster often have no network to do so."""
+        aside = f"; if compute nodes have no network, fetch it here first: hf download {model_id}" if self.jobs else ""
+        return f"{model_id}, on the hub{aside}"
+
     @cached_property
     def architectures(self) -> dict[str, Architecture | UserError]:
         """The models of each task that has a teacher, or why there are none."""

@@ -12,11 +12,9 @@ def check(plan: Plan) -> Iterator[Finding]:
         if isinstance(found, UserError):
             yield Finding(f"{task}: teacher", str(found), problem=True)
             continue
-        text = f"{found.origin}; {_millions(found.teacher.parameters)}, student {_millions(found.student.parameters)}"
-        if plan.jobs and found.to_download:  # the jobs that load it may run where there is no network
-            init = plan.study.task(task)["model"]["teacher"]["init"]
-            text += f"; if compute nodes have no network, fetch it here first: hf download {init}"
-        yield Finding(f"{task}: teacher", text)
+        sizes = f"{_millions(found.teacher.parameters)}, student {_millions(found.student.parameters)}"
+        origin = plan.on_the_hub(found.to_fetch) if found.to_fetch else found.origin
+        yield Finding(f"{task}: teacher", f"{sizes}; {origin}")
 
 
 def _millions(count: int) -> str:
