@@ -29,5 +29,6 @@ rule prepare:
         kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
         options=lambda wildcards: json.dumps({k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}),
     shell:
-        "python {input.script} --kind {params.kind:q} --options {params.options:q}"
-        " --train {output.train} --dev {output.dev} --test {output.test} --manifest {output.manifest} 2> {log}"
+        "python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
+        " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"
+        " --manifest {output.manifest:q} 2> {log:q}"

@@ -1,6 +1,12 @@
 # Evaluation: answer the test split, score the answers, measure the risks, average over seeds.
 
 
+# Means of a few numbers: a second here, minutes in a cluster's queue.
+localrules:
+    metrics,
+    risks,
+
+
 rule generate:
     input:
         script=script("generate"),
@@ -23,8 +29,8 @@ rule generate:
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
     shell:
-        "python {input.script} --model {input.model} --test {input.test} --generations {output.generations}"
-        " --threads {threads} {params.run:q} {params.text:q} {params.decoding:q} 2> {log}"
+        "python {input.script:q} --model {input.model:q} --test {input.test:q} --generations {output.generations:q}"
+        " --threads {threads} {params.run:q} {params.text:q} {params.decoding:q} 2> {log:q}"
 
 
 ruleorder: trivial > generate
@@ -49,8 +55,8 @@ rule trivial:
             task_of(wildcards)["copy_baseline"] if wildcards.trivial == "copy" else wildcards.trivial
         ),
     shell:
-        "python {input.script} --system {params.system} --train {input.train} --test {input.test}"
-        " --generations {output.generations} 2> {log}"
+        "python {input.script:q} --system {params.system:q} --train {input.train:q} --test {input.test:q}"
+        " --generations {output.generations:q} 2> {log:q}"
 
 
 rule score:
@@ -74,9 +80,9 @@ rule score:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
     shell:
-        "python {input.script} --test {input.test} --generations {input.generations} --metrics {params.metrics:q}"
-        " --metric-options {params.options:q} --task {wildcards.task} --method {wildcards.system}"
-        " --seed {wildcards.seed} --threads {threads} --output {output.score} 2> {log}"
+        "python {input.script:q} --test {input.test:q} --generations {input.generations:q} --metrics {params.metrics:q}"
+        " --metric-options {params.options:q} --task {wildcards.task:q} --method {wildcards.system:q}"
+        " --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} 2> {log:q}"
 
 
 rule risk:
@@ -103,9 +109,10 @@ rule risk:
         text=text_flags,
         batch_size=lambda wildcards: task_of(wildcards)["risk"]["batch_size"],
     shell:
-        "python {input.script} --student {input.student} --teacher {input.teacher} --test {input.test}"
-        " --teacher-samples {input.teacher_samples} --batch-size {params.batch_size} --risk {output.risk}"
-        " --task {wildcards.task} --method {wildcards.system} --threads {threads} {params.run:q} {params.text:q} 2> {log}"
+        "python {input.script:q} --student {input.student:q} --teacher {input.teacher:q} --test {input.test:q}"
+        " --teacher-samples {input.teacher_samples:q} --batch-size {params.batch_size:q} --risk {output.risk:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
+        " 2> {log:q}"
 
 
 rule metrics:
@@ -122,7 +129,7 @@ rule metrics:
         mem_mb=500,
         runtime=10,
     shell:
-        "python {input.script} --scores {input.scores} --output {output.metrics} 2> {log}"
+        "python {input.script:q} --scores {input.scores:q} --output {output.metrics:q} 2> {log:q}"
 
 
 rule risks:
@@ -139,4 +146,4 @@ rule risks:
         mem_mb=500,
         runtime=10,
     shell:
-        "python {input.script} --risks {input.risks} --output {output.risks} 2> {log}"
+        "python {input.script:q} --risks {input.risks:q} --output {output.risks:q} 2> {log:q}"

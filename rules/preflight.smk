@@ -17,4 +17,5 @@ rule preflight:
         study=json.dumps(config),  # the files merged, and `snakemake --config` over them
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:
-        "python {input.script} --configfile {params.files:q} --config {params.study:q} --jobs {params.jobs:q} 2> {log}"
+        "python {input.script:q} --configfile {params.files:q} --config {params.study:q} --jobs {params.jobs:q}"
+        " 2> {log:q}"

@@ -1,6 +1,16 @@
 # Tables and figures, from the files of all systems, and the captions that the report shows them with.
 
 
+# Seconds each, from small files: they run where Snakemake does, for a cluster's queue would take longer.
+localrules:
+    main_table,
+    risk_table,
+    datasets_table,
+    examples_table,
+    training_curves,
+    risk_figure,
+
+
 rule main_table:
     input:
         script=script("tables"),
@@ -20,8 +30,8 @@ rule main_table:
         rows=row_flags(TABLE_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script} main --metrics {input.metrics} --tasks {params.tasks:q} {params.rows:q} {params.shown}"
-        " --output {output} 2> {log}"
+        "python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
+        " {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
@@ -43,8 +53,8 @@ rule risk_table:
         rows=row_flags(RISK_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script} risk --risks {input.risks} --tasks {params.tasks:q} {params.rows:q} {params.shown}"
-        " --output {output} 2> {log}"
+        "python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q} {params.shown:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
@@ -68,9 +78,9 @@ rule datasets_table:
         descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
-        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown}"
-        " --output {output} 2> {log}"
+        "python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
+        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule examples_table:
@@ -99,8 +109,8 @@ rule examples_table:
         ],
         shown=STUDY.examples_per_task,
     shell:
-        "python {input.script} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.shown} --tasks {params.tasks:q} {params.rows:q} --output {output} 2> {log}"
+        "python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
+        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --output {output:q} 2> {log:q}"
 
 
 rule training_curves:
@@ -130,8 +140,8 @@ rule training_curves:
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
-        "python {input.script} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output} 2> {log}"
+        "python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
+        " --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
@@ -156,5 +166,5 @@ rule risk_figure:
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
-        "python {input.script} risk --risks {input.risks} --systems {params.systems:q} --title {params.title:q}"
-        " --output {output} 2> {log}"
+        "python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q} --title {params.title:q}"
+        " --output {output:q} 2> {log:q}"

@@ -18,7 +18,8 @@ rule init_student:
     params:
         layers=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
     shell:
-        "python {input.script} --teacher {input.teacher} --layers {params.layers:q} --model {output.model} 2> {log}"
+        "python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
+        " 2> {log:q}"
 
 
 rule distill:
@@ -51,9 +52,9 @@ rule distill:
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
     shell:
-        "python {input.script} --terms {params.terms:q} --start {input.start} --teacher {input.teacher}"
-        " --train {input.train} --dev {input.dev} {params.sequences:q} --model {output.model}"
-        " --history {output.history} --threads {threads} {params.run:q} {params.training:q} 2> {log}"
+        "python {input.script:q} --terms {params.terms:q} --start {input.start:q} --teacher {input.teacher:q}"
+        " --train {input.train:q} --dev {input.dev:q} {params.sequences:q} --model {output.model:q}"
+        " --history {output.history:q} --threads {threads} {params.run:q} {params.training:q} 2> {log:q}"
 
 
 # The same rule under its own name, so that a profile can give the stage its own resources.

@@ -24,8 +24,9 @@ rule finetune_teacher:
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
     shell:
-        "python {input.script} --train {input.train} --dev {input.dev} --model {output.model}"
-        " --history {output.history} {params.model:q} --threads {threads} {params.run:q} {params.training:q} 2> {log}"
+        "python {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
+        " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
+        " 2> {log:q}"
 
 
 # What is drawn: the training split once for the methods' samples and once by beam search for sequence-level KD (only
@@ -57,5 +58,5 @@ rule sample_teacher:
         text=text_flags,
         sampling=sampling_flags,
     shell:
-        "python {input.script} --split {input.split} --teacher {input.teacher} --samples {output.samples}"
-        " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log}"
+        "python {input.script:q} --split {input.split:q} --teacher {input.teacher:q} --samples {output.samples:q}"
+        " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log:q}"
