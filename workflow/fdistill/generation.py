@@ -1,42 +1,80 @@
 """Running a model over a whole split: decoding for the metrics, and drawing samples with their log-probabilities."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
-from fdistill.models.language_model import LanguageModel
+from fdistill.models.language_model import LanguageModel, Source
 from fdistill.objectives import IGNORE
-from fdistill.progress import Progress
 from fdistill.sampling import Drawing, Samples, draw, sequence_log_probs
+from fdistill.shards import IN_MEMORY, Shards
 
 
-def _decode(
+def _in_batches(
+    what: str,
+    lengths: Sequence[int],
+    batch_size: int,
+    work: Callable[[list[int], int, int], list],
+    shards: Shards,
+    repeats: int = 1,
+) -> list:
+    """`work(indices, repeat, batch)`, one result per index, over all indices, each `repeats` times.
+
+    The results are ordered by index, then by repeat. The batches are fixed by `lengths` and `batch_size`.
+    """
+    batches = list(sorted_batches(lengths, batch_size))
+
+    def numbered(number: int) -> list:
+        repeat, batch = divmod(number, len(batches))
+        return work(batches[batch], repeat, batch)
+
+    results: dict[tuple[int, int], Any] = {}
+    for number, done in enumerate(shards.run(what, [len(batch) for batch in batches] * repeats, numbered)):
+        repeat, batch = divmod(number, len(batches))
+        results |= {(index, repeat): result for index, result in zip(batches[batch], done, strict=True)}
+    return [results[key] for key in sorted(results)]
+
+
+def _draw_all(
+    what: str,
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     drawing: Drawing,
+    per_input: int,
     batch_size: int,
-    what: str,
-    generator: torch.Generator | None = None,
-) -> Iterator[tuple[list[int], Any, Samples]]:
-    """Batches of (indices, source, samples) over all sources."""
+    seed: int,
+    described: Callable[[Source, Samples], list],
+    shards: Shards,
+) -> list:
+    """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
     model.module.eval()
-    progress = Progress(what, len(sources))
-    tokens, began = 0, time.monotonic()
-    for indices in sorted_batches([len(s) for s in sources], batch_size):
+
+    def work(indices: list[int], sample: int, batch: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
-        samples = draw(model, source, drawing, generator)
-        yield indices, source, samples
-        tokens += int((samples.labels != IGNORE).sum())
-        progress.advance(len(indices), tokens_per_s=tokens / (time.monotonic() - began))
-    progress.close()
+        generator = torch.Generator(device=model.device).manual_seed(batch_seed(seed, sample, batch))
+        return described(source, draw(model, source, drawing, generator))
+
+    return _in_batches(what, [len(s) for s in sources], batch_size, work, shards, per_input)
+
+
+def batch_seed(seed: int, sample: int, batch: int) -> int:
+    """The seed of one batch of the `sample`-th draw: nothing depends on who draws a batch, or on what came before it.
+
+    numpy's SeedSequence mixes the three into 64 bits, so that neighbours have nothing in common.
+    """
+    return int(np.random.SeedSequence((seed, sample, batch)).generate_state(1, np.uint64)[0])
 
 
 def _rows(samples: Samples) -> list[list[int]]:
     return [row[row != IGNORE].tolist() for row in samples.labels]
+
+
+def _columns(rows: list, *names: str) -> dict[str, list]:
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def generate_texts(
@@ -46,23 +84,23 @@ def generate_texts(
     decoding: dict[str, Any],
     batch_size: int,
     seed: int,
+    shards: Shards = IN_MEMORY,
 ) -> dict[str, list]:
     """Decode every source once; columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, in source order.
 
     `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters when it
     draws (`do_sample`).
     """
-    torch.manual_seed(seed)
     options = dict(decoding)
     drawing = Drawing(options.pop("max_new_tokens"), "beam", options)
-    rows: list[Any] = [None] * len(sources)
-    for indices, _, samples in _decode(model, sources, drawing, batch_size, "generating"):
+
+    def described(_: Source, samples: Samples) -> list:
         tokens = _rows(samples)
-        texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        for i, text, ids, finished in zip(indices, texts, tokens, samples.finished.tolist(), strict=True):
-            rows[i] = (" ".join(text.split()), len(ids), finished)
-    hypotheses, n_tokens, finished = (list(column) for column in zip(*rows, strict=True))
-    return {"hypothesis": hypotheses, "n_tokens": n_tokens, "finished": finished}
+        texts = [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+        return list(zip(texts, map(len, tokens), samples.finished.tolist(), strict=True))
+
+    rows = _draw_all("generations", model, sources, drawing, 1, batch_size, seed, described, shards)
+    return _columns(rows, "hypothesis", "n_tokens", "finished")
 
 
 def draw_samples(
@@ -73,22 +111,20 @@ def draw_samples(
     per_input: int,
     batch_size: int,
     seed: int,
+    shards: Shards = IN_MEMORY,
 ) -> dict[str, list]:
     """`per_input` sequences of every source as the columns of `schemas.SAMPLES`, ordered by input, then by sample.
 
     The log-probability is that of the whole sequence under the model itself, whatever the mode truncates.
     """
-    generator = torch.Generator(device=model.device).manual_seed(seed)
-    rows: dict[tuple[int, int], tuple] = {}
-    for sample in range(per_input):
-        what = f"sampling {sample + 1}/{per_input}"
-        for indices, source, samples in _decode(model, sources, drawing, batch_size, what, generator):
-            log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1).tolist()
-            finished = samples.finished.tolist()
-            for i, tokens, log_prob, done in zip(indices, _rows(samples), log_probs, finished, strict=True):
-                rows[i, sample] = (ids[i], sample, tokens, log_prob, done)
-    columns = zip(*(rows[key] for key in sorted(rows)), strict=True)
-    return dict(zip(("id", "sample", "tokens", "log_prob", "finished"), map(list, columns), strict=True))
+
+    def described(source: Source, samples: Samples) -> list:
+        log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
+        return list(zip(_rows(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
+
+    rows = _draw_all("samples", model, sources, drawing, per_input, batch_size, seed, described, shards)
+    keys = {"id": [i for i in ids for _ in range(per_input)], "sample": [*range(per_input)] * len(ids)}
+    return keys | _columns(rows, "tokens", "log_prob", "finished")
 
 
 def token_means(
@@ -97,18 +133,18 @@ def token_means(
     sequences: Sequence[Sequence[int]],
     batch_size: int,
     what: str,
+    shards: Shards = IN_MEMORY,
 ) -> tuple[list[float], list[float]]:
     """-log q(y|x) of each (source, sequence) pair, in nats: per token (mean over its tokens) and per sequence."""
     model.module.eval()
-    per_token, per_sequence = [0.0] * len(sources), [0.0] * len(sources)
-    progress = Progress(what, len(sources))
-    lengths = [len(s) + len(y) for s, y in zip(sources, sequences, strict=True)]
-    for indices in sorted_batches(lengths, batch_size):
+
+    def work(indices: list[int], *_: int) -> list:
         labels = label_batch([sequences[i] for i in indices], model.device)
         source = source_batch(model, [sources[i] for i in indices])
         nll = -sequence_log_probs(model, source, labels).double().sum(-1)
-        for i, value, count in zip(indices, nll.tolist(), (labels != IGNORE).sum(-1).tolist(), strict=True):
-            per_sequence[i], per_token[i] = value, value / count
-        progress.advance(len(indices))
-    progress.close()
-    return per_token, per_sequence
+        counts = (labels != IGNORE).sum(-1)
+        return [(value / count, value) for value, count in zip(nll.tolist(), counts.tolist(), strict=True)]
+
+    lengths = [len(s) + len(y) for s, y in zip(sources, sequences, strict=True)]
+    per_token, per_sequence = zip(*_in_batches(what, lengths, batch_size, work, shards), strict=True)
+    return list(per_token), list(per_sequence)

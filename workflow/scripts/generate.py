@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
+from fdistill import cli, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import GENERATIONS
-from fdistill.experiment import read_split, set_up
+from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_parquet
 from fdistill.generation import generate_texts
 from fdistill.models import checkpoints
@@ -17,21 +17,35 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
+    shards.add_flag(parser)
     cli.add_run_flags(parser)
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
-    checkpoint = checkpoints.load(args.model, set_up(args.device, args.threads))
+    device = set_up(args.device, args.threads)
+    together = workers.join(device)
+    checkpoint = checkpoints.load(args.model, device)
     encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
     decoding = cli.read_flags(args, "decoding")
     batch_size = decoding.pop("batch_size")
-    columns = generate_texts(checkpoint.model, checkpoint.tokenizer, encoded.sources, decoding, batch_size, args.seed)
     identity = {
         "model": checkpoints.model_identity(args.model),
         "split": sha256(args.test),
         "decoding": str(decoding),
     }
-    write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
+    kept = shards.of_run(args, identity | {"versions": versions()}, together)
+    columns = generate_texts(
+        checkpoint.model,
+        checkpoint.tokenizer,
+        encoded.sources,
+        decoding,
+        batch_size,
+        args.seed,
+        kept,
+    )
+    if together.is_first:
+        write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
+        kept.remove()
 
 
 if __name__ == "__main__":

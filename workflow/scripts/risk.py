@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
+from fdistill import cli, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
-from fdistill.experiment import read_split, set_up
+from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_json
 from fdistill.generation import draw_samples
 from fdistill.models import checkpoints
@@ -24,10 +24,12 @@ def main() -> None:
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--task", required=True, help="task, recorded in the file")
     parser.add_argument("--method", required=True, help="method, recorded in the file")
+    shards.add_flag(parser)
     cli.add_run_flags(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
+    together = workers.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)
     student = checkpoints.load(args.student, device)
@@ -39,6 +41,8 @@ def main() -> None:
         "split": sha256(args.test),
     }
     drawn = read_samples(args.teacher_samples, test.ids, identity)
+    of_student = {"student": checkpoints.model_identity(args.student), "samples": sha256(args.teacher_samples)}
+    kept = shards.of_run(args, identity | of_student | {"versions": versions()}, together)
     own = draw_samples(
         student.model,
         test.ids,
@@ -47,8 +51,11 @@ def main() -> None:
         1,
         args.batch_size,
         args.seed,
+        kept,
     )["tokens"]
-    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], args.batch_size)
+    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], args.batch_size, kept)
+    if not together.is_first:
+        return
     eos = teacher.tokenizer.eos_token_id
     bare = [[[token for token in sample if token != eos] for sample in samples] for samples in drawn]
     write_json(
@@ -62,6 +69,7 @@ def main() -> None:
             "teacher_dist": teacher_dist(bare),
         },
     )
+    kept.remove()
 
 
 if __name__ == "__main__":

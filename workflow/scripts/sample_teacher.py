@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
+from fdistill import cli, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import write_samples
-from fdistill.experiment import read_split, set_up
+from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
 from fdistill.models import checkpoints
@@ -19,26 +19,20 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
+    shards.add_flag(parser)
     cli.add_run_flags(parser)
     for section in ("text", "sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
-    teacher = checkpoints.load(args.teacher, set_up(args.device, args.threads))
+    device = set_up(args.device, args.threads)
+    together = workers.join(device)
+    teacher = checkpoints.load(args.teacher, device)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
     sampling = cli.read_flags(args, "sampling")
     per_input, batch_size = sampling.pop("per_input"), sampling.pop("batch_size")
     drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
-    columns = draw_samples(
-        teacher.model,
-        encoded.ids,
-        encoded.sources,
-        drawing,
-        per_input,
-        batch_size,
-        args.seed,
-    )
     identity = {
         "teacher": checkpoints.model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
@@ -48,7 +42,20 @@ def main() -> None:
         "max_new_tokens": str(drawing.max_new_tokens),
         "seed": str(args.seed),
     }
-    write_samples(args.samples, columns, identity)
+    kept = shards.of_run(args, identity | {"versions": versions()}, together)
+    columns = draw_samples(
+        teacher.model,
+        encoded.ids,
+        encoded.sources,
+        drawing,
+        per_input,
+        batch_size,
+        args.seed,
+        kept,
+    )
+    if together.is_first:
+        write_samples(args.samples, columns, identity)
+        kept.remove()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from fdistill.generation import token_means
 from fdistill.models.language_model import LanguageModel
+from fdistill.shards import IN_MEMORY, Shards
 
 
 def risks(
@@ -15,6 +16,7 @@ def risks(
     student_samples: Sequence[Sequence[int]],
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
+    shards: Shards = IN_MEMORY,
 ) -> dict[str, float]:
     """R_llh, mean of -log p(y'|x), and R_cvg, mean of -log q(y|x), in nats: one y' ~ q and y ~ p per source.
 
@@ -24,7 +26,7 @@ def risks(
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, judge, samples in pairs:
-        per_token, per_sequence = token_means(judge, sources, samples, batch_size, name)
+        per_token, per_sequence = token_means(judge, sources, samples, batch_size, name, shards)
         result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
     return result
 

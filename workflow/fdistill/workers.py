@@ -1,0 +1,58 @@
+"""The processes that share a job: started by torchrun, one per GPU, on one node or on several."""
+
+import logging
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+
+from fdistill.errors import UserError
+
+# How long one worker waits for another's part. Who is lost is seen by torchrun, and at once, not by this limit.
+PATIENCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which process this is, and of how many."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """The one that writes what they have made together."""
+        return self.rank == 0
+
+    def gather(self, part: dict[Any, Any]) -> dict[Any, Any]:
+        """The parts of all workers as one mapping, the same for each of them."""
+        if self.count == 1:
+            return part
+        parts: list[Any] = [None] * self.count
+        distributed.all_gather_object(parts, part)
+        return {key: value for each in parts for key, value in each.items()}
+
+
+ALONE = Workers()
+
+
+def join(device: str) -> Workers:
+    """Meet the other workers that torchrun has started, each on a GPU of its own if `device` is `cuda`.
+
+    A process that torchrun did not start is alone. Raises UserError when a node has more workers than GPUs.
+    """
+    if not distributed.is_torchelastic_launched():
+        return ALONE
+    if device == "cuda":
+        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= gpus:
+            raise UserError(f"worker {local + 1} of this node has no GPU: torch sees {gpus}; start {gpus} workers")
+        torch.cuda.set_device(local)
+    distributed.init_process_group("gloo", timeout=PATIENCE)
+    workers = Workers(distributed.get_rank(), distributed.get_world_size())
+    if not workers.is_first:
+        logging.getLogger().setLevel(logging.WARNING)  # the first one's progress is everyone's
+    return workers
