@@ -131,14 +131,3 @@ def table_page(name):
 def outputs_of(task, system, name):
     """A file of a system's first seed, which is the one whose outputs are shown."""
     return results(task, system, name)[0]
-
-
-def slurm_jobs():
-    """What each rule asks of SLURM; nothing when jobs run here."""
-    if workflow.executor_plugin is None or workflow.executor_plugin.name != "slurm":
-        return {}
-    asked = {}
-    for submitted in (each for each in workflow.rules if not workflow.is_local(each)):
-        resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, as for the first attempt
-        asked[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
-    return asked
