@@ -53,6 +53,15 @@ def test_training_curves_without_development_scores_or_with_a_negative_loss(logs
     assert any("−2" in text for text in texts(tmp_path / "a.svg"))  # a linear axis shows it, a log one could not
 
 
+def test_a_model_that_was_used_as_it_is_has_no_curve(logs, tmp_path):
+    (tmp_path / "teacher.jsonl").write_text("")  # training.teacher.epochs 0, as for XSum in the paper
+    teacher = ("teacher", tmp_path / "teacher.jsonl")
+    training_curves([teacher, *logs], SYSTEMS, "XSum", tmp_path / "a.svg")
+    assert "KL" in texts(tmp_path / "a.svg") and "Teacher" not in texts(tmp_path / "a.svg")
+    training_curves([teacher], SYSTEMS, "XSum", tmp_path / "b.svg")
+    assert "XSum" in texts(tmp_path / "b.svg")
+
+
 def risk_file(path, system, value):
     summary = {"mean": value, "std": None, "seeds": {"1": value}}
     risks = {"r_llh_token": summary, "r_cvg_token": summary}
@@ -98,7 +107,4 @@ def test_refusals(logs, tmp_path):
         read_log(tmp_path / "nowhere")
     (tmp_path / "log").write_text('{"step": 1')
     with pytest.raises(UserError, match="not a training log"):
-        read_log(tmp_path / "log")
-    (tmp_path / "log").write_text("")
-    with pytest.raises(UserError, match="is empty"):
         read_log(tmp_path / "log")

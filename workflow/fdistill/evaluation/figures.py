@@ -88,16 +88,13 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a training log; UserError when it is missing, empty or damaged."""
+    """The lines of a training log, none for a model that was used as it is; UserError when missing or damaged."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except ValueError as error:
         raise UserError(f"{path}: not a training log, one JSON object per line ({error}); train again") from None
-    if not lines:
-        raise UserError(f"{path}: the training log is empty; train again")
-    return lines
 
 
 def _known(system: str, systems: dict[str, str], path: Path) -> bool:
