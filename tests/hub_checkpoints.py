@@ -4,7 +4,7 @@ in its files the settings that the real one comes with.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -256,9 +256,9 @@ HUB = {
 }
 
 
-def write(folder: Path, name: str, seed: int = 0) -> Path:
-    """The checkpoint `name` of `HUB`, in `folder`."""
-    published = HUB[name]
+def write(folder: Path, name: str, seed: int = 0, **architecture: Any) -> Path:
+    """The checkpoint `name` of `HUB`, in `folder`; `architecture` changes that of the table."""
+    published = replace(HUB[name], architecture=HUB[name].architecture | architecture)
     folder.mkdir(parents=True)
     tokenizer = published.tokenizer(folder)
     tokenizer.save_pretrained(folder)
