@@ -127,6 +127,8 @@ def settings(**changes) -> TrainingSettings:
             "freeze": [],
             "evaluate_every": 1,
             "patience": None,
+            "max_skipped_steps": 0,
+            "checkpoint_minutes": None,
         }
         | changes
     )

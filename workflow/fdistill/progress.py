@@ -14,10 +14,11 @@ LOG_INTERVAL = 10.0  # seconds between two lines in a log
 class Progress:
     """Counts `total` steps of `what`, with figures such as the loss or tokens per second."""
 
-    def __init__(self, what: str, total: int):
-        self.what, self.total, self.done = what, total, 0
+    def __init__(self, what: str, total: int, done: int = 0):
+        """`done` were done before, by a run that was stopped."""
+        self.what, self.total, self.done, self.before = what, total, done, done
         self.began = self.last_line = time.monotonic()
-        self.bar = tqdm(total=total, desc=what, file=sys.stderr) if sys.stderr.isatty() else None
+        self.bar = tqdm(total=total, initial=done, desc=what, file=sys.stderr) if sys.stderr.isatty() else None
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Move on by `steps` and show `figures`."""
@@ -29,7 +30,7 @@ class Progress:
         now = time.monotonic()
         if now - self.last_line >= LOG_INTERVAL or self.done >= self.total:
             self.last_line = now
-            eta = (now - self.began) / self.done * (self.total - self.done)
+            eta = (now - self.began) / (self.done - self.before) * (self.total - self.done)
             shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
             log.info(
                 "%s %d/%d (%.0f %%)%s  ETA %s",

@@ -1,10 +1,12 @@
 """One training loop for everything that is trained: the teacher, the pre-distilled student, every method."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
 from fdistill.data.batches import Encoded, epoch_batches, label_batch, source_batch
 from fdistill.errors import UserError
+from fdistill.interruption import Stopped
 from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
 from fdistill.models.students import freeze, supervising_layers
 from fdistill.objectives import (
@@ -27,6 +30,7 @@ from fdistill.objectives import (
 )
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw
+from fdistill.training_state import Checkpoints, State, random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ class TrainingSettings:
     freeze: list[str]
     evaluate_every: float
     patience: int | None
+    max_skipped_steps: int
+    checkpoint_minutes: float | None
 
 
 @dataclass
@@ -83,6 +89,21 @@ class MicroBatch:
 
     source: Source
     labels: dict[str, Tensor]
+    ids: list[str] = field(default_factory=list)  # of the examples
+
+    def halves(self) -> list["MicroBatch"]:
+        """The same examples in two micro-batches; one example stays as it is."""
+        size = len(self.source.input_ids)
+        middle = (size + 1) // 2
+        return [
+            MicroBatch(
+                Source(self.source.input_ids[half], self.source.attention_mask[half]),
+                {kind: labels[half] for kind, labels in self.labels.items()},
+                self.ids[half],
+            )
+            for half in (slice(0, middle), slice(middle, size))
+            if half.start < half.stop
+        ]
 
     def counts(self) -> dict[str, Counter]:
         """Valid positions per kind of sequence, of labels and of sources."""
@@ -117,11 +138,11 @@ class Trainer:
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
         if not self.trainable:
             raise UserError(f"training.freeze: {', '.join(settings.freeze)} leaves nothing to train")
-        per_epoch = -(-len(data.train) // (settings.batch_size * settings.accumulation))
-        self.total_steps = max(1, round(settings.epochs * per_epoch)) if settings.epochs else 0
+        self.epoch_steps = -(-len(data.train) // (settings.batch_size * settings.accumulation))
+        self.total_steps = max(1, round(settings.epochs * self.epoch_steps)) if settings.epochs else 0
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
-        self.evaluate_steps = max(1, round(settings.evaluate_every * per_epoch))
+        self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, settings.warmup_steps, max(1, self.total_steps))
@@ -130,11 +151,39 @@ class Trainer:
             settings.precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported()
         )
         self.autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)
+        self.state = State()
 
     # --- one step ----------------------------------------------------------------------------------------------
 
-    def step(self, batches: list[MicroBatch]) -> float:
-        """One optimiser step over an effective batch; its loss, a mean over the valid positions of all of it."""
+    def step(self, batches: list[MicroBatch]) -> float | None:
+        """One optimiser step over an effective batch; its loss, a mean over the valid positions of all of it.
+
+        None, and the weights as they were, when loss or gradient is not finite. When the GPU's memory is not enough,
+        the step is taken again with micro-batches of half the size, as are all after it. Raises UserError for too many
+        of the first in a row, and when halves do not fit either.
+        """
+        if self.state.halved:
+            batches = [half for batch in batches for half in batch.halves()]
+        try:
+            losses = self.backward(batches)
+        except torch.OutOfMemoryError:
+            losses = None
+        if losses is None:  # no longer in `except`: what the failed pass allocated is free
+            self.halve(batches)
+            return self.step(batches)
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)
+        finite = math.isfinite(sum(losses)) and bool(torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step()  # of a skipped step, too: the learning rate is a function of the step's number
+        self.state.skipped = 0 if finite else self.state.skipped + 1
+        if not finite:
+            self.report_skipped(batches, losses)
+        return sum(losses) if finite else None
+
+    def backward(self, batches: list[MicroBatch]) -> list[float]:
+        """Accumulate the gradient of an effective batch; the share of each micro-batch in the loss."""
         for batch in batches:
             if STUDENT_SAMPLES in self.objective.sequences:
                 with self.autocast:
@@ -145,18 +194,46 @@ class Trainer:
             for kind, count in batch.counts().items():
                 counts[kind] += count
         self.student.module.train()
-        total = 0.0
+        losses = []
         for batch in batches:
             loss = self.loss(batch, counts)
             loss.backward()
-            total += loss.item()
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise UserError(f"training: the gradient is not finite (loss {total:.4g}); lower learning_rate")
-        self.optimizer.step()
-        self.schedule.step()
+            losses.append(loss.item())
+        return losses
+
+    def halve(self, batches: list[MicroBatch]) -> None:
+        """Take micro-batches of half the size from now on, and as many more; UserError when that cannot be done."""
+        largest = max(len(batch.source.input_ids) for batch in batches)
+        if self.state.halved or largest == 1:
+            raise UserError(
+                f"training: not enough GPU memory at step {self.state.step + 1} for a micro-batch of {largest}; lower "
+                "batch_size and raise accumulation by as much (the effective batch stays), lower max_source_tokens or "
+                "max_target_tokens, set precision bf16, or take a GPU with more memory"
+            )
+        self.state.halved = True
         self.optimizer.zero_grad(set_to_none=True)
-        return total
+        if self.student.device.type == "cuda":
+            torch.cuda.empty_cache()
+        size, count = self.settings.batch_size, self.settings.accumulation
+        log.warning(
+            "not enough GPU memory at step %d: from here on micro-batches of %d, accumulation %d, instead of %d and %d; "
+            "the effective batch and its loss stay the same",
+            *(self.state.step + 1, (size + 1) // 2, 2 * count, size, count),
+        )
+
+    def report_skipped(self, batches: list[MicroBatch], losses: list[float]) -> None:
+        """Log a skipped step with its examples; UserError when there were more in a row than allowed."""
+        suspects = [batch for batch, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)] or batches
+        what = "loss" if suspects is not batches else "gradient"
+        ids = ", ".join(name for batch in suspects for name in batch.ids)
+        step, skipped, allowed = self.state.step + 1, self.state.skipped, self.settings.max_skipped_steps
+        log.warning("step %d skipped (%d in a row): the %s is not finite; examples: %s", step, skipped, what, ids)
+        if skipped > allowed:
+            raise UserError(
+                f"training: the {what} is not finite at step {step}, and {skipped} steps in a row were skipped, more "
+                f"than max_skipped_steps = {allowed}; lower learning_rate, raise warmup_steps, or set precision fp32; "
+                f"if it is always the same examples, look at their texts: {ids}"
+            )
 
     def loss(self, batch: MicroBatch, counts: dict[str, Counter]) -> Tensor:
         """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
@@ -182,26 +259,24 @@ class Trainer:
     # --- the whole run -----------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[list[MicroBatch]]:
-        """Effective batches without end, epoch after epoch."""
+        """Effective batches without end, epoch after epoch, from the one on that the next step is to take."""
         lengths = [len(s) + len(t) for s, t in zip(self.data.train.sources, self.data.train.targets, strict=True)]
-        stored = [kind for kind in self.objective.sequences if kind != STUDENT_SAMPLES]
-        epoch = 0
+        epoch, begin = divmod(self.state.step, self.epoch_steps)
         while True:
-            pending: list[MicroBatch] = []
-            for indices in epoch_batches(lengths, self.settings.batch_size, self.seed, epoch):
-                labels = {
-                    kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
-                    for kind in stored
-                }
-                pending.append(
-                    MicroBatch(source_batch(self.student, [self.data.train.sources[i] for i in indices]), labels)
-                )
-                if len(pending) == self.settings.accumulation:
-                    yield pending
-                    pending = []
-            if pending:
-                yield pending
-            epoch += 1
+            groups = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)
+            for i in range(begin * self.settings.accumulation, len(groups), self.settings.accumulation):
+                yield [self.micro_batch(indices, epoch) for indices in groups[i : i + self.settings.accumulation]]
+            epoch, begin = epoch + 1, 0
+
+    def micro_batch(self, indices: list[int], epoch: int) -> MicroBatch:
+        """Some examples with their sequences of one epoch, but for the student's samples."""
+        train, stored = self.data.train, [kind for kind in self.objective.sequences if kind != STUDENT_SAMPLES]
+        labels = {
+            kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
+            for kind in stored
+        }
+        source = source_batch(self.student, [train.sources[i] for i in indices])
+        return MicroBatch(source, labels, [train.ids[i] for i in indices])
 
     def run(
         self,
@@ -209,45 +284,104 @@ class Trainer:
         select_by: str,
         higher_is_better: bool,
         keep_last: bool = False,
+        checkpoints: Checkpoints | None = None,
     ) -> list[dict[str, Any]]:
         """Train, and leave the student with the weights that scored best on the development split, or the last ones.
 
         `score` evaluates the student; of what it returns, `select_by` decides. Returns the history: per evaluation,
-        one entry with the mean training loss since the last one, and one with the scores.
+        one entry with the mean training loss since the last one, and one with the scores. With `checkpoints` it goes on
+        from the latest, to the same end as a run that was never stopped, and ends by `Stopped` when told to.
         """
-        history: list[dict[str, Any]] = []
-        best, best_weights, waited = float("-inf"), None, 0
-        progress = Progress("training", self.total_steps)
-        tokens, seconds, recent = 0, 0.0, []
-        for number, batches in zip(range(1, self.total_steps + 1), self.batches(), strict=False):
+        if checkpoints is not None and (latest := checkpoints.latest()) is not None:
+            self.load_state_dict(latest)
+        state = self.state
+        stream = self.batches()
+        progress = Progress("training", self.total_steps, state.step)
+        tokens, seconds = 0, 0.0
+        while self.evaluation_is_due() or self.goes_on():
+            if checkpoints is not None:
+                checkpoints.keep(self.state_dict, f"step {state.step} of {self.total_steps}")
+            if self.evaluation_is_due():
+                self.evaluate(score, select_by, higher_is_better, keep_last, checkpoints)
+                continue
             began = time.monotonic()
-            recent.append(self.step(batches))
+            batches = next(stream)
+            loss = self.step(batches)
+            state.step += 1
+            if loss is not None:
+                state.losses.append(loss)
             seconds += time.monotonic() - began
             tokens += sum(count[LABELS] for batch in batches for count in batch.counts().values())
-            progress.advance(loss=recent[-1], tokens_per_s=tokens / seconds)
-            if number % self.evaluate_steps and number != self.total_steps:
-                continue
-            scores = score(self.student)
-            rate = self.schedule.get_last_lr()[0]
-            history.append({"step": number, "loss": sum(recent) / len(recent), "learning_rate": rate})
-            history.append({"step": number, "dev": scores})
-            recent = []
-            log.info("step %d: development %s", number, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-            value = scores[select_by] if higher_is_better else -scores[select_by]
-            if value > best:
-                best, waited = value, 0
-                if not keep_last:
-                    best_weights = {k: v.detach().cpu().clone() for k, v in self.student.module.state_dict().items()}
-            else:
-                waited += 1
-                if self.settings.patience is not None and waited >= self.settings.patience:
-                    log.info("no better for %d evaluations: stopped at step %d", waited, number)
-                    break
+            progress.advance(loss=math.nan if loss is None else loss, tokens_per_s=tokens / seconds)
         progress.close()
-        if best_weights is not None:
-            self.student.module.load_state_dict(best_weights)
+        if state.best_weights is not None:
+            self.student.module.load_state_dict(state.best_weights)
         self.student.module.eval()
-        return history
+        return state.history
+
+    def goes_on(self) -> bool:
+        """Whether a step follows: some are left, and patience is too."""
+        patience = self.settings.patience
+        return self.state.step < self.total_steps and (patience is None or self.state.waited < patience)
+
+    def evaluation_is_due(self) -> bool:
+        """Whether the last step is one after which the student is evaluated, and it has not been."""
+        step, history = self.state.step, self.state.history
+        evaluated = history[-1]["step"] if history else 0
+        return step > evaluated and (step % self.evaluate_steps == 0 or step == self.total_steps)
+
+    def evaluate(
+        self,
+        score: Callable[[LanguageModel], dict[str, float]],
+        select_by: str,
+        higher_is_better: bool,
+        keep_last: bool,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        """Score the student, and remember its weights when it is the best so far; nothing, when told to stop."""
+        state, random = self.state, random_state(self.student.device)
+        try:
+            with checkpoints.interruption.at_once() if checkpoints else nullcontext():
+                scores = {name: float(value) for name, value in score(self.student).items()}
+        except Stopped:  # an evaluation may take longer than there is time to stop: it is begun again
+            set_random_state(random, self.student.device)
+            return
+        loss = sum(state.losses) / len(state.losses) if state.losses else None  # None: all were skipped
+        rate = self.schedule.get_last_lr()[0]
+        state.history.append({"step": state.step, "loss": loss, "learning_rate": rate})
+        state.history.append({"step": state.step, "dev": scores})
+        state.losses = []
+        log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+        value = scores[select_by] if higher_is_better else -scores[select_by]
+        if value > state.best:
+            state.best, state.waited = value, 0
+            if not keep_last:
+                weights = self.student.module.state_dict()
+                state.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+            return
+        state.waited += 1
+        if not self.goes_on() and state.step < self.total_steps:
+            log.info("no better for %d evaluations: stopped at step %d", state.waited, state.step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how the run goes on."""
+        return {
+            "state": vars(self.state),
+            "weights": self.student.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": random_state(self.student.device),
+            "sampler": self.sampler.get_state(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was taken."""
+        self.state = State(**saved["state"])
+        self.student.module.load_state_dict(saved["weights"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        set_random_state(saved["random"], self.student.device)
+        self.sampler.set_state(saved["sampler"])
 
 
 def hidden_pairs(

@@ -1,0 +1,140 @@
+"""What a training run needs to go on as if it had never stopped, and the folder in which it is kept."""
+
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from fdistill.errors import UserError
+from fdistill.files import atomic, sha256, write_json
+from fdistill.interruption import Interruption
+
+log = logging.getLogger(__name__)
+
+KEPT = 2  # the newest, and the one before in case that is damaged
+
+
+@dataclass
+class State:
+    """Where a run stands, besides weights, optimiser and random numbers. Its place in the data follows from `step`."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # since the last evaluation
+    best: float = float("-inf")
+    best_weights: dict[str, Tensor] | None = None
+    waited: int = 0  # evaluations without a better one
+    skipped: int = 0  # steps in a row
+    halved: bool = False  # whether micro-batches are split in two
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of torch's global generators: of the CPU, and of the device when that is a GPU."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put the generators back to what `random_state` gave."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+class Checkpoints:
+    """A folder with the states of one run: the last two, each a folder with `state.pt` and `manifest.json`.
+
+    `identity` is everything that decides what the run computes, as JSON: a state of another identity is not used.
+    A state is kept every `minutes` (None: never) and when `interruption` says to stop.
+    """
+
+    def __init__(self, folder: Path | str, identity: dict[str, Any], minutes: float | None, interruption: Interruption):
+        self.folder, self.minutes, self.interruption = Path(folder), minutes, interruption
+        self.identity = json.loads(json.dumps(identity))
+        self.saved = time.monotonic()
+
+    def keep(self, state: Callable[[], dict[str, Any]], where: str) -> None:
+        """Save `state()` when it is time to; when told to stop, save it and end the script (`Stopped`)."""
+        told = self.interruption.reason is not None
+        if told or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
+            self._save(state(), where)
+        if told:
+            self.interruption.stop(where)
+
+    def latest(self) -> dict[str, Any] | None:
+        """The newest state that is whole and of this run; each one that is not is named in the log."""
+        for leftover in self.folder.glob(".*"):  # of a write that was cut off
+            shutil.rmtree(leftover, ignore_errors=True)
+        for path in reversed(self._paths()):
+            try:
+                state = self._read(path)
+            except UserError as error:
+                log.warning("%s; not used", error)
+                continue
+            log.info("goes on from %s", path)
+            return state
+        return None
+
+    def clear(self) -> None:
+        """Remove the folder: the run has its results."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _paths(self) -> list[Path]:
+        return sorted((path for path in self.folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
+
+    def _save(self, state: dict[str, Any], where: str) -> None:
+        began, paths = time.monotonic(), self._paths()
+        path = self.folder / f"{int(paths[-1].name) + 1 if paths else 1:06d}"
+        try:
+            with atomic(path, directory=True) as temporary:
+                torch.save(state, temporary / "state.pt")
+                digest = sha256(temporary / "state.pt")
+                write_json(temporary / "manifest.json", {"at": where, "sha256": digest, "identity": self.identity})
+        except (OSError, RuntimeError) as error:  # a full disk; torch has no error of its own for it
+            log.warning("%s: no checkpoint at %s (%s); the last one stays", path, where, error)
+        else:
+            for old in [*paths, path][:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+            log.info("%s: kept at %s in %.1f s", path, where, time.monotonic() - began)
+        self.saved = time.monotonic()
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+            identity, expected, found = dict(manifest["identity"]), manifest["sha256"], sha256(path / "state.pt")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: a damaged checkpoint ({type(error).__name__}: {error})") from None
+        if found != expected:
+            raise UserError(f"{path}: a damaged checkpoint (state.pt is not what its manifest says)")
+        other = [key for key in self.identity | identity if self.identity.get(key) != identity.get(key)]
+        if other:
+            raise UserError(f"{path}: a checkpoint of another run (not the same: {', '.join(other)})")
+        return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+
+
+def weights_identity(module: Module) -> str:
+    """SHA-256 of a model's weights in memory, wherever they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().reshape(-1).numpy())
+    return digest.hexdigest()
+
+
+def code_identity() -> str:
+    """SHA-256 of the script and those of the library's modules that it has loaded: an edit may change the results."""
+    digest = hashlib.sha256()
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] in ("__main__", "fdistill") and getattr(module, "__file__", None):
+            digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()
