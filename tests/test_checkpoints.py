@@ -1,6 +1,8 @@
 """Checkpoints: damaged or mismatched ones get one clear message, and nothing is left half-written."""
 
+import io
 import json
+import pickle
 import shutil
 
 import pytest
@@ -22,7 +24,8 @@ from fdistill.models.families import FAMILIES
 
 @pytest.fixture
 def folder(tmp_path):
-    save(tiny.checkpoint("bart"), tmp_path / "model", {"seed": 1})
+    """A checkpoint as from elsewhere: without a manifest."""
+    save(tiny.checkpoint("bart"), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -74,6 +77,59 @@ def test_damaged_json(folder, name):
     path = folder / name
     path.write_text(path.read_text()[: len(path.read_text()) // 2])
     refused(folder)
+
+
+def test_every_file_of_our_own_checkpoint_counts(tmp_path):
+    """Flipped, cut off, emptied or gone: named by the file, whichever it is."""
+    save(tiny.checkpoint("gpt2"), tmp_path / "model", {"seed": 1})
+    whole = contents(tmp_path / "model")
+    assert {WEIGHTS, "config.json", "tokenizer.json", "manifest.json"} <= set(whole)
+    load(tmp_path / "model")
+    for name, content in whole.items():
+        file = tmp_path / "model" / name
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        for damaged in (flipped, content[:-1], content[:middle], b""):
+            file.write_bytes(damaged)
+            refused(tmp_path / "model", name, "delete", "run again")
+        file.write_bytes(content)
+        if name != "manifest.json":
+            file.unlink()
+            refused(tmp_path / "model", name, "delete", "run again")
+            file.write_bytes(content)
+    load(tmp_path / "model")
+
+
+# --- code of strangers
+
+
+@pytest.mark.parametrize("model_type", ["bart", "stranger"])
+def test_a_checkpoint_with_code_of_its_own_runs_none(folder, tmp_path, model_type, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # nor is anybody asked
+    for name in ("configuration_x.py", "modeling_x.py", "tokenization_x.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass X: pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    auto = {"AutoConfig": "configuration_x.X", "AutoModelForSeq2SeqLM": "modeling_x.X"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": model_type, "auto_map": auto}))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {"auto_map": {"AutoTokenizer": ["tokenization_x.X", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if model_type == "stranger":
+        refused(folder)
+    else:
+        assert type(load(folder).model.module).__name__ == "BartForConditionalGeneration"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pickle_is_refused_and_not_opened(folder, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    (folder / WEIGHTS).unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
+    refused(folder, WEIGHTS, "can run code when it is opened")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_unknown_family(folder):

@@ -16,7 +16,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
-from fdistill.files import atomic, sha256, write_json
+from fdistill.files import READ, atomic, note_input, read_json, sha256, write_json
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
 from fdistill.models.tokenization import decoder_prompt, set_languages
@@ -28,6 +28,7 @@ transformers.utils.logging.disable_progress_bar()  # ours says more (see `progre
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
 WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
 
 # What checkpoints hold beside weights: masks and position counters, which older versions of transformers saved.
 _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
@@ -58,22 +59,24 @@ def load(
     """Load a local folder or a hub id, in float32, safetensors only.
 
     The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
-    Raises UserError when the checkpoint cannot be found or read, is of an unknown family, or does not hold the weights
-    of its configuration, no fewer and no more.
+    Raises UserError when the checkpoint cannot be found or read, is of an unknown family, does not hold the weights
+    of its configuration, no fewer and no more, or is not what `save` wrote with a manifest.
     """
+    _check_files(Path(name))
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)  # left open, transformers would ask
         family = family_of(config.model_type)
         if not getattr(config, "share_encoder_decoder_embeddings", True):  # some of Marian's
             raise UserError(
                 f"{name}: has a vocabulary each for sources and targets; give a checkpoint with one for both"
             )
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         module, report = model_class(family).from_pretrained(
             name,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
+            trust_remote_code=False,
             ignore_mismatched_sizes=True,  # refused below, together with missing weights
             output_loading_info=True,
         )
@@ -101,6 +104,7 @@ def load(
             f"{name}: the tokenizer has token ids up to {highest}, the model embeddings for {rows} only; "
             "give a tokenizer and a model that belong together"
         )
+    _note(name, config)
     set_languages(tokenizer, name, source_language, target_language)
     if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
         tokenizer.pad_token = tokenizer.eos_token
@@ -108,6 +112,30 @@ def load(
     prefixes = _source_prefixes(config)
     _drop_decoding(name, module)
     return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
+
+
+def manifest_of(path: Path | str) -> dict[str, Any]:
+    """What `save` wrote down of a checkpoint; nothing of one from elsewhere."""
+    manifest = Path(path) / MANIFEST
+    return read_json(manifest) if manifest.is_file() else {}
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse a folder whose files are not those of its manifest."""
+    for name, digest in manifest_of(folder).get("files", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise UserError(f"{file}: no such file, but {MANIFEST} has it; delete the folder and run again")
+        if sha256(file) != digest:
+            raise UserError(f"{file}: is damaged, its content is not what was written; delete the folder and run again")
+
+
+def _note(name: str | Path, config: PreTrainedConfig) -> None:
+    """Take down which checkpoint was read."""
+    if (Path(name) / WEIGHTS).is_file():
+        note_input(Path(name) / WEIGHTS)
+    elif revision := getattr(config, "_commit_hash", None):
+        READ[str(name)] = revision
 
 
 def _check_weights(name: str | Path, report: dict[str, Any]) -> None:
@@ -147,12 +175,13 @@ def _drop_decoding(name: str | Path, module: PreTrainedModel) -> None:
 
 
 def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | None = None) -> None:
-    """Write model, tokenizer and `manifest` (how the model came about) to folder `path`, atomically."""
+    """Write model, tokenizer and `manifest` (how the model came about) with every file's hash to `path`, atomically."""
     with atomic(path, directory=True) as folder:
         checkpoint.model.module.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)
         if manifest is not None:
-            write_json(folder / "manifest.json", manifest)
+            files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+            write_json(folder / MANIFEST, {**manifest, "files": files})
 
 
 def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int) -> Checkpoint:
