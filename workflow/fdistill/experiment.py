@@ -1,6 +1,6 @@
 """What the training scripts share: read the data, train, write the model with its history and manifest."""
 
-import json
+import argparse
 import logging
 import platform
 from importlib.metadata import version
@@ -12,14 +12,27 @@ import torch
 from fdistill.data.batches import Encoded, Limits, encode_split
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
-from fdistill.files import read_parquet, write_text
-from fdistill.models.checkpoints import Checkpoint, save
+from fdistill.files import read_parquet, sha256, write_json_lines
+from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
 from fdistill.objectives import Objective
 from fdistill.sampling import Drawing
 from fdistill.selection import LAST, Selection, dev_scorer
 from fdistill.training import Trainer, TrainingData, TrainingSettings
+from fdistill.training_state import Checkpoints, code_identity, weights_identity
 
 log = logging.getLogger(__name__)
+
+# What a run that reaches its end does not depend on.
+SAFEGUARDS = ("max_skipped_steps", "checkpoint_minutes")
+
+
+def add_checkpoints_flag(parser: argparse.ArgumentParser) -> None:
+    """`--checkpoints`, the same for every script that trains."""
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="FOLDER",
+        help="folder that keeps the state of training: a run that was cut off goes on from there (default: nothing is "
+        "kept)",
+    )  # fmt: skip
 
 
 def set_up(device: str, threads: int) -> str:
@@ -83,8 +96,13 @@ def train_and_save(
     output: Path,
     history: Path,
     manifest: dict[str, Any],
+    checkpoints: Path | None = None,
 ) -> None:
-    """Train `student`, then write it to folder `output` (with `manifest`) and its curve to `history`, JSON lines."""
+    """Train `student`, then write it to folder `output` (with `manifest`) and its curve to `history`, JSON lines.
+
+    A run that was cut off goes on from folder `checkpoints`, if one is given, and removes it at its end. `manifest`
+    names the inputs by their hashes: a state made from others is not used.
+    """
     dev_encoded, dev_columns = read_split(dev, student, limits)
     score = dev_scorer(
         selection,
@@ -103,9 +121,23 @@ def train_and_save(
         drawing,
         seed,
     )
-    lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST)
-    save(student, output, {"seed": seed, **manifest, "training": vars(settings), "versions": versions()})
-    write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
+    training = {key: value for key, value in vars(settings).items() if key not in SAFEGUARDS}
+    manifest = {"seed": seed, **manifest, "training": training, "versions": versions()}
+    identity = manifest | {
+        "start": weights_identity(student.model.module),
+        "tokenizer": tokenizer_identity(student.tokenizer),
+        "dev": sha256(dev),
+        "text": vars(limits),
+        "drawing": vars(drawing),
+        "selection": vars(selection) | {"options": metric_options},
+        "device": student.model.device.type,
+        "code": code_identity(),
+    }
+    with Checkpoints(checkpoints, identity, settings.checkpoint_minutes) as kept:
+        lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST, kept)
+    save(student, output, manifest)
+    write_json_lines(history, lines, {"lineage": manifest["lineage"]})
+    kept.clear()
 
 
 def versions() -> dict[str, str]:

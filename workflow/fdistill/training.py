@@ -5,7 +5,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,7 +29,7 @@ from fdistill.objectives import (
 )
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw
-from fdistill.training_state import Checkpoints, State, random_state, set_random_state
+from fdistill.training_state import NOWHERE, Checkpoints, State, random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -216,8 +215,8 @@ class Trainer:
             torch.cuda.empty_cache()
         size, count = self.settings.batch_size, self.settings.accumulation
         log.warning(
-            "not enough GPU memory at step %d: from here on micro-batches of %d, accumulation %d, instead of %d and %d; "
-            "the effective batch and its loss stay the same",
+            "not enough GPU memory at step %d: from here on micro-batches of %d and accumulation %d instead of %d and "
+            "%d; the effective batch and its loss stay the same",
             *(self.state.step + 1, (size + 1) // 2, 2 * count, size, count),
         )
 
@@ -284,7 +283,7 @@ class Trainer:
         select_by: str,
         higher_is_better: bool,
         keep_last: bool = False,
-        checkpoints: Checkpoints | None = None,
+        checkpoints: Checkpoints = NOWHERE,
     ) -> list[dict[str, Any]]:
         """Train, and leave the student with the weights that scored best on the development split, or the last ones.
 
@@ -292,15 +291,14 @@ class Trainer:
         one entry with the mean training loss since the last one, and one with the scores. With `checkpoints` it goes on
         from the latest, to the same end as a run that was never stopped, and ends by `Stopped` when told to.
         """
-        if checkpoints is not None and (latest := checkpoints.latest()) is not None:
+        if (latest := checkpoints.latest()) is not None:
             self.load_state_dict(latest)
         state = self.state
         stream = self.batches()
         progress = Progress("training", self.total_steps, state.step)
         tokens, seconds = 0, 0.0
         while self.evaluation_is_due() or self.goes_on():
-            if checkpoints is not None:
-                checkpoints.keep(self.state_dict, f"step {state.step} of {self.total_steps}")
+            checkpoints.keep(self.state_dict, f"step {state.step} of {self.total_steps}")
             if self.evaluation_is_due():
                 self.evaluate(score, select_by, higher_is_better, keep_last, checkpoints)
                 continue
@@ -336,12 +334,12 @@ class Trainer:
         select_by: str,
         higher_is_better: bool,
         keep_last: bool,
-        checkpoints: Checkpoints | None,
+        checkpoints: Checkpoints,
     ) -> None:
         """Score the student, and remember its weights when it is the best so far; nothing, when told to stop."""
         state, random = self.state, random_state(self.student.device)
         try:
-            with checkpoints.interruption.at_once() if checkpoints else nullcontext():
+            with checkpoints.interruption.at_once():
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:  # an evaluation may take longer than there is time to stop: it is begun again
             set_random_state(random, self.student.device)

@@ -52,19 +52,35 @@ def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 class Checkpoints:
-    """A folder with the states of one run: the last two, each a folder with `state.pt` and `manifest.json`.
+    """The states of one run in a folder: the last two, each a folder with `state.pt` and `manifest.json`.
 
     `identity` is everything that decides what the run computes, as JSON: a state of another identity is not used.
-    A state is kept every `minutes` (None: never) and when `interruption` says to stop.
+    Within its context, being told to stop (see `interruption`) waits for `keep`. Without a folder nothing is kept, and
+    who is told to stop does so at once.
     """
 
-    def __init__(self, folder: Path | str, identity: dict[str, Any], minutes: float | None, interruption: Interruption):
-        self.folder, self.minutes, self.interruption = Path(folder), minutes, interruption
-        self.identity = json.loads(json.dumps(identity))
+    def __init__(
+        self, folder: Path | None = None, identity: dict[str, Any] | None = None, minutes: float | None = None
+    ):
+        """`minutes` between two states; None for none but the one at the end of a run that is told to stop."""
+        self.folder, self.minutes = folder, minutes
+        self.identity = _flat(json.loads(json.dumps(identity or {})))
+        self.interruption = Interruption()
         self.saved = time.monotonic()
+
+    def __enter__(self) -> "Checkpoints":
+        if self.folder is not None:
+            self.interruption.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.folder is not None:
+            self.interruption.__exit__(*error)
 
     def keep(self, state: Callable[[], dict[str, Any]], where: str) -> None:
         """Save `state()` when it is time to; when told to stop, save it and end the script (`Stopped`)."""
+        if self.folder is None:
+            return
         told = self.interruption.reason is not None
         if told or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
             self._save(state(), where)
@@ -73,6 +89,8 @@ class Checkpoints:
 
     def latest(self) -> dict[str, Any] | None:
         """The newest state that is whole and of this run; each one that is not is named in the log."""
+        if self.folder is None:
+            return None
         for leftover in self.folder.glob(".*"):  # of a write that was cut off
             shutil.rmtree(leftover, ignore_errors=True)
         for path in reversed(self._paths()):
@@ -87,7 +105,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the folder: the run has its results."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         return sorted((path for path in self.folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
@@ -100,7 +119,7 @@ class Checkpoints:
                 torch.save(state, temporary / "state.pt")
                 digest = sha256(temporary / "state.pt")
                 write_json(temporary / "manifest.json", {"at": where, "sha256": digest, "identity": self.identity})
-        except (OSError, RuntimeError) as error:  # a full disk; torch has no error of its own for it
+        except (UserError, OSError, RuntimeError) as error:  # a full disk; torch's error for it is a RuntimeError
             log.warning("%s: no checkpoint at %s (%s); the last one stays", path, where, error)
         else:
             for old in [*paths, path][:-KEPT]:
@@ -120,6 +139,17 @@ class Checkpoints:
         if other:
             raise UserError(f"{path}: a checkpoint of another run (not the same: {', '.join(other)})")
         return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+
+
+def _flat(identity: dict[str, Any]) -> dict[str, Any]:
+    """Mappings one level down as `key.inner`, so that a message can say what differs."""
+    flat = {}
+    for key, value in identity.items():
+        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
+
+
+NOWHERE = Checkpoints()
 
 
 def weights_identity(module: Module) -> str:

@@ -8,8 +8,9 @@ from fdistill import cli
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
 from fdistill.errors import UserError
-from fdistill.experiment import read_split, set_up, train_and_save
+from fdistill.experiment import add_checkpoints_flag, read_split, set_up, train_and_save
 from fdistill.files import sha256
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.sampling import Drawing
@@ -34,7 +35,10 @@ def main() -> None:
         )
     cli.add_flags(parser, "drawing", prefix="student-samples-")
     cli.add_training_flags(parser)
+    add_checkpoints_flag(parser)
     args = parser.parse_args()
+    given = (args.start, args.train, args.dev, *filter(None, (getattr(args, kind) for kind in TEACHER_SEQUENCES)))
+    lineage = common(*given, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
@@ -53,11 +57,12 @@ def main() -> None:
         "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
         "split": sha256(args.train),
     }
-    stored = {}
+    stored, samples = {}, {}
     for kind in (k for k in TEACHER_SEQUENCES if k in objective.sequences):
         if getattr(args, kind) is None:
             raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
+        samples[kind] = sha256(getattr(args, kind))
     train_and_save(
         student,
         teacher,
@@ -75,10 +80,12 @@ def main() -> None:
         args.history,
         {
             "stage": "distill",
+            "lineage": lineage,
             "terms": args.terms,
             "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
-            "inputs": identity | {"start": checkpoints.model_identity(args.start)},
+            "inputs": identity | {"start": checkpoints.model_identity(args.start)} | samples,
         },
+        args.checkpoints,
     )
 
 

@@ -8,8 +8,9 @@ from fdistill import cli
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
-from fdistill.experiment import read_split, set_up, train_and_save
+from fdistill.experiment import add_checkpoints_flag, read_split, set_up, train_and_save
 from fdistill.files import read_parquet, sha256
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
@@ -42,7 +43,9 @@ def main() -> None:
             f"--{side}-language", metavar="CODE", help=f"code of the {side}s' language, with an mBART checkpoint"
         )
     cli.add_training_flags(parser)
+    add_checkpoints_flag(parser)
     args = parser.parse_args()
+    lineage = common(args.train, args.dev, seed=args.seed)
     device = set_up(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
 
@@ -85,7 +88,13 @@ def main() -> None:
         args.seed,
         args.model,
         args.history,
-        {"stage": "finetune_teacher", "init": args.init, "inputs": {"train": sha256(args.train)}},
+        {
+            "stage": "finetune_teacher",
+            "lineage": lineage,
+            "init": args.init,
+            "inputs": {"train": sha256(args.train)},
+        },
+        args.checkpoints,
     )
 
 
