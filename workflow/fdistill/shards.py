@@ -9,16 +9,15 @@ import hashlib
 import json
 import logging
 import shutil
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fdistill.files import write_text
+from fdistill.interruption import Interruption
 from fdistill.progress import Progress
 from fdistill.workers import ALONE, Workers
 
@@ -28,15 +27,13 @@ log = logging.getLogger(__name__)
 SHARD_INPUTS = 256
 SHARD_SECONDS = 60.0
 
-INTERRUPTED = 75  # exit status of a run that was told to end and can go on: sysexits' EX_TEMPFAIL
-
 
 @dataclass(frozen=True)
 class Shards:
     """Where finished batches are kept until all are done (nowhere without a folder), and who works on them.
 
-    `identity` says what they are made from, by name: models, split, settings, seed. Shards of another identity and
-    damaged ones are dropped.
+    `identity`, as JSON has it, says what they are made from: models, split, settings, seed. A shard of another identity
+    and a damaged one are not used; the new one takes its place, or it goes with the folder.
     """
 
     folder: Path | None = None
@@ -47,7 +44,8 @@ class Shards:
         """The results of `work(0)`, `work(1)`, ... in order, for every worker all of them.
 
         `sizes` holds the number of inputs of each batch. A result is made of what JSON has, tuples being lists.
-        `what` tells this work from other work that is kept in the same folder, and names it in the log.
+        `what` tells this work from other work that is kept in the same folder, and names it in the log. When it is told
+        to stop (see `interruption`), a run that has a folder writes what it has done and ends with status 75.
         """
         done = self._read(what)
         mine = range(self.workers.rank, len(sizes), self.workers.count)
@@ -57,17 +55,18 @@ class Shards:
         progress = Progress(what, sum(sizes[number] for number in todo))
         shard: dict[int, list] = {}
         opened = time.monotonic()
-        with _told_to_end() if self.folder is not None else nullcontext():
-            try:
-                for number in todo:
-                    shard[number] = done[number] = work(number)
-                    progress.advance(sizes[number])
-                    full = sum(sizes[each] for each in shard) >= SHARD_INPUTS
-                    if full or time.monotonic() - opened >= SHARD_SECONDS:
-                        self._write(what, shard)
-                        shard, opened = {}, time.monotonic()
-            finally:
-                self._write(what, shard)
+        interruption = Interruption()
+        with interruption if self.folder is not None else nullcontext():  # who keeps nothing has nothing to save
+            for number in todo:
+                shard[number] = done[number] = work(number)
+                progress.advance(sizes[number])
+                full = sum(sizes[each] for each in shard) >= SHARD_INPUTS
+                if full or interruption.reason or time.monotonic() - opened >= SHARD_SECONDS:
+                    self._write(what, shard)
+                    shard, opened = {}, time.monotonic()
+                if interruption.reason:
+                    interruption.stop(f"{what}, {progress.done} of {progress.total}")
+            self._write(what, shard)
         progress.close()
         done = self.workers.gather({number: done[number] for number in mine})
         return [done[number] for number in range(len(sizes))]
@@ -77,9 +76,6 @@ class Shards:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _recorded(self) -> dict[str, Any]:
-        return json.loads(json.dumps(self.identity))
-
     def _write(self, what: str, shard: dict[int, list]) -> None:
         if self.folder is not None and shard:
             content = json.dumps({"identity": self.identity, "batches": list(shard.items())})
@@ -88,19 +84,15 @@ class Shards:
     def _read(self, what: str) -> dict[int, list]:
         done: dict[int, list] = {}
         for path in sorted(self.folder.glob(f"{what}-*.json")) if self.folder is not None else []:
-            try:
-                digest, _, content = path.read_bytes().partition(b"\n")
-            except FileNotFoundError:
-                continue  # another worker has dropped it
-            wrong = "is damaged"
-            if digest.decode(errors="replace") == _digest(content):
-                shard = json.loads(content)
-                if shard["identity"] == self._recorded():
-                    done |= dict(shard["batches"])
-                    continue
-                wrong = f"belongs to another run ({', '.join(_differences(shard['identity'], self._recorded()))})"
-            log.warning("%s: %s; dropped, and done again", path, wrong)
-            path.unlink(missing_ok=True)
+            digest, _, content = path.read_bytes().partition(b"\n")
+            if digest.decode(errors="replace") != _digest(content):
+                log.warning("%s is damaged: its inputs are done again", path)
+                continue
+            shard = json.loads(content)
+            if other := [key for key, value in self.identity.items() if shard["identity"].get(key) != value]:
+                log.warning("%s belongs to another run (%s): its inputs are done again", path, ", ".join(other))
+                continue
+            done |= dict(shard["batches"])
         return done
 
 
@@ -119,28 +111,8 @@ def add_flag(parser: argparse.ArgumentParser) -> None:
 def of_run(args: argparse.Namespace, identity: dict[str, Any], workers: Workers) -> Shards:
     """The shards of a script's run: `identity` says what its files are, its other arguments are taken as they are."""
     settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
-    return Shards(args.shards, settings | identity, workers)
+    return Shards(args.shards, json.loads(json.dumps(settings | identity)), workers)
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    return [key for key in one | other if one.get(key) != other.get(key)]
-
-
-@contextmanager
-def _told_to_end() -> Iterator[None]:
-    """SIGTERM, and SIGUSR1 as SLURM sends it ahead of the time limit, end the run by an exception."""
-
-    def end(number: int, frame: object) -> None:
-        log.warning("%s: ending here; the same command goes on from the shards", signal.Signals(number).name)
-        sys.exit(INTERRUPTED)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
