@@ -42,4 +42,4 @@ lock: env
 	envs/conda_from_lock.sh
 
 clean:
-	rm -rf results logs benchmarks .snakemake
+	rm -rf results checkpoints logs benchmarks .snakemake

@@ -25,11 +25,14 @@ rule generate:
         mem_mb=3000,
         runtime=8 * 60,
     params:
+        launch=launch,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
     shell:
-        "python {input.script:q} --model {input.model:q} --test {input.test:q} --generations {output.generations:q}"
+        "{params.launch} {input.script:q} --model {input.model:q} --test {input.test:q}"
+        " --generations {output.generations:q}"
+        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
         " --threads {threads} {params.run:q} {params.text:q} {params.decoding:q} 2> {log:q}"
 
 
@@ -105,11 +108,13 @@ rule risk:
         mem_mb=3000,
         runtime=2 * 60,
     params:
+        launch=launch,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
         batch_size=lambda wildcards: task_of(wildcards)["risk"]["batch_size"],
     shell:
-        "python {input.script:q} --student {input.student:q} --teacher {input.teacher:q} --test {input.test:q}"
+        "{params.launch} {input.script:q} --student {input.student:q} --teacher {input.teacher:q} --test {input.test:q}"
+        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
         " --teacher-samples {input.teacher_samples:q} --batch-size {params.batch_size:q} --risk {output.risk:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " 2> {log:q}"

@@ -38,6 +38,19 @@ def run_flags(seed):
     return ["--device", STUDY.device, "--seed", str(seed)]
 
 
+def launch(wildcards, resources):
+    """What runs a script whose work can be shared: Python, or torchrun with one process for each of the job's GPUs.
+
+    As it takes `resources`, Snakemake does not count it as a parameter: another number of GPUs gives the same result,
+    and re-runs nothing.
+    """
+    gpus = resources.get("gpu", 1)
+    if gpus <= 1:
+        return ["python"]
+    signals = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # handed on to the processes
+    return ["torchrun", "--standalone", f"--nproc-per-node={gpus}", signals]
+
+
 def text_flags(wildcards):
     return flags("text", task_of(wildcards)["text"])
 
@@ -49,11 +62,23 @@ def training_flags(wildcards, stage):
     options = {selected: task["metric_options"][selected]} if selected in task["metric_options"] else {}
     return [
         *text_flags(wildcards),
-        *flags("training", task["training"][stage]),
+        *(flag for flag in flags("training", task["training"][stage]) if not flag.startswith(SAFEGUARD_FLAGS)),
         *flags("selection", selection, prefix="selection-"),
         "--metric-options",
         json.dumps(options),
     ]
+
+
+# They change nothing of what a finished run has made, and nothing runs again for them: Snakemake does not compare
+# parameters that are made from outputs.
+SAFEGUARD_FLAGS = tuple(f"--{key.replace('_', '-')}=" for key in SAFEGUARDS)
+
+
+def safeguard_flags(wildcards, output, stage):
+    """Flags of a training script for an interrupted run. Checkpoints are no output: those of failed jobs are deleted."""
+    given = flags("training", task_of(wildcards)["training"][stage])
+    folder = Path("checkpoints", *Path(output.model).parts[1:-1], "train")
+    return ["--checkpoints", str(folder), *(flag for flag in given if flag.startswith(SAFEGUARD_FLAGS))]
 
 
 def teacher_flags(model):
@@ -95,13 +120,17 @@ def teacher_sequences(kind):
 
 
 def sequence_flags(wildcards, input):
-    """The stored sequences as flags, and how the student samples; a method that needs none has none."""
+    """The stored sequences as flags; a method that needs none has none."""
     stored = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
-    given = [part for flag, path in stored.items() if path for part in (flag, path)]
+    return [part for flag, path in stored.items() if path for part in (flag, path)]
+
+
+def drawing_flags(wildcards):
+    """How the student samples, as flags; a method without its samples has none."""
     method = method_of(wildcards)
     if any(term["sequences"] == "student_samples" for term in method["terms"]):
-        given += flags("drawing", method["student_samples"], prefix="student-samples-")
-    return given
+        return flags("drawing", method["student_samples"], prefix="student-samples-")
+    return []
 
 
 def pairs(keys, value):

@@ -23,10 +23,11 @@ rule finetune_teacher:
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
+        safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
         "python {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
         " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
-        " 2> {log:q}"
+        " {params.safeguards:q} 2> {log:q}"
 
 
 # What is drawn: the training split once for the methods' samples and once by beam search for sequence-level KD (only
@@ -54,9 +55,11 @@ rule sample_teacher:
         mem_mb=3000,
         runtime=24 * 60,
     params:
+        launch=launch,
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
         sampling=sampling_flags,
     shell:
-        "python {input.script:q} --split {input.split:q} --teacher {input.teacher:q} --samples {output.samples:q}"
+        "{params.launch} {input.script:q} --split {input.split:q} --teacher {input.teacher:q} --samples {output.samples:q}"
+        " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log:q}"
