@@ -1,6 +1,5 @@
 """Figures: what they show, that their bytes are reproducible, and what is refused."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from fdistill.errors import UserError
 from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
-from fdistill.files import write_json
+from fdistill.files import write_json, write_json_lines
 
 SCRIPT = Path(__file__).parents[1] / "workflow" / "scripts" / "figures.py"
 SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
@@ -29,7 +28,7 @@ def logs(tmp_path):
         if system == "kl":
             lines += [{"step": s, "dev": {"bleu4": 5.0 * s, "nll": 2.0}} for s in (2, 3)]
         path = tmp_path / f"{system}{seed}.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_json_lines(path, lines)
         runs.append((system, path))
     return runs
 
@@ -48,13 +47,13 @@ def test_training_curves(logs, tmp_path):
 def test_training_curves_without_development_scores_or_with_a_negative_loss(logs, tmp_path):
     training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
     assert texts(tmp_path / "a.svg").count("step") == 1
-    logs[2][1].write_text('{"step": 1, "loss": -1.0}\n{"step": 2, "loss": -2.0}\n')
+    write_json_lines(logs[2][1], [{"step": 1, "loss": -1.0}, {"step": 2, "loss": -2.0}])
     training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
     assert any("−2" in text for text in texts(tmp_path / "a.svg"))  # a linear axis shows it, a log one could not
 
 
 def test_a_model_that_was_used_as_it_is_has_no_curve(logs, tmp_path):
-    (tmp_path / "teacher.jsonl").write_text("")  # training.teacher.epochs 0, as for XSum in the paper
+    write_json_lines(tmp_path / "teacher.jsonl", [])  # training.teacher.epochs 0, as for XSum in the paper
     teacher = ("teacher", tmp_path / "teacher.jsonl")
     training_curves([teacher, *logs], SYSTEMS, "XSum", tmp_path / "a.svg")
     assert "KL" in texts(tmp_path / "a.svg") and "Teacher" not in texts(tmp_path / "a.svg")
@@ -106,5 +105,5 @@ def test_refusals(logs, tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_log(tmp_path / "nowhere")
     (tmp_path / "log").write_text('{"step": 1')
-    with pytest.raises(UserError, match="not a training log"):
+    with pytest.raises(UserError, match="not one JSON object per line"):
         read_log(tmp_path / "log")

@@ -111,6 +111,18 @@ def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
     return lines[:-1], lines[-1]["identity"]
 
 
+def read_identity(path: Path | str) -> dict:
+    """The identity of a .parquet or .jsonl file, or a JSON file, whole; UserError as when it is read for its content."""
+    if Path(path).suffix == ".jsonl":
+        return read_json_lines(path)[1]
+    if Path(path).suffix != ".parquet":
+        return read_json(path)
+    with _reading(path, "a readable Parquet file") as sealed:
+        metadata = pq.read_schema(path).metadata
+    _check_sealed(path, sealed)
+    return json.loads(metadata[b"fdistill"])
+
+
 @contextmanager
 def _reading(path: Path | str, form: str) -> Iterator[bool]:
     """Whether the file at `path` has a seal. What is wrong with it becomes a UserError; `form` is what it should be."""

@@ -9,6 +9,7 @@ from fdistill.data.schemas import GENERATIONS
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_parquet
 from fdistill.generation import generate_texts
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 
 
@@ -22,6 +23,7 @@ def main() -> None:
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
+    lineage = common(args.model, args.test, seed=args.seed)
     device = set_up(args.device, args.threads)
     together = workers.join(device)
     checkpoint = checkpoints.load(args.model, device)
@@ -29,6 +31,7 @@ def main() -> None:
     decoding = cli.read_flags(args, "decoding")
     batch_size = decoding.pop("batch_size")
     identity = {
+        "lineage": lineage,
         "model": checkpoints.model_identity(args.model),
         "split": sha256(args.test),
         "decoding": str(decoding),

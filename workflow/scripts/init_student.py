@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from fdistill import cli
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.models.students import init_student
 
@@ -24,6 +25,7 @@ def main() -> None:
     student = init_student(checkpoints.load(args.teacher), args.layers)
     manifest = {
         "stage": "init_student",
+        "lineage": common(teacher=args.teacher),
         "teacher": checkpoints.model_identity(args.teacher),
         "layers": args.layers,
     }

@@ -10,6 +10,7 @@ from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_json
 from fdistill.generation import draw_samples
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.sampling import Drawing
 
@@ -28,6 +29,7 @@ def main() -> None:
     cli.add_run_flags(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
+    lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
     together = workers.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
@@ -67,6 +69,7 @@ def main() -> None:
             "n_inputs": len(test),
             **measured,
             "teacher_dist": teacher_dist(bare),
+            "lineage": lineage,
         },
     )
     kept.remove()

@@ -9,6 +9,7 @@ from fdistill.data.samples import write_samples
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
+from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.sampling import Drawing
 
@@ -24,6 +25,7 @@ def main() -> None:
     for section in ("text", "sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
+    lineage = common(args.split, teacher=args.teacher)
     device = set_up(args.device, args.threads)
     together = workers.join(device)
     teacher = checkpoints.load(args.teacher, device)
@@ -34,6 +36,7 @@ def main() -> None:
     per_input, batch_size = sampling.pop("per_input"), sampling.pop("batch_size")
     drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
     identity = {
+        "lineage": lineage,
         "teacher": checkpoints.model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.split),

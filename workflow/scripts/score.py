@@ -11,6 +11,7 @@ from fdistill.errors import UserError
 from fdistill.evaluation.metrics import METRICS, evaluate
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.files import write_json
+from fdistill.lineage import common
 
 
 def main() -> None:
@@ -31,11 +32,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
     args = parser.parse_args()
 
+    lineage = common(args.test, args.generations, seed=args.seed)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
     options = _options(args.metric_options)
     scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, options, args.threads)
-    write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores})
+    write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
     for key, score in scores["metrics"].items():
         missing = score["missing"]
         logging.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")

@@ -7,6 +7,7 @@ from fdistill import cli
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.trivial import SYSTEMS
 from fdistill.files import read_parquet, write_parquet
+from fdistill.lineage import common
 
 
 def main() -> None:
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
     args = parser.parse_args()
+    lineage = common(args.train, args.test)
     train, _ = read_parquet(args.train, SPLIT)
     test, _ = read_parquet(args.test, SPLIT)
     hypotheses = SYSTEMS[args.system](train, test)
@@ -25,7 +27,7 @@ def main() -> None:
         "n_tokens": [len(text.split()) for text in hypotheses],
         "finished": [True] * len(hypotheses),
     }
-    write_parquet(args.generations, columns, GENERATIONS, {"system": args.system})
+    write_parquet(args.generations, columns, GENERATIONS, {"lineage": lineage, "system": args.system})
 
 
 if __name__ == "__main__":

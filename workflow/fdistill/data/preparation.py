@@ -1,5 +1,7 @@
 """Prepared data: the three splits of a task as Parquet, and the manifest that says how they came about."""
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from fdistill.data.leakage import leakage
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
 from fdistill.files import sha256, write_json, write_parquet
+from fdistill.lineage import DATA
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,11 @@ def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, 
     corpus = sources.load(kind, fetch(archives, cache), options)
     for name in SPLITS:
         _check(name, corpus.splits[name])
+    lineage = {DATA: _fingerprint(corpus)}
     for name in SPLITS:
         examples = corpus.splits[name]
         columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
-        write_parquet(outputs[name], columns, SPLIT)
+        write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage})
         log.info("%s: %d examples", name, len(examples))
     write_json(
         manifest,
@@ -42,8 +46,18 @@ def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, 
             "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
             "leakage": leakage(corpus.splits),
             "sha256": {name: sha256(outputs[name]) for name in SPLITS},
+            "lineage": lineage,
         },
     )
+
+
+def _fingerprint(corpus: sources.Corpus) -> str:
+    """SHA-256 of every split's examples: what tells one version of the data from another."""
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        for example in corpus.splits[name]:
+            digest.update(json.dumps([name, *vars(example).values()]).encode())
+    return digest.hexdigest()
 
 
 def _check(name: str, examples: list[sources.Example]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fdistill.errors import UserError
 from fdistill.files import read_json
+from fdistill.lineage import common
 
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
 
@@ -74,11 +75,11 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 
 def _read(paths: list[Path], fields: list[str] | tuple[str, ...]) -> tuple[dict[str, dict], dict[str, Any]]:
     """The files by seed (as text, in order), and what they have in common."""
-    common = ("task", "method", "n_inputs")
+    fields_in_common = ("task", "method", "n_inputs")
     files = {}
     for path in paths:
         file = read_json(path)
-        for field in (*common, "seed", *fields):
+        for field in (*fields_in_common, "seed", *fields):
             if field not in file:
                 raise UserError(f"{path}: key '{field}' is missing; delete the file and run again")
         if str(file["seed"]) in files:
@@ -86,13 +87,14 @@ def _read(paths: list[Path], fields: list[str] | tuple[str, ...]) -> tuple[dict[
         files[str(file["seed"])] = file
     first = next(iter(files.values()))
     for seed, file in files.items():
-        for field in common:
+        for field in fields_in_common:
             if file[field] != first[field]:
                 raise UserError(
                     f"seeds {first['seed']} and {seed} do not belong together: {field} is '{first[field]}' "
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
-    return dict(sorted(files.items(), key=lambda item: int(item[0]))), {field: first[field] for field in common}
+    shared = {field: first[field] for field in fields_in_common} | {"lineage": common(*paths, seeds_differ=True)}
+    return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 
 
 def _same_keys(seeds: dict[str, dict], field: str) -> dict[str, dict]:

@@ -1,6 +1,5 @@
 """The figures, as SVG with reproducible bytes: training curves of a task, and its methods' risks."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import METRICS
-from fdistill.files import atomic, read_json
+from fdistill.files import atomic, read_json, read_json_lines
+from fdistill.lineage import common
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, and what it lacks for a dozen systems;
 # the markers come round at another pace, so that a colour does not meet the same one again.
@@ -37,6 +37,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
     panel to show that it falls, not to compare; the development metrics are comparable.
     """
     runs = [(system, read_log(path)) for system, path in logs if _known(system, systems, path)]
+    common(*(path for _, path in logs), seeds_differ=True)
     metrics = list(dict.fromkeys(key for _, log in runs for line in log for key in line.get("dev", {})))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
@@ -71,6 +72,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
     With several seeds a cross shows one standard deviation. `systems` as for `training_curves`.
     """
     files = [read_json(path) for path in paths]
+    common(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
         _known(file["method"], systems, path)
     with matplotlib.rc_context(STYLE):
@@ -89,12 +91,8 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a training log, none for a model that was used as it is; UserError when missing or damaged."""
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the rule that makes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a training log, one JSON object per line ({error}); train again") from None
+    lines, _ = read_json_lines(path)
+    return lines
 
 
 def _known(system: str, systems: dict[str, str], path: Path) -> bool:

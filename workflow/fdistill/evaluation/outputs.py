@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.errors import UserError
 from fdistill.files import read_parquet
+from fdistill.lineage import common
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ def read_outputs(test: Path | str, generations: Path | str) -> Outputs:
 
     Raises UserError unless the ids of `generations` are those of `test`, in the same order.
     """
+    common(Path(test), Path(generations))
     split, _ = read_parquet(test, SPLIT)
     generated, _ = read_parquet(generations, GENERATIONS)
     expected, found = split["id"], generated["id"]

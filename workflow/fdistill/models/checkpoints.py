@@ -16,9 +16,11 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
-from fdistill.files import READ, atomic, note_input, read_json, sha256, write_json
+from fdistill.files import READ, atomic, note_input
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
+from fdistill.models.manifest import WEIGHTS, check_files, write_manifest
+from fdistill.models.manifest import model_identity as model_identity  # of the interface
 from fdistill.models.tokenization import decoder_prompt, set_languages
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,6 @@ log = logging.getLogger(__name__)
 transformers.utils.logging.disable_progress_bar()  # ours says more (see `progress`)
 # MarianTokenizer asks for a normaliser that it does not use.
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-
-WEIGHTS = "model.safetensors"
-MANIFEST = "manifest.json"
 
 # What checkpoints hold beside weights: masks and position counters, which older versions of transformers saved.
 _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
@@ -62,7 +61,7 @@ def load(
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, does not hold the weights
     of its configuration, no fewer and no more, or is not what `save` wrote with a manifest.
     """
-    _check_files(Path(name))
+    check_files(Path(name))
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)  # left open, transformers would ask
         family = family_of(config.model_type)
@@ -112,22 +111,6 @@ def load(
     prefixes = _source_prefixes(config)
     _drop_decoding(name, module)
     return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
-
-
-def manifest_of(path: Path | str) -> dict[str, Any]:
-    """What `save` wrote down of a checkpoint; nothing of one from elsewhere."""
-    manifest = Path(path) / MANIFEST
-    return read_json(manifest) if manifest.is_file() else {}
-
-
-def _check_files(folder: Path) -> None:
-    """Refuse a folder whose files are not those of its manifest."""
-    for name, digest in manifest_of(folder).get("files", {}).items():
-        file = folder / name
-        if not file.is_file():
-            raise UserError(f"{file}: no such file, but {MANIFEST} has it; delete the folder and run again")
-        if sha256(file) != digest:
-            raise UserError(f"{file}: is damaged, its content is not what was written; delete the folder and run again")
 
 
 def _note(name: str | Path, config: PreTrainedConfig) -> None:
@@ -180,8 +163,7 @@ def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | No
         checkpoint.model.module.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)
         if manifest is not None:
-            files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-            write_json(folder / MANIFEST, {**manifest, "files": files})
+            write_manifest(folder, manifest)
 
 
 def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int) -> Checkpoint:
@@ -210,14 +192,6 @@ def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTo
     except (StrictDataclassError, TypeError, ValueError) as error:
         raise UserError(f"model.teacher.config: {' '.join(str(error).split())}") from None
     return Checkpoint(wrap(module), tokenizer)
-
-
-def model_identity(path: Path | str) -> str:
-    """SHA-256 of a checkpoint's weights: which teacher made these samples."""
-    weights = Path(path) / WEIGHTS
-    if not weights.exists():
-        raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
-    return sha256(weights)
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:

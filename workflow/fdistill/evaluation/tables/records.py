@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from fdistill.errors import UserError
 from fdistill.files import read_json
+from fdistill.lineage import common
 
 DECIMALS = 2  # of every number that is shown, as in the paper
 
@@ -33,6 +34,7 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
     """The files in the order of tasks and rows; each must have its place in the table."""
     order = {(task, system): None for task in tasks for section in layout for system in section.systems}
     files: dict[tuple[str, str], dict] = {}
+    of_task: dict[str, list[Path]] = {}
     for path in paths:
         file = read_json(path)
         place = (file.get("task"), file.get("method"))
@@ -44,6 +46,9 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
         files[place] = file
+        of_task.setdefault(place[0], []).append(path)
+    for together in of_task.values():
+        common(*together, seeds_differ=True)
     return [files[place] for place in order if place in files]
 
 
