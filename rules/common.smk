@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from fdistill import config as study_config
 from fdistill.cli import flags
+from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.local_files import input_files
 from fdistill.errors import UserError
 

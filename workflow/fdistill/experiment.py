@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.batches import Encoded, Limits, encode_split
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
@@ -21,9 +22,6 @@ from fdistill.training import Trainer, TrainingData, TrainingSettings
 from fdistill.training_state import Checkpoints, code_identity, weights_identity
 
 log = logging.getLogger(__name__)
-
-# What a run that reaches its end does not depend on.
-SAFEGUARDS = ("max_skipped_steps", "checkpoint_minutes")
 
 
 def add_checkpoints_flag(parser: argparse.ArgumentParser) -> None:

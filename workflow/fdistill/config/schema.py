@@ -8,6 +8,8 @@ from typing import Any
 from fdistill.config.yaml_files import read_mapping
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+# Keys of `training` that decide how far a run gets, and nothing of what it has made when it gets to its end.
+SAFEGUARDS = ("max_skipped_steps", "checkpoint_minutes")
 STUDY = "study"
 
 Schema = dict[str, Any]
