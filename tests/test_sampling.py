@@ -6,8 +6,9 @@ import torch
 from fdistill.config.schema import fill_defaults, section
 from fdistill.data.batches import source_batch
 from fdistill.errors import UserError
+from fdistill.models.language_model import Source
 from fdistill.objectives import IGNORE
-from fdistill.sampling import MODES, Drawing, ancestral_sample, draw
+from fdistill.sampling import MODES, Drawing, _inverse_cdf, ancestral_sample, draw
 
 DRAWINGS = [
     Drawing(6),
@@ -105,3 +106,31 @@ def test_settings_of_the_schema():
         Drawing.from_settings(fill_defaults({"max_new_tokens": 10}, section("drawing")), 9)
     with pytest.raises(UserError, match="mode 'top_k' needs top_k"):
         Drawing.from_settings(fill_defaults({"mode": "top_k"}, section("drawing")), 9)
+
+
+def test_a_row_draws_the_same_whoever_else_is_in_its_batch(made, source):
+    """Row r of a batch of n uses row r of the n x T chances: so does the first half of the batch by itself."""
+    whole = ancestral_sample(made.model, source, 6, seeded())
+    half = Source(source.input_ids[:6], source.attention_mask[:6])
+    alone = ancestral_sample(made.model, half, 6, seeded())
+    shared = min(whole.labels.shape[1], alone.labels.shape[1])
+    assert torch.equal(whole.labels[:6, :shared], alone.labels[:, :shared])
+
+
+@pytest.mark.parametrize(
+    ("chance", "token"), [(0.0, 1), (0.2, 1), (0.25, 2), (0.4999, 2), (0.5, 4), (1 - 2**-53, 4), (1.0, 5)]
+)
+def test_the_token_at_a_chance(chance, token):
+    """Of probabilities 0, 1/4, 1/4, 0, 1/2, 0; a chance of 1, which is never drawn, still names a token."""
+    logits = torch.tensor([[0.0, 0.25, 0.25, 0.0, 0.5, 0.0]]).log()
+    assert _inverse_cdf(logits, torch.tensor([chance], dtype=torch.float64)).item() == token
+
+
+def test_unlikely_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should():
+    """50,000 tokens that share a hundredth, behind one that has the rest."""
+    logits = torch.cat([torch.tensor([0.99]), torch.full((50_000,), 0.01 / 50_000)]).log().unsqueeze(0)
+    chances = torch.rand(4000, generator=seeded(), dtype=torch.float64)
+    drawn = torch.cat([_inverse_cdf(logits, chance.reshape(1)) for chance in chances]).squeeze(1)
+    rare = drawn[drawn > 0]
+    assert 20 <= len(rare) <= 62  # 40 ± 3.5 standard deviations
+    assert 20_000 <= rare.double().mean() <= 30_000  # all over the tail

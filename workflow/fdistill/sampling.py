@@ -118,17 +118,29 @@ def ancestral_sample(
 
 def _sample(model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None) -> Samples:
     input_ids, state = model.start(model.encode(source))
-    finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    rows, device = len(input_ids), input_ids.device
+    # Drawn at once: what one row draws does not depend on when the others end, or on who draws them.
+    chances = torch.rand(rows, max_new_tokens, generator=generator, dtype=torch.float64, device=device)
+    finished = torch.zeros(rows, dtype=torch.bool, device=device)
     labels = []
-    for _ in range(max_new_tokens):
-        logits = model.step(input_ids, state)  # (B, V)
-        drawn = torch.multinomial(logits.float().softmax(-1), 1, generator=generator)  # (B, 1)
+    for chance in chances.T:  # (B,)
+        drawn = _inverse_cdf(model.step(input_ids, state), chance)  # (B, 1)
         labels.append(drawn.masked_fill(finished.unsqueeze(1), IGNORE))
         finished = finished | (drawn.squeeze(1) == model.eos_token_id)
         if finished.all():
             break
         input_ids = drawn.masked_fill(finished.unsqueeze(1), model.pad_token_id)
     return Samples(torch.cat(labels, dim=1), finished)
+
+
+def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
+    """The token at `chance`, uniform in [0, 1), of the distribution's sum: (B, V), (B,) -> (B, 1).
+
+    In float64, where no token of a large vocabulary is lost in the sum.
+    """
+    sums = logits.double().softmax(-1).cumsum(-1)
+    drawn = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
+    return drawn.clamp(max=logits.shape[-1] - 1)  # the product may be rounded up to the sum itself
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
