@@ -1,0 +1,65 @@
+"""Scripts run as processes of their own that can be killed, without the seconds that importing torch takes.
+
+A server process imports once and forks; each child runs a script as `python SCRIPT ARGUMENTS` would.
+"""
+
+import logging
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+from snake import ROOT
+
+SLOW = [f"transformers.models.{name}.modeling_{name}" for name in ("bart", "gpt2")] + ["torch._dynamo"]  # on first use
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["fdistill.experiment", "fdistill.data.samples", *SLOW])
+
+
+def warm_up() -> None:
+    """Wait until the server runs, so that a script's time is its own."""
+    process = SERVER.Process(target=int)
+    process.start()
+    process.join()
+
+
+def start(script: str, arguments: list, log: Path) -> multiprocessing.Process:
+    """Start a script of workflow/scripts; what it says is added to `log`."""
+    process = SERVER.Process(target=_run, args=(script, [str(each) for each in arguments], str(log)))
+    process.start()
+    return process
+
+
+def run(script: str, arguments: list, log: Path) -> int:
+    """Its exit status when it is left alone."""
+    process = start(script, arguments, log)
+    process.join()
+    return process.exitcode
+
+
+def _run(script: str, arguments: list[str], log: str) -> None:
+    with Path(log).open("a") as file:
+        os.dup2(file.fileno(), 2)
+    sys.argv = [script, *arguments]
+    logging.raiseExceptions = False
+    runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), run_name="__main__")
+
+
+def signal_after(process: multiprocessing.Process, seconds: float, number: int) -> bool:
+    """Send a signal after some seconds, and wait for the end; False when the script had ended before."""
+    process.join(seconds)
+    running = process.is_alive()
+    if running:
+        os.kill(process.pid, number)
+    process.join()
+    return running
+
+
+def wait_for(condition, process: multiprocessing.Process, seconds: float = 60) -> None:
+    """Until `condition()` holds or the script has ended; an error when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while process.is_alive() and not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
