@@ -133,8 +133,11 @@ rule metrics:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "python {input.script:q} --scores {input.scores:q} --output {output.metrics:q} 2> {log:q}"
+        "python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
+        " 2> {log:q}"
 
 
 rule risks:
@@ -150,5 +153,7 @@ rule risks:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "python {input.script:q} --risks {input.risks:q} --output {output.risks:q} 2> {log:q}"
+        "python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q} 2> {log:q}"

@@ -290,7 +290,7 @@ def score_file(path, seed, bleu, signature="s", missing=None, **more):
 
 def test_aggregate_script_gives_mean_and_sample_deviation(tmp_path):
     paths = [score_file(tmp_path / f"{seed}.json", seed, bleu) for seed, bleu in ((10, 7.0), (2, 1.0), (1, 4.0))]
-    done = run("metrics.py", "--scores", *paths, "--output", tmp_path / "metrics.json")
+    done = run("metrics.py", "--scores", *paths, "--seeds", 1, 2, 10, "--output", tmp_path / "metrics.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "metrics.json").read_text())
     entry = result["metrics"]["bleu4"]

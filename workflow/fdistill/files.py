@@ -89,11 +89,13 @@ def write_json(path: Path | str, value: dict[str, Any]) -> None:
     write_text(path, json.dumps({**value, SEAL: seals.BLANK}, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str) -> dict[str, Any]:
-    """Read what `write_json` wrote; UserError when it is missing or damaged."""
+def read_json(path: Path | str, keys: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what `write_json` wrote; UserError when it is missing or damaged, or lacks one of `keys`."""
     with _reading(path, "valid JSON") as sealed:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     _check_sealed(path, sealed)
+    if lacking := [key for key in keys if key not in value]:
+        raise UserError(f"{path}: key '{lacking[0]}' is missing; delete the file and run again")
     return {key: part for key, part in value.items() if key != SEAL}
 
 
@@ -112,7 +114,7 @@ def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
 
 
 def read_identity(path: Path | str) -> dict:
-    """The identity of a .parquet or .jsonl file, or a JSON file, whole; UserError as when it is read for its content."""
+    """The identity of a .parquet or .jsonl file, or all of a JSON file; UserError as when it is read for its content."""
     if Path(path).suffix == ".jsonl":
         return read_json_lines(path)[1]
     if Path(path).suffix != ".parquet":

@@ -14,10 +14,11 @@ def main() -> None:
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
     files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must be of")
     parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
     args = parser.parse_args()
 
-    result = aggregate_scores(args.scores) if args.scores else aggregate_risks(args.risks)
+    result = aggregate_scores(args.scores, args.seeds) if args.scores else aggregate_risks(args.risks, args.seeds)
     write_json(args.output, result)
     logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(args.scores or args.risks))
 

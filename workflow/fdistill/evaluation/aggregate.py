@@ -14,15 +14,15 @@ from fdistill.lineage import common
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
 
 
-def aggregate_scores(paths: list[Path]) -> dict[str, Any]:
-    """Aggregate the `score.json` files of one system's seeds.
+def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
+    """Aggregate the `score.json` files of one system's seeds, which must be those `expected`.
 
     Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "seeds",
     "signature", "missing"}}, "versions"}`. `std` is the sample standard deviation, None with one seed. A
     metric that any seed lacks has mean and std None: a mean over fewer seeds would pass for one over all.
     Raises UserError when the files are not of one system, or their signatures differ.
     """
-    seeds, result = _read(paths, ["metrics", "versions"])
+    seeds, result = _read(paths, ["metrics", "versions"], expected)
     metrics = {}
     for key, first in _same_keys(seeds, "metrics").items():
         entries = {seed: file["metrics"][key] for seed, file in seeds.items()}
@@ -45,13 +45,13 @@ def aggregate_scores(paths: list[Path]) -> dict[str, Any]:
     return result | {"metrics": metrics, "versions": _versions(seeds)}
 
 
-def aggregate_risks(paths: list[Path]) -> dict[str, Any]:
-    """Aggregate the `risk.json` files of one system's seeds.
+def aggregate_risks(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
+    """Aggregate the `risk.json` files of one system's seeds, which must be those `expected`.
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}}`, keys as in `RISKS`;
     a value that a system does not have (null in a seed's file) stays None.
     """
-    seeds, result = _read(paths, RISKS)
+    seeds, result = _read(paths, RISKS, expected)
     return result | {"risks": {key: _summary({seed: seeds[seed][key] for seed in seeds}) for key in RISKS}}
 
 
@@ -73,17 +73,20 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
     return {"reason": first["reason"] + where, "fix": first["fix"]}
 
 
-def _read(paths: list[Path], fields: list[str] | tuple[str, ...]) -> tuple[dict[str, dict], dict[str, Any]]:
+def _read(
+    paths: list[Path], fields: list[str] | tuple[str, ...], expected: list[int] | None
+) -> tuple[dict[str, dict], dict[str, Any]]:
     """The files by seed (as text, in order), and what they have in common."""
     fields_in_common = ("task", "method", "n_inputs")
     files = {}
     for path in paths:
-        file = read_json(path)
-        for field in (*fields_in_common, "seed", *fields):
-            if field not in file:
-                raise UserError(f"{path}: key '{field}' is missing; delete the file and run again")
+        file = read_json(path, (*fields_in_common, "seed", *fields))
         if str(file["seed"]) in files:
             raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
+        if expected is not None and file["seed"] not in expected:
+            raise UserError(
+                f"{path}: is of seed {file['seed']}, not of {', '.join(map(str, expected))}; delete it and run again"
+            )
         files[str(file["seed"])] = file
     first = next(iter(files.values()))
     for seed, file in files.items():

@@ -71,7 +71,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
 
     With several seeds a cross shows one standard deviation. `systems` as for `training_curves`.
     """
-    files = [read_json(path) for path in paths]
+    files = [read_json(path, ("method", "risks")) for path in paths]
     common(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
         _known(file["method"], systems, path)

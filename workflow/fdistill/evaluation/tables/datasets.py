@@ -29,7 +29,8 @@ def datasets_table(
     missing = [task for task in tasks if task not in manifests]
     if missing:
         raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
-    read = {task: read_json(manifests[task]) for task in tasks}
+    keys = ("source", "archives", "splits", "references", "leakage", "split_rule")
+    read = {task: read_json(manifests[task], keys) for task in tasks}
     leaks = {
         split: list(dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {})))
         for split in ("dev", "test")

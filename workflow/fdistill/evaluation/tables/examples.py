@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill.errors import UserError
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.lineage import common
 
 MAX_CHARACTERS = 400  # of a text where it is read; the CSV file has it whole
 
@@ -37,6 +38,7 @@ def examples_table(
         }
         if not chosen:
             continue
+        common(*(generations[task, system] for system in chosen), seeds_differ=True)
         split = next(iter(chosen.values()))
         # The task is part of the seed's text: its examples do not depend on which other tasks are shown.
         picks = random.Random(f"{seed} {task}").sample(range(len(split.ids)), min(count, len(split.ids)))

@@ -36,12 +36,13 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
     files: dict[tuple[str, str], dict] = {}
     of_task: dict[str, list[Path]] = {}
     for path in paths:
-        file = read_json(path)
-        place = (file.get("task"), file.get("method"))
+        file = read_json(path, ("task", "method"))
+        place = (file["task"], file["method"])
         if place not in order:
             raise UserError(
                 f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
-                f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}"
+                f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}; "
+                "give another file, or delete this one and run again"
             )
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")

@@ -1,0 +1,210 @@
+"""A study of one task at its smallest, made by the scripts themselves, one after the other in this process."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from snake import ROOT
+
+TEXT = ["--max-source-tokens", "16", "--max-target-tokens", "16", "--too-long", "truncate"]
+TRAINING = ["--learning-rate", "0.01", "--epochs", "1", "--batch-size", "4"]
+METHOD = "kl"
+MODEL = {
+    "d_model": 8,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 1,
+    "decoder_attention_heads": 1,
+    "encoder_ffn_dim": 8,
+    "decoder_ffn_dim": 8,
+    "max_position_embeddings": 32,
+}
+
+
+def run(script, *arguments, fails=False):
+    """Run a script with arguments; what it says if it `fails`, which it must then."""
+    before = sys.argv
+    sys.argv = [str(ROOT / "workflow/scripts" / f"{script}.py"), *map(str, arguments)]
+    try:
+        if not fails:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            return None
+        with pytest.raises(SystemExit) as error:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        return str(error.value)
+    finally:
+        sys.argv = before
+
+
+class Study:
+    """The files of one study below `folder`; its task tells its data from another's, `seed` its models."""
+
+    def __init__(self, folder: Path, task: str = "colours", seed: int = 1):
+        self.folder, self.task, self.seed = folder, task, seed
+
+    def __getattr__(self, name):
+        """A file of the study by the flag that a script takes it with."""
+        task = self.folder / "results" / self.task
+        student, teacher = task / METHOD / f"seed{self.seed}", task / "teacher" / f"seed{self.seed}"
+        places = {
+            **{split: task / "prepare" / f"{split}.parquet" for split in ("train", "dev", "test")},
+            "manifest": task / "prepare/manifest.json",
+            "teacher": teacher / "model",
+            "teacher_history": teacher / "train.jsonl",
+            "samples": task / "sample_teacher/train.teacher_samples.parquet",
+            "test_samples": task / "sample_teacher/test.teacher_samples.parquet",
+            "start": task / "init_student/model",
+            "student": student / "model",
+            "history": student / "train.jsonl",
+            "generations": student / "generate.parquet",
+            "score": student / "score.json",
+            "risk": student / "risk.json",
+            "metrics": task / METHOD / "metrics.json",
+            "risks": task / METHOD / "risk.json",
+        }
+        if name not in places:
+            raise AttributeError(name)
+        return places[name]
+
+    def stages(self, output):
+        """Every stage: its script, its inputs by flag, its other arguments; `output(path)` is where it writes."""
+        run_flags = ["--seed", self.seed, "--device", "cpu"]
+        task, system = self.task, ["--task", self.task, "--method", METHOD]
+        titles = [f"--tasks={task}=Task", "--teacher=teacher=Teacher", f"--students={METHOD}=KL"]
+        terms = json.dumps([{"sequences": "teacher_samples", "loss": "kl"}])
+        tables = ["--output", output(self.folder / "results/tables/table.md")]
+        return {
+            "finetune_teacher": (
+                {"--train": self.train, "--dev": self.dev},
+                [
+                    "--family",
+                    "bart",
+                    "--init",
+                    "scratch",
+                    "--vocab-size",
+                    "300",
+                    "--model-config",
+                    json.dumps(MODEL),
+                    "--model",
+                    output(self.teacher),
+                    "--history",
+                    output(self.teacher_history),
+                    *run_flags,
+                    *TEXT,
+                    *TRAINING,
+                ],
+            ),
+            "sample_teacher": (
+                {"--split": self.train, "--teacher": self.teacher},
+                ["--samples", output(self.samples), *run_flags, *TEXT],
+            ),
+            "sample_teacher test": (
+                {"--split": self.test, "--teacher": self.teacher},
+                ["--samples", output(self.test_samples), *run_flags, *TEXT],
+            ),
+            "init_student": (
+                {"--teacher": self.teacher},
+                ["--layers", '{"encoder": 1, "decoder": 1}', "--model", output(self.start)],
+            ),
+            "distill": (
+                {"--start": self.start, "--teacher": self.teacher, "--train": self.train, "--dev": self.dev}
+                | {"--teacher-samples": self.samples},
+                [
+                    "--terms",
+                    terms,
+                    "--model",
+                    output(self.student),
+                    "--history",
+                    output(self.history),
+                    *run_flags,
+                    *TEXT,
+                    *TRAINING,
+                ],
+            ),
+            "trivial": (
+                {"--train": self.train, "--test": self.test},
+                ["--system", "most_frequent", "--generations", output(self.folder / "trivial.parquet")],
+            ),
+            "generate": (
+                {"--model": self.student, "--test": self.test},
+                ["--generations", output(self.generations), *run_flags, *TEXT, "--max-new-tokens", "8"],
+            ),
+            "score": (
+                {"--test": self.test, "--generations": self.generations},
+                ["--metrics", "bleu4", "--seed", self.seed, *system, "--output", output(self.score)],
+            ),
+            "risk": (
+                {"--student": self.student, "--teacher": self.teacher, "--test": self.test}
+                | {"--teacher-samples": self.test_samples},
+                ["--risk", output(self.risk), *system, *run_flags, *TEXT],
+            ),
+            "metrics": ({"--scores": self.score}, ["--seeds", self.seed, "--output", output(self.metrics)]),
+            "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, "--output", output(self.risks)]),
+            "tables main": ({"--metrics": self.metrics}, [*titles, *tables]),
+            "tables risk": ({"--risks": self.risks}, [*titles, *tables]),
+            "tables datasets": (
+                {f"--manifests={task}": self.manifest},
+                [f"--tasks={task}=Task", f"--stands-for={task}=–", f"--descriptions={task}=A task", *tables],
+            ),
+            "tables examples": (
+                {f"--tests={task}": self.test, f"--generations={task}/{METHOD}": self.generations},
+                [*titles, *tables],
+            ),
+            "figures training": (
+                {f"--logs={METHOD}": self.history, "--logs=teacher": self.teacher_history},
+                [
+                    "--systems",
+                    f"{METHOD}=KL",
+                    "teacher=Teacher",
+                    "--title",
+                    "T",
+                    "--output",
+                    output(self.folder / "results/figures/curves.svg"),
+                ],
+            ),
+            "figures risk": (
+                {"--risks": self.risks},
+                [
+                    "--systems",
+                    f"{METHOD}=KL",
+                    "--title",
+                    "T",
+                    "--output",
+                    output(self.folder / "results/figures/risk.svg"),
+                ],
+            ),
+        }
+
+    def command(self, stage, output=lambda path: path):
+        """The script of a stage and its arguments."""
+        inputs, others = self.stages(output)[stage]
+        given: dict[str, list] = {}
+        for flag, path in inputs.items():
+            flag, _, key = flag.partition("=")
+            given.setdefault(flag, []).append(f"{key}={path}" if key else path)
+        script, *table = stage.split()
+        table = table if script in ("tables", "figures") else []
+        return [script, *table, *(part for flag, values in given.items() for part in (flag, *values)), *others]
+
+    def prepare(self):
+        """The data, by the script `prepare` from files of the user's own."""
+        paths = {}
+        for split, size in (("train", 12), ("dev", 4), ("test", 4)):
+            rows = [f"{self.task} of {split} {i},{self.task} {i % 3}" for i in range(size)]
+            paths[split] = str(self.folder / f"{split}.csv")
+            self.folder.mkdir(exist_ok=True)
+            Path(paths[split]).write_text("\n".join(["source,target", *rows]) + "\n")
+        outputs = [part for name in ("train", "dev", "test", "manifest") for part in (f"--{name}", getattr(self, name))]
+        run("prepare", "--kind", "files", "--options", json.dumps({"path": paths}), *outputs)
+
+    def make(self):
+        """Run every stage."""
+        self.prepare()
+        for stage in self.stages(lambda path: path):
+            run(*self.command(stage))
+        return self
+
+
+__all__ = ["METHOD", "Study", "run"]

@@ -1,0 +1,150 @@
+"""Every input of every stage, damaged in every way: refused by its name, with what to do, and nothing is written."""
+
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from chain import Study, run
+from fdistill.files import read_json, write_json, write_json_lines, write_parquet
+
+STAGES = list(Study(Path()).stages(lambda path: path))
+
+# What is whole, but of another run, and the stage's only input of its kind: the stage that brings it together with
+# others refuses it (distill; tables and figures of several systems, whose teacher must be one).
+ALONE = {
+    ("sample_teacher", "--teacher", "another seed"),
+    ("sample_teacher test", "--teacher", "another seed"),
+    ("init_student", "--teacher", "another seed"),
+    ("init_student", "--teacher", "another task"),
+    ("metrics", "--scores", "another task"),
+    ("metrics risks", "--risks", "another task"),
+    ("tables main", "--metrics", "another seed"),
+    ("tables risk", "--risks", "another seed"),
+    ("tables examples", "--generations=colours/kl", "another seed"),
+    ("figures risk", "--risks", "another seed"),
+    ("figures risk", "--risks", "another task"),
+    ("figures training", "--logs=kl", "another seed"),
+    ("figures training", "--logs=teacher", "another seed"),
+    ("tables datasets", "--manifests=colours", "another task"),
+}
+TRIED: dict[str, dict[str, bool]] = {}
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """A study, the same with another seed and so another teacher, and one of another task."""
+    folder = tmp_path_factory.mktemp("studies")
+    return {
+        "": Study(folder / "this").make(),
+        "another seed": Study(folder / "seed", seed=2).make(),
+        "another task": Study(folder / "task", task="numbers").make(),
+    }
+
+
+def flip(content):
+    place = random.Random(len(content)).randrange(8 * len(content))
+    flipped = bytearray(content)
+    flipped[place // 8] ^= 1 << place % 8
+    return bytes(flipped)
+
+
+def another_schema(path):
+    """The same kind of file with other content; for a model, a folder with something else."""
+    if path.suffix == ".parquet":
+        write_parquet(path, {"text": ["a"]}, pa.schema([("text", pa.string())]))
+    elif path.suffix in (".json", ".jsonl"):
+        write_json(path, {"step": 1})
+    else:
+        shutil.rmtree(path)
+        write_json_lines(path / "train.jsonl", [])
+
+
+DAMAGES = {
+    "truncated": lambda content: content[: 2 * len(content) // 3],
+    "one bit": flip,
+    "emptied": lambda content: b"",
+}
+
+
+def spoil(path, damage, other):
+    """Damage the file or folder at `path`; False when there is nothing to tell it from what it was."""
+    if damage in DAMAGES:
+        file = path / "model.safetensors" if path.is_dir() else path
+        file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    elif damage == "another schema":
+        another_schema(path)
+    elif damage == "another seed" and path.parent.name == "prepare":
+        return False  # the data are the same for all seeds
+    elif path.is_dir():
+        shutil.rmtree(path)
+        shutil.copytree(other, path)
+    else:
+        shutil.copy(other, path)
+    return True
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_damage_is_refused(studies, stage, tmp_path):
+    study = studies[""]
+    inputs, _ = study.stages(lambda path: path)[stage]
+    (tmp_path / "out").mkdir()
+
+    def output(path):
+        """Elsewhere, and with something that was there before."""
+        place = tmp_path / "out" / path.name
+        if not place.exists():
+            place.write_text("from before")
+        return place
+
+    command = study.command(stage, output)
+    before = snapshot(tmp_path / "out")
+    for flag, path in inputs.items():
+        for damage in (*DAMAGES, "another schema", "another seed", "another task"):
+            of_other = studies.get(damage, study)
+            other = list(of_other.stages(lambda path: path)[stage][0].values())[list(inputs).index(flag)]
+            shutil.rmtree(tmp_path / "whole", ignore_errors=True)
+            path.rename(tmp_path / "whole")
+            (shutil.copytree if (tmp_path / "whole").is_dir() else shutil.copy)(tmp_path / "whole", path)
+            try:
+                if not spoil(path, damage, other):
+                    continue
+                if (stage, flag, damage) in ALONE:
+                    TRIED.setdefault(stage, {})[f"{flag}: {damage}"] = False
+                    continue
+                said = run(*command, fails=True)
+            finally:
+                (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+                (tmp_path / "whole").rename(path)
+            assert said.startswith("error: ") and re.search("run again|run the rule|again from this|give ", said), said
+            assert any(str(each) in said for each in inputs.values()), said
+            assert snapshot(tmp_path / "out") == before
+            TRIED.setdefault(stage, {})[f"{flag}: {damage}"] = True
+
+
+def test_students_of_two_teachers_do_not_share_a_table(studies, tmp_path):
+    """What no stage could see in one file alone (`ALONE`) shows beside the files of other systems."""
+    this, other = studies[""], studies["another seed"]
+    write_json(tmp_path / "js.json", read_json(other.metrics) | {"method": "js"})
+    given = ["--tasks=colours=Task", "--students", "kl=KL", "js=JS", "--output", tmp_path / "table.md"]
+    said = run("tables", "main", "--metrics", this.metrics, tmp_path / "js.json", *given, fails=True)
+    assert re.search("js.json: is of another teacher than .*kl/metrics.json", said), said
+    assert not (tmp_path / "table.md").exists()
+
+
+def test_count():
+    """The figures: run with -rP to see them."""
+    assert set(TRIED) == set(STAGES), "run the whole file"
+    for stage, tried in TRIED.items():
+        print(
+            f"{stage:20} {sum(tried.values()):3} of {len(tried):3}", [name for name, seen in tried.items() if not seen]
+        )
+    every = [seen for tried in TRIED.values() for seen in tried.values()]
+    print(f"{'all':20} {sum(every):3} of {len(every):3}")
+    assert len(every) - sum(every) == len(ALONE)
