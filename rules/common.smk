@@ -22,6 +22,10 @@ os.environ.update(
     PYTHONPATH=str(Path(workflow.basedir) / "workflow"),
 )
 
+# The script takes the shell's place: what SLURM or a user sends to the job, such as "stop, your time is nearly over",
+# reaches it, and Snakemake waits until it has kept its work. A shell would die at once and leave it behind.
+shell.prefix("exec ")
+
 try:
     STUDY = study_config.load(config, [Path(path) for path in workflow.configfiles], ROOT)
 except UserError as error:

@@ -12,6 +12,7 @@ rule preflight:
         "logs/preflight.log",
     conda:
         ENVIRONMENT
+    retries: 0  # a profile's retries are for what may pass
     params:
         files=[str(path) for path in workflow.configfiles],
         study=json.dumps(config),  # the files merged, and `snakemake --config` over them

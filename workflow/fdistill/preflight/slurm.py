@@ -17,7 +17,7 @@ ASKED = {  # a rule's resources, as the executor hands them to sbatch
     "mem_mb": "--mem={}",
     "cpus_per_task": "--cpus-per-task={}",
     "gres": "--gres={}",
-    "gpu": "--gpus={}",
+    "gpus": "--gpus={}",
     "constraint": "--constraint={}",
     "qos": "--qos={}",
 }
@@ -39,7 +39,7 @@ def check(plan: Plan) -> Iterator[Finding]:
         if problem:
             refused.setdefault(problem, []).append(f"{', '.join(rules)}: {' '.join(flags) or 'nothing'}")
     for problem, asked in refused.items():
-        fix = f"change slurm_account, slurm_partition or the rule's resources in {PROFILE}"
+        fix = f"change account, partitions, gpu_type or longest at the top of {PROFILE}, or the rule's resources there"
         yield Finding(WHERE, f"{problem}. Asked for {', and for '.join(asked)}; {fix}", problem=True)
     if not refused:
         accounts = _named(plan, "slurm_account") or "your default account"
@@ -52,7 +52,10 @@ def _named(plan: Plan, key: str) -> str:
 
 
 def _flags(resources: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(flag.format(resources[key]) for key, flag in ASKED.items() if resources.get(key))
+    kind, count = resources.get("gpu_model"), resources.get("gpu")
+    gpus = f"{kind}:{count or 1}" if kind else count
+    asked = resources | {"gpus": gpus}
+    return tuple(flag.format(asked[key]) for key, flag in ASKED.items() if asked.get(key))
 
 
 def _refusal(flags: tuple[str, ...]) -> str | None:

@@ -1,0 +1,202 @@
+"""The SLURM profile on a real cluster: what jobs ask for, in SLURM's own records; interrupted jobs; preflight."""
+
+import contextlib
+import re
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+from slurm_cluster import Cluster, Unavailable
+from snake import ROOT, SMOKE, snakemake
+
+pytestmark = pytest.mark.slurm
+
+PROFILE = ROOT / "profiles/slurm/config.yaml"
+# Over tests/smoke.yaml: the smallest study that runs every rule.
+STUDY = {"tasks": ["en_ro"], "methods": ["kl"], "seeds": [1], "device": "cpu"}
+
+TARGETS = [
+    "results/en_ro/kl/metrics.json",
+    "results/en_ro/kl/risk.json",
+    "results/en_ro/copy/seed1/generate.parquet",
+]
+
+# What profiles/slurm promises for a first attempt: partition, CPUs, memory (GB), minutes, GPUs.
+ASKED = {
+    "finetune_teacher": ("gpu", 4, 32, 720, 1),
+    "predistill": ("gpu", 4, 32, 720, 1),
+    "distill": ("gpu", 4, 32, 720, 1),
+    "sample_teacher": ("gpu", 4, 32, 480, 1),
+    "generate": ("gpu", 4, 16, 240, 1),
+    "risk": ("gpu", 4, 16, 120, 1),
+    "score": ("cpu", 8, 16, 240, 0),
+    "init_student": ("cpu", 2, 16, 30, 0),
+    "trivial": ("cpu", 2, 1, 10, 0),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(Cluster())
+        except Unavailable as reason:
+            pytest.skip(f"no SLURM cluster: {reason}")
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in ("PATH", "SLURM_CONF"):
+            patch.setenv(name, cluster.environment[name])
+        yield cluster
+    assert not cluster.left, "processes of the cluster outlived it"
+
+
+def profile(folder, **values):
+    """A profile as a user has it: what stands at its top filled in."""
+    text = PROFILE.read_text()
+    for key, value in values.items():
+        text, found = re.subn(rf"^(  {key}: )(\S+)", rf"\g<1>{value}", text, flags=re.M)
+        assert found == 1, f"{key} does not stand once in {PROFILE}"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def ours(tmp_path):
+    return profile(tmp_path / "ours", account="study", gpu_partition="gpu", cpu_partition="cpu", gpu_type="a100")
+
+
+def run_study(profile, *arguments, directory):
+    """Snakemake on the smallest study; the cluster keeps no accounts (that takes a database), so squeue is asked."""
+    overlay = directory / "study.yaml"
+    overlay.write_text(yaml.safe_dump(STUDY))
+    known = ["--profile", profile, "--slurm-status-command", "squeue", "--configfile", SMOKE, overlay]
+    return snakemake(*known, *arguments, directory=directory, check=False, timeout=900)
+
+
+def rule_of(job):
+    return re.fullmatch(r"rule_(.+?)(?:_wildcards_.*)?", job["Comment"])[1]
+
+
+def asked_by(rule, attempt):
+    partition, cpus, memory, minutes, gpus = ASKED[rule]
+    return partition, cpus, memory * min(attempt, 3), min(minutes * attempt, 1440), gpus
+
+
+def slurm_memory(gigabytes):
+    """The two ways in which SLURM may write it."""
+    return f"{gigabytes}000M", f"{gigabytes * 1000 / 1024:.2f}G"
+
+
+def interrupt(cluster, rule, run, *command):
+    """Do something to a rule's job while its script runs; the job's id, or None if the run ended before."""
+    while not run.done():
+        for job in cluster.jobs():
+            if rule_of(job) == rule and job["JobState"] == "RUNNING" and cluster.in_steps(job["JobId"]):
+                cluster.ask(*command, job["JobId"])
+                return job["JobId"]
+        time.sleep(0.2)
+    return None
+
+
+def start_now(cluster, job, run):
+    """A job that was put back in the queue is let go once it has ended; SLURM would wait two minutes."""
+    while not run.done():
+        time.sleep(0.5)
+        with contextlib.suppress(RuntimeError):  # it still ends
+            cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+            return
+
+
+@pytest.fixture(scope="module")
+def study(cluster, tmp_path_factory):
+    """The folder in which the study has run, SLURM's records of it, and two jobs that were interrupted.
+
+    One by the signal that the profile has SLURM send before the time is over, one by being put back in the queue, as
+    pre-emption does.
+    """
+    folder = tmp_path_factory.mktemp("slurm")
+    here = profile(folder / "ours", account="study", gpu_partition="gpu", cpu_partition="cpu", gpu_type="a100")
+    quick = ["--jobs", 3, "--latency-wait", 5, "--slurm-init-seconds-before-status-checks", 5]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_study, here, *quick, "--", *TARGETS, directory=folder)
+        stopped = interrupt(cluster, "predistill", run, "scancel", "--signal=TERM")
+        requeued = interrupt(cluster, "distill", run, "scontrol", "requeue")
+        start_now(cluster, requeued, run)
+        assert run.result().returncode == 0, run.result().stdout[-8000:]
+    return folder, {job["JobId"]: job for job in cluster.jobs()}, stopped, requeued
+
+
+def test_jobs_ask_for_what_the_profile_says(study, cluster):
+    _, jobs, stopped, _ = study
+    assert {rule_of(job) for job in jobs.values()} == set(ASKED)  # and no other rule is submitted
+    finished = cluster.finished()
+    attempts = Counter()
+    for number, job in jobs.items():
+        attempts[job["Comment"]] += 1  # rule and wildcards
+        partition, cpus, memory, minutes, gpus = asked_by(rule_of(job), attempts[job["Comment"]])
+        assert (job["Account"], job["Partition"], job["NumCPUs"]) == ("study", partition, str(cpus)), job
+        assert job["MinMemoryNode"] in slurm_memory(memory), job
+        assert job.get("TresPerJob") == (f"gres:gpu:a100:{gpus}" if gpus else None), job
+        assert job["Requeue"] == "1"
+        # what SLURM wrote down as the job ended
+        entry = finished[number]
+        assert (entry["Partition"], entry["ProcCnt"], entry["TimeLimit"]) == (partition, str(cpus), str(minutes))
+        assert entry["JobState"] == job["JobState"] == ("FAILED" if number == stopped else "COMPLETED"), job
+
+
+def test_gpu_jobs_see_their_gpu_and_others_none(study, cluster):
+    _, jobs, _, _ = study
+    seen = cluster.visible_devices()
+    for number, job in jobs.items():
+        devices = "[01]" if ASKED[rule_of(job)][4] else ""
+        assert len(seen[number]) > 1 and all(re.fullmatch(devices, ids) for ids in seen[number]), job
+
+
+def test_a_job_that_is_told_to_stop_is_started_again_with_more(study):
+    """Told by the signal that the profile has SLURM send before the time is over."""
+    folder, jobs, stopped, _ = study
+    first, second = [job for job in jobs.values() if job["Comment"] == jobs[stopped]["Comment"]]
+    assert first["JobId"] == stopped and first["ExitCode"] != "0:0"
+    assert first["TimeLimit"] == "12:00:00" and first["MinMemoryNode"] in slurm_memory(32)
+    assert second["TimeLimit"] == "1-00:00:00" and second["MinMemoryNode"] in slurm_memory(64)
+    assert (folder / "results/en_ro/predistill/seed1/model").is_dir()
+
+
+def test_a_job_put_back_in_the_queue_runs_again_and_the_study_ends(study):
+    folder, jobs, _, requeued = study
+    assert (jobs[requeued]["Restarts"], jobs[requeued]["JobState"]) == ("1", "COMPLETED")
+    assert all((folder / target).stat().st_size for target in TARGETS)
+
+
+def test_preflight_passes(cluster, ours, tmp_path):
+    done = run_study(ours, "--", "preflight", directory=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert f"takes the jobs of {len(ASKED)} rules (study, gpu, cpu)" in done.stdout
+
+
+def test_preflight_names_what_the_cluster_refuses(cluster, tmp_path):
+    wrong = profile(tmp_path / "wrong", account="study", gpu_partition="gpu", cpu_partition="nowhere", gpu_type="h100")
+    done = run_study(wrong, "--", "preflight", directory=tmp_path)
+    assert done.returncode != 0
+    for words in ("invalid partition specified: nowhere", "--gpus=h100:1", "at the top of profiles/slurm/config.yaml"):
+        assert words in done.stdout, done.stdout[-4000:]
+    assert "2 of " in done.stdout and "checks found a problem" in done.stdout
+
+
+def test_a_profile_that_is_not_filled_in_stops_at_the_start(cluster, tmp_path):
+    before = len(cluster.jobs())
+    done = run_study("slurm", "--", "all", directory=tmp_path)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "slurm_account and slurm_partition: not set" in done.stdout
+    assert "account, gpu_partition and cpu_partition at the top of profiles/slurm/config.yaml" in done.stdout
+    assert len(cluster.jobs()) == before and not (tmp_path / "results").exists()
+
+
+def test_a_cluster_without_accounting_is_told_apart(cluster, ours, tmp_path):
+    """Snakemake would ask sacct, which fails there, and wait for ever."""
+    done = snakemake("--profile", ours, "--configfile", SMOKE, "--", "all", directory=tmp_path, check=False, timeout=60)
+    assert done.returncode != 0
+    assert "sacct: Slurm accounting storage is disabled" in done.stdout
+    assert "slurm-status-command: squeue" in done.stdout
