@@ -9,6 +9,7 @@ localrules:
     examples_table,
     training_curves,
     risk_figure,
+    provenance,
 
 
 rule main_table:
@@ -168,3 +169,22 @@ rule risk_figure:
     shell:
         "python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q} --title {params.title:q}"
         " --output {output:q} 2> {log:q}"
+
+
+# Not a part of `all`: it reads the records that jobs leave beside their outputs, which no other rule knows.
+rule provenance:
+    input:
+        script=script("provenance"),
+        targets=[*TABLES, *FIGURES, *METRICS, *RISKS],
+    output:
+        json="results/provenance.json",
+        table="results/provenance.md",
+    log:
+        "logs/provenance.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        "python {input.script:q} --targets {input.targets:q} --json {output.json:q} --table {output.table:q} 2> {log:q}"

@@ -10,12 +10,15 @@ import logging
 import math
 import operator
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fdistill import provenance, redaction
 from fdistill.config.schema import STUDY, Schema, allowed, section, types
 from fdistill.errors import UserError
+from fdistill.redaction import redact
 
 NULL = "none"
 _BOUNDS = {
@@ -27,18 +30,21 @@ _BOUNDS = {
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a `UserError` becomes one clear message and exit status 1."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
+    """Run a script's `main`; a `UserError` becomes one clear message and exit status 1.
+
+    Its record is left beside its outputs (see `provenance`); secrets stay out of all that it says.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    began = provenance.begin()
     try:
         main()
+        provenance.record(began)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {redact(str(error))}")
+    except Exception:  # a bug of the project: its traceback, and exit status 1 as ever
+        sys.exit(redact(traceback.format_exc()))
 
 
 def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "") -> None:

@@ -114,7 +114,7 @@ def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
 
 
 def read_identity(path: Path | str) -> dict:
-    """The identity of a .parquet or .jsonl file, or all of a JSON file; UserError as when it is read for its content."""
+    """The identity of a .parquet or .jsonl file, or all of a JSON file; UserError when it is missing or damaged."""
     if Path(path).suffix == ".jsonl":
         return read_json_lines(path)[1]
     if Path(path).suffix != ".parquet":

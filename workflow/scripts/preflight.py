@@ -11,6 +11,7 @@ from fdistill import cli, config
 from fdistill.config.files import merge
 from fdistill.errors import UserError
 from fdistill.preflight import Plan, preflight
+from fdistill.redaction import redact
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,7 @@ def main() -> None:
         merged = merge(merged, content)
     found = preflight(Plan(config.load(merged, args.configfile, ROOT), args.results, args.jobs))
     for finding in sorted(found, key=lambda finding: finding.problem):  # problems last, where the eye is
-        print(f"{'PROBLEM' if finding.problem else 'ok':8}{finding.where}: {finding.text}")
+        print(redact(f"{'PROBLEM' if finding.problem else 'ok':8}{finding.where}: {finding.text}"))
     problems = sum(finding.problem for finding in found)
     if problems:
         raise UserError(f"preflight: {problems} of {len(found)} checks found a problem; nothing was started")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdistill.errors import UserError
-from fdistill.files import atomic, sha256
+from fdistill.files import READ, atomic, note_input, sha256
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Pat
         path = paths[archive.package]
         if not path.exists():
             _download(archive, path)
+            READ[str(path)] = archive.sha256
         elif (found := _hash(path)) != archive.sha256:
             raise UserError(
                 f"{path}: its sha256 is {found}, but {archive.package} {archive.version} is pinned to "
@@ -55,7 +56,7 @@ def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Pat
 
 def _hash(path: Path) -> str:
     try:
-        return sha256(path)
+        return note_input(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); mend or delete it and run again") from None
 

@@ -19,7 +19,7 @@ from fdistill.errors import UserError
 from fdistill.files import READ, atomic, note_input
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
-from fdistill.models.manifest import WEIGHTS, check_files, write_manifest
+from fdistill.models.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
 from fdistill.models.manifest import model_identity as model_identity  # of the interface
 from fdistill.models.tokenization import decoder_prompt, set_languages
 
@@ -114,7 +114,9 @@ def load(
 
 
 def _note(name: str | Path, config: PreTrainedConfig) -> None:
-    """Take down which checkpoint was read."""
+    """Take down which checkpoint from elsewhere was read; of one of ours, its manifest is taken down."""
+    if (Path(name) / MANIFEST).is_file():
+        return
     if (Path(name) / WEIGHTS).is_file():
         note_input(Path(name) / WEIGHTS)
     elif revision := getattr(config, "_commit_hash", None):

@@ -8,7 +8,7 @@ from fdistill.data.sources.rows import SPLITS, Row, Rows
 from fdistill.data.sources.table_files import csv_rows, parquet_rows, tsv_rows
 from fdistill.data.sources.text_files import json_lines, line_pairs, target_file
 from fdistill.errors import UserError
-from fdistill.files import sha256
+from fdistill.files import note_input
 
 Reader = Callable[[Path], Iterable[Row]]
 
@@ -52,7 +52,7 @@ def read_files(path: dict[str, str], formats: dict[str, Reader]) -> tuple[Rows, 
         if not Path(name).is_file():
             raise UserError(f"source.path: no such file '{name}' (seen from {Path.cwd()})")
     origins = [
-        {"package": Path(name).name, "version": "local file", "licence": "not stated", "sha256": sha256(name)}
+        {"package": Path(name).name, "version": "local file", "licence": "not stated", "sha256": note_input(name)}
         for name in names
     ]
     return {split: formats[Path(path[split]).suffix](Path(path[split]).expanduser()) for split in SPLITS}, origins

@@ -11,7 +11,7 @@ from fdistill.data.archives import read_members
 from fdistill.data.sources.local_files import Reader
 from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered
 from fdistill.errors import UserError
-from fdistill.files import atomic, sha256
+from fdistill.files import atomic, note_input
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Raw:
         """
         files = [download(url) for url in self.urls]
         origins = [
-            {"package": file.name, "version": f"from {urlsplit(url).netloc}", "url": url, "sha256": sha256(file)}
+            {"package": file.name, "version": f"from {urlsplit(url).netloc}", "url": url, "sha256": note_input(file)}
             for url, file in zip(self.urls, files, strict=True)
         ]
         if self.note:
