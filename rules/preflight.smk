@@ -10,9 +10,9 @@ rule preflight:
         script=script("preflight"),
     log:
         "logs/preflight.log",
+    retries: 0  # a profile's retries are for what may pass
     conda:
         ENVIRONMENT
-    retries: 0  # a profile's retries are for what may pass
     params:
         files=[str(path) for path in workflow.configfiles],
         study=json.dumps(config),  # the files merged, and `snakemake --config` over them
