@@ -1,7 +1,10 @@
 """The processes that share a job: started by torchrun, one per GPU, on one node or on several."""
 
+import ctypes
 import logging
 import os
+import signal
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +16,7 @@ from fdistill.errors import UserError
 
 # How long one worker waits for another's part. Who is lost is seen by torchrun, and at once, not by this limit.
 PATIENCE = timedelta(days=7)
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Workers:
 
     rank: int = 0
     count: int = 1
+    group: distributed.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -32,7 +37,7 @@ class Workers:
         if self.count == 1:
             return part
         parts: list[Any] = [None] * self.count
-        distributed.all_gather_object(parts, part)
+        distributed.all_gather_object(parts, part, self.group)
         return {key: value for each in parts for key, value in each.items()}
 
 
@@ -51,8 +56,11 @@ def join(device: str) -> Workers:
         if local >= gpus:
             raise UserError(f"worker {local + 1} of this node has no GPU: torch sees {gpus}; start {gpus} workers")
         torch.cuda.set_device(local)
-    distributed.init_process_group("gloo", timeout=PATIENCE)
-    workers = Workers(distributed.get_rank(), distributed.get_world_size())
+    if sys.platform == "linux":  # torchrun gives each worker a session of its own: killed, it would leave them behind
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    distributed.init_process_group("gloo")  # not with PATIENCE: a worker whose torchrun is gone would look for it
+    group = distributed.new_group(timeout=PATIENCE)
+    workers = Workers(distributed.get_rank(), distributed.get_world_size(), group)
     if not workers.is_first:
         logging.getLogger().setLevel(logging.WARNING)  # the first one's progress is everyone's
     return workers
