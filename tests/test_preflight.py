@@ -111,8 +111,20 @@ def test_local_data(project, tmp_path):
     for split in ("train", "dev", "test"):
         files[split] = str(tmp_path / f"{split}.jsonl")
         write_text(files[split], '{"source": "a", "target": "b"}\n')
-    (found,) = data.check(plan(project, ("source", {"kind": "files", "path": files})))
+    planned = plan(project, ("source", {"kind": "files", "path": files}))
+    (found,) = data.check(planned)
     assert (found.problem, found.text) == (False, "local files")
+    (tmp_path / "dev.jsonl").unlink()
+    (found,) = data.check(planned)
+    assert found.problem and f"source.path: no such file {tmp_path / 'dev.jsonl'} (seen from" in found.text
+
+
+def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
+    files = dict.fromkeys(("train", "dev", "test"), str(tmp_path / "all.source"))
+    write_text(files["train"], "a\n")
+    (found,) = data.check(plan(project, ("source", {"kind": "xsum", "path": files})))
+    assert found.problem and found.text.count(str(tmp_path / "all.target")) == 1
+    assert "all.source" not in found.text
 
 
 def test_data_that_is_prepared_is_not_asked_for(project):

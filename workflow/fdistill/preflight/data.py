@@ -6,6 +6,7 @@ from typing import Any
 
 from fdistill.data import sources
 from fdistill.data.sources.hub import Hub
+from fdistill.data.sources.local_files import input_files
 from fdistill.errors import UserError
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
@@ -22,7 +23,11 @@ def check(plan: Plan) -> Iterator[Finding]:
 
 def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
     module = sources.source_module(source["kind"])
-    if source.get("path"):  # that the files are there, the configuration's checks have seen
+    if source.get("path"):
+        missing = ", ".join(name for name in dict.fromkeys(input_files(source)) if not Path(name).is_file())
+        if missing:
+            text = f"source.path: no such file {missing} (seen from {Path.cwd()}); put it there, or correct the path"
+            return Finding(where, text, problem=True)
         return Finding(where, "local files")
     if module.ARCHIVES:
         missing = [archive.filename for archive in module.ARCHIVES if not (cache / archive.filename).exists()]
