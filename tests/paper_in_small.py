@@ -125,10 +125,13 @@ def overlay(folder: Path) -> dict:
     return {"device": "cpu", "methods": ["js"], "task_overrides": tasks}
 
 
-def write(folder: Path, **changes) -> Path:
-    """The overlay as a file, beside the files that it names."""
+def write(folder: Path, **changes: dict) -> Path:
+    """The overlay as a file, beside the files that it names; `changes` to keys of its tasks, by task."""
+    content = overlay(folder)
+    for task, change in changes.items():
+        content["task_overrides"][task] |= change
     path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(overlay(folder) | changes, sort_keys=False))
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
 
 
