@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -138,7 +139,10 @@ class Checkpoints:
         other = [key for key in self.identity | identity if self.identity.get(key) != identity.get(key)]
         if other:
             raise UserError(f"{path}: a checkpoint of another run (not the same: {', '.join(other)})")
-        return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+        try:
+            return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+        except UnpicklingError:
+            raise UserError(f"{path}: a checkpoint that holds more than numbers, which is not opened") from None
 
 
 def _flat(identity: dict[str, Any]) -> dict[str, Any]:
