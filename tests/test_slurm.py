@@ -33,7 +33,7 @@ ASKED = {
     "risk": ("gpu", 4, 16, 120, 1),
     "score": ("cpu", 8, 16, 240, 0),
     "init_student": ("cpu", 2, 16, 30, 0),
-    "trivial": ("cpu", 2, 1, 10, 0),
+    "trivial": ("cpu", 2, 8, 10, 0),
 }
 
 
