@@ -30,7 +30,7 @@ rule generate:
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
     shell:
-        "{params.launch} {input.script:q} --model {input.model:q} --test {input.test:q}"
+        "{params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
         " --threads {threads} {params.run:q} {params.text:q} {params.decoding:q} 2> {log:q}"
@@ -113,7 +113,8 @@ rule risk:
         text=text_flags,
         batch_size=lambda wildcards: task_of(wildcards)["risk"]["batch_size"],
     shell:
-        "{params.launch} {input.script:q} --student {input.student:q} --teacher {input.teacher:q} --test {input.test:q}"
+        "{params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
+        " --test {input.test:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
         " --teacher-samples {input.teacher_samples:q} --batch-size {params.batch_size:q} --risk {output.risk:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"

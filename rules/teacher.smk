@@ -60,6 +60,7 @@ rule sample_teacher:
         text=text_flags,
         sampling=sampling_flags,
     shell:
-        "{params.launch} {input.script:q} --split {input.split:q} --teacher {input.teacher:q} --samples {output.samples:q}"
+        "{params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
+        " --samples {output.samples:q}"
         " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log:q}"

@@ -33,6 +33,8 @@ def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
     for split, file in path.items():
         if Path(file).suffix not in formats:
             raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}")
+        if "{" in file:
+            raise UserError(f"source.path.{split}: '{file}' has a brace, which is a wildcard to Snakemake; rename it")
 
 
 def input_files(source: dict[str, Any]) -> list[str]:
