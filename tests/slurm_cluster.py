@@ -3,6 +3,8 @@
 Ports, sockets, keys and configuration are its own, so that it neither needs nor disturbs a SLURM that runs here.
 """
 
+import contextlib
+import getpass
 import os
 import re
 import secrets
@@ -94,6 +96,8 @@ def install() -> None:
             )
             if done.returncode:
                 raise Unavailable(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-500:]}")
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"apt-get took longer than {error.timeout:.0f} s") from None
     finally:
         if ours:
             keep_stopped.unlink()
@@ -132,9 +136,11 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        self._wait_until(lambda: not self.processes(), 10)
         self.left = self.processes()  # for the test: a cluster that ends by itself leaves none
         for pid in self.left:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, *command: str, check: bool = True) -> str:
@@ -182,7 +188,7 @@ class Cluster:
         values = {
             "folder": self.folder,
             "host": socket.gethostname().split(".")[0],
-            "user": os.environ.get("USER", "root") if os.geteuid() else "root",
+            "user": getpass.getuser(),
         }
         with socket.socket() as one, socket.socket() as other:
             for port, name in ((one, "controller"), (other, "node")):

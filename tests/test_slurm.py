@@ -118,7 +118,7 @@ def study(cluster, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("slurm")
     here = profile(folder / "ours", account="study", gpu_partition="gpu", cpu_partition="cpu", gpu_type="a100")
-    quick = ["--jobs", 3, "--latency-wait", 5, "--slurm-init-seconds-before-status-checks", 5]
+    quick = ["--jobs", 3, "--latency-wait", 5, "--slurm-init-seconds-before-status-checks", 2]
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(run_study, here, *quick, "--", *TARGETS, directory=folder)
         stopped = interrupt(cluster, "predistill", run, "scancel", "--signal=TERM")
