@@ -142,6 +142,11 @@ def test_sources_and_targets_must_be_equally_many(tmp_path, targets, numbers, li
     ("suffix", "content", "message"),
     [
         (".jsonl", '{"a": 1}\n{"a', "a.jsonl, line 2: not valid JSON ("),
+        (
+            ".jsonl",
+            '{"a": "\\ud83d\\ude00"}\n{"a": "b\\uD83D"}\n',
+            r"a.jsonl, line 2: \ud83d is half of a surrogate pair",
+        ),
         (".csv", 'a,b\n1,2\n3,"4\n', "a.csv, line 3: not valid CSV (unexpected end of data)"),
         (".tsv", 'a\tb\n"1" 2\t3\n', "a.tsv, line 2: not valid TSV ("),
         (".csv", 'a,b\n"x\ny",2\n1,2,3\n', "a.csv, line 4: has 3 fields, the header 2 (a, b)"),
@@ -160,6 +165,7 @@ def test_a_damaged_document_is_named(tmp_path):
         (b'{"a"', "not valid JSON"),
         (b"\xef\xbb\xbf{}", "byte-order"),
         (b"{\n\xff", "line 2: not UTF"),
+        (b'{"a": ["\\ude00"]}', r"a\.json: \\ude00 is half of a surrogate pair"),
     ):
         write(path := tmp_path / "a.json", content)
         with pytest.raises(UserError, match=message):

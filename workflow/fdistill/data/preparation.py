@@ -62,7 +62,10 @@ def _fingerprint(corpus: sources.Corpus) -> str:
 
 def _check(name: str, examples: list[sources.Example]) -> None:
     if not examples:
-        raise UserError(f"{name}: the split is empty after filtering; loosen the source's options in the task file")
+        raise UserError(
+            f"{name}: the split is empty after filtering; loosen the source's options in the task file, "
+            "or give a file with texts if it reads your own"
+        )
     seen = set()
     for example in examples:
         if not example.source.strip() or not example.references or not all(r.strip() for r in example.references):

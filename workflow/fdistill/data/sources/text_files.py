@@ -40,20 +40,28 @@ def json_lines(file: Path) -> Iterator[Row]:
     for number, line in enumerate(text_lines(file), start=1):
         if line.strip():
             place = f"{file}, line {number}"
-            try:
-                values = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{place}: not valid JSON ({error}); is it complete?") from None
-            yield Row(place, values)
+            yield Row(place, _parsed(line, place))
 
 
 def json_document(file: Path) -> Any:
     """A whole JSON file; UserError names it when it is damaged."""
-    text = "".join(text_lines(file, windows_ends=True))
+    return _parsed("".join(text_lines(file, windows_ends=True)), str(file))
+
+
+def _parsed(text: str, place: str) -> Any:
+    """The value that is JSON text; UserError when it is not, or holds what no file could be written with."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # an escaped surrogate, which JSON takes without its other half too
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("ascii", "backslashreplace").decode()
+        raise UserError(
+            f"{place}: {half} is half of a surrogate pair and no character; mend or remove the text"
+        ) from None
     except ValueError as error:
-        raise UserError(f"{file}: not valid JSON ({error}); is it complete?") from None
+        raise UserError(f"{place}: not valid JSON ({error}); is it complete?") from None
+    return value
 
 
 def line_pairs(file: Path) -> Iterator[Row]:
