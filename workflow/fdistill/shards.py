@@ -47,11 +47,12 @@ class Shards:
         `what` tells this work from other work that is kept in the same folder, and names it in the log. When it is told
         to stop (see `interruption`), a run that has a folder writes what it has done and ends with status 75.
         """
-        done = self._read(what)
         mine = range(self.workers.rank, len(sizes), self.workers.count)
-        if there := sum(sizes[number] for number in done):
-            log.info("%s: %d of %d are there from a run that was cut off", what, there, sum(sizes))
+        done = {number: result for number, result in self._read(what).items() if number in mine}
         todo = [number for number in mine if number not in done]
+        if done:
+            there, share = (sum(sizes[number] for number in numbers) for numbers in (done, mine))
+            log.info("%s: %d of %d are there from a run that was cut off", what, there, share)
         progress = Progress(what, sum(sizes[number] for number in todo))
         shard: dict[int, list] = {}
         opened = time.monotonic()
@@ -68,7 +69,7 @@ class Shards:
                     interruption.stop(f"{what}, {progress.done} of {progress.total}")
             self._write(what, shard)
         progress.close()
-        done = self.workers.gather({number: done[number] for number in mine})
+        done = self.workers.gather(done)
         return [done[number] for number in range(len(sizes))]
 
     def remove(self) -> None:
