@@ -117,6 +117,7 @@ class Checkpoints:
         path = self.folder / f"{int(paths[-1].name) + 1 if paths else 1:06d}"
         try:
             with atomic(path, directory=True) as temporary:
+                torch.serialization.set_crc32_options(False)  # takes most of the time, and the SHA-256 says more
                 torch.save(state, temporary / "state.pt")
                 digest = sha256(temporary / "state.pt")
                 write_json(temporary / "manifest.json", {"at": where, "sha256": digest, "identity": self.identity})
