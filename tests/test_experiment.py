@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import tiny
+from fdistill.config.schema import SAFEGUARDS, section
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
@@ -37,6 +38,10 @@ def test_lengths_beyond_the_models_positions_are_refused(split, name, limits):
 
 def test_t5_has_relative_positions(split):
     assert len(read_split(split, tiny.checkpoint("t5"), Limits(5000, 5000))[0]) == 10
+
+
+def test_safeguards_are_keys_of_training():
+    assert set(SAFEGUARDS) <= set(section("training")["properties"])
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):

@@ -501,6 +501,16 @@ def test_a_step_that_is_not_finite_is_skipped_and_its_examples_are_named(what, c
     assert all(torch.isfinite(weight).all() for weight in weights_of(student))
 
 
+def test_without_a_step_there_is_no_loss_in_the_history():
+    student = tiny.checkpoint("gpt2")
+    trainer = trainer_of(student, None, "mle", data_of(student, 24), batch_size=4, max_skipped_steps=9, epochs=2)
+    spoil(trainer, range(1, 7), "loss")
+    real = trainer.loss
+    trainer.loss = lambda batch, counts: real(batch, counts) + real(batch, counts)  # a micro-batch a step: spoil it
+    history = trainer.run(nothing, "nll", higher_is_better=False)
+    assert [("loss" in line, line["step"]) for line in history] == [(False, 6), (True, 12), (False, 12)]
+
+
 @pytest.mark.parametrize("allowed", [0, 2])
 def test_too_many_skipped_in_a_row_end_training_with_what_to_try(allowed):
     student = tiny.checkpoint("gpt2")

@@ -344,9 +344,9 @@ class Trainer:
         except Stopped:  # an evaluation may take longer than there is time to stop: it is begun again
             set_random_state(random, self.student.device)
             return
-        loss = sum(state.losses) / len(state.losses) if state.losses else None  # None: all were skipped
-        rate = self.schedule.get_last_lr()[0]
-        state.history.append({"step": state.step, "loss": loss, "learning_rate": rate})
+        if state.losses:  # not all were skipped
+            loss, rate = sum(state.losses) / len(state.losses), self.schedule.get_last_lr()[0]
+            state.history.append({"step": state.step, "loss": loss, "learning_rate": rate})
         state.history.append({"step": state.step, "dev": scores})
         state.losses = []
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
