@@ -110,6 +110,20 @@ def test_a_methods_change_reruns_that_method_alone(study, tmp_path):
     assert not {rule for rule, _ in jobs} & {"prepare", "init_student", "sample_teacher"}
 
 
+def test_how_the_student_samples_reruns_its_method(study, tmp_path):
+    changes = {"js_exact": {"student_samples": {"mode": "top_k", "top_k": 5}}}
+    jobs = would_run(study, tmp_path, {"task_overrides": {"en_ro": {"method_overrides": changes}}})
+    trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
+    assert trained == {f"task=en_ro, method=js_exact, seed={seed}" for seed in (1, 2)}
+
+
+def test_what_guards_a_run_reruns_nothing(study, tmp_path):
+    guarded = {
+        stage: {"checkpoint_minutes": 1, "max_skipped_steps": 9} for stage in ("teacher", "predistill", "distill")
+    }
+    assert not would_run(study, tmp_path, {"task_overrides": {"en_ro": {"training": guarded}}})
+
+
 def test_editing_a_script_reruns_its_rule(study, tmp_path):
     script = ROOT / "workflow/scripts/trivial.py"
     before = script.read_text()
@@ -207,7 +221,8 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
     ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "drawn from another teacher" in done.stderr and "sample_teacher" in done.stderr
+    assert "train.teacher_samples.parquet: is of another version of the data" in done.stderr
+    assert "run the rule that makes it again" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

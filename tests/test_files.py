@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from fdistill.data.archives import Archive, fetch
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
 from fdistill.files import (
@@ -198,6 +199,14 @@ def test_a_full_disk_without_roots_rights(tmp_path, monkeypatch):
         write_json(tmp_path / "x.json", {"a": 2})
     assert read_json(tmp_path / "x.json") == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(disk):
+    folder, make_read_only = disk
+    make_read_only()
+    archive = Archive("package", "1", "package-1.tar.gz", "0" * 64, "MIT")
+    with pytest.raises(UserError, match=r"cache/package-1\.tar\.gz: cannot be written \(Read-only file system\)"):
+        fetch((archive,), folder / "cache")
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):

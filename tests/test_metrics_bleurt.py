@@ -1,5 +1,7 @@
 """BLEURT with a tiny random checkpoint: the model's own rating of each pair, and what is no BLEURT checkpoint."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,19 @@ def test_a_classifier_is_no_bleurt(tmp_path):
     checkpoint(tmp_path, num_labels=3)
     with pytest.raises(UserError, match="gives 3 numbers per pair, a BLEURT checkpoint one"):
         bleurt(tmp_path, ["a"], [["a"]])
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    checkpoint(tmp_path / "model", num_labels=1)
+    (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
+    missing = bleurt(tmp_path / "model", ["a"], [["a"]])["missing"]
+    assert "no file named model.safetensors" in missing["reason"] and "only safetensors are read" in missing["fix"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_plain_encoder_is_not_given_random_weights(tmp_path):

@@ -67,11 +67,15 @@ def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, str | None]:
     if folder.is_dir():
         files = {file.name for file in folder.iterdir()}
         _check_files(init, files)
-        return AutoConfig.from_pretrained(folder), f"{init}, a folder of this machine", None
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False), f"{init}, a folder of this machine", None
     if folder.is_absolute() or init.startswith((".", "~")):
         raise UserError(f"model.teacher.init: there is no folder {init}; give the one that `save_pretrained` wrote")
     if reach.cached(init, "config.json", WEIGHTS):
-        return AutoConfig.from_pretrained(init, local_files_only=True), f"{init}, in this machine's cache", None
+        return (
+            AutoConfig.from_pretrained(init, local_files_only=True, trust_remote_code=False),
+            f"{init}, in this machine's cache",
+            None,
+        )
     try:
         files = reach.hub_model(init)
     except UserError as error:
@@ -80,7 +84,7 @@ def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, str | None]:
             "model), or give the folder of a copy as model.teacher.init"
         ) from None
     _check_files(init, files)
-    return AutoConfig.from_pretrained(init), "", init
+    return AutoConfig.from_pretrained(init, trust_remote_code=False), "", init
 
 
 def _check_files(init: str, files: set[str]) -> None:

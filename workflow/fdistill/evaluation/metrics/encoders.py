@@ -29,8 +29,10 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
     transformers.utils.logging.disable_progress_bar()
     directory = locate(metric, model)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-        loaded, report = getattr(transformers, kind).from_pretrained(directory, output_loading_info=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+        loaded, report = getattr(transformers, kind).from_pretrained(
+            directory, output_loading_info=True, use_safetensors=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:  # a hub out of reach, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:
@@ -78,10 +80,14 @@ def package_folder(name: str) -> Path | None:
 
 def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
     """The exception for a model that transformers cannot load."""
-    return MetricMissing(
-        f"the encoder '{model}' could not be loaded ({str(error).splitlines()[0]})",
-        f"fetch it where there is a network, and give its directory as the option {metric}.model",
-    )
+    reason = str(error).splitlines()[0]
+    fix = f"fetch it where there is a network, and give its directory as the option {metric}.model"
+    if "model.safetensors" in reason:  # a .bin file can run code when it is opened
+        fix = (
+            "only safetensors are read: where you trust it, load it with use_safetensors=False, save it with its "
+            f"tokenizer by `save_pretrained`, and give that directory as the option {metric}.model"
+        )
+    return MetricMissing(f"the encoder '{model}' could not be loaded ({reason})", fix)
 
 
 def longest(tokenizer: Any, config: Any) -> int:
