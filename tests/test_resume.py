@@ -17,6 +17,7 @@ from fdistill.data.schemas import SPLIT
 from fdistill.files import sha256, write_parquet
 from fdistill.interruption import STATUS
 from fdistill.models.checkpoints import load, model_identity, save, tokenizer_identity
+from fdistill.provenance import SUFFIX
 
 METHODS = yaml.safe_load((Path(__file__).parents[1] / "config/methods.yaml").read_text())
 SIZES = {"train": 48, "dev": 8}
@@ -27,7 +28,8 @@ RUN = [
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Of every file but the records of provenance, whose times differ."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(SUFFIX))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
