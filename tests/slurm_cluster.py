@@ -172,15 +172,16 @@ class Cluster:
         """Whether a job is past its beginning: srun runs something in it."""
         return len(self.visible_devices().get(job, [])) > 1
 
-    def processes(self) -> list[int]:
-        """Processes that belong to this cluster: its folder is in their command or environment."""
+    def processes(self, job: str | None = None) -> list[int]:
+        """Processes that belong to this cluster, or to one of its jobs: their command or environment says so."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                text = (process / "cmdline").read_bytes() + b"\0" + (process / "environ").read_bytes()
             except OSError:
                 continue  # ended meanwhile, or another user's
-            if os.fsencode(self.folder) in text and int(process.name) != os.getpid():
+            ours = os.fsencode(self.folder) in text and int(process.name) != os.getpid()
+            if ours and (job is None or f"[{job}.".encode() in text or f"\0SLURM_JOB_ID={job}\0".encode() in text):
                 found.append(int(process.name))
         return found
 

@@ -100,13 +100,16 @@ def interrupt(cluster, rule, run, *command):
     return None
 
 
+def state_of(cluster, number):
+    return next(job["JobState"] for job in cluster.jobs() if job["JobId"] == number)
+
+
 def start_now(cluster, job, run):
-    """A job that was put back in the queue is let go once it has ended; SLURM would wait two minutes."""
-    while not run.done():
-        time.sleep(0.5)
-        with contextlib.suppress(RuntimeError):  # it still ends
-            cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-            return
+    """A job that was put back in the queue is let go once its first run has ended; SLURM would wait two minutes."""
+    while not run.done() and (cluster.processes(job) or state_of(cluster, job) != "PENDING"):
+        time.sleep(0.2)
+    time.sleep(1)  # for slurmctld, which counts a late end of the first run as the second's
+    cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
 @pytest.fixture(scope="module")
