@@ -293,6 +293,7 @@ class Trainer:
         """
         if (latest := checkpoints.latest()) is not None:
             self.load_state_dict(latest)
+            del latest  # as large as the model and its optimiser
         state = self.state
         stream = self.batches()
         progress = Progress("training", self.total_steps, state.step)
