@@ -73,6 +73,21 @@ def test_the_code_is_named_by_its_commit(monkeypatch, tmp_path):
     assert provenance.code_version() == {"commit": "unknown", "dirty": None}
 
 
+def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda i: 3 * provenance.MIB * i)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"GPU {i}")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
+    began = provenance.begin() - 1800
+    write_json(tmp_path / "x.json", {})
+    provenance.record(began)
+    made = read_json(tmp_path / f"x.json{provenance.SUFFIX}")
+    assert made["hardware"]["gpus"] == ["GPU 1"] * 4
+    assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
+
+
 # --- the ledger
 
 
