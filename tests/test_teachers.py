@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from fdistill import sampling
 from fdistill.data.batches import Limits, encode_split, label_batch, source_batch
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
@@ -104,13 +105,13 @@ def test_draws_come_from_the_models_own_distribution(hub, name, monkeypatch):
     made, module = teacher_of(hub, name), raw(hub, name)
     sources = encoded(made).sources
     drawn_from = []
-    multinomial = torch.multinomial
+    inverse_cdf = sampling._inverse_cdf
 
-    def watched(probabilities, *args, **kwargs):
-        drawn_from.append(probabilities)
-        return multinomial(probabilities, *args, **kwargs)
+    def watched(logits, chance):
+        drawn_from.append(logits.softmax(-1))
+        return inverse_cdf(logits, chance)
 
-    monkeypatch.setattr(torch, "multinomial", watched)
+    monkeypatch.setattr(sampling, "_inverse_cdf", watched)
     generator = torch.Generator().manual_seed(0)
     samples = ancestral_sample(made.model, source_batch(made.model, sources), 8, generator)
     for row, source in enumerate(sources):
