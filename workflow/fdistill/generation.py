@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
@@ -13,16 +11,18 @@ from fdistill.objectives import IGNORE
 from fdistill.sampling import Drawing, Samples, draw, sequence_log_probs
 from fdistill.shards import IN_MEMORY, Shards
 
+OFF_LINE = 0  # the first number of these draws' seeds; those of training have others
+
 
 def _in_batches(
     what: str,
     lengths: Sequence[int],
     batch_size: int,
-    work: Callable[[list[int], int, int], list],
+    work: Callable[[list[int], int], list],
     shards: Shards,
     repeats: int = 1,
 ) -> list:
-    """`work(indices, repeat, batch)`, one result per index, over all indices, each `repeats` times.
+    """`work(indices, repeat)`, one result per index, over all indices, each `repeats` times.
 
     The results are ordered by index, then by repeat. The batches are fixed by `lengths` and `batch_size`.
     """
@@ -30,7 +30,7 @@ def _in_batches(
 
     def numbered(number: int) -> list:
         repeat, batch = divmod(number, len(batches))
-        return work(batches[batch], repeat, batch)
+        return work(batches[batch], repeat)
 
     results: dict[tuple[int, int], Any] = {}
     for number, done in enumerate(shards.run(what, [len(batch) for batch in batches] * repeats, numbered)):
@@ -53,20 +53,11 @@ def _draw_all(
     """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
     model.module.eval()
 
-    def work(indices: list[int], sample: int, batch: int) -> list:
+    def work(indices: list[int], sample: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
-        generator = torch.Generator(device=model.device).manual_seed(batch_seed(seed, sample, batch))
-        return described(source, draw(model, source, drawing, generator))
+        return described(source, draw(model, source, drawing, (OFF_LINE, seed, sample), indices))
 
     return _in_batches(what, [len(s) for s in sources], batch_size, work, shards, per_input)
-
-
-def batch_seed(seed: int, sample: int, batch: int) -> int:
-    """The seed of one batch of the `sample`-th draw: nothing depends on who draws a batch, or on what came before it.
-
-    numpy's SeedSequence mixes the three into 64 bits, so that neighbours have nothing in common.
-    """
-    return int(np.random.SeedSequence((seed, sample, batch)).generate_state(1, np.uint64)[0])
 
 
 def _rows(samples: Samples) -> list[list[int]]:
@@ -138,7 +129,7 @@ def token_means(
     """-log q(y|x) of each (source, sequence) pair, in nats: per token (mean over its tokens) and per sequence."""
     model.module.eval()
 
-    def work(indices: list[int], *_: int) -> list:
+    def work(indices: list[int], _: int) -> list:
         labels = label_batch([sequences[i] for i in indices], model.device)
         source = source_batch(model, [sources[i] for i in indices])
         nll = -sequence_log_probs(model, source, labels).double().sum(-1)

@@ -1,10 +1,11 @@
 """Drawing sequences from a model: from its own distribution, or by a mode that cuts or searches it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,18 +69,29 @@ class Samples:
     finished: Tensor  # (B,), whether EOS was drawn before the length limit
 
 
-def draw(model: LanguageModel, source: Source, drawing: Drawing, generator: torch.Generator | None = None) -> Samples:
-    """One sequence per source, drawn as `drawing` says.
+def draw(
+    model: LanguageModel, source: Source, drawing: Drawing, seed: Sequence[int], rows: Sequence[int] | None = None
+) -> Samples:
+    """One sequence per source, drawn as `drawing` says. Dropout is off, and the global generator stays as it was.
+
+    `rows` numbers the sources (0, 1, ... unless given). What an ancestral sample draws is decided by `seed` and its own
+    number alone, whoever else is in the batch; what the other modes draw, by all of the batch.
 
     Every mode but `ancestral` gives sequences that are not y ~ q(.|x): a loss averaged over them is another one than
-    its expectation under q. Dropout is off while drawing. With a `generator` the draw is its alone, and the global
-    generator, which transformers draws from, is afterwards as it was; without one it is the global generator's.
+    its expectation under q.
     """
+    rows = range(len(source.input_ids)) if rows is None else rows
     if drawing.mode == ANCESTRAL:
-        return ancestral_sample(model, source, drawing.max_new_tokens, generator)
+        return ancestral_sample(model, source, drawing.max_new_tokens, seed, rows)
     settings = mode_settings(drawing.mode, drawing.options) | {"max_new_tokens": drawing.max_new_tokens}
-    with _without_dropout(model), _seeded_by(generator, model.device):
+    with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(mixed_seed(*seed, *rows))
         return as_labels(model.generate(source, **settings), model.eos_token_id)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed of 64 bits from several numbers, so that neighbours have nothing in common (numpy's SeedSequence)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 @contextmanager
@@ -92,36 +104,27 @@ def _without_dropout(model: LanguageModel) -> Iterator[None]:
         model.module.train(was_training)
 
 
-@contextmanager
-def _seeded_by(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """The global generator seeded from `generator`, and put back afterwards; left alone when there is none."""
-    if generator is None:
-        yield
-        return
-    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
 @torch.no_grad()
 def ancestral_sample(
-    model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None = None
+    model: LanguageModel, source: Source, max_new_tokens: int, seed: Sequence[int], rows: Sequence[int] | None = None
 ) -> Samples:
     """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing cut or reweighted.
 
-    Dropout is off while sampling and put back as it was. `generator` makes the draw reproducible.
+    See `draw` for `seed` and `rows`.
     """
+    rows = range(len(source.input_ids)) if rows is None else rows
     with _without_dropout(model):
-        return _sample(model, source, max_new_tokens, generator)
+        return _sample(model, source, _chances(max_new_tokens, seed, rows).to(model.device))
 
 
-def _sample(model: LanguageModel, source: Source, max_new_tokens: int, generator: torch.Generator | None) -> Samples:
+def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
+    """Uniform random numbers in [0, 1), (B, T), float64: those of a row from a generator of its own."""
+    return torch.from_numpy(np.stack([np.random.default_rng((*seed, row)).random(steps) for row in rows]))
+
+
+def _sample(model: LanguageModel, source: Source, chances: Tensor) -> Samples:
     input_ids, state = model.start(model.encode(source))
-    rows, device = len(input_ids), input_ids.device
-    # Drawn at once: what one row draws does not depend on when the others end, or on who draws them.
-    chances = torch.rand(rows, max_new_tokens, generator=generator, dtype=torch.float64, device=device)
-    finished = torch.zeros(rows, dtype=torch.bool, device=device)
+    finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
     labels = []
     for chance in chances.T:  # (B,)
         drawn = _inverse_cdf(model.step(input_ids, state), chance)  # (B, 1)

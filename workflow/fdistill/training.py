@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,25 +13,24 @@ import torch
 from torch import Tensor
 from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
-from fdistill.data.batches import Encoded, epoch_batches, label_batch, source_batch
+from fdistill import sharding
+from fdistill.data.batches import epoch_batches, label_batch, source_batch
+from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
 from fdistill.interruption import Stopped
-from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
+from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.students import freeze, supervising_layers
-from fdistill.objectives import (
-    GROUND_TRUTH,
-    IGNORE,
-    LABELS,
-    SOURCE,
-    STUDENT_SAMPLES,
-    Objective,
-    Step,
-)
+from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, Objective, Step
 from fdistill.progress import Progress
-from fdistill.sampling import Drawing, draw
-from fdistill.training_state import NOWHERE, Checkpoints, State, random_state, set_random_state
+from fdistill.sampling import Drawing, draw, mixed_seed
+from fdistill.training_state import NOWHERE, Checkpoints, State
+from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
+
+# Random numbers come from (a number of these, seed, step, examples): they do not depend on who takes a step, or whether
+# the run was interrupted before.
+SAMPLES, DROPOUT = 1, 2
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
@@ -65,51 +64,6 @@ class TrainingSettings:
     checkpoint_minutes: float | None
 
 
-@dataclass
-class TrainingData:
-    """The training split, and for each kind of stored teacher sequence the labels of every example.
-
-    `stored[kind][i]` lists the sequences of example i. Where it has several, references or samples, they are taken in
-    turn, one per epoch.
-    """
-
-    train: Encoded
-    stored: dict[str, list[list[list[int]]]]
-
-    def sequences(self, kind: str, index: int, epoch: int) -> list[int]:
-        """Token ids of one example's sequence of one kind."""
-        choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
-        return choices[epoch % len(choices)]
-
-
-@dataclass
-class MicroBatch:
-    """What one forward pass needs: sources and, per kind of sequence, labels (B, T)."""
-
-    source: Source
-    labels: dict[str, Tensor]
-    ids: list[str] = field(default_factory=list)  # of the examples
-
-    def halves(self) -> list["MicroBatch"]:
-        """The same examples in two micro-batches; one example stays as it is."""
-        size = len(self.source.input_ids)
-        middle = (size + 1) // 2
-        return [
-            MicroBatch(
-                Source(self.source.input_ids[half], self.source.attention_mask[half]),
-                {kind: labels[half] for kind, labels in self.labels.items()},
-                self.ids[half],
-            )
-            for half in (slice(0, middle), slice(middle, size))
-            if half.start < half.stop
-        ]
-
-    def counts(self) -> dict[str, Counter]:
-        """Valid positions per kind of sequence, of labels and of sources."""
-        sources = int(self.source.attention_mask.sum())
-        return {k: Counter({LABELS: int((v != IGNORE).sum()), SOURCE: sources}) for k, v in self.labels.items()}
-
-
 class Trainer:
     """Trains `student` towards `objective`, with `teacher` fixed."""
 
@@ -122,17 +76,23 @@ class Trainer:
         settings: TrainingSettings,
         drawing: Drawing,
         seed: int,
+        workers: Workers = ALONE,
     ):
-        """`drawing` is how the student's samples are drawn on line; `seed` fixes order, dropout, samples."""
+        """`drawing` is how the student's samples are drawn on line; `seed` fixes order, dropout, samples.
+
+        The micro-batches of a step are shared among `workers`, which all take the same step. Where they are fewer than
+        the workers they are split, and dropout is another, as it is not drawn by example; all else is the same.
+        """
         if objective.needs_teacher and teacher is None:
             raise UserError("this method compares distributions with a teacher's; give --teacher")
         self.student, self.objective, self.data, self.settings = student, objective, data, settings
         self.teacher = teacher if objective.needs_teacher else None  # seqkd loads none and runs none
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
-        self.drawing, self.seed = drawing, seed
-        torch.manual_seed(seed)
-        self.sampler = torch.Generator(device=student.device).manual_seed(seed)
+        self.drawing, self.seed, self.workers = drawing, seed, workers
+        self.is_sharded = sharding.is_sharded(student.module)
+        # Who shares weights needs the others' part whenever it runs the model.
+        self.in_step = self.is_sharded or (self.teacher is not None and sharding.is_sharded(self.teacher.module))
         freeze(student, settings.freeze)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
         if not self.trainable:
@@ -161,44 +121,65 @@ class Trainer:
         the step is taken again with micro-batches of half the size, as are all after it. Raises UserError for too many
         of the first in a row, and when halves do not fit either.
         """
-        if self.state.halved:
-            batches = [half for batch in batches for half in batch.halves()]
-        try:
-            losses = self.backward(batches)
-        except torch.OutOfMemoryError:
-            losses = None
-        if losses is None:  # no longer in `except`: what the failed pass allocated is free
+        pieces = [piece for batch in batches for piece in batch.split(self.pieces_of_each(len(batches)))]
+        losses = self.backward(pieces)
+        if losses is None:
             self.halve(batches)
             return self.step(batches)
         norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)
-        finite = math.isfinite(sum(losses)) and bool(torch.isfinite(norm))
+        finite = math.isfinite(sum(losses)) and math.isfinite(norm)
         if finite:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()  # of a skipped step, too: the learning rate is a function of the step's number
         self.state.skipped = 0 if finite else self.state.skipped + 1
         if not finite:
-            self.report_skipped(batches, losses)
+            self.report_skipped(pieces, losses)
         return sum(losses) if finite else None
 
-    def backward(self, batches: list[MicroBatch]) -> list[float]:
-        """Accumulate the gradient of an effective batch; the share of each micro-batch in the loss."""
-        for batch in batches:
-            if STUDENT_SAMPLES in self.objective.sequences:
-                with self.autocast:
-                    samples = draw(self.student, batch.source, self.drawing, self.sampler)
-                batch.labels[STUDENT_SAMPLES] = samples.labels
+    def pieces_of_each(self, batches: int) -> int:
+        """Into how many pieces a micro-batch is split: for the GPU's memory, and so that each worker has one."""
+        return (2 if self.state.halved else 1) * -(-self.workers.count // batches)
+
+    def backward(self, pieces: list[MicroBatch]) -> list[float] | None:
+        """The gradient of an effective batch, the same for all workers; each piece's share in the loss.
+
+        None when the GPU memory of any of them was not enough.
+        """
+        mine = range(self.workers.rank, len(pieces), self.workers.count)
+        drawn = self.workers.attempt(lambda: {number: self.drawn(pieces[number]) for number in mine})
+        if drawn is None:
+            return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
-        for batch in batches:
-            for kind, count in batch.counts().items():
+        for number in range(len(pieces)):
+            for kind, count in drawn[number].items():
                 counts[kind] += count
+        self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
-        losses = []
-        for batch in batches:
-            loss = self.loss(batch, counts)
-            loss.backward()
-            losses.append(loss.item())
-        return losses
+        losses = self.workers.attempt(lambda: {number: self.piece_backward(pieces[number], counts) for number in mine})
+        if losses is None:
+            return None
+        for weight in self.trainable:
+            if weight.grad is None:  # of a worker that had no piece
+                weight.grad = torch.zeros_like(weight)
+        self.workers.add_up(weight.grad for weight in self.trainable if not sharding.is_part(weight))
+        return [losses[number] for number in range(len(pieces))]
+
+    def drawn(self, piece: MicroBatch) -> dict[str, Counter]:
+        """Draw the student's samples, if it learns from them; the piece's valid positions."""
+        if STUDENT_SAMPLES in self.objective.sequences:
+            with self.autocast:
+                seed = (SAMPLES, self.seed, self.state.step)
+                samples = draw(self.student, piece.source, self.drawing, seed, piece.rows)
+            piece.labels[STUDENT_SAMPLES] = samples.labels
+        return piece.counts()
+
+    def piece_backward(self, piece: MicroBatch, counts: dict[str, Counter]) -> float:
+        """Add a piece's gradient; its share in the loss."""
+        torch.manual_seed(mixed_seed(DROPOUT, self.seed, self.state.step, *piece.rows))
+        loss = self.loss(piece, counts)
+        loss.backward()
+        return loss.item()
 
     def halve(self, batches: list[MicroBatch]) -> None:
         """Take micro-batches of half the size from now on, and as many more; UserError when that cannot be done."""
@@ -220,11 +201,11 @@ class Trainer:
             *(self.state.step + 1, (size + 1) // 2, 2 * count, size, count),
         )
 
-    def report_skipped(self, batches: list[MicroBatch], losses: list[float]) -> None:
+    def report_skipped(self, pieces: list[MicroBatch], losses: list[float]) -> None:
         """Log a skipped step with its examples; UserError when there were more in a row than allowed."""
-        suspects = [batch for batch, loss in zip(batches, losses, strict=True) if not math.isfinite(loss)] or batches
-        what = "loss" if suspects is not batches else "gradient"
-        ids = ", ".join(name for batch in suspects for name in batch.ids)
+        suspects = [piece for piece, loss in zip(pieces, losses, strict=True) if not math.isfinite(loss)] or pieces
+        what = "loss" if suspects is not pieces else "gradient"
+        ids = ", ".join(name for piece in suspects for name in piece.ids)
         step, skipped, allowed = self.state.step + 1, self.state.skipped, self.settings.max_skipped_steps
         log.warning("step %d skipped (%d in a row): the %s is not finite; examples: %s", step, skipped, what, ids)
         if skipped > allowed:
@@ -275,7 +256,7 @@ class Trainer:
             for kind in stored
         }
         source = source_batch(self.student, [train.sources[i] for i in indices])
-        return MicroBatch(source, labels, [train.ids[i] for i in indices])
+        return MicroBatch(source, labels, indices, [train.ids[i] for i in indices])
 
     def run(
         self,
@@ -310,11 +291,11 @@ class Trainer:
             if loss is not None:
                 state.losses.append(loss)
             seconds += time.monotonic() - began
-            tokens += sum(count[LABELS] for batch in batches for count in batch.counts().values())
+            tokens += self.tokens
             progress.advance(loss=math.nan if loss is None else loss, tokens_per_s=tokens / seconds)
         progress.close()
         if state.best_weights is not None:
-            self.student.module.load_state_dict(state.best_weights)
+            self.load_weights(state.best_weights)
         self.student.module.eval()
         return state.history
 

@@ -5,12 +5,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from fdistill.errors import UserError
 
@@ -40,6 +41,23 @@ class Workers:
         distributed.all_gather_object(parts, part, self.group)
         return {key: value for each in parts for key, value in each.items()}
 
+    def attempt(self, work: Callable[[], dict[Any, Any]]) -> dict[Any, Any] | None:
+        """The parts that `work` gives, as by `gather`; None when the GPU memory of any worker was not enough for its own."""
+        try:
+            part = work()
+        except torch.OutOfMemoryError:
+            part = {_FAILED: True}
+        parts = self.gather(part)
+        return None if _FAILED in parts else parts
+
+    def add_up(self, tensors: Iterable[Tensor]) -> None:
+        """Put the sum over the workers in the place of each tensor."""
+        if self.count > 1:
+            for started in [distributed.all_reduce(each, group=self.group, async_op=True) for each in tensors]:
+                started.wait()
+
+
+_FAILED = "out of memory"  # no key of a part
 
 ALONE = Workers()
 
@@ -58,7 +76,8 @@ def join(device: str) -> Workers:
         torch.cuda.set_device(local)
     if sys.platform == "linux":  # torchrun gives each worker a session of its own: killed, it would leave them behind
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    distributed.init_process_group("gloo")  # not with PATIENCE: a worker whose torchrun is gone would look for it
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    distributed.init_process_group(backend)  # not with PATIENCE: a worker whose torchrun is gone would look for it
     group = distributed.new_group(timeout=PATIENCE)
     workers = Workers(distributed.get_rank(), distributed.get_world_size(), group)
     if not workers.is_first:

@@ -6,6 +6,7 @@ and targets on the right, and the logits of the last T positions line up with th
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,7 @@ class LanguageModel(ABC):
             module.get_submodule(name).requires_grad_(False)
         self.module = module
         self.family = family
+        self.run: Callable[[Callable[[], Any]], Any] = _run  # work on the module; see `sharding`
 
     @property
     def device(self) -> torch.device:
@@ -123,12 +125,17 @@ class LanguageModel(ABC):
         inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
         if self.family.is_encoder_decoder:
             inputs["decoder_input_ids"] = prompt
-        output = self.module.generate(
-            **inputs,
-            past_key_values=self._empty_cache(),
-            generation_config=GenerationConfig(**(special_tokens | decoding)),
+        output = self.run(
+            lambda: self.module.generate(
+                **inputs,
+                past_key_values=self._empty_cache(),
+                generation_config=GenerationConfig(**(special_tokens | decoding)),
+            )
         )
         return output[:, prompt.shape[1] :]
+
+    def _forward(self, **inputs: Any) -> Any:
+        return self.run(lambda: self.module(**inputs))
 
     @abstractmethod
     def _prompt(self, source: Source) -> Tensor:
@@ -144,8 +151,10 @@ class EncoderDecoder(LanguageModel):
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
         """See `LanguageModel.encode`."""
-        outputs = self.module.get_encoder()(
-            input_ids=source.input_ids, attention_mask=source.attention_mask, output_hidden_states=hidden
+        outputs = self.run(
+            lambda: self.module.get_encoder()(
+                input_ids=source.input_ids, attention_mask=source.attention_mask, output_hidden_states=hidden
+            )
         )
         return Context(source, outputs)
 
@@ -156,7 +165,7 @@ class EncoderDecoder(LanguageModel):
         prompt = self._prompt(context.source)
         decoder_input_ids = torch.cat([prompt, labels[:, :-1]], dim=1)  # (B, P+T-1)
         begin = prompt.shape[1] - 1  # what comes before is given, not predicted
-        output = self.module(
+        output = self._forward(
             encoder_outputs=context.encoder_outputs,
             attention_mask=context.source.attention_mask,
             decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
@@ -171,7 +180,7 @@ class EncoderDecoder(LanguageModel):
 
     def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
         """See `LanguageModel.step`."""
-        output = self.module(
+        output = self._forward(
             encoder_outputs=state["context"].encoder_outputs,
             attention_mask=state["context"].source.attention_mask,
             decoder_input_ids=input_ids,
@@ -201,7 +210,7 @@ class DecoderOnly(LanguageModel):
         read = labels[:, :-1]  # the last label is predicted, never read
         input_ids = torch.cat([source.input_ids, read.masked_fill(read == IGNORE, self.pad_token_id)], dim=1)
         attention_mask = torch.cat([source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
-        output = self.module(
+        output = self._forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=_position_ids(attention_mask),
@@ -219,7 +228,7 @@ class DecoderOnly(LanguageModel):
         """See `LanguageModel.step`."""
         if state["cache"] is not None:
             state["mask"] = torch.cat([state["mask"], torch.ones_like(input_ids)], dim=1)
-        output = self.module(
+        output = self._forward(
             input_ids=input_ids,
             attention_mask=state["mask"],
             position_ids=_position_ids(state["mask"])[:, -input_ids.shape[1] :],
@@ -235,6 +244,10 @@ class DecoderOnly(LanguageModel):
 
     def _empty_cache(self) -> Cache:
         return DynamicCache()
+
+
+def _run(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def _position_ids(attention_mask: Tensor) -> Tensor:
