@@ -26,6 +26,7 @@ rule generate:
         runtime=8 * 60,
     params:
         launch=launch,
+        shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
@@ -33,7 +34,7 @@ rule generate:
         "{params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
-        " --threads {threads} {params.run:q} {params.text:q} {params.decoding:q} 2> {log:q}"
+        " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.decoding:q} 2> {log:q}"
 
 
 ruleorder: trivial > generate
@@ -109,6 +110,7 @@ rule risk:
         runtime=2 * 60,
     params:
         launch=launch,
+        shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
         batch_size=lambda wildcards: task_of(wildcards)["risk"]["batch_size"],
@@ -118,7 +120,7 @@ rule risk:
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
         " --teacher-samples {input.teacher_samples:q} --batch-size {params.batch_size:q} --risk {output.risk:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
-        " 2> {log:q}"
+        " {params.shard:q} 2> {log:q}"
 
 
 rule metrics:

@@ -51,6 +51,11 @@ def launch(wildcards, resources):
     return ["torchrun", "--standalone", f"--nproc-per-node={gpus}", signals]
 
 
+def shard_flag(wildcards):
+    """For a teacher that one GPU cannot hold."""
+    return ["--shard-teacher"] if task_of(wildcards)["model"]["teacher"]["shard"] else []
+
+
 def text_flags(wildcards):
     return flags("text", task_of(wildcards)["text"])
 

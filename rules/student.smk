@@ -47,6 +47,8 @@ rule distill:
         mem_mb=3000,
         runtime=24 * 60,
     params:
+        launch=launch,
+        shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         sequences=sequence_flags,
         drawing=drawing_flags,
@@ -54,10 +56,10 @@ rule distill:
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
-        "python {input.script:q} --terms {params.terms:q} --start {input.start:q} --teacher {input.teacher:q}"
+        "{params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q} --teacher {input.teacher:q}"
         " --train {input.train:q} --dev {input.dev:q} {params.sequences:q} {params.drawing:q}"
         " --model {output.model:q} --history {output.history:q} --threads {threads} {params.run:q} {params.training:q}"
-        " {params.safeguards:q} 2> {log:q}"
+        " {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
 # The same rule under its own name, so that a profile can give the stage its own resources.

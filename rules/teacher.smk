@@ -20,14 +20,16 @@ rule finetune_teacher:
         mem_mb=3000,
         runtime=24 * 60,
     params:
+        launch=launch,
+        shard=shard_flag,
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
-        "python {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
+        "{params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
         " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
-        " {params.safeguards:q} 2> {log:q}"
+        " {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
 # What is drawn: the training split once for the methods' samples and once by beam search for sequence-level KD (only
@@ -56,6 +58,7 @@ rule sample_teacher:
         runtime=24 * 60,
     params:
         launch=launch,
+        shard=shard_flag,
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
         sampling=sampling_flags,
@@ -63,4 +66,4 @@ rule sample_teacher:
         "{params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --samples {output.samples:q}"
         " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
-        " --threads {threads} {params.run:q} {params.text:q} {params.sampling:q} 2> {log:q}"
+        " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"

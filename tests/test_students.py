@@ -187,8 +187,7 @@ def test_a_student_samples_generates_and_survives_a_round_trip(family, encoder, 
     student = load(tmp_path / "student")
     sources, targets = tiny.random_pairs(teacher, 3)
     source = source_batch(student.model, sources)
-    generator = torch.Generator().manual_seed(0)
-    assert ancestral_sample(student.model, source, 4, generator).labels.shape[0] == 3
+    assert ancestral_sample(student.model, source, 4, [0]).labels.shape[0] == 3
     assert student.model.generate(source, max_new_tokens=4, num_beams=2).shape[0] == 3
     got = student.model.decode(student.model.encode(source), label_batch(targets, "cpu")).logits[0, 0]
     torch.testing.assert_close(got.log_softmax(-1), tiny.reference_log_probs(student.model, sources[0], targets[0])[0])

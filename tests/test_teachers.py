@@ -14,6 +14,7 @@ import torch
 import transformers
 from fdistill import sampling
 from fdistill.data.batches import Limits, encode_split, label_batch, source_batch
+from fdistill.data.micro_batches import TrainingData
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
 from fdistill.files import read_json_lines, write_parquet
@@ -24,7 +25,7 @@ from fdistill.models.language_model import model_class
 from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, LOSSES, Objective
 from fdistill.sampling import Drawing, ancestral_sample
-from fdistill.training import Trainer, TrainingData
+from fdistill.training import Trainer
 from hub_checkpoints import HUB, OTHER_TEXTS, TEXTS, TRANSLATE, write
 from safetensors.torch import load_file, save_file
 from tiny import settings
@@ -112,8 +113,7 @@ def test_draws_come_from_the_models_own_distribution(hub, name, monkeypatch):
         return inverse_cdf(logits, chance)
 
     monkeypatch.setattr(sampling, "_inverse_cdf", watched)
-    generator = torch.Generator().manual_seed(0)
-    samples = ancestral_sample(made.model, source_batch(made.model, sources), 8, generator)
+    samples = ancestral_sample(made.model, source_batch(made.model, sources), 8, [0])
     for row, source in enumerate(sources):
         tokens = [token for token in samples.labels[row].tolist() if token != IGNORE]
         expected = raw_logits(module, made, source, tokens).softmax(-1)
@@ -269,7 +269,7 @@ def test_a_pad_token_is_no_word(hub, name):
     theirs = module(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[pad]])).logits[0, 0]
     assert theirs[pad] == 0 and theirs.argmax() == pad  # transformers, left to itself, would decode nothing else
     sources = source_batch(made.model, [source] * 50)
-    samples = ancestral_sample(made.model, sources, 10, torch.Generator().manual_seed(0)).labels
+    samples = ancestral_sample(made.model, sources, 10, [0]).labels
     assert not (samples == pad).any()
     for decoding in ({}, {"num_beams": 4}, {"do_sample": True}, {"min_new_tokens": 10}):
         outputs = made.model.generate(sources, max_new_tokens=10, **decoding)
@@ -512,7 +512,7 @@ def test_left_padding_changes_no_draw(hub, monkeypatch):
     steps = []
     step = made.model.step
     monkeypatch.setattr(made.model, "step", lambda *args: steps.append(step(*args)) or steps[-1])
-    samples = ancestral_sample(made.model, source, 6, torch.Generator().manual_seed(0)).labels
+    samples = ancestral_sample(made.model, source, 6, [0]).labels
     for row, one in enumerate(sources):
         tokens = [token for token in samples[row].tolist() if token != IGNORE]
         expected = raw_logits(made.model.module, made, one, tokens)

@@ -104,6 +104,25 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--metric-options", type=json_mapping, default={}, metavar="JSON",
         help='options by metric name, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
+    add_kept_flag(parser, "--checkpoints", "the state of training")
+    add_shard_flag(parser)
+
+
+def add_kept_flag(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
+    """A flag for the folder in which a run keeps what it has done, until all is."""
+    parser.add_argument(
+        flag, type=Path, metavar="FOLDER",
+        help=f"folder that keeps {what} until the end: a run that was cut off goes on from there (default: nothing is "
+        "kept)",
+    )  # fmt: skip
+
+
+def add_shard_flag(parser: argparse.ArgumentParser) -> None:
+    """`--shard-teacher`, which every script has that runs a teacher on several GPUs."""
+    parser.add_argument(
+        "--shard-teacher", action="store_true",
+        help="the GPUs (processes of torchrun) share the teacher's weights, which one of them cannot hold",
+    )  # fmt: skip
 
 
 def pair(text: str) -> tuple[str, str]:

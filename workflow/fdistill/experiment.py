@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from fdistill import cli, sharding
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.batches import Encoded, Limits, encode_split
+from fdistill.data.micro_batches import TrainingData
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
 from fdistill.files import read_parquet, sha256, write_json_lines
@@ -18,19 +20,12 @@ from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
 from fdistill.objectives import Objective
 from fdistill.sampling import Drawing
 from fdistill.selection import LAST, Selection, dev_scorer
-from fdistill.training import Trainer, TrainingData, TrainingSettings
+from fdistill.shards import Shards
+from fdistill.training import Trainer, TrainingSettings
 from fdistill.training_state import Checkpoints, code_identity, weights_identity
+from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
-
-
-def add_checkpoints_flag(parser: argparse.ArgumentParser) -> None:
-    """`--checkpoints`, the same for every script that trains."""
-    parser.add_argument(
-        "--checkpoints", type=Path, metavar="FOLDER",
-        help="folder that keeps the state of training: a run that was cut off goes on from there (default: nothing is "
-        "kept)",
-    )  # fmt: skip
 
 
 def set_up(device: str, threads: int) -> str:
@@ -79,62 +74,59 @@ def check_positions(checkpoint: Checkpoint, limits: Limits) -> None:
 
 
 def train_and_save(
+    args: argparse.Namespace,
     student: Checkpoint,
     teacher: Checkpoint | None,
     objective: Objective,
-    train: Encoded,
-    stored: dict[str, list[list[list[int]]]],
-    dev: Path,
-    limits: Limits,
-    settings: TrainingSettings,
+    data: TrainingData,
     drawing: Drawing,
-    selection: Selection,
-    metric_options: dict[str, Any],
-    seed: int,
-    output: Path,
-    history: Path,
+    workers: Workers,
     manifest: dict[str, Any],
-    checkpoints: Path | None = None,
 ) -> None:
-    """Train `student`, then write it to folder `output` (with `manifest`) and its curve to `history`, JSON lines.
+    """Train `student` as `args` (of `cli.add_training_flags`) say; write it with `manifest`, and its curve.
 
-    A run that was cut off goes on from folder `checkpoints`, if one is given, and removes it at its end. `manifest`
-    names the inputs by their hashes: a state made from others is not used.
+    With `args.shard_teacher` the workers share the teacher's weights: of the one that `student` learns from, or of
+    `student` itself where that is the teacher and learns from none. A run that was cut off goes on from folder
+    `args.checkpoints`, if one is given, and removes it at its end. `manifest` names the inputs by their hashes: a state
+    made from others is not used.
     """
-    dev_encoded, dev_columns = read_split(dev, student, limits)
-    score = dev_scorer(
-        selection,
-        student.tokenizer,
-        dev_encoded,
-        dev_columns["references"],
-        limits.max_target_tokens,
-        metric_options,
-    )
-    trainer = Trainer(
-        student.model,
-        teacher.model if teacher else None,
-        objective,
-        TrainingData(train, stored),
-        settings,
-        drawing,
-        seed,
-    )
+    limits = Limits(**cli.read_flags(args, "text"))
+    settings = TrainingSettings(**cli.read_flags(args, "training"))
+    selection = Selection(**cli.read_flags(args, "selection", prefix="selection-"))
     training = {key: value for key, value in vars(settings).items() if key not in SAFEGUARDS}
-    manifest = {"seed": seed, **manifest, "training": training, "versions": versions()}
+    manifest = {"seed": args.seed, **manifest, "training": training, "versions": versions()}
     identity = manifest | {
         "start": weights_identity(student.model.module),
         "tokenizer": tokenizer_identity(student.tokenizer),
-        "dev": sha256(dev),
+        "dev": sha256(args.dev),
         "text": vars(limits),
         "drawing": vars(drawing),
-        "selection": vars(selection) | {"options": metric_options},
+        "selection": vars(selection) | {"options": args.metric_options},
         "device": student.model.device.type,
         "code": code_identity(),
     }
-    with Checkpoints(checkpoints, identity, settings.checkpoint_minutes) as kept:
+    if args.shard_teacher:
+        sharding.shard((teacher or student).model, workers)
+    dev, columns = read_split(args.dev, student, limits)
+    # Who shares weights runs the model as often as the others do: not on a part of the split.
+    evaluating = ALONE if sharding.is_sharded(student.model.module) else workers
+    score = dev_scorer(
+        selection,
+        student.tokenizer,
+        dev,
+        columns["references"],
+        limits.max_target_tokens,
+        args.metric_options,
+        Shards(workers=evaluating),
+    )
+    teacher_model = teacher.model if teacher else None
+    trainer = Trainer(student.model, teacher_model, objective, data, settings, drawing, args.seed, workers)
+    with Checkpoints(args.checkpoints, identity, settings.checkpoint_minutes, workers) as kept:
         lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST, kept)
-    save(student, output, manifest)
-    write_json_lines(history, lines, {"lineage": manifest["lineage"]})
+    weights = trainer.weights()
+    if workers.is_first:
+        save(student, args.model, manifest, weights)
+        write_json_lines(args.history, lines, {"lineage": manifest["lineage"]})
     kept.clear()
 
 

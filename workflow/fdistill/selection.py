@@ -12,6 +12,7 @@ from fdistill.errors import UserError
 from fdistill.evaluation import metrics
 from fdistill.generation import generate_texts, token_means
 from fdistill.models.language_model import LanguageModel
+from fdistill.shards import IN_MEMORY, Shards
 
 NLL = "nll"
 LAST = "last"  # the choice of `keep` that selects nothing
@@ -41,10 +42,12 @@ def dev_scorer(
     references: list[list[str]],
     max_new_tokens: int,
     metric_options: dict[str, Any],
+    shards: Shards = IN_MEMORY,
 ) -> Callable[[LanguageModel], dict[str, float]]:
     """A function that scores a model on the development split: NLL per token always, and the selection metric.
 
-    Raises UserError now, not after an epoch, when the metric cannot be computed here.
+    The workers of `shards` share the work. Raises UserError now, not after an epoch, when the metric cannot be computed
+    here.
     """
     size = min(len(dev), selection.max_inputs or len(dev))
     sources, targets, references = dev.sources[:size], dev.targets[:size], references[:size]
@@ -52,14 +55,16 @@ def dev_scorer(
         _metric_value(selection.metric, [r[0] for r in references[:2]], references[:2], metric_options)
 
     def score(model: LanguageModel) -> dict[str, float]:
-        scores = {NLL: fmean(token_means(model, sources, targets, selection.batch_size, "development NLL")[0])}
+        per_token, _ = token_means(model, sources, targets, selection.batch_size, "development NLL", shards)
+        scores = {NLL: fmean(per_token)}
         if selection.metric != NLL:
             decoding = {
                 "max_new_tokens": max_new_tokens,
                 "num_beams": selection.num_beams,
                 "length_penalty": selection.length_penalty,
             }
-            texts = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0)["hypothesis"]
+            generated = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0, shards)
+            texts = generated["hypothesis"]
             scores[selection.metric] = _metric_value(selection.metric, texts, references, metric_options)
         return scores
 

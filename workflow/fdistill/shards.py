@@ -100,19 +100,14 @@ class Shards:
 IN_MEMORY = Shards()
 
 
-def add_flag(parser: argparse.ArgumentParser) -> None:
-    """`--shards`, the same for every script that works through a split."""
-    parser.add_argument(
-        "--shards", type=Path, metavar="FOLDER",
-        help="folder that keeps finished batches until all are done: a run that was cut off goes on from there "
-        "(default: nothing is kept)",
-    )  # fmt: skip
-
-
 def of_run(args: argparse.Namespace, identity: dict[str, Any], workers: Workers) -> Shards:
-    """The shards of a script's run: `identity` says what its files are, its other arguments are taken as they are."""
+    """The shards of a script's run: `identity` says what its files are, its other arguments are taken as they are.
+
+    Workers that share a model's weights are not given a part each: all of them run it, on the same batches.
+    """
     settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
-    return Shards(args.shards, json.loads(json.dumps(settings | identity)), workers)
+    dealt_to = ALONE if args.shard_teacher else workers
+    return Shards(args.shards, json.loads(json.dumps(settings | identity)), dealt_to)
 
 
 def _digest(content: bytes) -> str:

@@ -5,6 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -102,6 +103,8 @@ class Trainer:
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
         self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
+        if self.is_sharded and settings.optimizer == "adafactor":
+            raise UserError("training.optimizer: adafactor cannot train a model shared among GPUs; take adamw or adam")
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, settings.warmup_steps, max(1, self.total_steps))
@@ -146,8 +149,10 @@ class Trainer:
 
         None when the GPU memory of any of them was not enough.
         """
-        mine = range(self.workers.rank, len(pieces), self.workers.count)
-        drawn = self.workers.attempt(lambda: {number: self.drawn(pieces[number]) for number in mine})
+        mine = list(range(self.workers.rank, len(pieces), self.workers.count))
+        missing = -(-len(pieces) // self.workers.count) - len(mine) if self.in_step else 0
+        idle = [0] * missing  # run, for the others' sake, and not counted
+        drawn = self.together(lambda: {number: self.drawn(pieces[number]) for number in mine + idle})
         if drawn is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
@@ -156,9 +161,11 @@ class Trainer:
                 counts[kind] += count
         self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
-        losses = self.workers.attempt(lambda: {number: self.piece_backward(pieces[number], counts) for number in mine})
+        losses = self.together(lambda: {number: self.piece_backward(pieces[number], counts) for number in mine})
         if losses is None:
             return None
+        for number in idle:
+            self.piece_backward(pieces[number], counts, weight=0)
         for weight in self.trainable:
             if weight.grad is None:  # of a worker that had no piece
                 weight.grad = torch.zeros_like(weight)
@@ -174,10 +181,19 @@ class Trainer:
             piece.labels[STUDENT_SAMPLES] = samples.labels
         return piece.counts()
 
-    def piece_backward(self, piece: MicroBatch, counts: dict[str, Counter]) -> float:
+    def together(self, work: Callable[[], dict]) -> dict | None:
+        """What `work` gives, of all workers; None when the GPU memory of one was not enough and all can try again."""
+        if not self.in_step:
+            return self.workers.attempt(work)
+        try:  # who stops amid shared weights leaves the others waiting for its part
+            return self.workers.gather(work())
+        except torch.OutOfMemoryError:
+            raise self.too_large(f"a micro-batch shared among {self.workers.count} GPUs") from None
+
+    def piece_backward(self, piece: MicroBatch, counts: dict[str, Counter], weight: float = 1) -> float:
         """Add a piece's gradient; its share in the loss."""
         torch.manual_seed(mixed_seed(DROPOUT, self.seed, self.state.step, *piece.rows))
-        loss = self.loss(piece, counts)
+        loss = weight * self.loss(piece, counts)
         loss.backward()
         return loss.item()
 
@@ -185,11 +201,7 @@ class Trainer:
         """Take micro-batches of half the size from now on, and as many more; UserError when that cannot be done."""
         largest = max(len(batch.source.input_ids) for batch in batches)
         if self.state.halved or largest == 1:
-            raise UserError(
-                f"training: not enough GPU memory at step {self.state.step + 1} for a micro-batch of {largest}; lower "
-                "batch_size and raise accumulation by as much (the effective batch stays), lower max_source_tokens or "
-                "max_target_tokens, set precision bf16, or take a GPU with more memory"
-            )
+            raise self.too_large(f"a micro-batch of {largest}")
         self.state.halved = True
         self.optimizer.zero_grad(set_to_none=True)
         if self.student.device.type == "cuda":
@@ -199,6 +211,14 @@ class Trainer:
             "not enough GPU memory at step %d: from here on micro-batches of %d and accumulation %d instead of %d and "
             "%d; the effective batch and its loss stay the same",
             *(self.state.step + 1, (size + 1) // 2, 2 * count, size, count),
+        )
+
+    def too_large(self, what: str) -> UserError:
+        """What to say when `what` does not fit."""
+        return UserError(
+            f"training: not enough GPU memory at step {self.state.step + 1} for {what}; lower batch_size and raise "
+            "accumulation by as much (the effective batch stays), lower max_source_tokens or max_target_tokens, set "
+            "precision bf16, or take a GPU with more memory"
         )
 
     def report_skipped(self, pieces: list[MicroBatch], losses: list[float]) -> None:
@@ -319,12 +339,11 @@ class Trainer:
         checkpoints: Checkpoints,
     ) -> None:
         """Score the student, and remember its weights when it is the best so far; nothing, when told to stop."""
-        state, random = self.state, random_state(self.student.device)
-        try:
-            with checkpoints.interruption.at_once():
+        state = self.state
+        try:  # it may take longer than there is time to stop; workers end it, as they wait for each other's part
+            with checkpoints.interruption.at_once() if self.workers.count == 1 else nullcontext():
                 scores = {name: float(value) for name, value in score(self.student).items()}
-        except Stopped:  # an evaluation may take longer than there is time to stop: it is begun again
-            set_random_state(random, self.student.device)
+        except Stopped:  # begun again by the run that goes on
             return
         if state.losses:  # not all were skipped
             loss, rate = sum(state.losses) / len(state.losses), self.schedule.get_last_lr()[0]
@@ -336,32 +355,44 @@ class Trainer:
         if value > state.best:
             state.best, state.waited = value, 0
             if not keep_last:
-                weights = self.student.module.state_dict()
-                state.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+                state.best_weights = {name: weight.detach().cpu().clone() for name, weight in self.weights().items()}
             return
         state.waited += 1
         if not self.goes_on() and state.step < self.total_steps:
             log.info("no better for %d evaluations: stopped at step %d", state.waited, state.step)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides how the run goes on."""
+        """All that decides how the run goes on; random numbers do not, being functions of the step."""
+        module = self.student.module
         return {
             "state": vars(self.state),
-            "weights": self.student.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "weights": self.weights(),
+            "optimizer": sharding.optimizer_state(module, self.optimizer)
+            if self.is_sharded
+            else self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "random": random_state(self.student.device),
-            "sampler": self.sampler.get_state(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go back to where `state_dict` was taken."""
         self.state = State(**saved["state"])
-        self.student.module.load_state_dict(saved["weights"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.load_weights(saved["weights"])
+        if self.is_sharded:
+            sharding.load_optimizer_state(self.student.module, self.optimizer, saved["optimizer"])
+        else:
+            self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        set_random_state(saved["random"], self.student.device)
-        self.sampler.set_state(saved["sampler"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """The student's weights, whole in worker 0."""
+        return sharding.weights(self.student.module) if self.is_sharded else self.student.module.state_dict()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Put back what `weights` gave."""
+        if self.is_sharded:
+            sharding.load_weights(self.student.module, weights)
+        else:
+            self.student.module.load_state_dict(weights)
 
 
 def hidden_pairs(

@@ -19,6 +19,7 @@ from torch.nn import Module
 from fdistill.errors import UserError
 from fdistill.files import atomic, sha256, write_json
 from fdistill.interruption import Interruption
+from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
 
@@ -39,32 +40,23 @@ class State:
     halved: bool = False  # whether micro-batches are split in two
 
 
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of torch's global generators: of the CPU, and of the device when that is a GPU."""
-    states = {"cpu": torch.get_rng_state()}
-    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
-
-
-def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the generators back to what `random_state` gave."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-
-
 class Checkpoints:
     """The states of one run in a folder: the last two, each a folder with `state.pt` and `manifest.json`.
 
     `identity` is everything that decides what the run computes, as JSON: a state of another identity is not used.
     Within its context, being told to stop (see `interruption`) waits for `keep`. Without a folder nothing is kept, and
-    who is told to stop does so at once.
+    who is told to stop does so at once. The first of `workers` writes for all, and all stop where one is told to.
     """
 
     def __init__(
-        self, folder: Path | None = None, identity: dict[str, Any] | None = None, minutes: float | None = None
+        self,
+        folder: Path | None = None,
+        identity: dict[str, Any] | None = None,
+        minutes: float | None = None,
+        workers: Workers = ALONE,
     ):
         """`minutes` between two states; None for none but the one at the end of a run that is told to stop."""
-        self.folder, self.minutes = folder, minutes
+        self.folder, self.minutes, self.workers = folder, minutes, workers
         self.identity = _flat(json.loads(json.dumps(identity or {})))
         self.interruption = Interruption()
         self.saved = time.monotonic()
@@ -82,10 +74,17 @@ class Checkpoints:
         """Save `state()` when it is time to; when told to stop, save it and end the script (`Stopped`)."""
         if self.folder is None:
             return
-        told = self.interruption.reason is not None
-        if told or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
-            self._save(state(), where)
+        due = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
+        said = self.workers.gather({self.workers.rank: (self.interruption.reason, due)})
+        told = next((reason for reason, _ in said.values() if reason is not None), None)
+        if told or said[0][1]:  # by the first one's clock
+            whole = state()
+            if self.workers.is_first:
+                self._save(whole, where)
+            self.saved = time.monotonic()
         if told:
+            self.workers.gather({})  # the first that ends has torchrun end the others: not before it is written
+            self.interruption.reason = told
             self.interruption.stop(where)
 
     def latest(self) -> dict[str, Any] | None:
@@ -106,7 +105,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the folder: the run has its results."""
-        if self.folder is not None:
+        if self.folder is not None and self.workers.is_first:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
@@ -127,7 +126,6 @@ class Checkpoints:
             for old in [*paths, path][:-KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
             log.info("%s: kept at %s in %.1f s", path, where, time.monotonic() - began)
-        self.saved = time.monotonic()
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

@@ -42,7 +42,7 @@ class Workers:
         return {key: value for each in parts for key, value in each.items()}
 
     def attempt(self, work: Callable[[], dict[Any, Any]]) -> dict[Any, Any] | None:
-        """The parts that `work` gives, as by `gather`; None when the GPU memory of any worker was not enough for its own."""
+        """What `work` gives, of all workers; None when the GPU memory of one was not enough."""
         try:
             part = work()
         except torch.OutOfMemoryError:

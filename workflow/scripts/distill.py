@@ -4,18 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import cli
+from fdistill import cli, workers
 from fdistill.data.batches import Limits
+from fdistill.data.micro_batches import TrainingData
 from fdistill.data.samples import read_samples
 from fdistill.errors import UserError
-from fdistill.experiment import add_checkpoints_flag, read_split, set_up, train_and_save
+from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import sha256
 from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.sampling import Drawing
-from fdistill.selection import Selection
-from fdistill.training import TrainingSettings
 
 
 def main() -> None:
@@ -35,11 +34,11 @@ def main() -> None:
         )
     cli.add_flags(parser, "drawing", prefix="student-samples-")
     cli.add_training_flags(parser)
-    add_checkpoints_flag(parser)
     args = parser.parse_args()
     given = (args.start, args.train, args.dev, *filter(None, (getattr(args, kind) for kind in TEACHER_SEQUENCES)))
     lineage = common(*given, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
+    together = workers.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
     sampling = cli.read_flags(args, "drawing", prefix="student-samples-")
@@ -50,8 +49,7 @@ def main() -> None:
     if objective.needs_teacher:
         teacher = checkpoints.load(args.teacher, device)
         checkpoints.check_same_vocabulary(teacher, student)
-    settings = TrainingSettings(**cli.read_flags(args, "training"))
-    train, _ = read_split(args.train, student, limits, settings.max_examples)
+    train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = {
         "teacher": checkpoints.model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
@@ -63,30 +61,14 @@ def main() -> None:
             raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
         samples[kind] = sha256(getattr(args, kind))
-    train_and_save(
-        student,
-        teacher,
-        objective,
-        train,
-        stored,
-        args.dev,
-        limits,
-        settings,
-        drawing,
-        Selection(**cli.read_flags(args, "selection", prefix="selection-")),
-        args.metric_options,
-        args.seed,
-        args.model,
-        args.history,
-        {
-            "stage": "distill",
-            "lineage": lineage,
-            "terms": args.terms,
-            "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
-            "inputs": identity | {"start": checkpoints.model_identity(args.start)} | samples,
-        },
-        args.checkpoints,
-    )
+    manifest = {
+        "stage": "distill",
+        "lineage": lineage,
+        "terms": args.terms,
+        "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
+        "inputs": identity | {"start": checkpoints.model_identity(args.start)} | samples,
+    }
+    train_and_save(args, student, teacher, objective, TrainingData(train, stored), drawing, together, manifest)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ import argparse
 import json
 import logging
 
-from fdistill import cli
+from fdistill import cli, workers
 from fdistill.data.batches import Limits
+from fdistill.data.micro_batches import TrainingData
 from fdistill.data.schemas import SPLIT
 from fdistill.errors import UserError
-from fdistill.experiment import add_checkpoints_flag, read_split, set_up, train_and_save
+from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import read_parquet, sha256
 from fdistill.lineage import common
 from fdistill.models import checkpoints
@@ -16,8 +17,6 @@ from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.objectives import Objective
 from fdistill.sampling import Drawing
-from fdistill.selection import Selection
-from fdistill.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +42,10 @@ def main() -> None:
             f"--{side}-language", metavar="CODE", help=f"code of the {side}s' language, with an mBART checkpoint"
         )
     cli.add_training_flags(parser)
-    add_checkpoints_flag(parser)
     args = parser.parse_args()
     lineage = common(args.train, args.dev, seed=args.seed)
     device = set_up(args.device, args.threads)
+    together = workers.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
 
     if args.init == "scratch":
@@ -71,31 +70,15 @@ def main() -> None:
                 known,
             )
 
-    settings = TrainingSettings(**cli.read_flags(args, "training"))
-    train, _ = read_split(args.train, teacher, limits, settings.max_examples)
-    train_and_save(
-        teacher,
-        None,
-        Objective.from_config(GROUND_TRUTH_NLL),
-        train,
-        {},
-        args.dev,
-        limits,
-        settings,
-        Drawing(limits.max_target_tokens),
-        Selection(**cli.read_flags(args, "selection", prefix="selection-")),
-        args.metric_options,
-        args.seed,
-        args.model,
-        args.history,
-        {
-            "stage": "finetune_teacher",
-            "lineage": lineage,
-            "init": args.init,
-            "inputs": {"train": sha256(args.train)},
-        },
-        args.checkpoints,
-    )
+    train, _ = read_split(args.train, teacher, limits, args.max_examples)
+    manifest = {
+        "stage": "finetune_teacher",
+        "lineage": lineage,
+        "init": args.init,
+        "inputs": {"train": sha256(args.train)},
+    }
+    objective, drawing = Objective.from_config(GROUND_TRUTH_NLL), Drawing(limits.max_target_tokens)
+    train_and_save(args, teacher, None, objective, TrainingData(train, {}), drawing, together, manifest)
 
 
 if __name__ == "__main__":

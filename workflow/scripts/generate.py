@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, shards, workers
+from fdistill import cli, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import GENERATIONS
 from fdistill.experiment import read_split, set_up, versions
@@ -18,8 +18,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    shards.add_flag(parser)
+    cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_shard_flag(parser)
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
@@ -27,6 +28,8 @@ def main() -> None:
     device = set_up(args.device, args.threads)
     together = workers.join(device)
     checkpoint = checkpoints.load(args.model, device)
+    if args.shard_teacher:
+        sharding.shard(checkpoint.model, together)
     encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
     decoding = cli.read_flags(args, "decoding")
     batch_size = decoding.pop("batch_size")

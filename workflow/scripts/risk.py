@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, shards, workers
+from fdistill import cli, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
@@ -25,8 +25,9 @@ def main() -> None:
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--task", required=True, help="task, recorded in the file")
     parser.add_argument("--method", required=True, help="method, recorded in the file")
-    shards.add_flag(parser)
+    cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_shard_flag(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
     lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
@@ -34,6 +35,8 @@ def main() -> None:
     together = workers.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)
+    if args.shard_teacher:
+        sharding.shard(teacher.model, together)
     student = checkpoints.load(args.student, device)
     checkpoints.check_same_vocabulary(teacher, student)
     test, _ = read_split(args.test, teacher, limits)

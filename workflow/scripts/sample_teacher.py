@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, shards, workers
+from fdistill import cli, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import write_samples
 from fdistill.experiment import read_split, set_up, versions
@@ -20,8 +20,9 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
-    shards.add_flag(parser)
+    cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_shard_flag(parser)
     for section in ("text", "sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
@@ -29,6 +30,8 @@ def main() -> None:
     device = set_up(args.device, args.threads)
     together = workers.join(device)
     teacher = checkpoints.load(args.teacher, device)
+    if args.shard_teacher:
+        sharding.shard(teacher.model, together)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 

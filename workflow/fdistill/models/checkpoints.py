@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.errors import UserError
@@ -159,10 +160,18 @@ def _drop_decoding(name: str | Path, module: PreTrainedModel) -> None:
         log.info("%s: the task decides how to decode; not used of the checkpoint: %s", name, "; ".join(dropped))
 
 
-def save(checkpoint: Checkpoint, path: Path | str, manifest: dict[str, Any] | None = None) -> None:
-    """Write model, tokenizer and `manifest` (how the model came about) with every file's hash to `path`, atomically."""
+def save(
+    checkpoint: Checkpoint,
+    path: Path | str,
+    manifest: dict[str, Any] | None = None,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Write model, tokenizer and `manifest` (how the model came about) with every file's hash to `path`, atomically.
+
+    `weights` are the model's where it does not hold them itself, whole (see `sharding`).
+    """
     with atomic(path, directory=True) as folder:
-        checkpoint.model.module.save_pretrained(folder)
+        checkpoint.model.module.save_pretrained(folder, state_dict=weights)
         checkpoint.tokenizer.save_pretrained(folder)
         if manifest is not None:
             write_manifest(folder, manifest)
