@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import runpy
+import socket
 import sys
 import time
 from pathlib import Path
@@ -25,11 +26,20 @@ def warm_up() -> None:
     process.join()
 
 
-def start(script: str, arguments: list, log: Path) -> multiprocessing.Process:
+def start(script: str, arguments: list, log: Path, **environment: str) -> multiprocessing.Process:
     """Start a script of workflow/scripts; what it says is added to `log`."""
-    process = SERVER.Process(target=_run, args=(script, [str(each) for each in arguments], str(log)))
+    process = SERVER.Process(target=_run, args=(script, [str(each) for each in arguments], str(log), environment))
     process.start()
     return process
+
+
+def start_workers(script: str, arguments: list, log: Path, count: int = 2) -> list[multiprocessing.Process]:
+    """Start a script as torchrun does: so many processes that meet, each told who it is."""
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    ranks = [{name: str(rank) for name in ("RANK", "LOCAL_RANK")} for rank in range(count)]
+    return [start(script, arguments, log, WORLD_SIZE=str(count), **meeting, **rank) for rank in ranks]
 
 
 def run(script: str, arguments: list, log: Path) -> int:
@@ -39,7 +49,8 @@ def run(script: str, arguments: list, log: Path) -> int:
     return process.exitcode
 
 
-def _run(script: str, arguments: list[str], log: str) -> None:
+def _run(script: str, arguments: list[str], log: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     with Path(log).open("a") as file:
         os.dup2(file.fileno(), 2)
     sys.argv = [script, *arguments]

@@ -39,6 +39,7 @@ class Shards:
     folder: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
     workers: Workers = ALONE
+    writes: bool = True  # or another process does, with the same results
 
     def run(self, what: str, sizes: Sequence[int], work: Callable[[int], list]) -> list[list]:
         """The results of `work(0)`, `work(1)`, ... in order, for every worker all of them.
@@ -78,7 +79,7 @@ class Shards:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, what: str, shard: dict[int, list]) -> None:
-        if self.folder is not None and shard:
+        if self.folder is not None and self.writes and shard:
             content = json.dumps({"identity": self.identity, "batches": list(shard.items())})
             write_text(self.folder / f"{what}-{min(shard):08}.json", f"{_digest(content.encode())}\n{content}")
 
@@ -106,8 +107,10 @@ def of_run(args: argparse.Namespace, identity: dict[str, Any], workers: Workers)
     Workers that share a model's weights are not given a part each: all of them run it, on the same batches.
     """
     settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
-    dealt_to = ALONE if args.shard_teacher else workers
-    return Shards(args.shards, json.loads(json.dumps(settings | identity)), dealt_to)
+    identity = json.loads(json.dumps(settings | identity))
+    if args.shard_teacher:
+        return Shards(args.shards, identity, writes=workers.is_first)
+    return Shards(args.shards, identity, workers)
 
 
 def _digest(content: bytes) -> str:

@@ -151,8 +151,8 @@ class Trainer:
         """
         mine = list(range(self.workers.rank, len(pieces), self.workers.count))
         missing = -(-len(pieces) // self.workers.count) - len(mine) if self.in_step else 0
-        idle = [0] * missing  # run, for the others' sake, and not counted
-        drawn = self.together(lambda: {number: self.drawn(pieces[number]) for number in mine + idle})
+        idle = [0] * missing  # run for the others' sake, and not counted
+        drawn = self.together(lambda: {number: self.drawn(pieces[number]) for number in idle + mine})
         if drawn is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
@@ -161,11 +161,15 @@ class Trainer:
                 counts[kind] += count
         self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
-        losses = self.together(lambda: {number: self.piece_backward(pieces[number], counts) for number in mine})
+
+        def backwards() -> dict[int, float]:
+            for number in idle:
+                self.piece_backward(pieces[number], counts, weight=0)
+            return {number: self.piece_backward(pieces[number], counts) for number in mine}
+
+        losses = self.together(backwards)
         if losses is None:
             return None
-        for number in idle:
-            self.piece_backward(pieces[number], counts, weight=0)
         for weight in self.trainable:
             if weight.grad is None:  # of a worker that had no piece
                 weight.grad = torch.zeros_like(weight)
