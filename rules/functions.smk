@@ -41,14 +41,35 @@ def run_flags(seed):
 def launch(wildcards, resources):
     """What runs a script whose work can be shared: Python, or torchrun with one process for each of the job's GPUs.
 
+    These are `gpu`, on `nodes` nodes together.
+
     As it takes `resources`, Snakemake does not count it as a parameter: another number of GPUs gives the same result,
     and re-runs nothing.
     """
-    gpus = resources.get("gpu", 1)
+    gpus, nodes = resources.get("gpu", 1), resources.get("nodes", 1)
     if gpus <= 1:
         return ["python"]
-    signals = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # handed on to the processes
-    return ["torchrun", "--standalone", f"--nproc-per-node={gpus}", signals]
+    if gpus % nodes:
+        raise WorkflowError(f"gpu: {gpus} GPUs cannot be shared out evenly among {nodes} nodes")
+    options = [
+        f"--nproc-per-node={gpus // nodes}",
+        "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # handed on to the processes
+        "--shutdown-timeout=200",  # which then write their state: seconds within those that the SLURM profile leaves
+        "--",  # torchrun would take a script's flag for the beginning of one of its own
+    ]
+    if nodes == 1:
+        return ["torchrun", "--standalone", *options]
+    if shutil.which("srun") is None:
+        raise WorkflowError(f"nodes: {nodes} nodes are for SLURM, which is not here (no srun); set nodes to 1")
+    step = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--gpus-per-node={gpus // nodes}"]
+    return ["srun", *step, "sh", "-c", ON_EACH_NODE, "torchrun", *options]
+
+
+# The words after it are its arguments. Nodes meet at the first one, at a port of the job's own.
+ON_EACH_NODE = (
+    'exec torchrun --nnodes="$SLURM_NNODES" --node-rank="$SLURM_NODEID" --master-addr="$SLURM_LAUNCH_NODE_IPADDR"'
+    ' --master-port="$((20000 + SLURM_JOB_ID % 10000))" "$@"'
+)
 
 
 def shard_flag(wildcards):

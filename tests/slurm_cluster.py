@@ -1,4 +1,4 @@
-"""A SLURM cluster of one's own: real daemons, one node with GPUs that are only declared, one folder for all of it.
+"""A SLURM cluster of one's own: real daemons, two nodes with GPUs that are only declared, one folder for all of it.
 
 Ports, sockets, keys and configuration are its own, so that it neither needs nor disturbs a SLURM that runs here.
 """
@@ -20,12 +20,13 @@ PROGRAMS = ["munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol"]
 PACKAGES = ["munge", "slurm-wlm"]
 FOLDERS = [*os.get_exec_path(), "/usr/sbin", "/sbin"]  # daemons are in sbin, which a user's PATH may lack
 
+NODES = ["one", "two"]  # on one machine: Debian's slurmd may run several times
+
 # More CPUs and memory than this machine may have: `config_overrides` takes the node as it is declared.
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
-SlurmdPort={node}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -42,26 +43,28 @@ JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/finished
 MinJobAge=7200
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd.%n.log
 TaskProlog={folder}/bin/prolog
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=200000 Gres=gpu:a100:2 State=UNKNOWN
-PartitionName=cpu Nodes={host} MaxTime=1-00:00:00 Default=YES State=UP
-PartitionName=gpu Nodes={host} MaxTime=1-00:00:00 State=UP
+NodeName=DEFAULT CPUs=16 RealMemory=200000 Gres=gpu:a100:2 State=UNKNOWN
+NodeName=one NodeHostname={host} NodeAddr=127.0.0.1 Port={one}
+NodeName=two NodeHostname={host} NodeAddr=127.0.0.1 Port={two}
+PartitionName=cpu Nodes=one,two MaxTime=1-00:00:00 Default=YES State=UP
+PartitionName=gpu Nodes=one,two MaxTime=1-00:00:00 State=UP
 """
 # Two files that every machine has stand for the devices: SLURM only looks whether they exist.
 GPUS = """
 AutoDetect=off
-NodeName={host} Name=gpu Type=a100 File=/dev/null
-NodeName={host} Name=gpu Type=a100 File=/dev/zero
+NodeName=one,two Name=gpu Type=a100 File=/dev/null
+NodeName=one,two Name=gpu Type=a100 File=/dev/zero
 """
 
 
@@ -125,7 +128,7 @@ class Cluster:
 
     def __exit__(self, *_) -> None:
         self.left = []
-        if len(self.daemons) == 3:
+        if len(self.daemons) == 4:
             self.ask("scancel", "--user", str(os.getuid()), check=False)
             self._wait_until(lambda: not self.ask("squeue", "--noheader", check=False), 20)
         for daemon in reversed(self.daemons):
@@ -191,13 +194,14 @@ class Cluster:
             "host": socket.gethostname().split(".")[0],
             "user": getpass.getuser(),
         }
-        with socket.socket() as one, socket.socket() as other:
-            for port, name in ((one, "controller"), (other, "node")):
+        with contextlib.ExitStack() as stack:
+            for name in ("controller", *NODES):
+                port = stack.enter_context(socket.socket())
                 port.bind(("", 0))
                 values[name] = port.getsockname()[1]
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
         (self.folder / "gres.conf").write_text(GPUS.format(**values))
-        for name in ("state", "spool", "bin"):
+        for name in ("state", "bin", *(f"spool.{node}" for node in NODES)):
             (self.folder / name).mkdir()
         # Within a job Snakemake's plugin hides SLURM's variables from srun, SLURM_CONF among them.
         srun = self.folder / "bin" / "srun"
@@ -219,8 +223,10 @@ class Cluster:
         self._ready("munged", lambda: (self.folder / "munge.socket").exists())
         self._daemon("slurmctld", "-D")
         self._ready("slurmctld", lambda: "UP" in self.ask("scontrol", "ping", check=False))
-        self._daemon("slurmd", "-D")
-        self._ready("slurmd", lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T", check=False))
+        for node in NODES:
+            self._daemon("slurmd", "-D", "-N", node)
+            state = ("sinfo", "--noheader", "--format=%T", "--nodes", node)
+            self._ready("slurmd", lambda asked=state: "idle" in self.ask(*asked, check=False))
 
     def _daemon(self, name: str, *arguments: str) -> None:
         with (self.folder / f"{name}.out").open("w") as output:

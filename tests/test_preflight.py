@@ -212,16 +212,22 @@ def test_a_teacher_that_is_not_trained_needs_no_memory_for_it(project):
 
 def test_a_disk_that_is_too_small(project, monkeypatch):
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    (problem,) = problems(disk.check(plan(project)))
-    assert "0.0 GB are free; make room" in problem
+    models, checkpoints = problems(disk.check(plan(project)))
+    for problem in (models, checkpoints):
+        assert "0.0 GB are free; make room" in problem
+    assert "the study's models" in models and "checkpoints: the checkpoints of one training" in checkpoints
 
 
 def test_room_is_needed_for_every_student(project):
     def needed(**study):
-        (found,) = disk.check(plan(project, ("model.teacher.config.d_model", 1024), **study))
-        return float(found.text.split("about ")[1].split(" GB")[0])
+        found = disk.check(plan(project, ("model.teacher.config.d_model", 1024), **study))
+        return [float(each.text.split("about ")[1].split(" GB")[0]) for each in found]
 
-    assert needed(seeds=[1, 2, 3, 4]) > needed() + 0.5
+    (models, checkpoints), (of_four, same) = needed(), needed(seeds=[1, 2, 3, 4])
+    assert of_four > models + 0.5
+    ((_, _, sizes),) = plan(project, ("model.teacher.config.d_model", 1024)).known()
+    three_states_of_four_numbers = 3 * 4 * 4 * sizes.teacher.parameters
+    assert same == checkpoints == pytest.approx(three_states_of_four_numbers / 1e9, abs=0.05)
 
 
 # --- SLURM: answers as slurm-wlm 22.05 gives them

@@ -1,10 +1,13 @@
 """The SLURM profile on a real cluster: what jobs ask for, in SLURM's own records; interrupted jobs; preflight."""
 
 import contextlib
+import json
 import re
+import shutil
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import yaml
@@ -203,3 +206,28 @@ def test_a_cluster_without_accounting_is_told_apart(cluster, ours, tmp_path):
     assert done.returncode != 0
     assert "sacct: Slurm accounting storage is disabled" in done.stdout
     assert "slurm-status-command: squeue" in done.stdout
+
+
+def test_training_on_two_nodes_takes_the_steps_of_one(study, cluster, tmp_path):
+    """SLURM's record of the job names two nodes with a GPU each; the curve is that of one process."""
+    folder, before, *_ = study
+    for name in ("results", "data"):
+        if (folder / name).exists():
+            shutil.copytree(folder / name, tmp_path / name)
+    trained = Path("results/en_ro/kl/seed1")
+    shutil.rmtree(tmp_path / trained)
+    here = profile(
+        tmp_path / "two", account="study", gpu_partition="gpu", cpu_partition="cpu", gpu_type="a100", gpus=1, nodes=2
+    )
+    quick = ["--latency-wait", 5, "--slurm-init-seconds-before-status-checks", 2, "--retries", 0]
+    done = run_study(here, *quick, "--", trained / "train.jsonl", directory=tmp_path)
+    assert done.returncode == 0, done.stdout[-8000:]
+    (job,) = [job for job in cluster.jobs() if job["JobId"] not in before and rule_of(job) == "distill"]
+    assert (job["NumNodes"], job["JobState"], job["NodeList"]) == ("2", "COMPLETED", "one,two")
+    assert job["TresPerNode"] == "gres:gpu:a100:1"
+    one, two = ([json.loads(line) for line in (root / trained / "train.jsonl").open()] for root in (folder, tmp_path))
+    assert len(one) == len(two) > 2
+    for a, b in zip(one, two, strict=True):
+        assert a.get("loss") == pytest.approx(b.get("loss"), rel=1e-5)
+    record = json.loads((tmp_path / trained / "model.provenance.json").read_text())
+    assert record["stage"] == "distill"

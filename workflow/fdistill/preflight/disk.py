@@ -9,20 +9,26 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from fdistill.preflight.plan import Finding, Plan
 
 FLOAT = 4  # bytes of a stored weight
+# What a checkpoint of training holds for each weight: itself, its best value so far, and Adam's two moments. It is the
+# teacher's that is largest, and a third is written before the first of two goes (`training_state.KEPT`).
+STATE, KEPT = 4, 2
+CHECKPOINTS = "checkpoints"  # where the rules keep them
 GB = 1e9
 
 
 def check(plan: Plan) -> Iterator[Finding]:
     """Every system's model is kept; a hub's checkpoint lies in its cache too."""
-    models = downloads = 0
+    models = downloads = largest = 0
     known = list(plan.known())
     if not known:
         return  # nothing to add up; the check of teachers has said why
     for _, _, sizes in known:
         students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one as it is copied
         models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
+        largest = max(largest, sizes.teacher.parameters)
         downloads += FLOAT * sizes.teacher.parameters if sizes.to_fetch else 0
     yield _room(plan.results, models, "the study's models")
+    yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")
     if downloads:
         yield _room(Path(HF_HUB_CACHE), downloads, "the hub's checkpoints (HF_HOME says where they go)")
 
