@@ -109,7 +109,7 @@ def train_and_save(
         sharding.shard((teacher or student).model, workers)
     dev, columns = read_split(args.dev, student, limits)
     # Who shares weights runs the model as often as the others do: not on a part of the split.
-    evaluating = ALONE if sharding.is_sharded(student.model.module) else workers
+    evaluating = ALONE if student.model.is_sharded else workers
     score = dev_scorer(
         selection,
         student.tokenizer,

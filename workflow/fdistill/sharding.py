@@ -1,14 +1,12 @@
 """A model that one GPU cannot hold: its weights shared among the workers, and gathered layer by layer as it runs.
 
 PyTorch's fully sharded data parallelism (`fully_shard`). Every worker must run the model as often as the others do.
+What it takes of PyTorch is imported where it is used: that costs two seconds, which those who share nothing are spared.
 """
 
 from typing import Any
 
 from torch import Tensor, nn
-from torch.distributed import device_mesh, tensor
-from torch.distributed.checkpoint import state_dict as whole
-from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from fdistill.models.language_model import LanguageModel
 from fdistill.workers import Workers
@@ -29,7 +27,10 @@ def shard(model: LanguageModel, workers: Workers) -> None:
     """Share the weights of `model` among the workers; one that is alone keeps them. Gradients are summed over them."""
     if workers.count == 1:
         return
-    mesh = device_mesh.init_device_mesh(model.device.type, (workers.count,))
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
+    mesh = init_device_mesh(model.device.type, (workers.count,))
     for stack in model.family.stacks.values():
         for layer in model.module.get_submodule(stack.modules):
             fully_shard(layer, mesh=mesh)
@@ -38,42 +39,40 @@ def shard(model: LanguageModel, workers: Workers) -> None:
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)  # our losses have the whole batch's denominator
             part.set_force_sum_reduction_for_comms(True)
-    model.run = root
+    model.run, model.is_sharded = root, True
 
 
-def is_sharded(module: nn.Module) -> bool:
-    """Whether `shard` has shared it."""
-    return any(map(is_part, module.parameters()))
-
-
-def is_part(weight: Tensor) -> bool:
-    """Whether a tensor is a worker's part of one."""
-    return isinstance(weight, tensor.DTensor)
-
-
-# The states of a whole model and of its optimiser, in the first worker's memory (CPU); the others get nothing. They are
-# to be asked for, and put back, by all workers together.
+# The states of a shared model and of its optimiser, whole, in the first worker's memory (CPU); the others get nothing.
+# They are to be asked for, and put back, by all workers together.
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """A sharded model's weights, whole."""
-    return whole.get_model_state_dict(module, options=_GET)
+    """The model's weights."""
+    from torch.distributed.checkpoint import state_dict as whole
+
+    return whole.get_model_state_dict(module, options=whole.StateDictOptions(**_GET))
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Put back what `weights` gave to the first worker."""
-    whole.set_model_state_dict(module, state, options=_SET)
+    from torch.distributed.checkpoint import state_dict as whole
+
+    whole.set_model_state_dict(module, state, options=whole.StateDictOptions(**_SET))
 
 
 def optimizer_state(module: nn.Module, optimizer: Any) -> dict[str, Any]:
-    """The optimiser's state for a sharded model, whole."""
-    return whole.get_optimizer_state_dict(module, optimizer, options=_GET)
+    """The optimiser's state."""
+    from torch.distributed.checkpoint import state_dict as whole
+
+    return whole.get_optimizer_state_dict(module, optimizer, options=whole.StateDictOptions(**_GET))
 
 
 def load_optimizer_state(module: nn.Module, optimizer: Any, state: dict[str, Any]) -> None:
     """Put back what `optimizer_state` gave to the first worker."""
-    whole.set_optimizer_state_dict(module, optimizer, state, options=_SET)
+    from torch.distributed.checkpoint import state_dict as whole
+
+    whole.set_optimizer_state_dict(module, optimizer, state, options=whole.StateDictOptions(**_SET))
 
 
-_GET = whole.StateDictOptions(full_state_dict=True, cpu_offload=True)
-_SET = whole.StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+_GET = {"full_state_dict": True, "cpu_offload": True}
+_SET = {"full_state_dict": True, "broadcast_from_rank0": True}

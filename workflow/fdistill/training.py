@@ -91,9 +91,8 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
         self.drawing, self.seed, self.workers = drawing, seed, workers
-        self.is_sharded = sharding.is_sharded(student.module)
         # Who shares weights needs the others' part whenever it runs the model.
-        self.in_step = self.is_sharded or (self.teacher is not None and sharding.is_sharded(self.teacher.module))
+        self.in_step = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
         freeze(student, settings.freeze)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
         if not self.trainable:
@@ -103,7 +102,7 @@ class Trainer:
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
         self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
-        if self.is_sharded and settings.optimizer == "adafactor":
+        if self.student.is_sharded and settings.optimizer == "adafactor":
             raise UserError("training.optimizer: adafactor cannot train a model shared among GPUs; take adamw or adam")
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -173,7 +172,8 @@ class Trainer:
         for weight in self.trainable:
             if weight.grad is None:  # of a worker that had no piece
                 weight.grad = torch.zeros_like(weight)
-        self.workers.add_up(weight.grad for weight in self.trainable if not sharding.is_part(weight))
+        if not self.student.is_sharded:  # or it is done
+            self.workers.add_up(weight.grad for weight in self.trainable)
         return [losses[number] for number in range(len(pieces))]
 
     def drawn(self, piece: MicroBatch) -> dict[str, Counter]:
@@ -372,7 +372,7 @@ class Trainer:
             "state": vars(self.state),
             "weights": self.weights(),
             "optimizer": sharding.optimizer_state(module, self.optimizer)
-            if self.is_sharded
+            if self.student.is_sharded
             else self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -381,7 +381,7 @@ class Trainer:
         """Go back to where `state_dict` was taken."""
         self.state = State(**saved["state"])
         self.load_weights(saved["weights"])
-        if self.is_sharded:
+        if self.student.is_sharded:
             sharding.load_optimizer_state(self.student.module, self.optimizer, saved["optimizer"])
         else:
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -389,11 +389,11 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """The student's weights, whole in worker 0."""
-        return sharding.weights(self.student.module) if self.is_sharded else self.student.module.state_dict()
+        return sharding.weights(self.student.module) if self.student.is_sharded else self.student.module.state_dict()
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Put back what `weights` gave."""
-        if self.is_sharded:
+        if self.student.is_sharded:
             sharding.load_weights(self.student.module, weights)
         else:
             self.student.module.load_state_dict(weights)

@@ -82,7 +82,8 @@ class LanguageModel(ABC):
             module.get_submodule(name).requires_grad_(False)
         self.module = module
         self.family = family
-        self.run: Callable[[Callable[[], Any]], Any] = _run  # work on the module; see `sharding`
+        self.is_sharded = False
+        self.run: Callable[[Callable[[], Any]], Any] = _run  # work on the module; of a shared one, see `sharding`
 
     @property
     def device(self) -> torch.device:
