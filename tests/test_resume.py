@@ -14,7 +14,7 @@ import tiny
 import yaml
 from fdistill.data.samples import write_samples
 from fdistill.data.schemas import SPLIT
-from fdistill.files import sha256, write_parquet
+from fdistill.files import read_json, sha256, write_parquet
 from fdistill.interruption import STATUS
 from fdistill.models.checkpoints import load, model_identity, save, tokenizer_identity
 from fdistill.provenance import SUFFIX
@@ -167,3 +167,5 @@ def test_told_to_stop_it_keeps_its_state_and_says_so(stages, untouched, tmp_path
     assert killing.run("distill", arguments, log) == 0
     assert "goes on from" in log.read_text()
     assert digests(folder) == expected and not checkpoints.exists()
+    record = read_json(folder / f"model{SUFFIX}")
+    assert 0 < record["of_runs_cut_off_seconds"] < record["wall_seconds"]

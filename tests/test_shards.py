@@ -15,8 +15,9 @@ import pytest
 import tiny
 from fdistill import generation, interruption, shards
 from fdistill.data.schemas import SPLIT
-from fdistill.files import write_parquet
+from fdistill.files import read_json, write_parquet
 from fdistill.models.checkpoints import save
+from fdistill.provenance import SUFFIX
 from fdistill.sampling import Drawing
 from fdistill.shards import Shards
 from fdistill.workers import Workers
@@ -272,3 +273,5 @@ def test_two_workers_give_the_bytes_of_one(stage, folder):
     assert left and "are there from a run that was cut off" in done.stderr
     assert (folder / named("two", stage)).read_bytes() == (folder / named("expected", stage)).read_bytes()
     assert not kept.exists()
+    record = read_json(folder / (named("two", stage) + SUFFIX))
+    assert 0 < record["of_runs_cut_off_seconds"] < record["wall_seconds"]

@@ -26,11 +26,20 @@ PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "nump
 MIB = 2**20
 
 
+_taken_over: list[float] = []
+
+
 def begin() -> float:
     """The moment from which time counts; what was read or written before is another run's."""
     READ.clear()
     WRITTEN.clear()
+    _taken_over.clear()
     return time.monotonic()
+
+
+def take_over(seconds: float) -> None:
+    """Count what this process goes on from, too: what runs that were cut off have spent on it."""
+    _taken_over.append(seconds)
 
 
 def record(began: float) -> None:
@@ -40,8 +49,8 @@ def record(began: float) -> None:
     outputs = [path for path in dict.fromkeys(WRITTEN) if str(path) in named and path.exists()]
     if not outputs:
         return
-    seconds = time.monotonic() - began
-    gpus = _gpus()
+    earlier = sum(_taken_over)
+    seconds, gpus = time.monotonic() - began + earlier, _gpus()
     files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest has its folder's hashes
     content = {
         "stage": Path(sys.argv[0]).stem,
@@ -54,6 +63,7 @@ def record(began: float) -> None:
         "hardware": {"cpu": _cpu(), "cpus": os.cpu_count(), "gpus": gpus},
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(seconds, 3),
+        "of_runs_cut_off_seconds": round(earlier, 3),
         "gpu_hours": round(seconds * len(gpus) / 3600, 6),
         "peak_memory_mib": round(_peak_memory() / MIB),
         "peak_gpu_memory_mib": round(_peak_gpu_memory() / MIB),
