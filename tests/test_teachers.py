@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import transformers
 from fdistill import sampling
@@ -81,7 +82,7 @@ def batch(made):
 def logits_of(made):
     source, labels = batch(made)
     with torch.no_grad():
-        return made.model.decode(made.model.encode(source), labels).logits
+        return tiny.logits(made, source, labels)
 
 
 def raw_logits(module, made, source, target):

@@ -3,6 +3,7 @@
 import torch
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
+from fdistill.objectives import IGNORE
 from fdistill.training import TrainingSettings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -88,6 +89,15 @@ def checkpoint(family: str, seed: int = 0, letters: str = LETTERS, **config) -> 
     made = from_scratch(FAMILIES[family], CONFIGS[family] | config, tokenizer(family, letters), seed)
     made.model.module.eval()
     return made
+
+
+def logits(made: Checkpoint, source, labels: torch.Tensor) -> torch.Tensor:
+    """Those of the labels under teacher forcing, (B, T, V), and 0 at padded positions."""
+    valid = labels != IGNORE
+    found = made.model.decode(made.model.encode(source), labels).logits
+    whole = found.new_zeros((*labels.shape, found.shape[-1]))
+    whole[valid] = found
+    return whole
 
 
 def letter_ids(made: Checkpoint) -> list[int]:

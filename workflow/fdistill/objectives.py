@@ -30,15 +30,19 @@ LABELS, SOURCE = "labels", "source"
 
 @dataclass
 class Step:
-    """What one batch of one kind of sequence gives to a loss: T positions, vocabulary V, width D."""
+    """What one batch of one kind of sequence gives to a loss.
+
+    T positions, N of all rows' positions valid (row by row), vocabulary V, width D.
+    """
 
     labels: Tensor  # (B, T), IGNORE after the end
-    student_logits: Tensor  # (B, T, V)
-    teacher_logits: Tensor | None = None  # (B, T, V)
+    student_logits: Tensor  # (N, V)
+    teacher_logits: Tensor | None = None  # (N, V)
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
     # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
     temperature: float = 1.0
+    _log_probs: dict[tuple[str, float], Tensor] = field(default_factory=dict)  # as several terms read them
 
     def mask(self, positions: str) -> Tensor:
         """Which positions count, (B, T) or (B, S). Made from the labels, never from the decoder's inputs."""
@@ -46,24 +50,31 @@ class Step:
 
     @property
     def log_q(self) -> Tensor:
-        """Student log-probabilities (B, T, V)."""
-        return log_softmax(self.student_logits, self.temperature)
+        """Student log-probabilities (N, V)."""
+        return self._log_softmax("q", self.student_logits)
 
     @property
     def log_p(self) -> Tensor:
-        """Teacher log-probabilities (B, T, V)."""
-        return log_softmax(self.teacher_logits, self.temperature)
+        """Teacher log-probabilities (N, V)."""
+        return self._log_softmax("p", self.teacher_logits)
+
+    def _log_softmax(self, name: str, logits: Tensor) -> Tensor:
+        key = (name, self.temperature)
+        if key not in self._log_probs:
+            self._log_probs[key] = log_softmax(logits, self.temperature)
+        return self._log_probs[key]
 
 
 def token_log_probs(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """The log-probability of each label, 0 at padded positions: (B, T, V), (B, T) -> (B, T)."""
-    picked = log_probs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    return picked.masked_fill(labels == IGNORE, 0.0)
+    """The log-probability of each label, 0 at padded positions: (N, V), (B, T) -> (B, T)."""
+    valid = labels != IGNORE
+    picked = log_probs.gather(-1, labels[valid].unsqueeze(-1)).squeeze(-1)
+    return log_probs.new_zeros(labels.shape).masked_scatter(valid, picked)
 
 
 def nll(step: Step) -> Tensor:
     """-log q(y_t): cross-entropy with a hard sequence (Eq. 3)."""
-    return -token_log_probs(step.log_q, step.labels)
+    return -token_log_probs(step.log_q, step.labels)[step.mask(LABELS)]
 
 
 def energy(step: Step) -> Tensor:
@@ -72,9 +83,9 @@ def energy(step: Step) -> Tensor:
 
 
 def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
-    """r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of the prefix, shape (B, T, 1); r_1 = 0 (Eq. 12)."""
+    """r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of the prefix, shape (N, 1); r_1 = 0 (Eq. 12)."""
     ratio = token_log_probs(log_p, labels) - token_log_probs(log_q, labels)  # (B, T)
-    return (ratio.cumsum(-1) - ratio).unsqueeze(-1)
+    return (ratio.cumsum(-1) - ratio)[labels != IGNORE].unsqueeze(-1)
 
 
 def _mixture_half(half: Callable[..., Tensor], step: Step, beta: float, exact: bool) -> Tensor:
@@ -99,15 +110,15 @@ def kl_q_mixture(step: Step, beta: float = 0.5, exact: bool = False) -> Tensor:
 def hidden_mse(step: Step, normalize: bool = False) -> list[tuple[Tensor, str]]:
     """Mean square between paired hidden states over hidden units (Shleifer & Rush 2020, Eq. 4).
 
-    One (values, positions) pair per supervised layer, since encoder and decoder positions differ; the layers
-    are summed. `normalize` applies layer normalisation, without weights, to each hidden vector.
+    One (values of the positions that count, their kind) pair per supervised layer, since encoder and decoder positions
+    differ; the layers are summed. `normalize` applies layer normalisation, without weights, to each hidden vector.
     """
     terms = []
     for student, teacher, positions in step.hidden_pairs:
         pair = [student.float(), teacher.float()]
         if normalize:
             pair = [torch.nn.functional.layer_norm(h, h.shape[-1:]) for h in pair]
-        terms.append(((pair[0] - pair[1]).square().mean(-1), positions))
+        terms.append(((pair[0] - pair[1]).square().mean(-1)[step.mask(positions)], positions))
     return terms
 
 
@@ -165,10 +176,7 @@ class Term:
         step.temperature = self.temperature
         values = LOSSES[self.loss].function(step, **self.parameters)
         pairs = values if isinstance(values, list) else [(values, LABELS)]
-        total = sum(
-            value.masked_fill(~step.mask(positions), 0.0).sum() / max(1, counts[positions])
-            for value, positions in pairs
-        )
+        total = sum(value.sum() / max(1, counts[positions]) for value, positions in pairs)
         return self.weight * self.temperature**2 * total
 
 

@@ -6,7 +6,8 @@ and targets on the right, and the logits of the last T positions line up with th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Context:
 
 @dataclass
 class Decoded:
-    """Logits (B, T, V) for each label, and the decoder's hidden states at the same positions, (B, T, D)."""
+    """Logits (N, V) for the labels but IGNORE, row by row, and the decoder's hidden states at all of them, (B, T, D)."""
 
     logits: Tensor
     hidden_states: tuple[Tensor, ...] = ()
@@ -106,7 +107,10 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """Logits for labels (B, T), IGNORE where padded, under teacher forcing."""
+        """Logits for labels (B, T), IGNORE where padded, under teacher forcing.
+
+        Those of padded positions are not computed: at a large vocabulary they would take most of time and memory.
+        """
 
     @abstractmethod
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
@@ -138,6 +142,16 @@ class LanguageModel(ABC):
     def _forward(self, **inputs: Any) -> Any:
         return self.run(lambda: self.module(**inputs))
 
+    @contextmanager
+    def _logits_at(self, positions: Tensor) -> Iterator[None]:
+        """The output layer is given the hidden states at these positions (B, L) alone: (B, L, D) -> (N, D)."""
+        head = self.module.get_output_embeddings()
+        hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][positions],))
+        try:
+            yield
+        finally:
+            hook.remove()
+
     @abstractmethod
     def _prompt(self, source: Source) -> Tensor:
         """The tokens (B, P) that come before the target, in what the decoder reads and in `generate`'s output."""
@@ -166,14 +180,15 @@ class EncoderDecoder(LanguageModel):
         prompt = self._prompt(context.source)
         decoder_input_ids = torch.cat([prompt, labels[:, :-1]], dim=1)  # (B, P+T-1)
         begin = prompt.shape[1] - 1  # what comes before is given, not predicted
-        output = self._forward(
-            encoder_outputs=context.encoder_outputs,
-            attention_mask=context.source.attention_mask,
-            decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
-            output_hidden_states=hidden,
-            use_cache=False,
-        )
-        return Decoded(output.logits[:, begin:], tuple(h[:, begin:] for h in output.decoder_hidden_states or ()))
+        with self._logits_at(torch.nn.functional.pad(labels != IGNORE, (begin, 0))):
+            output = self._forward(
+                encoder_outputs=context.encoder_outputs,
+                attention_mask=context.source.attention_mask,
+                decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
+                output_hidden_states=hidden,
+                use_cache=False,
+            )
+        return Decoded(output.logits, tuple(h[:, begin:] for h in output.decoder_hidden_states or ()))
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""
@@ -211,14 +226,15 @@ class DecoderOnly(LanguageModel):
         read = labels[:, :-1]  # the last label is predicted, never read
         input_ids = torch.cat([source.input_ids, read.masked_fill(read == IGNORE, self.pad_token_id)], dim=1)
         attention_mask = torch.cat([source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
-        output = self._forward(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=_position_ids(attention_mask),
-            output_hidden_states=hidden,
-            use_cache=False,
-            logits_to_keep=length,
-        )
+        with self._logits_at(labels != IGNORE):
+            output = self._forward(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=_position_ids(attention_mask),
+                output_hidden_states=hidden,
+                use_cache=False,
+                logits_to_keep=length,
+            )
         return Decoded(output.logits, tuple(h[:, -length:] for h in output.hidden_states or ()))
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
