@@ -264,7 +264,7 @@ class Trainer:
 
     def batches(self) -> Iterator[list[MicroBatch]]:
         """Effective batches without end, epoch after epoch, from the one on that the next step is to take."""
-        lengths = [len(s) + len(t) for s, t in zip(self.data.train.sources, self.data.train.targets, strict=True)]
+        lengths = [(len(s), len(t)) for s, t in zip(self.data.train.sources, self.data.train.targets, strict=True)]
         epoch, begin = divmod(self.state.step, self.epoch_steps)
         while True:
             groups = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)

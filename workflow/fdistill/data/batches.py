@@ -15,9 +15,10 @@ from fdistill.objectives import IGNORE
 
 log = logging.getLogger(__name__)
 
-# Batches are formed among this many times the batch size of shuffled examples, sorted by length: little
-# padding, and every example is still equally likely at any time.
-POOL_BATCHES = 32
+# Batches are formed among so many times the batch size of shuffled examples: groups of about equal sources, and within
+# each, batches of about equal targets. Little padding on both sides, and any example is as likely at any time.
+GROUPS = 6
+POOL_BATCHES = GROUPS * GROUPS
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,24 @@ def label_batch(rows: Sequence[Sequence[int]], device: torch.device | str) -> Te
     return pad(rows, IGNORE).to(device)
 
 
-def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Indices of one epoch in batches of about equal length, in a random order that (seed, epoch) fixes."""
+def epoch_batches(lengths: Sequence[tuple[int, int]], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of one epoch in batches of about equal lengths, in a random order that (seed, epoch) fixes.
+
+    `lengths` holds each example's length of source and of target.
+    """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(lengths), generator=generator).tolist()
     # The batch that is not full weighs more per example: it is drawn before sorting.
     full = len(order) - len(order) % batch_size
     batches = [order[full:]] if order[full:] else []
-    for begin in range(0, full, POOL_BATCHES * batch_size):
-        pool = sorted(order[begin : min(full, begin + POOL_BATCHES * batch_size)], key=lambda i: lengths[i])
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    for pool in _cut(order[:full], POOL_BATCHES * batch_size):
+        for group in _cut(sorted(pool, key=lambda i: lengths[i]), GROUPS * batch_size):
+            batches += _cut(sorted(group, key=lambda i: lengths[i][::-1]), batch_size)
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _cut(indices: list[int], size: int) -> list[list[int]]:
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
 
 
 def sorted_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

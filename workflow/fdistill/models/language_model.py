@@ -47,7 +47,7 @@ class Context:
 
 @dataclass
 class Decoded:
-    """Logits (N, V) for the labels but IGNORE, row by row, and the decoder's hidden states at all of them, (B, T, D)."""
+    """Logits (N, V) for the labels but IGNORE, row by row; the decoder's hidden states for all of them, (B, T, D)."""
 
     logits: Tensor
     hidden_states: tuple[Tensor, ...] = ()
