@@ -11,7 +11,7 @@ from fdistill.files import read_json, sha256, write_json
 from snake import ROOT, planned, snakemake
 
 FIELDS = {"stage", "inputs", "outputs", "configuration", "seed", "code", "packages", "hardware", "ended"}
-FIELDS |= {"wall_seconds", "of_runs_cut_off_seconds", "gpu_hours", "peak_memory_mib", "peak_gpu_memory_mib"}
+FIELDS |= {"attempts", "wall_seconds", "gpu_hours", "peak_memory_mib", "peak_gpu_memory_mib"}
 SUMS = ("wall_seconds", "gpu_hours")
 PEAKS = ("peak_memory_mib", "peak_gpu_memory_mib")
 
@@ -40,7 +40,7 @@ def test_every_job_leaves_a_complete_record(study):
         for file, digest in (made["inputs"] | made["outputs"]).items():
             if "tables/" not in file:  # here one stage after the other writes the same table
                 assert digest == sha256(file)
-        assert made["wall_seconds"] > 0 == made["of_runs_cut_off_seconds"] and made["peak_memory_mib"] > 10
+        assert made["attempts"] == 1 and made["wall_seconds"] > 0 and made["peak_memory_mib"] > 10
         assert made["hardware"]["cpu"] and made["hardware"]["cpus"] >= 1
         assert made["packages"].keys() >= {"python", "fdistill", "torch", "transformers"}
     (trained,) = [made for made in found.values() if made["stage"] == "distill"]
@@ -80,12 +80,32 @@ def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_p
     monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"GPU {i}")
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
-    began = provenance.begin() - 1800
+    provenance.begin()
+    monkeypatch.setattr(provenance, "_began", (0, provenance._began[1] - 1800))
     write_json(tmp_path / "x.json", {})
-    provenance.record(began)
+    provenance.record()
     made = read_json(tmp_path / f"x.json{provenance.SUFFIX}")
     assert made["hardware"]["gpus"] == ["GPU 1"] * 4
     assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
+
+
+def test_attempts_that_were_cut_off_are_in_the_record(monkeypatch, tmp_path, caplog):
+    """Two that left notes, the second of which is damaged; and the run's own note, which is not counted again."""
+    kept = tmp_path / "kept"
+    write_json(kept / f"1{provenance.COST}", dict.fromkeys(SUMS, 1000) | dict.fromkeys(PEAKS, 10**9))
+    write_json(kept / f"2{provenance.COST}", {"wall_seconds": "long"})
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
+    provenance.begin()
+    for _ in range(2):  # as often as there is work that is kept
+        provenance.take_over_costs(kept)
+        provenance.note_cost(kept)
+    write_json(tmp_path / "x.json", {})
+    provenance.record()
+    made = read_json(tmp_path / f"x.json{provenance.SUFFIX}")
+    assert made["attempts"] == 2 and 1000 < made["wall_seconds"] < 1100
+    assert made["gpu_hours"] == 1000 and made["peak_memory_mib"] == 10**9
+    assert f"2{provenance.COST}: damaged" in caplog.text
+    assert len(list(kept.iterdir())) == 3 and not made["inputs"]
 
 
 # --- the ledger
@@ -118,11 +138,12 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
         output = tmp_path / "results/t/kl" / f"seed{seed}" / "model/manifest.json"
         costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
         content = {"stage": "distill", "inputs": {}, "outputs": {str(output): "x"}} | costs
-        write_json(output.parents[1] / f"model{provenance.SUFFIX}", content | {"code": {"commit": "c", "dirty": True}})
+        content |= {"attempts": seed, "code": {"commit": "c", "dirty": True}}
+        write_json(output.parents[1] / f"model{provenance.SUFFIX}", content)
     found = ledger(tmp_path / "results", [tmp_path / f"results/t/kl/seed{seed}/model/manifest.json" for seed in (1, 2)])
     (row,) = found["rows"]
     assert (row["stage"], row["method"], row["jobs"], row["gpu_hours"]) == ("distill", "kl", 2, 4.5)
-    assert row["peak_gpu_memory_mib"] == 200 and found["code"] == ["c-dirty"]
+    assert row["attempts"] == 3 and row["peak_gpu_memory_mib"] == 200 and found["code"] == ["c-dirty"]
 
 
 def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):

@@ -13,6 +13,7 @@ import tiny
 import torch
 from fdistill import training_state
 from fdistill.interruption import Stopped
+from fdistill.provenance import COST
 from fdistill.training_state import Checkpoints, code_identity, weights_identity
 
 IDENTITY = {"seed": 1, "training": {"learning_rate": 0.1, "epochs": 2}}
@@ -26,7 +27,7 @@ def keep(folder, numbers, minutes=0, identity=IDENTITY):
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != COST)
 
 
 def test_the_newest_two_are_kept_and_the_newest_is_used(tmp_path):

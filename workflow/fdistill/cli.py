@@ -37,10 +37,10 @@ def run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    began = provenance.begin()
+    provenance.begin()
     try:
         main()
-        provenance.record(began)
+        provenance.record()
     except UserError as error:
         sys.exit(f"error: {redact(str(error))}")
     except Exception:  # a bug of the project: its traceback, and exit status 1 as ever

@@ -6,6 +6,7 @@ rule, and no stage reads it: its times differ from run to run, while the artefac
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -18,39 +19,65 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fdistill.errors import UserError
 from fdistill.files import READ, WRITTEN, sha256, write_json
 from fdistill.models.manifest import MANIFEST
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".provenance.json"
 PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "numpy", "pyarrow", "sacrebleu", "snakemake")
 MIB = 2**20
+SUMS, PEAKS = ("wall_seconds", "gpu_hours"), ("peak_memory_mib", "peak_gpu_memory_mib")
+
+COST = ".cost"  # suffix of what a run notes of its cost, beside what it would go on from
+_began: tuple[int, float]  # of this process: the time, which names its note, and the clock
+_earlier: dict[str, dict[str, float]] = {}  # costs of runs that were cut off, by the names of their notes
 
 
-_taken_over: list[float] = []
-
-
-def begin() -> float:
-    """The moment from which time counts; what was read or written before is another run's."""
+def begin() -> None:
+    """Time counts from now on; what was read or written before is another run's."""
+    global _began
     READ.clear()
     WRITTEN.clear()
-    _taken_over.clear()
-    return time.monotonic()
+    _earlier.clear()
+    _began = time.time_ns(), time.monotonic()
 
 
-def take_over(seconds: float) -> None:
-    """Count what this process goes on from, too: what runs that were cut off have spent on it."""
-    _taken_over.append(seconds)
+begin()
 
 
-def record(began: float) -> None:
+def note_cost(folder: Path) -> None:
+    """Write down what this job has cost so far, beside the work that it keeps in `folder`."""
+    if os.environ.get("RANK", "0") != "0":  # of its workers one
+        return
+    try:
+        write_json(folder / _note(), _cost())
+    except UserError as error:
+        log.warning("%s", error)
+
+
+def take_over_costs(folder: Path) -> None:
+    """Count what the runs that were cut off and left `folder` have cost; of a killed one, until its last note."""
+    for path in (path for path in folder.glob(f"*{COST}") if path.name != _note()):
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+            _earlier[path.name] = {key: noted[key] + 0 for key in (*SUMS, *PEAKS)}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.warning("%s: damaged (%s); this cost is not counted", path, error)
+
+
+def _note() -> str:
+    return f"{_began[0]}{COST}"
+
+
+def record() -> None:
     """Write the record of this process, which has done its work, unless it wrote nothing that it was told to."""
     arguments = sys.argv[1:]
     named = {part for argument in arguments for part in (argument, argument.partition("=")[2])}
     outputs = [path for path in dict.fromkeys(WRITTEN) if str(path) in named and path.exists()]
     if not outputs:
         return
-    earlier = sum(_taken_over)
-    seconds, gpus = time.monotonic() - began + earlier, _gpus()
     files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest has its folder's hashes
     content = {
         "stage": Path(sys.argv[0]).stem,
@@ -60,15 +87,29 @@ def record(began: float) -> None:
         "seed": _seed(arguments),
         "code": code_version(),
         "packages": {"python": platform.python_version()} | _versions(),
-        "hardware": {"cpu": _cpu(), "cpus": os.cpu_count(), "gpus": gpus},
+        "hardware": {"cpu": _cpu(), "cpus": os.cpu_count(), "gpus": _gpus()},
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "attempts": 1 + len(_earlier),
+        **total([_cost(), *_earlier.values()]),
+    }
+    write_json(outputs[0].with_name(outputs[0].name + SUFFIX), content)
+
+
+def total(costs: list[dict[str, float]]) -> dict[str, float]:
+    """Time summed, memory at its highest."""
+    sums = {key: round(sum(cost[key] for cost in costs), 6) for key in SUMS}
+    return sums | {key: max((cost[key] for cost in costs), default=0) for key in PEAKS}
+
+
+def _cost() -> dict[str, float]:
+    """Of this process until now."""
+    seconds = time.monotonic() - _began[1]
+    return {
         "wall_seconds": round(seconds, 3),
-        "of_runs_cut_off_seconds": round(earlier, 3),
-        "gpu_hours": round(seconds * len(gpus) / 3600, 6),
+        "gpu_hours": round(seconds * len(_gpus()) / 3600, 6),
         "peak_memory_mib": round(_peak_memory() / MIB),
         "peak_gpu_memory_mib": round(_peak_gpu_memory() / MIB),
     }
-    write_json(outputs[0].with_name(outputs[0].name + SUFFIX), content)
 
 
 def code_version() -> dict[str, Any]:

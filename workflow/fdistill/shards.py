@@ -19,7 +19,7 @@ from typing import Any
 from fdistill.files import write_text
 from fdistill.interruption import Interruption
 from fdistill.progress import Progress
-from fdistill.provenance import take_over
+from fdistill.provenance import note_cost, take_over_costs
 from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
@@ -65,11 +65,11 @@ class Shards:
                 progress.advance(sizes[number])
                 full = sum(sizes[each] for each in shard) >= SHARD_INPUTS
                 if full or interruption.reason or time.monotonic() - opened >= SHARD_SECONDS:
-                    self._write(what, shard, opened)
+                    self._write(what, shard)
                     shard, opened = {}, time.monotonic()
                 if interruption.reason:
                     interruption.stop(f"{what}, {progress.done} of {progress.total}")
-            self._write(what, shard, opened)
+            self._write(what, shard)
         progress.close()
         done = self.workers.gather(done)
         return [done[number] for number in range(len(sizes))]
@@ -79,15 +79,18 @@ class Shards:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, what: str, shard: dict[int, list], opened: float) -> None:
+    def _write(self, what: str, shard: dict[int, list]) -> None:
         if self.folder is not None and self.writes and shard:
-            seconds = time.monotonic() - opened
-            content = json.dumps({"identity": self.identity, "batches": list(shard.items()), "seconds": seconds})
+            note_cost(self.folder)
+            content = json.dumps({"identity": self.identity, "batches": list(shard.items())})
             write_text(self.folder / f"{what}-{min(shard):08}.json", f"{_digest(content.encode())}\n{content}")
 
     def _read(self, what: str) -> dict[int, list]:
         done: dict[int, list] = {}
-        for path in sorted(self.folder.glob(f"{what}-*.json")) if self.folder is not None else []:
+        if self.folder is None:
+            return done
+        take_over_costs(self.folder)
+        for path in sorted(self.folder.glob(f"{what}-*.json")):
             digest, _, content = path.read_bytes().partition(b"\n")
             if digest.decode(errors="replace") != _digest(content):
                 log.warning("%s is damaged: its inputs are done again", path)
@@ -97,7 +100,6 @@ class Shards:
                 log.warning("%s belongs to another run (%s): its inputs are done again", path, ", ".join(other))
                 continue
             done |= dict(shard["batches"])
-            take_over(shard["seconds"] / self.workers.count)
         return done
 
 

@@ -19,7 +19,7 @@ from torch.nn import Module
 from fdistill.errors import UserError
 from fdistill.files import atomic, sha256, write_json
 from fdistill.interruption import Interruption
-from fdistill.provenance import take_over
+from fdistill.provenance import note_cost, take_over_costs
 from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,7 @@ class Checkpoints:
         self.folder, self.minutes, self.workers = folder, minutes, workers
         self.identity = _flat(json.loads(json.dumps(identity or {})))
         self.interruption = Interruption()
-        self.began = self.saved = time.monotonic()
-        self.earlier = 0.0  # seconds, of the runs that this one goes on from
+        self.saved = time.monotonic()
 
     def __enter__(self) -> "Checkpoints":
         if self.folder is not None:
@@ -93,17 +92,16 @@ class Checkpoints:
         """The newest state that is whole and of this run; each one that is not is named in the log."""
         if self.folder is None:
             return None
+        take_over_costs(self.folder)
         for leftover in self.folder.glob(".*"):  # of a write that was cut off
             shutil.rmtree(leftover, ignore_errors=True)
         for path in reversed(self._paths()):
             try:
-                state, seconds = self._read(path)
+                state = self._read(path)
             except UserError as error:
                 log.warning("%s; not used", error)
                 continue
             log.info("goes on from %s", path)
-            self.earlier = seconds
-            take_over(seconds)
             return state
         return None
 
@@ -123,21 +121,19 @@ class Checkpoints:
                 torch.serialization.set_crc32_options(False)  # takes most of the time, and the SHA-256 says more
                 torch.save(state, temporary / "state.pt")
                 digest = sha256(temporary / "state.pt")
-                seconds = self.earlier + time.monotonic() - self.began
-                manifest = {"at": where, "sha256": digest, "identity": self.identity, "seconds": seconds}
-                write_json(temporary / "manifest.json", manifest)
+                write_json(temporary / "manifest.json", {"at": where, "sha256": digest, "identity": self.identity})
         except (UserError, OSError, RuntimeError) as error:  # a full disk; torch's error for it is a RuntimeError
             log.warning("%s: no checkpoint at %s (%s); the last one stays", path, where, error)
         else:
             for old in [*paths, path][:-KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
+            note_cost(self.folder)
             log.info("%s: kept at %s in %.1f s", path, where, time.monotonic() - began)
 
-    def _read(self, path: Path) -> tuple[dict[str, Any], float]:
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
             identity, expected, found = dict(manifest["identity"]), manifest["sha256"], sha256(path / "state.pt")
-            seconds = float(manifest["seconds"])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: a damaged checkpoint ({type(error).__name__}: {error})") from None
         if found != expected:
@@ -146,7 +142,7 @@ class Checkpoints:
         if other:
             raise UserError(f"{path}: a checkpoint of another run (not the same: {', '.join(other)})")
         try:
-            return torch.load(path / "state.pt", map_location="cpu", weights_only=True), seconds
+            return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
         except UnpicklingError:
             raise UserError(f"{path}: a checkpoint that holds more than numbers, which is not opened") from None
 

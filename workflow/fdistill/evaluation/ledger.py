@@ -6,7 +6,7 @@ from typing import Any
 
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.files import read_json
-from fdistill.provenance import SUFFIX
+from fdistill.provenance import PEAKS, SUFFIX, SUMS, total
 
 Record = dict[str, Any]
 
@@ -46,17 +46,12 @@ def ledger(results: Path, targets: list[Path]) -> dict[str, Any]:
 
     for target in targets:
         visit(str(target), None)
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, str], list[Record]] = {}
     for made in used:
-        key = (made["stage"], _method(made, results))
-        rows.setdefault(key, {"stage": key[0], "method": key[1], **_NOTHING})
-        rows[key] = _added(rows[key], made)
-    total = {"stage": "all", "method": "", **_NOTHING}
-    for made in used:
-        total = _added(total, made)
+        rows.setdefault((made["stage"], _method(made, results)), []).append(made)
     return {
-        "rows": list(rows.values()),
-        "total": total,
+        "rows": [_row(*key, jobs) for key, jobs in rows.items()],
+        "total": _row("all", "", used),
         "sources": sources,
         "code": sorted({made["code"]["commit"] + "-dirty" * bool(made["code"]["dirty"]) for made in used}),
         "missing": list(missing),
@@ -70,6 +65,7 @@ def table(found: dict[str, Any]) -> Table:
         Column("Stage"),
         Column("Method"),
         Column("Jobs", number=True),
+        Column("Attempts", number=True),
         Column("Wall time, h", number=True),
         Column("GPU hours", number=True),
         Column("Memory, GiB", number=True),
@@ -79,7 +75,7 @@ def table(found: dict[str, Any]) -> Table:
     notes += [f"No record of {path}: its cost is not in the sums." for path in found["missing"]]
     notes += [f"{path} was made again after others had used it." for path in found["changed"]]
     return Table(
-        caption="What the study cost: wall time summed over jobs, memory at its highest in any one job.",
+        caption="What the study cost: wall time summed over jobs and their attempts, memory at its highest in any one.",
         columns=columns,
         sections=[[_cells(row) for row in found["rows"]], [_cells(found["total"])]],
         records=[*found["rows"], found["total"]],
@@ -87,24 +83,20 @@ def table(found: dict[str, Any]) -> Table:
     )
 
 
-_NOTHING = {"jobs": 0, "wall_seconds": 0.0, "gpu_hours": 0.0, "peak_memory_mib": 0, "peak_gpu_memory_mib": 0}
-
-
-def _added(row: dict[str, Any], made: Record) -> dict[str, Any]:
-    sums = {key: round(row[key] + made[key], 6) for key in ("wall_seconds", "gpu_hours")}
-    peaks = {key: max(row[key], made[key]) for key in ("peak_memory_mib", "peak_gpu_memory_mib")}
-    return row | {"jobs": row["jobs"] + 1} | sums | peaks
+def _row(stage: str, method: str, made: list[Record]) -> dict[str, Any]:
+    attempts = sum(job["attempts"] for job in made)
+    return {"stage": stage, "method": method, "jobs": len(made), "attempts": attempts, **total(made)}
 
 
 def _cells(row: dict[str, Any]) -> list[Cell]:
     costs = (row["wall_seconds"] / 3600, row["gpu_hours"])
     peaks = (row["peak_memory_mib"] / 1024, row["peak_gpu_memory_mib"] / 1024)
-    texts = [row["stage"], row["method"], f"{row['jobs']:,}", *(f"{x:,.3f}" for x in costs)]
+    texts = [row["stage"], row["method"], f"{row['jobs']:,}", f"{row['attempts']:,}", *(f"{x:,.3f}" for x in costs)]
     return [Cell(text) for text in (*texts, *(f"{x:,.1f}" for x in peaks))]
 
 
 def _records(results: Path) -> list[Record]:
-    keys = ("stage", "inputs", "outputs", "code", *list(_NOTHING)[1:])
+    keys = ("stage", "inputs", "outputs", "code", "attempts", *SUMS, *PEAKS)
     return [read_json(path, keys) for path in sorted(results.rglob(f"*{SUFFIX}"))]
 
 
