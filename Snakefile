@@ -18,6 +18,7 @@ include: "rules/teacher.smk"
 include: "rules/student.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/bench.smk"
 include: "rules/cluster.smk"
 
 

@@ -42,7 +42,7 @@ def architecture(task: dict[str, Any]) -> Architecture:
     """
     model = task["model"]
     init = model["teacher"]["init"]
-    config, origin, to_fetch = _scratch(model) if init == SCRATCH else _checkpoint(init)
+    config, origin, to_fetch = configuration(model)
     family = family_of(config.model_type)
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
@@ -52,6 +52,12 @@ def architecture(task: dict[str, Any]) -> Architecture:
     text = task["text"]
     check_positions(teacher, Limits(**text))
     return Architecture(size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_fetch)
+
+
+def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
+    """The teacher's, from a task's section `model`; where it comes from in words; its hub id if it is to be fetched."""
+    init = model["teacher"]["init"]
+    return _scratch(model) if init == SCRATCH else _checkpoint(init)
 
 
 def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:

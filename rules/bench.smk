@@ -1,0 +1,31 @@
+# How fast a step is: random weights in each task's shapes. Not part of `all`; to be run on a machine that does nothing else.
+
+
+rule bench_task:
+    input:
+        script=script("bench"),
+    output:
+        json="results/bench/{task}.json",
+        table="results/bench/{task}.md",
+    log:
+        "logs/bench/{task}.log",
+    conda:
+        ENVIRONMENT
+    threads: workflow.cores  # alone, or one would slow the other down
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        methods=json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")}),
+        text=text_flags,
+        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        run=run_flags(STUDY.teacher_seed),
+    shell:
+        "python {input.script:q} --model {params.model:q} --methods {params.methods:q} --json {output.json:q}"
+        " --table {output.table:q} {params.run:q} {params.text:q} {params.training:q} 2> {log:q}"
+
+
+rule bench:
+    input:
+        [f"results/bench/{task}.md" for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None],
