@@ -39,7 +39,7 @@ def logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, la
 
 
 def divergence(method: str, kind: str, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """One half of JS or TVD per position: `kind` is whose samples the positions are of, the teacher's or the student's."""
+    """One half of JS or TVD per position, `kind` saying whose samples these are: "teacher" or "student"."""
     p, q = log_p.exp(), log_q.exp()
     if method == "tvd":
         return 0.5 * (p - q).abs().sum(-1)
