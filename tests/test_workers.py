@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     for family in ("bart", "gpt2"):
         for name, seed in (("teacher", 1), ("student", 2)):
             save(tiny.checkpoint(family, seed), root / f"{family}.{name}")
+        save(tiny.checkpoint(family, 2, **tiny.DROPOUT[family]), root / f"{family}.dropout")
         teacher = load(root / f"{family}.teacher")
         letters, eos = tiny.letter_ids(teacher), teacher.model.eos_token_id
         ids = [f"train{i}" for i in range(SIZES["train"])]
@@ -123,11 +124,47 @@ def test_workers_train_the_model_that_one_trains(folder, family, method, accumul
     torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("more", [[], ["--mode", "beam", "--num-beams", 2]], ids=["ancestral", "beam"])
-def test_workers_that_share_a_teacher_draw_what_one_draws(folder, more, tmp_path):
+def test_workers_with_a_micro_batch_each_drop_out_what_one_drops_out(folder, tmp_path):
+    """Dropout is drawn by micro-batch: it is the same unless one has to be split."""
+    for name, run in (("one", alone), ("two", together)):
+        script, arguments = training(folder, "bart", "js", tmp_path / name, "--epochs", 1, "--accumulation", 2)
+        run((script, [*arguments, "--start", folder / "bart.dropout"]), tmp_path)
+    assert numbers(curve(tmp_path / "two")) == pytest.approx(numbers(curve(tmp_path / "one")), rel=1e-6, abs=1e-6)
+
+
+SHARED = {
+    "ancestral": ["sample_teacher", "--samples", "OUTPUT", "--per-input", 2],
+    "beam": ["sample_teacher", "--samples", "OUTPUT", "--mode", "beam", "--num-beams", 2],
+    "generate": ["generate", "--generations", "OUTPUT", "--max-new-tokens", 9, "--num-beams", 2],
+    "risk": ["risk", "--risk", "OUTPUT", "--task", "t", "--method", "m"],
+}
+
+
+@pytest.mark.parametrize("stage", SHARED)
+def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_path):
+    script, *arguments = SHARED[stage]
+    dev, teacher = folder / "dev.parquet", folder / "bart.teacher"
+    if script == "sample_teacher":
+        files = ["--split", dev, "--teacher", teacher]
+    elif script == "generate":
+        files = ["--test", dev, "--model", teacher]
+    else:
+        drawn = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "drawn.parquet"]
+        alone(("sample_teacher", [*drawn, *SAMPLE]), tmp_path)
+        student = folder / "bart.student"
+        files = [
+            "--test",
+            dev,
+            "--teacher",
+            teacher,
+            "--student",
+            student,
+            "--teacher-samples",
+            tmp_path / "drawn.parquet",
+        ]
     for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
-        files = ["--split", folder / "dev.parquet", "--teacher", folder / "bart.teacher", "--samples", tmp_path / name]
-        (together if shared else alone)(("sample_teacher", [*files, *SAMPLE, *more, *shared]), tmp_path)
+        written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
+        (together if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert not (tmp_path / "kept").exists()
 
