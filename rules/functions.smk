@@ -47,10 +47,12 @@ def launch(wildcards, resources):
     and re-runs nothing.
     """
     gpus, nodes = resources.get("gpu", 1), resources.get("nodes", 1)
-    if gpus <= 1:
-        return ["python"]
+    if nodes > 1 and not resources.get("mpi"):  # started within a step of the plugin's, its own would wait for ever
+        raise WorkflowError(f"nodes: {nodes} nodes need SLURM; set gpus and nodes at the top of {PROFILE}")
     if gpus % nodes:
         raise WorkflowError(f"gpu: {gpus} GPUs cannot be shared out evenly among {nodes} nodes")
+    if gpus <= 1:
+        return ["python"]
     options = [
         f"--nproc-per-node={gpus // nodes}",
         "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # handed on to the processes
@@ -59,9 +61,8 @@ def launch(wildcards, resources):
     ]
     if nodes == 1:
         return ["torchrun", "--standalone", *options]
-    if shutil.which("srun") is None:
-        raise WorkflowError(f"nodes: {nodes} nodes are for SLURM, which is not here (no srun); set nodes to 1")
-    step = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--gpus-per-node={gpus // nodes}"]
+    # Where one node's workers have ended, the others' may wait for them: they are given time to keep their work.
+    step = [f"--nodes={nodes}", "--ntasks-per-node=1", f"--gpus-per-node={gpus // nodes}", "--wait=200"]
     return ["srun", *step, "sh", "-c", ON_EACH_NODE, "torchrun", *options]
 
 

@@ -271,8 +271,8 @@ def test_a_cluster_that_takes_the_jobs(project, cluster):
     assert found.text == "takes the jobs of 2 rules (me, gpu)"
     wanted = "--test-only --account=me --partition=gpu --time=60 --mem=8000 --gpus=1 --wrap=true"
     assert cluster.read_text().splitlines() == [wanted]  # once: both rules ask for the same
-    list(slurm.check(plan(project, jobs={"distill": asked | {"gpu_model": "a100"}})))
-    assert "--gpus=a100:1" in cluster.read_text()
+    list(slurm.check(plan(project, jobs={"distill": asked | {"gpu_model": "a100", "nodes": 2}})))
+    assert "--nodes=2 --gpus=a100:1" in cluster.read_text()
 
 
 def test_everything_that_a_cluster_refuses(project, cluster):

@@ -208,6 +208,27 @@ def test_a_cluster_without_accounting_is_told_apart(cluster, ours, tmp_path):
     assert "slurm-status-command: squeue" in done.stdout
 
 
+def launched(*resources, directory):
+    """What a dry run says of a training job of these resources."""
+    target = "results/en_ro/kl/seed1/train.jsonl"
+    changed = ["--set-resources", *(f"distill:{each}" for each in resources)]
+    return snakemake("-n", "-p", "--configfile", SMOKE, *changed, "--", target, directory=directory, check=False).stdout
+
+
+def test_several_nodes_are_refused_where_they_could_not_meet(tmp_path):
+    refused = "2 nodes need SLURM; set gpus and nodes at the top of profiles/slurm/config.yaml"
+    assert refused in launched("nodes=2", directory=tmp_path)
+    assert refused in launched("nodes=2", "gpu=4", directory=tmp_path)
+    uneven = launched("nodes=2", "gpu=3", "mpi=srun", directory=tmp_path)
+    assert "3 GPUs cannot be shared out evenly among 2 nodes" in uneven
+
+
+def test_each_node_starts_its_share_and_none_waits_for_ever(tmp_path):
+    started = launched("nodes=2", "gpu=8", "mpi=srun", directory=tmp_path)
+    assert "srun --nodes=2 --ntasks-per-node=1 --gpus-per-node=4 --wait=200 sh -c 'exec torchrun" in started
+    assert "--nproc-per-node=4" in started and "--shutdown-timeout=200" in started
+
+
 def test_training_on_two_nodes_takes_the_steps_of_one(study, cluster, tmp_path):
     """SLURM's record of the job names two nodes with a GPU each; the curve is that of one process."""
     folder, before, *_ = study

@@ -16,6 +16,7 @@ ASKED = {  # a rule's resources, as the executor hands them to sbatch
     "runtime": "--time={}",
     "mem_mb": "--mem={}",
     "cpus_per_task": "--cpus-per-task={}",
+    "nodes": "--nodes={}",
     "gres": "--gres={}",
     "gpus": "--gpus={}",
     "constraint": "--constraint={}",
