@@ -11,7 +11,7 @@ rule bench_task:
         "logs/bench/{task}.log",
     conda:
         ENVIRONMENT
-    threads: workflow.cores  # alone, or one would slow the other down
+    threads: 64  # all that there are: side by side, one would slow the other down
     resources:
         mem_mb=8000,
         runtime=60,
