@@ -30,7 +30,7 @@ def batch(made):
 
 
 def mean_nll(model, source, labels):
-    step = Step(labels, model.decode(model.encode(source), labels).logits)
+    step = Step(labels, model.logits(model.decode(model.encode(source), labels).states))
     return Term("ground_truth", "nll").evaluate(step, {LABELS: int((labels != IGNORE).sum())})
 
 
@@ -55,7 +55,7 @@ def test_padded_batch_equals_each_example_alone(made, batch):
     sources, targets, source, labels = batch
     context = made.model.encode(source, hidden=True)
     decoded = made.model.decode(context, labels, hidden=True)
-    logits = decoded.logits.split([len(target) for target in targets])
+    logits = made.model.logits(decoded.states).split([len(target) for target in targets])
     for row, (one, target) in enumerate(zip(sources, targets, strict=True)):
         expected = tiny.reference_log_probs(made.model, one, target)
         torch.testing.assert_close(logits[row].log_softmax(-1), expected, rtol=1e-4, atol=1e-4)
@@ -155,15 +155,20 @@ def test_sequence_log_probs(made, batch):
 
 
 def test_step_by_step_decoding_equals_teacher_forcing(made, batch):
-    """The sampler's path (key-value cache, growing mask) gives the distributions that the losses see."""
+    """The sampler's path (key-value cache, growing mask, ended rows left out) gives the losses' distributions."""
     _, _, source, labels = batch
     forced = tiny.logits(made, source, labels)
-    input_ids, state = made.model.start(made.model.encode(source))
+    logits, state = made.model.start(made.model.encode(source))
+    going = torch.arange(len(labels))
     for t in range(labels.shape[1]):
-        logits = made.model.step(input_ids, state)
-        valid = labels[:, t] != IGNORE
-        torch.testing.assert_close(logits[valid], forced[valid, t], rtol=1e-4, atol=1e-4)
-        input_ids = labels[:, t : t + 1].masked_fill(~valid[:, None], made.model.pad_token_id)
+        torch.testing.assert_close(logits, forced[going, t], rtol=1e-4, atol=1e-4)
+        goes_on = (labels[going, t + 1] != IGNORE).nonzero().squeeze(1) if t + 1 < labels.shape[1] else going[:0]
+        if len(goes_on) == 0:
+            break
+        made.model.keep(goes_on, state)
+        going = going[goes_on]
+        logits = made.model.step(labels[going, t : t + 1], state)
+    assert t + 1 == labels.shape[1] and len(going) < len(labels)
 
 
 # --- sampling
@@ -196,18 +201,16 @@ def test_samples_stop_at_the_first_eos(family):
 def test_sampling_ends_when_every_row_has(made, batch):
     """A model that always ends at once: one column, and no further step is run."""
     model = made.model
-    steps = []
-    model_step = model.step
+    start = model.start
 
-    def only_eos(input_ids, state):
-        steps.append(1)
-        logits = torch.full_like(model_step(input_ids, state), -1e4)
-        logits[:, model.eos_token_id] = 1e4
-        return logits
+    def only_eos(context):
+        logits, state = start(context)
+        model.step = None  # is not to be called
+        return torch.full_like(logits, -1e4).index_fill(1, torch.tensor(model.eos_token_id), 1e4), state
 
-    model.step = only_eos
+    model.start = only_eos
     samples = ancestral_sample(model, batch[2], 5, [0])
-    assert samples.labels.tolist() == [[model.eos_token_id]] * 6 and samples.finished.all() and len(steps) == 1
+    assert samples.labels.tolist() == [[model.eos_token_id]] * 6 and samples.finished.all()
 
 
 def exact_two_tokens(model, source):

@@ -94,7 +94,7 @@ def checkpoint(family: str, seed: int = 0, letters: str = LETTERS, **config) -> 
 def logits(made: Checkpoint, source, labels: torch.Tensor) -> torch.Tensor:
     """Those of the labels under teacher forcing, (B, T, V), and 0 at padded positions."""
     valid = labels != IGNORE
-    found = made.model.decode(made.model.encode(source), labels).logits
+    found = made.model.logits(made.model.decode(made.model.encode(source), labels).states)
     whole = found.new_zeros((*labels.shape, found.shape[-1]))
     whole[valid] = found
     return whole

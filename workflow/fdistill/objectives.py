@@ -36,11 +36,12 @@ class Step:
     """
 
     labels: Tensor  # (B, T), IGNORE after the end
-    student_logits: Tensor  # (N, V)
+    student_logits: Tensor | None = None  # (N, V)
     teacher_logits: Tensor | None = None  # (N, V)
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
     # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
+    log_odds: Tensor | None = None  # (N, 1), see `prefix_log_odds`; from the labels where they are whole sequences
     temperature: float = 1.0
     _log_probs: dict[tuple[str, float], Tensor] = field(default_factory=dict)  # as several terms read them
 
@@ -57,6 +58,13 @@ class Step:
     def log_p(self) -> Tensor:
         """Teacher log-probabilities (N, V)."""
         return self._log_softmax("p", self.teacher_logits)
+
+    @property
+    def prefix_log_odds(self) -> Tensor:
+        """The log odds of the prefix of each position, (N, 1)."""
+        if self.log_odds is not None:
+            return self.log_odds
+        return prefix_log_odds(*(token_log_probs(each, self.labels) for each in (self.log_p, self.log_q)), self.labels)
 
     def _log_softmax(self, name: str, logits: Tensor) -> Tensor:
         key = (name, self.temperature)
@@ -83,8 +91,11 @@ def energy(step: Step) -> Tensor:
 
 
 def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
-    """r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of the prefix, shape (N, 1); r_1 = 0 (Eq. 12)."""
-    ratio = token_log_probs(log_p, labels) - token_log_probs(log_q, labels)  # (B, T)
+    """r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of the prefix, shape (N, 1); r_1 = 0 (Eq. 12).
+
+    From the labels' log-probabilities (B, T), 0 at padded positions.
+    """
+    ratio = log_p - log_q
     return (ratio.cumsum(-1) - ratio)[labels != IGNORE].unsqueeze(-1)
 
 
@@ -93,7 +104,7 @@ def _mixture_half(half: Callable[..., Tensor], step: Step, beta: float, exact: b
     log_p, log_q = step.log_p, step.log_q
     log_odds = torch.logit(torch.tensor(1 - beta, dtype=log_p.dtype, device=log_p.device))
     if exact:
-        log_odds = log_odds + prefix_log_odds(log_p, log_q, step.labels)
+        log_odds = log_odds + step.prefix_log_odds
     return half(log_p, log_q, log_odds)
 
 
@@ -213,7 +224,3 @@ class Objective:
     def needs_hidden(self) -> bool:
         """Whether any loss reads hidden states."""
         return any(LOSSES[term.loss].needs_hidden for term in self.terms)
-
-    def loss(self, steps: dict[str, Step], counts: dict[str, dict[str, int]]) -> Tensor:
-        """The batch loss: `steps` and `counts` by kind of sequence (see `Term.evaluate`)."""
-        return sum(term.evaluate(steps[term.sequences], counts[term.sequences]) for term in self.terms)

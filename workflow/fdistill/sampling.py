@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdistill.divergences import log_softmax
 from fdistill.errors import UserError
-from fdistill.models.language_model import LanguageModel, Source
-from fdistill.objectives import IGNORE, token_log_probs
+from fdistill.models.language_model import Context, LanguageModel, Source
+from fdistill.objectives import IGNORE
 
 ANCESTRAL = "ancestral"
 
@@ -114,7 +113,7 @@ def ancestral_sample(
     """
     rows = range(len(source.input_ids)) if rows is None else rows
     with _without_dropout(model):
-        return _sample(model, source, _chances(max_new_tokens, seed, rows).to(model.device))
+        return _sample(model, model.encode(source), _chances(max_new_tokens, seed, rows).to(model.device))
 
 
 def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
@@ -122,18 +121,23 @@ def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.stack([np.random.default_rng((*seed, row)).random(steps) for row in rows]))
 
 
-def _sample(model: LanguageModel, source: Source, chances: Tensor) -> Samples:
-    input_ids, state = model.start(model.encode(source))
-    finished = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-    labels = []
-    for chance in chances.T:  # (B,)
-        drawn = _inverse_cdf(model.step(input_ids, state), chance)  # (B, 1)
-        labels.append(drawn.masked_fill(finished.unsqueeze(1), IGNORE))
-        finished = finished | (drawn.squeeze(1) == model.eos_token_id)
-        if finished.all():
+def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
+    count, steps = chances.shape
+    labels = chances.new_full((count, steps), IGNORE, dtype=torch.long)
+    going = torch.arange(count, device=chances.device)  # the rows that have not ended
+    logits, state = model.start(context)
+    for step in range(steps):
+        drawn = _inverse_cdf(logits, chances[going, step])  # (rows, 1)
+        labels[going, step] = drawn.squeeze(1)
+        goes_on = (drawn.squeeze(1) != model.eos_token_id).nonzero().squeeze(1)
+        if len(goes_on) == 0 or step == steps - 1:
             break
-        input_ids = drawn.masked_fill(finished.unsqueeze(1), model.pad_token_id)
-    return Samples(torch.cat(labels, dim=1), finished)
+        if len(goes_on) < len(going):
+            going, drawn = going[goes_on], drawn[goes_on]
+            model.keep(goes_on, state)
+        logits = model.step(drawn, state)
+    labels = labels[:, : step + 1]
+    return Samples(labels, (labels == model.eos_token_id).any(1))
 
 
 def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
@@ -156,4 +160,4 @@ def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
 @torch.no_grad()
 def sequence_log_probs(model: LanguageModel, source: Source, labels: Tensor) -> Tensor:
     """The log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
-    return token_log_probs(log_softmax(model.decode(model.encode(source), labels).logits), labels)
+    return model.log_probs(model.encode(source), labels)

@@ -15,13 +15,14 @@ from torch import Tensor
 from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
 from fdistill import sharding
+from fdistill.batch_loss import Models, Pass, batch_loss
 from fdistill.data.batches import epoch_batches, label_batch, source_batch
 from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
 from fdistill.interruption import Stopped
 from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.students import freeze, supervising_layers
-from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, Objective, Step
+from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, Objective
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw, mixed_seed
 from fdistill.training_state import NOWHERE, Checkpoints, State
@@ -246,19 +247,19 @@ class Trainer:
             student_context = self.student.encode(batch.source, hidden)
             with torch.no_grad():
                 teacher_context = self.teacher.encode(batch.source, hidden) if self.teacher else None
-            steps = {}
+            passes = {}
             for kind, labels in batch.labels.items():
                 student = self.student.decode(student_context, labels, hidden)
-                steps[kind] = Step(labels, student.logits, source_mask=batch.source.attention_mask)
+                passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
                 if not self.objective.needs_teacher_on(kind):
                     continue
                 with torch.no_grad():
                     teacher = self.teacher.decode(teacher_context, labels, hidden)
-                steps[kind].teacher_logits = teacher.logits
+                passes[kind].teacher_states = teacher.states
                 if hidden:
                     pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
-                    steps[kind].hidden_pairs = pairs
-        return self.objective.loss(steps, counts)
+                    passes[kind].hidden_pairs = pairs
+        return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
 
     # --- the whole run -----------------------------------------------------------------------------------------
 

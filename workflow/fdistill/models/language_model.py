@@ -5,10 +5,10 @@ a decoder-only model predicts the first label at the *last source token*, so sou
 and targets on the right, and the logits of the last T positions line up with the T labels.
 """
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ import transformers
 from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
 
+from fdistill import chunks
+from fdistill.divergences import log_softmax
 from fdistill.models.families import NEVER, Family, family_of
 from fdistill.objectives import IGNORE
 
@@ -33,11 +35,38 @@ class Source:
 
 
 @dataclass
+class Decoded:
+    """What the output layer makes logits of, for the labels but IGNORE, row by row, (N, D): see `LanguageModel.logits`.
+
+    `hidden_states` are the decoder's for all labels, (B, T, D).
+    """
+
+    states: Tensor
+    hidden_states: tuple[Tensor, ...] = ()
+
+
+@dataclass
 class Context:
-    """A source as the decoder sees it. Encode once, decode as often as needed."""
+    """A source as the decoder sees it. Encode once, decode as often as needed.
+
+    Of an encoder-decoder model the encoder's output. Of a decoder-only model the keys and values of the
+    source, and what its last token gave, from which the first label is predicted.
+    """
 
     source: Source
-    encoder_outputs: Any = None  # transformers' BaseModelOutput, None for a decoder-only model
+    encoder_outputs: Any = None  # transformers' BaseModelOutput
+    keys_and_values: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer
+    last: Decoded | None = None  # states (B, 1, D) and hidden states of the last source token
+
+    def rows(self, rows: Tensor) -> "Context":
+        """Some of the rows, or all of them several times."""
+        source = Source(self.source.input_ids[rows], self.source.attention_mask[rows])
+        outputs, last = self.encoder_outputs, self.last
+        if outputs is not None:
+            outputs = type(outputs)(**{name: _of_rows(value, rows) for name, value in outputs.items()})
+        if last is not None:
+            last = Decoded(last.states[rows], _of_rows(last.hidden_states, rows))
+        return Context(source, outputs, [_of_rows(pair, rows) for pair in self.keys_and_values], last)
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:
@@ -45,12 +74,8 @@ class Context:
         return getattr(self.encoder_outputs, "hidden_states", None) or ()
 
 
-@dataclass
-class Decoded:
-    """Logits (N, V) for the labels but IGNORE, row by row; the decoder's hidden states for all of them, (B, T, D)."""
-
-    logits: Tensor
-    hidden_states: tuple[Tensor, ...] = ()
+def _of_rows(value: Any, rows: Tensor) -> Any:
+    return tuple(each[rows] for each in value) if isinstance(value, tuple) else value[rows]
 
 
 class LanguageModel(ABC):
@@ -107,18 +132,53 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """Logits for labels (B, T), IGNORE where padded, under teacher forcing.
+        """What predicts the labels (B, T), IGNORE where padded, under teacher forcing.
 
-        Those of padded positions are not computed: at a large vocabulary they would take most of time and memory.
+        No logits yet, and nothing for padded positions: at a large vocabulary they take most of time and memory.
         """
+
+    def logits(self, states: Tensor) -> Tensor:
+        """The output layer: states (N, D), as `decode` gives them, to logits (N, V)."""
+        bias = getattr(self.module, "final_logits_bias", None)  # BART and its kin
+        logits = self.run(lambda: self.module.get_output_embeddings()(states))
+        return logits if bias is None else logits + bias
+
+    def output_weights(self) -> list[Tensor]:
+        """The output layer's weights that are trained."""
+        return [weight for weight in self.module.get_output_embeddings().parameters() if weight.requires_grad]
+
+    def log_probs(self, context: Context, labels: Tensor) -> Tensor:
+        """The log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
+        valid = labels != IGNORE
+        found = self.log_probs_from(self.decode(context, labels).states, labels[valid])
+        return found.new_zeros(labels.shape).masked_scatter(valid, found)
+
+    def log_probs_from(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Those of labels (N,), from the states (N, D) that predict them: (N,)."""
+
+        def of_chunk(states: Tensor, labels: Tensor) -> Tensor:
+            return log_softmax(self.logits(states)).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+        return chunks.each(of_chunk, [states, labels], self.chunk_size)
+
+    @property
+    def chunk_size(self) -> int:
+        """How many positions' logits are in memory at a time. All, where each time would gather shared weights."""
+        if self.is_sharded:
+            return sys.maxsize
+        return chunks.chunk_size(self.module.config.vocab_size, self.device)
 
     @abstractmethod
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
-        """Input ids of the first step of step-by-step decoding, and the state to hand to `step`."""
+        """Logits (B, V) of the first token, and the state of step-by-step decoding to hand to `step` and `keep`."""
 
     @abstractmethod
-    def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
-        """Logits (B, V) of the next token; updates `state`, which holds the key-value cache."""
+    def step(self, tokens: Tensor, state: dict[str, Any]) -> Tensor:
+        """Logits (B, V) of the token after `tokens` (B, 1); updates `state`, which holds the key-value cache."""
+
+    @abstractmethod
+    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """Go on with some rows alone."""
 
     @torch.no_grad()
     def generate(self, source: Source, **decoding: Any) -> Tensor:
@@ -142,15 +202,23 @@ class LanguageModel(ABC):
     def _forward(self, **inputs: Any) -> Any:
         return self.run(lambda: self.module(**inputs))
 
-    @contextmanager
-    def _logits_at(self, positions: Tensor) -> Iterator[None]:
-        """The output layer is given the hidden states at these positions (B, L) alone: (B, L, D) -> (N, D)."""
-        head = self.module.get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][positions],))
-        try:
-            yield
-        finally:
-            hook.remove()
+    def _before_output(self, **inputs: Any) -> tuple[Tensor, Any]:
+        """What the output layer would read at each position, (B, L, D), and the module's output, without logits."""
+        found = []
+
+        def instead(_: Any, read: tuple[Tensor]) -> tuple[Tensor]:
+            found.append(read[0])
+            return (read[0][:, :0],)
+
+        def forward() -> tuple[Tensor, Any]:
+            hook = self.module.get_output_embeddings().register_forward_pre_hook(instead)
+            try:
+                output = self.module(**inputs)
+            finally:
+                hook.remove()
+            return found[0], output
+
+        return self.run(forward)
 
     @abstractmethod
     def _prompt(self, source: Source) -> Tensor:
@@ -180,31 +248,36 @@ class EncoderDecoder(LanguageModel):
         prompt = self._prompt(context.source)
         decoder_input_ids = torch.cat([prompt, labels[:, :-1]], dim=1)  # (B, P+T-1)
         begin = prompt.shape[1] - 1  # what comes before is given, not predicted
-        with self._logits_at(torch.nn.functional.pad(labels != IGNORE, (begin, 0))):
-            output = self._forward(
-                encoder_outputs=context.encoder_outputs,
-                attention_mask=context.source.attention_mask,
-                decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
-                output_hidden_states=hidden,
-                use_cache=False,
-            )
-        return Decoded(output.logits, tuple(h[:, begin:] for h in output.decoder_hidden_states or ()))
+        states, output = self._before_output(
+            encoder_outputs=context.encoder_outputs,
+            attention_mask=context.source.attention_mask,
+            decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
+            output_hidden_states=hidden,
+            use_cache=False,
+        )
+        states, *hidden_states = (h[:, begin:] for h in (states, *(output.decoder_hidden_states or ())))
+        return Decoded(states[labels != IGNORE], tuple(hidden_states))
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""
-        return self._prompt(context.source), {"context": context, "cache": None}
+        state = {"context": context, "cache": self._empty_cache()}
+        return self.step(self._prompt(context.source), state), state
 
-    def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
+    def step(self, tokens: Tensor, state: dict[str, Any]) -> Tensor:
         """See `LanguageModel.step`."""
         output = self._forward(
             encoder_outputs=state["context"].encoder_outputs,
             attention_mask=state["context"].source.attention_mask,
-            decoder_input_ids=input_ids,
+            decoder_input_ids=tokens,
             past_key_values=state["cache"],
             use_cache=True,
         )
-        state["cache"] = output.past_key_values
         return output.logits[:, -1]
+
+    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """See `LanguageModel.keep`."""
+        state["context"] = state["context"].rows(rows)
+        state["cache"].batch_select_indices(rows)
 
     def _prompt(self, source: Source) -> Tensor:
         return source.input_ids.new_tensor([self.decoder_prompt] * len(source.input_ids))
@@ -217,44 +290,62 @@ class DecoderOnly(LanguageModel):
     """GPT-2, DialoGPT: the source is a prompt, padded on the left."""
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
-        """See `LanguageModel.encode`: there is nothing to run."""
-        return Context(source)
+        """See `LanguageModel.encode`."""
+        cache = self._empty_cache()
+        states, output = self._before_output(
+            input_ids=source.input_ids,
+            attention_mask=source.attention_mask,
+            position_ids=_position_ids(source.attention_mask),
+            past_key_values=cache,
+            output_hidden_states=hidden,
+            use_cache=True,
+        )
+        last = Decoded(states[:, -1:], tuple(h[:, -1:] for h in output.hidden_states or ()))
+        return Context(source, None, [(layer.keys, layer.values) for layer in cache.layers], last)
 
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
         """See `LanguageModel.decode`."""
-        source, length = context.source, labels.shape[1]
         read = labels[:, :-1]  # the last label is predicted, never read
-        input_ids = torch.cat([source.input_ids, read.masked_fill(read == IGNORE, self.pad_token_id)], dim=1)
-        attention_mask = torch.cat([source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
-        with self._logits_at(labels != IGNORE):
-            output = self._forward(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=_position_ids(attention_mask),
-                output_hidden_states=hidden,
-                use_cache=False,
-                logits_to_keep=length,
+        if not read.shape[1]:
+            return Decoded(context.last.states[labels != IGNORE], context.last.hidden_states)
+        attention_mask = torch.cat([context.source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
+        states, output = self._before_output(
+            input_ids=read.masked_fill(read == IGNORE, self.pad_token_id),
+            attention_mask=attention_mask,
+            position_ids=_position_ids(attention_mask)[:, -read.shape[1] :],
+            past_key_values=DynamicCache(context.keys_and_values),
+            output_hidden_states=hidden,
+            use_cache=True,
+        )
+        states, *hidden_states = (
+            torch.cat(pair, dim=1)
+            for pair in zip(
+                (context.last.states, *context.last.hidden_states), (states, *(output.hidden_states or ())), strict=True
             )
-        return Decoded(output.logits, tuple(h[:, -length:] for h in output.hidden_states or ()))
+        )
+        return Decoded(states[labels != IGNORE], tuple(hidden_states))
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""
-        return self._prompt(context.source), {"mask": context.source.attention_mask, "cache": None}
+        state = {"mask": context.source.attention_mask, "cache": DynamicCache(context.keys_and_values)}
+        return self.logits(context.last.states[:, 0]), state
 
-    def step(self, input_ids: Tensor, state: dict[str, Any]) -> Tensor:
+    def step(self, tokens: Tensor, state: dict[str, Any]) -> Tensor:
         """See `LanguageModel.step`."""
-        if state["cache"] is not None:
-            state["mask"] = torch.cat([state["mask"], torch.ones_like(input_ids)], dim=1)
+        state["mask"] = torch.cat([state["mask"], torch.ones_like(tokens)], dim=1)
         output = self._forward(
-            input_ids=input_ids,
+            input_ids=tokens,
             attention_mask=state["mask"],
-            position_ids=_position_ids(state["mask"])[:, -input_ids.shape[1] :],
+            position_ids=_position_ids(state["mask"])[:, -1:],
             past_key_values=state["cache"],
             use_cache=True,
-            logits_to_keep=1,
         )
-        state["cache"] = output.past_key_values
         return output.logits[:, -1]
+
+    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """See `LanguageModel.keep`."""
+        state["mask"] = state["mask"][rows]
+        state["cache"].batch_select_indices(rows)
 
     def _prompt(self, source: Source) -> Tensor:
         return source.input_ids
