@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 import yaml
+from fdistill import chunks
 from fdistill.data.batches import Encoded
 from fdistill.data.micro_batches import TrainingData
 from fdistill.models.language_model import Source
@@ -88,6 +89,13 @@ def _positions(family):
     return {key: 512} if key else {}
 
 
+@pytest.fixture(autouse=True, params=[2**24, 2**16], ids=["one chunk", "chunks"])
+def as_on_a_gpu(request, monkeypatch):
+    """Chunks of one size on either device: all of these small batches at a time, or a part of them."""
+    for device in chunks.LOGITS:
+        monkeypatch.setitem(chunks.LOGITS, device, request.param)
+
+
 def measured_step(student, teacher, objective, batch_size, source, target):
     """Bytes at the peak of the second optimiser step, of weights and everything made in it."""
 
@@ -158,7 +166,7 @@ def test_what_costs_memory_raises_the_estimate():
     teacher, student = (memory.size_of(model.module, model.family) for model in models("bart"))
     kinds = {"ground_truth": True}
     base = memory.step(student, kinds, 8, 128, 128, bf16=False)
-    assert memory.step(student, kinds, 16, 128, 128, bf16=False) == 2 * base
+    assert base < memory.step(student, kinds, 16, 128, 128, bf16=False) <= 2 * base
     assert memory.step(student, kinds | {"student_samples": True}, 8, 128, 128, bf16=False) > base
     assert memory.step(student, {"ground_truth": False}, 8, 128, 128, bf16=False) < base
     assert memory.step(student, kinds, 8, 128, 128, bf16=True) < base

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from fdistill.chunks import LOGITS as CHUNK
 from fdistill.models.families import Family
 
 FLOAT = 4  # bytes: weights, gradients and logits are float32, also under bf16 autocast
@@ -16,7 +17,7 @@ OPTIMIZER_STATES = {"adam": 2, "adamw": 2, "adafactor": 0}  # floats per trained
 CONTEXT = 1 << 30  # what CUDA and its libraries take before the first tensor
 SLACK = 1.1  # fragmentation
 
-# Vocabulary-sized floats per target position that a training step holds at its peak, per kind of sequence:
+# Vocabulary-sized floats per target position of a chunk that a training step holds at its peak, per kind of sequence:
 # logits, log-probabilities and their gradients, and with a teacher those of both and what lies between. Measured.
 LOGITS = {False: 4.2, True: 8.7}
 # Sampling and beam search hold a step's logits, scores and probabilities.
@@ -35,6 +36,7 @@ class Size:
     decoder: int  # the same per token of the decoder
     depth: int  # layers of the deeper stack
     cache: int  # floats of the key-value cache per decoder token
+    width: int  # of hidden states
     heads: int  # attention matrices per encoder or decoder pass: layers times heads; 0 where attention is fused
     vocabulary: int
 
@@ -54,6 +56,7 @@ def size_of(module: PreTrainedModel, family: Family) -> Size:
         decoder=_activations(stacks["decoder"]),
         depth=max(depth.values()),
         cache=2 * depth["decoder"] * config.hidden_size,
+        width=config.hidden_size,
         heads=0 if fused else max(depth.values()) * config.num_attention_heads,
         vocabulary=config.vocab_size,
     )
@@ -93,18 +96,31 @@ def step(student: Size, kinds: dict[str, bool], batch_size: int, source: int, ta
     are the longest lengths in tokens.
     """
     activations = batch_size * _kept(student, source, target, len(kinds)) * (0.5 if bf16 else 1)
-    logits = batch_size * target * student.vocabulary * sum(LOGITS[with_teacher] for with_teacher in kinds.values())
-    return activations + logits
+    positions = batch_size * target
+    chunk = _chunk(positions, student.vocabulary)
+    logits = [chunk * student.vocabulary * LOGITS[with_teacher] for with_teacher in kinds.values()]
+    if chunk == positions:  # all is kept for the backward pass
+        return activations + sum(logits)
+    output = student.vocabulary * student.width  # the gradient of the output layer, of all kinds and of a chunk
+    return activations + max(logits) + (len(kinds) + 1) * output
+
+
+def _chunk(positions: int, vocabulary: int) -> int:
+    """Of how many positions there are logits at a time."""
+    return min(positions, CHUNK["cuda"] // vocabulary)
 
 
 def _kept(size: Size, source: int, target: int, halves: int) -> float:
-    """Floats kept of one example's forward pass; an encoder runs once, whatever the number of halves."""
+    """Floats kept of one example's forward pass; a source is read once, whatever the number of halves.
+
+    A decoder-only model's keys and values of the source stand before those of each half.
+    """
     if size.encoder:
         floats = source * size.encoder + halves * target * size.decoder
         pairs = source * source + halves * target * (source + target)
     else:
-        floats = halves * (source + target) * size.decoder
-        pairs = halves * (source + target) ** 2
+        floats = (source + halves * target) * size.decoder + halves * (source + target) * size.cache
+        pairs = source * source + halves * target * (source + target)
     return floats + SCORES * size.heads * pairs
 
 
@@ -123,7 +139,10 @@ def decoding(size: Size, batch_size: int, beams: int, source: int, target: int) 
 
 def scoring(size: Size, batch_size: int, source: int, target: int) -> float:
     """Floats that the log-probabilities of given sequences add at their peak."""
-    return _passing(size, batch_size, source, target) + batch_size * target * size.vocabulary * SCORED_LOGITS
+    return (
+        _passing(size, batch_size, source, target)
+        + _chunk(batch_size * target, size.vocabulary) * size.vocabulary * SCORED_LOGITS
+    )
 
 
 def in_bytes(floats: float) -> int:
