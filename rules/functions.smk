@@ -146,9 +146,29 @@ def teacher_sequences(kind):
     return stored
 
 
+def teacher_cache(wildcards):
+    """The stored distributions of the teacher, if its task has them and the method reads them."""
+    terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
+    used = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
+    return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if used else []
+
+
+def cache_flags(wildcards):
+    """Flags of cache_teacher."""
+    task = task_of(wildcards)
+    training = task["training"]["distill"]
+    examples = ["--max-examples", str(training["max_examples"])] if training["max_examples"] else []
+    kept = ["--top-k", str(task["teacher_cache_tokens"])] if task["teacher_cache"] == "topk" else []
+    return ["--kind", task["teacher_cache"], *kept, "--precision", training["precision"], *examples]
+
+
 def sequence_flags(wildcards, input):
     """The stored sequences as flags; a method that needs none has none."""
-    stored = {"--teacher-samples": input.teacher_samples, "--teacher-beam": input.teacher_beam}
+    stored = {
+        "--teacher-samples": input.teacher_samples,
+        "--teacher-beam": input.teacher_beam,
+        "--teacher-cache": input.teacher_cache,
+    }
     return [part for flag, path in stored.items() if path for part in (flag, path)]
 
 

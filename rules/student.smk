@@ -31,6 +31,7 @@ rule distill:
         dev="results/{task}/prepare/dev.parquet",
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
+        teacher_cache=teacher_cache,
     output:
         model=directory("results/{task}/{method}/seed{seed}/model"),
         history="results/{task}/{method}/seed{seed}/train.jsonl",

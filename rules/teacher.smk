@@ -67,3 +67,32 @@ rule sample_teacher:
         " --samples {output.samples:q}"
         " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
+
+
+# Nothing that a method learns from, but what it would compute anew in each epoch: teacher_cache in the task's file.
+rule cache_teacher:
+    input:
+        script=script("cache_teacher"),
+        split="results/{task}/prepare/train.parquet",
+        teacher=teacher_model,
+        samples="results/{task}/sample_teacher/train.teacher_samples.parquet",
+    output:
+        cache=directory("results/{task}/cache_teacher/train.teacher_samples"),
+    log:
+        "logs/{task}/cache_teacher.log",
+    benchmark:
+        "benchmarks/{task}/cache_teacher.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=8 * 60,
+    params:
+        run=run_flags(STUDY.teacher_seed),
+        text=text_flags,
+        cache=cache_flags,
+    shell:
+        "python {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
+        " --teacher-samples {input.samples:q} --cache {output.cache:q} --threads {threads} {params.run:q}"
+        " {params.text:q} {params.cache:q} 2> {log:q}"

@@ -17,7 +17,9 @@ class Pass:
 
     labels: Tensor  # (B, T), IGNORE after the end
     student_states: Tensor  # (N, D), of `LanguageModel.decode`
-    teacher_states: Tensor | None = None  # (N, D'), where a loss reads the teacher's distributions
+    teacher_states: Tensor | None = None  # (N, D'), where a loss reads the teacher's distributions; or instead of them
+    top_tokens: Tensor | None = None  # as in `Step`
+    top_log_probs: Tensor | None = None
     source_mask: Tensor | None = None  # as in `Step`
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)  # as in `Step`
 
@@ -52,17 +54,19 @@ def _loss_on(terms: tuple[Term, ...], each: Pass, counts: dict[str, int], models
     if not on_logits:
         return total
 
-    def of_chunk(labels: Tensor, student: Tensor, teacher: Tensor | None, log_odds: Tensor | None) -> Tensor:
+    names = ("top_tokens", "top_log_probs", "log_odds")
+
+    def of_chunk(labels: Tensor, student: Tensor, teacher: Tensor | None, *others: Tensor | None) -> Tensor:
         with models.autocast:
             student_logits = models.student.logits(student)
             with torch.no_grad():
                 teacher_logits = None if teacher is None else models.teacher.logits(teacher)
-        step = Step(labels[None], student_logits, teacher_logits, log_odds=log_odds)
+        step = Step(labels[None], student_logits, teacher_logits, **dict(zip(names, others, strict=True)))
         return sum(term.evaluate(step, counts) for term in on_logits)
 
     labels = each.labels[each.labels != IGNORE]
     log_odds = _prefix_log_odds(each, labels, models) if any(term.parameters.get("exact") for term in terms) else None
-    positions = [labels, each.student_states, each.teacher_states, log_odds]
+    positions = [labels, each.student_states, each.teacher_states, each.top_tokens, each.top_log_probs, log_odds]
     return total + chunks.summed(of_chunk, positions, models.student.output_weights(), models.chunk_size)
 
 

@@ -26,6 +26,15 @@ def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.log_softmax(logits / temperature, dim=-1).clamp(min=LOG_ZERO)
 
 
+def coarsened(log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """Over some tokens, and all others as one: (..., V), (..., K) -> (..., K+1).
+
+    An f-divergence of two coarsened distributions is a lower bound of that of the full ones (data processing).
+    """
+    others = log_probs.scatter(-1, tokens.long(), LOG_ZERO).logsumexp(-1, keepdim=True)
+    return torch.cat([log_probs.gather(-1, tokens.long()), others], dim=-1)
+
+
 # --- the closed forms, as in Wen et al. 2023, Eqs. 6-10
 
 

@@ -19,7 +19,8 @@ from fdistill.errors import UserError
 # Where a term's sequences come from.
 GROUND_TRUTH = "ground_truth"  # the training split's targets, y*
 STUDENT_SAMPLES = "student_samples"  # y' ~ q, drawn on line from the current student
-TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # drawn off line, stored as Parquet
+TEACHER_SAMPLES = "teacher_samples"  # y ~ p, drawn off line, stored as Parquet
+TEACHER_SEQUENCES = (TEACHER_SAMPLES, "teacher_beam")  # likewise its hard sequences
 SEQUENCES = (GROUND_TRUTH, STUDENT_SAMPLES, *TEACHER_SEQUENCES)
 
 IGNORE = -100  # a label at a padded position
@@ -41,6 +42,8 @@ class Step:
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
     # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
+    top_tokens: Tensor | None = None  # (N, K), where the teacher is known by its likeliest tokens (`teacher_cache`)
+    top_log_probs: Tensor | None = None  # (N, K+1), theirs and that of all others together
     log_odds: Tensor | None = None  # (N, 1), see `prefix_log_odds`; from the labels where they are whole sequences
     temperature: float = 1.0
     _log_probs: dict[tuple[str, float], Tensor] = field(default_factory=dict)  # as several terms read them
@@ -58,6 +61,13 @@ class Step:
     def log_p(self) -> Tensor:
         """Teacher log-probabilities (N, V)."""
         return self._log_softmax("p", self.teacher_logits)
+
+    @property
+    def compared(self) -> tuple[Tensor, Tensor]:
+        """The two distributions over one alphabet, as log-probabilities: teacher's and student's."""
+        if self.top_tokens is None:
+            return self.log_p, self.log_q
+        return self.top_log_probs, divergences.coarsened(self.log_q, self.top_tokens)
 
     @property
     def prefix_log_odds(self) -> Tensor:
@@ -87,7 +97,8 @@ def nll(step: Step) -> Tensor:
 
 def energy(step: Step) -> Tensor:
     """-Σ_v q(v) log p(v): reverse KL less the student's entropy (ENGINE, section 2.2)."""
-    return -(step.log_q.exp() * step.log_p).sum(-1)
+    log_p, log_q = step.compared
+    return -(log_q.exp() * log_p).sum(-1)
 
 
 def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
@@ -101,7 +112,7 @@ def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
 
 def _mixture_half(half: Callable[..., Tensor], step: Step, beta: float, exact: bool) -> Tensor:
     """One half of JS. `beta` is the weight of q in m; `exact` takes m's true conditional, Eq. 12."""
-    log_p, log_q = step.log_p, step.log_q
+    log_p, log_q = step.compared
     log_odds = torch.logit(torch.tensor(1 - beta, dtype=log_p.dtype, device=log_p.device))
     if exact:
         log_odds = log_odds + step.prefix_log_odds
@@ -144,7 +155,7 @@ class Loss:
 
 
 def _divergence(name: str) -> Callable[..., Tensor]:
-    return lambda step, **parameters: divergences.DIVERGENCES[name](step.log_p, step.log_q, **parameters)
+    return lambda step, **parameters: divergences.DIVERGENCES[name](*step.compared, **parameters)
 
 
 LOSSES: dict[str, Loss] = {

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,9 +22,11 @@ from fdistill.errors import UserError
 from fdistill.interruption import Stopped
 from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.students import freeze, supervising_layers
-from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, Objective
+from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
+from fdistill.precision import autocast
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw, mixed_seed
+from fdistill.teacher_cache import stacked
 from fdistill.training_state import NOWHERE, Checkpoints, State
 from fdistill.workers import ALONE, Workers
 
@@ -108,11 +110,7 @@ class Trainer:
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, settings.warmup_steps, max(1, self.total_steps))
-        device = student.device.type
-        bf16 = settings.precision == "bf16" or (
-            settings.precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported()
-        )
-        self.autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)
+        self.autocast = autocast(settings.precision, student.device.type)
         self.state = State()
 
     # --- one step ----------------------------------------------------------------------------------------------
@@ -243,22 +241,25 @@ class Trainer:
     def loss(self, batch: MicroBatch, counts: dict[str, Counter]) -> Tensor:
         """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
         hidden = self.objective.needs_hidden
+        read = {kind for kind in batch.labels if self.objective.needs_teacher_on(kind)}
+        run = read - ({TEACHER_SAMPLES} if batch.cached else set())
         with self.autocast:
             student_context = self.student.encode(batch.source, hidden)
             with torch.no_grad():
-                teacher_context = self.teacher.encode(batch.source, hidden) if self.teacher else None
+                teacher_context = self.teacher.encode(batch.source, hidden) if run else None
             passes = {}
             for kind, labels in batch.labels.items():
                 student = self.student.decode(student_context, labels, hidden)
                 passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
-                if not self.objective.needs_teacher_on(kind):
-                    continue
-                with torch.no_grad():
-                    teacher = self.teacher.decode(teacher_context, labels, hidden)
-                passes[kind].teacher_states = teacher.states
-                if hidden:
-                    pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
-                    passes[kind].hidden_pairs = pairs
+                if kind in run:
+                    with torch.no_grad():
+                        teacher = self.teacher.decode(teacher_context, labels, hidden)
+                    passes[kind].teacher_states = teacher.states
+                    if hidden:
+                        pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
+                        passes[kind].hidden_pairs = pairs
+                elif kind in read:
+                    passes[kind] = replace(passes[kind], **stacked(batch.cached, labels.device))
         return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
 
     # --- the whole run -----------------------------------------------------------------------------------------
@@ -281,7 +282,8 @@ class Trainer:
             for kind in stored
         }
         source = source_batch(self.student, [train.sources[i] for i in indices])
-        return MicroBatch(source, labels, indices, [train.ids[i] for i in indices])
+        cached = [self.data.cached(i, epoch) for i in indices] if self.data.cache else None
+        return MicroBatch(source, labels, indices, [train.ids[i] for i in indices], cached)
 
     def run(
         self,

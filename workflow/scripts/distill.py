@@ -13,8 +13,10 @@ from fdistill.experiment import read_split, set_up, train_and_save
 from fdistill.files import sha256
 from fdistill.lineage import common
 from fdistill.models import checkpoints
+from fdistill.models.manifest import MANIFEST
 from fdistill.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.sampling import Drawing
+from fdistill.teacher_cache import TeacherCache, made_from
 
 
 def main() -> None:
@@ -32,10 +34,14 @@ def main() -> None:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
         )
+    parser.add_argument(
+        "--teacher-cache", type=Path, help="folder of cache_teacher: the teacher is not run on its samples"
+    )
     cli.add_flags(parser, "drawing", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = parser.parse_args()
-    given = (args.start, args.train, args.dev, *filter(None, (getattr(args, kind) for kind in TEACHER_SEQUENCES)))
+    optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
+    given = (args.start, args.train, args.dev, *optional)
     lineage = common(*given, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
     together = workers.join(device)
@@ -61,6 +67,11 @@ def main() -> None:
             raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
         samples[kind] = sha256(getattr(args, kind))
+    cache = None
+    if args.teacher_cache is not None:
+        cached = (args.teacher, args.teacher_samples, train.ids, limits, args.precision, device)
+        cache = TeacherCache(args.teacher_cache, made_from(*cached))
+        samples["teacher_cache"] = sha256(args.teacher_cache / MANIFEST)
     manifest = {
         "stage": "distill",
         "lineage": lineage,
@@ -68,7 +79,7 @@ def main() -> None:
         "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
         "inputs": identity | {"start": checkpoints.model_identity(args.start)} | samples,
     }
-    train_and_save(args, student, teacher, objective, TrainingData(train, stored), drawing, together, manifest)
+    train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), drawing, together, manifest)
 
 
 if __name__ == "__main__":

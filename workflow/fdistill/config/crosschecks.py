@@ -28,6 +28,7 @@ NOT_METHODS = (
     "prepare",
     "init_student",
     "sample_teacher",
+    "cache_teacher",
     "tables",
     "figures",
 )
@@ -49,6 +50,7 @@ def task_problems(
     of_methods = (
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
+        partial(method_checks.check_cache, methods=used),
     )
     for check in (*CHECKS, *of_methods):
         try:

@@ -97,6 +97,25 @@ def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
             yield Problem(path, f"{text}, {longest}; lower the one or raise the other")
 
 
+def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
+    """What a method reads of the teacher on its samples is in the cache."""
+    stored = task["teacher_cache"]
+    for name, method in methods.items() if stored != "none" else ():
+        for term in method.get("terms", []):
+            if term["sequences"] != "teacher_samples":
+                continue
+            missing = None
+            if term["loss"] == "hidden_mse":
+                missing = "hidden states (loss hidden_mse)"
+            elif stored == "topk" and term["parameters"].get("exact"):
+                missing = "every sampled token's probability (parameter exact)"
+            elif stored == "topk" and term["temperature"] != 1:
+                missing = "distributions at another temperature"
+            if missing:
+                text = f"{stored}, but method '{name}' reads of the teacher on its samples {missing}"
+                yield Problem(("teacher_cache",), f"{text}; write none, or leave the method out of methods")
+
+
 def _start_problems(methods: Methods) -> Iterator[Problem]:
     for name, method in methods.items():
         if method.get("start") != PREDISTILL:
