@@ -17,7 +17,8 @@ from fdistill import generation, interruption, shards
 from fdistill.data.schemas import SPLIT
 from fdistill.files import read_json, write_parquet
 from fdistill.models.checkpoints import save
-from fdistill.provenance import COST, SUFFIX
+from fdistill.provenance import COST
+from fdistill.records import SUFFIX
 from fdistill.sampling import Drawing
 from fdistill.shards import Shards
 from fdistill.workers import Workers
