@@ -27,10 +27,12 @@ def check(path: Path, digest: str) -> None:
     A job's record lies beside its first output and names all of them, of a folder the manifest in it. Names count from
     there, as results may have been moved since. A record that cannot be read says nothing: it is no reason to stop.
     """
-    told = dict(_told(path))
-    if told and digest not in told.values():
+    told = list(_told(path))
+    if told and digest not in [its for _, its in told]:
+        record, _ = told[0]
+        result = record.parent / path.absolute().relative_to(record.parent).parts[0]  # the file, or the folder it is of
         raise UserError(
-            f"{path}: is not what was written there: {next(iter(told))} has another hash of it; delete it and run the "
+            f"{result}: is not what was written there: {record} has another hash of it; delete it and run the "
             "rule that makes it again, or, if it is meant to be there, delete the record"
         )
 
