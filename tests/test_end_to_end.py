@@ -189,7 +189,8 @@ def test_a_killed_study_that_is_started_again_gives_the_same_result(study):
     assert len(digests(results)) < len(before)
     snakemake("--cores", "2", "--configfile", SMOKE, "--", "all", directory=study)
     after = digests(results)
-    assert {path: digest for path, digest in after.items() if "/." not in path} == before  # hidden: a killed writer's
+    assert before.items() <= after.items()
+    assert all("/." in path for path in after.keys() - before.keys())  # the workspace of a killed writer
     print(f"Snakemake: survived {kills} of {kills} kills")
 
 

@@ -256,6 +256,7 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
             output.unlink()
     assert finish(stage, output.name, folder) == expected
     assert "are there from a run that was cut off" in (folder / "log").read_text()
+    print(f"{stage}: survived {kills} of {kills} kills")
 
 
 @pytest.mark.parametrize("stage", ["ancestral", "beam_sample", "generate"])
