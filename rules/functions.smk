@@ -113,7 +113,8 @@ def teacher_flags(model):
     start = ["--family", model["family"], "--init", model["teacher"]["init"]]
     if model["teacher"]["init"] != "scratch":
         codes = {side: model["teacher"][f"{side}_language"] for side in ("source", "target")}
-        return [*start, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
+        pickle = ["--allow-pickle"] if model["teacher"]["allow_pickle"] else []
+        return [*start, *pickle, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
     size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
     return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
 

@@ -178,7 +178,9 @@ class Study:
         }
 
     def command(self, stage, output=lambda path: path):
-        """The script of a stage and its arguments."""
+        """The script of a stage, or of `prepare`, and its arguments."""
+        if stage == "prepare":
+            return ["prepare", *self.preparation(output)]
         inputs, others = self.stages(output)[stage]
         given: dict[str, list] = {}
         for flag, path in inputs.items():
@@ -188,16 +190,20 @@ class Study:
         table = table if script in ("tables", "figures") else []
         return [script, *table, *(part for flag, values in given.items() for part in (flag, *values)), *others]
 
+    def preparation(self, output):
+        """The arguments of `prepare`, for files of the user's own."""
+        splits = ("train", "dev", "test")
+        paths = json.dumps({"path": {split: str(self.folder / f"{split}.csv") for split in splits}})
+        outputs = [part for name in (*splits, "manifest") for part in (f"--{name}", output(getattr(self, name)))]
+        return ["--kind", "files", "--options", paths, *outputs]
+
     def prepare(self):
-        """The data, by the script `prepare` from files of the user's own."""
-        paths = {}
+        """The data, by the script `prepare`."""
+        self.folder.mkdir(exist_ok=True)
         for split, size in (("train", 12), ("dev", 4), ("test", 4)):
             rows = [f"{self.task} of {split} {i},{self.task} {i % 3}" for i in range(size)]
-            paths[split] = str(self.folder / f"{split}.csv")
-            self.folder.mkdir(exist_ok=True)
-            Path(paths[split]).write_text("\n".join(["source,target", *rows]) + "\n")
-        outputs = [part for name in ("train", "dev", "test", "manifest") for part in (f"--{name}", getattr(self, name))]
-        run("prepare", "--kind", "files", "--options", json.dumps({"path": paths}), *outputs)
+            (self.folder / f"{split}.csv").write_text("\n".join(["source,target", *rows]) + "\n")
+        run(*self.command("prepare"))
 
     def make(self):
         """Run every stage."""

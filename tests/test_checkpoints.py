@@ -10,7 +10,9 @@ import tiny
 import torch
 import transformers
 from fdistill.errors import UserError
+from fdistill.files import READ, sha256
 from fdistill.models.checkpoints import (
+    PICKLE,
     WEIGHTS,
     check_same_vocabulary,
     from_scratch,
@@ -121,15 +123,29 @@ def test_a_checkpoint_with_code_of_its_own_runs_none(folder, tmp_path, model_typ
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_pickle_is_refused_and_not_opened(folder, tmp_path):
+def test_a_pickle_is_refused_unless_it_is_allowed_and_its_code_is_never_run(folder, tmp_path):
     class Trap:
         def __reduce__(self):
             return open, (str(tmp_path / "ran"), "w")
 
+    weights = load(folder).model.module.state_dict()
     (folder / WEIGHTS).unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
-    refused(folder, WEIGHTS, "can run code when it is opened")
+    for save_it in (torch.save, pickle.dump):
+        for content in ({"model.shared.weight": Trap()}, weights | {"trap": Trap()}):
+            with (folder / PICKLE).open("wb") as file:
+                save_it(content, file)
+            refused(folder, WEIGHTS, "can run code when it is opened", "set model.teacher.allow_pickle")
+            with pytest.raises(UserError, match=r"holds? more than tensors, which is not opened.*give a checkpoint"):
+                load(folder, allow_pickle=True)
     assert not (tmp_path / "ran").exists()
+    torch.save(weights, folder / PICKLE)
+    refused(folder, WEIGHTS)
+    found = load(folder, allow_pickle=True).model.module.state_dict()
+    assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
+    assert READ[str(folder / PICKLE)] == sha256(folder / PICKLE)
+    (folder / PICKLE).write_bytes((folder / PICKLE).read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"\.bin file is damaged"):
+        load(folder, allow_pickle=True)
 
 
 def test_unknown_family(folder):

@@ -388,6 +388,12 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
         ),
         (
             WEB,
+            "model.teacher.allow_pickle",
+            True,
+            "model.teacher.allow_pickle: not used with init scratch, which reads no checkpoint; remove it",
+        ),
+        (
+            WEB,
             "model.teacher",
             {"init": "org/bart", "vocab_size": 2000},
             "model.teacher.vocab_size: not used with init ",

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -147,41 +148,59 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(study):
     assert other["model/model.safetensors"] != before["model/model.safetensors"]
 
 
-def test_a_killed_run_that_is_started_again_gives_the_same_result(study):
-    stage = study / "results/data_to_text/mle/seed2"
-    before = digests(stage)
-    shutil.rmtree(stage)
-    targets = [f"results/data_to_text/mle/seed2/{name}.json" for name in ("score", "risk")]
+def start(study):
+    """The study's run in the background, in a process group of its own; returns once one of its jobs does."""
+    began = time.time()
     command = [
         sys.executable,
         "-m",
         "snakemake",
         "--cores",
-        "1",
+        "2",
         "--configfile",
-        str(SMOKE),
+        SMOKE,
         "--directory",
-        str(study),
+        study,
+        "--",
+        "all",
     ]
-    log = study / "logs/data_to_text/mle/seed2/distill.log"
-    log.unlink()
-    run = subprocess.Popen(
-        [*command, "--", *targets],
-        cwd=ROOT,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = subprocess.Popen([*map(str, command)], cwd=ROOT, start_new_session=True, **quiet)
+    while not any(log.stat().st_mtime > began for log in (study / "logs").rglob("*.log")):
+        assert run.poll() is None and time.time() < began + 300
         time.sleep(0.05)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    assert run.returncode == -signal.SIGKILL
-    assert not (stage / "model" / "model.safetensors").exists()
-    snakemake("--unlock", "--configfile", SMOKE, directory=study)
-    snakemake("--cores", "2", "--configfile", SMOKE, "--", *targets, directory=study)
-    assert digests(stage) == before
+    return run
+
+
+def test_a_killed_study_that_is_started_again_gives_the_same_result(study):
+    """From a teacher's samples to every table: Snakemake and its jobs are killed at random moments."""
+    results, kills, chance = study / "results", 3, random.Random(1)
+    before = digests(results)
+    for path in (results / "tables", *(results / "data_to_text" / name for name in ("seqkd", "js_exact"))):
+        shutil.rmtree(path)
+    for path in (results / "data_to_text/sample_teacher").glob("train.*"):
+        path.unlink()
+    for _ in range(kills):
+        run = start(study)
+        time.sleep(chance.uniform(0, 15))
+        os.killpg(run.pid, signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL
+        snakemake("--unlock", "--configfile", SMOKE, directory=study)
+    assert len(digests(results)) < len(before)
+    snakemake("--cores", "2", "--configfile", SMOKE, "--", "all", directory=study)
+    after = digests(results)
+    assert before.items() <= after.items()
+    assert all("/." in path for path in after.keys() - before.keys())  # the workspace of a killed writer
+    print(f"Snakemake: survived {kills} of {kills} kills")
+
+
+def test_a_second_run_in_a_folder_is_told_what_to_do_and_leaves_the_first_alone(study):
+    shutil.rmtree(study / "results/dialogue/mle")
+    first = start(study)
+    second = snakemake("--cores", "1", "--configfile", SMOKE, "--", "all", directory=study, check=False)
+    assert second.returncode != 0
+    assert "make sure that no other Snakemake process is trying" in second.stdout and "--unlock" in second.stdout
+    assert first.wait() == 0
 
 
 def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path):

@@ -91,6 +91,15 @@ def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, said):
     assert said in found.text
 
 
+def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    (found,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
+    assert found.problem and "if you trust it, set model.teacher.allow_pickle" in found.text
+    given = {"init": str(checkpoint), "allow_pickle": True}
+    (found,) = teachers.check(plan(project, *from_checkpoint(checkpoint, ("model.teacher", given))))
+    assert not found.problem
+
+
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
     monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
     config = checkpoints.AutoConfig.for_model("bart", **tiny.CONFIGS["bart"])

@@ -1,6 +1,7 @@
 """Provenance: complete records beside the outputs, which they leave as they are, and a ledger that sums them."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from chain import METHOD, Study, run
@@ -8,6 +9,7 @@ from fdistill import provenance
 from fdistill.errors import UserError
 from fdistill.evaluation.ledger import ledger
 from fdistill.files import read_json, sha256, write_json
+from fdistill.records import SUFFIX
 from snake import ROOT, planned, snakemake
 
 FIELDS = {"stage", "inputs", "outputs", "configuration", "seed", "code", "packages", "hardware", "ended"}
@@ -22,7 +24,7 @@ def study(tmp_path_factory):
 
 
 def records(study):
-    return {path: read_json(path) for path in (study.folder / "results").rglob("*" + provenance.SUFFIX)}
+    return {path: read_json(path) for path in (study.folder / "results").rglob("*" + SUFFIX)}
 
 
 def summed(study, targets=None):
@@ -59,10 +61,29 @@ def test_a_run_that_fails_leaves_no_record(study, tmp_path):
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_records_say(study):
     path = study.generations
-    before, record_before = path.read_bytes(), path.with_name(path.name + provenance.SUFFIX).read_bytes()
+    before, record_before = path.read_bytes(), path.with_name(path.name + SUFFIX).read_bytes()
     run(*study.command("generate"))
     assert path.read_bytes() == before
-    assert path.with_name(path.name + provenance.SUFFIX).read_bytes() != record_before
+    assert path.with_name(path.name + SUFFIX).read_bytes() != record_before
+
+
+def test_a_run_killed_before_its_record_leaves_none_that_contradicts_it(tmp_path, monkeypatch):
+    """What an earlier run had said of the same file goes when the file does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", "x.json"])
+    provenance.begin()
+    write_json("x.json", {"run": 1})
+    provenance.record()
+    assert read_json("x.json") == {"run": 1}
+    write_json("x.json", {"run": 2})
+    assert read_json("x.json") == {"run": 2} and not Path(f"x.json{SUFFIX}").exists()
+    provenance.record()
+    Path("x.json").rename("y.json")
+    write_json(tmp_path / "elsewhere/x.json", {"run": 3})
+    (tmp_path / "elsewhere/x.json").rename("x.json")
+    assert read_json("y.json") == {"run": 2}  # of which nothing is said
+    with pytest.raises(UserError, match=r"/x\.json: is not what was written there: .*/x\.json\.provenance\.json"):
+        read_json("x.json")
 
 
 def test_the_code_is_named_by_its_commit(monkeypatch, tmp_path):
@@ -84,7 +105,7 @@ def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_p
     monkeypatch.setattr(provenance, "_began", (0, provenance._began[1] - 1800))
     write_json(tmp_path / "x.json", {})
     provenance.record()
-    made = read_json(tmp_path / f"x.json{provenance.SUFFIX}")
+    made = read_json(tmp_path / f"x.json{SUFFIX}")
     assert made["hardware"]["gpus"] == ["GPU 1"] * 4
     assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
 
@@ -101,7 +122,7 @@ def test_attempts_that_were_cut_off_are_in_the_record(monkeypatch, tmp_path, cap
         provenance.note_cost(kept)
     write_json(tmp_path / "x.json", {})
     provenance.record()
-    made = read_json(tmp_path / f"x.json{provenance.SUFFIX}")
+    made = read_json(tmp_path / f"x.json{SUFFIX}")
     assert made["attempts"] == 2 and 1000 < made["wall_seconds"] < 1100
     assert made["gpu_hours"] == 1000 and made["peak_memory_mib"] == 10**9
     assert f"2{provenance.COST}: damaged" in caplog.text
@@ -115,7 +136,7 @@ def test_the_ledgers_sums_are_those_of_the_records(study):
     found, made = summed(study), records(study)
     used = [r for r in made.values() if "risk.svg" not in str(r["outputs"])]  # not asked for
     used = [r for r in used if r["stage"] not in ("metrics", "score", "risk", "generate", "tables")]
-    used += [r for p, r in made.items() if p.name == "table.md" + provenance.SUFFIX]
+    used += [r for p, r in made.items() if p.name == "table.md" + SUFFIX]
     used += [r for r in made.values() if r["stage"] == "generate"]  # by the table of examples, the last one written
     used = [r for r in used if r["stage"] != "sample_teacher" or "train" in str(r["outputs"])]
     assert found["missing"] == found["changed"] == []
@@ -139,7 +160,7 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
         costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
         content = {"stage": "distill", "inputs": {}, "outputs": {str(output): "x"}} | costs
         content |= {"attempts": seed, "code": {"commit": "c", "dirty": True}}
-        write_json(output.parents[1] / f"model{provenance.SUFFIX}", content)
+        write_json(output.parents[1] / f"model{SUFFIX}", content)
     found = ledger(tmp_path / "results", [tmp_path / f"results/t/kl/seed{seed}/model/manifest.json" for seed in (1, 2)])
     (row,) = found["rows"]
     assert (row["stage"], row["method"], row["jobs"], row["gpu_hours"]) == ("distill", "kl", 2, 4.5)
@@ -147,7 +168,7 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
 
 
 def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
-    record = study.teacher.with_name("model" + provenance.SUFFIX)
+    record = study.teacher.with_name("model" + SUFFIX)
     kept = record.read_bytes()
     record.unlink()
     try:
@@ -163,7 +184,7 @@ def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
 
 
 def test_what_was_made_again_is_said_by_name(study):
-    record = study.train.with_name("train.parquet" + provenance.SUFFIX)
+    record = study.train.with_name("train.parquet" + SUFFIX)
     kept = record.read_bytes()
     content = read_json(record)
     try:
@@ -174,7 +195,7 @@ def test_what_was_made_again_is_said_by_name(study):
 
 
 def test_a_damaged_record_is_refused_by_name(study):
-    record = study.score.with_name("score.json" + provenance.SUFFIX)
+    record = study.score.with_name("score.json" + SUFFIX)
     kept = record.read_bytes()
     try:
         record.write_bytes(kept.replace(b'"score"', b'"scorf"'))

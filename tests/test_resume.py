@@ -17,7 +17,8 @@ from fdistill.data.schemas import SPLIT
 from fdistill.files import read_json, sha256, write_parquet
 from fdistill.interruption import STATUS
 from fdistill.models.checkpoints import load, model_identity, save, tokenizer_identity
-from fdistill.provenance import COST, SUFFIX
+from fdistill.provenance import COST
+from fdistill.records import SUFFIX
 
 METHODS = yaml.safe_load((Path(__file__).parents[1] / "config/methods.yaml").read_text())
 SIZES = {"train": 48, "dev": 8}

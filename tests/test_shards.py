@@ -17,7 +17,8 @@ from fdistill import generation, interruption, shards
 from fdistill.data.schemas import SPLIT
 from fdistill.files import read_json, write_parquet
 from fdistill.models.checkpoints import save
-from fdistill.provenance import COST, SUFFIX
+from fdistill.provenance import COST
+from fdistill.records import SUFFIX
 from fdistill.sampling import Drawing
 from fdistill.shards import Shards
 from fdistill.workers import Workers
@@ -255,6 +256,7 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
             output.unlink()
     assert finish(stage, output.name, folder) == expected
     assert "are there from a run that was cut off" in (folder / "log").read_text()
+    print(f"{stage}: survived {kills} of {kills} kills")
 
 
 @pytest.mark.parametrize("stage", ["ancestral", "beam_sample", "generate"])

@@ -150,6 +150,7 @@ def test_jobs_ask_for_what_the_profile_says(study, cluster):
         entry = finished[number]
         assert (entry["Partition"], entry["ProcCnt"], entry["TimeLimit"]) == (partition, str(cpus), str(minutes))
         assert entry["JobState"] == job["JobState"] == ("FAILED" if number == stopped else "COMPLETED"), job
+        print(job["Comment"], f"{partition} {cpus} CPUs {memory} GB {minutes} min {gpus} GPU", entry["JobState"])
 
 
 def test_gpu_jobs_see_their_gpu_and_others_none(study, cluster):

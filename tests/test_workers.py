@@ -120,6 +120,9 @@ def test_workers_train_the_model_that_one_trains(folder, family, method, accumul
     one, several = curve(tmp_path / "one"), curve(tmp_path / "several")
     assert [line["step"] for line in one] == [line["step"] for line in several] and len(one) >= 4
     assert numbers(several) == pytest.approx(numbers(one), rel=1e-6, abs=1e-6)
+    losses = [[line["loss"] for line in lines if "loss" in line] for lines in (one, several)]
+    apart = max(abs(b / a - 1) for a, b in zip(*losses, strict=True))
+    print(f"{family} {method}, {count} workers{' that share' * shard}: largest relative difference {apart:.0e}")
     # Adam makes a step of the rounding of a gradient that is 0 but for it, as that of a key's bias.
     torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
 

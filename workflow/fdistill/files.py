@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fdistill import seals
+from fdistill import records, seals
 from fdistill.errors import UserError
 
 # What this process has read, with its SHA-256 or the hub's revision, and written: see `fdistill.provenance`.
@@ -56,6 +56,7 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
         yield temporary
         if path.is_dir():
             path.rename(workspace / "old")
+        records.record_of(path).unlink(missing_ok=True)  # is of what stood there until now
         temporary.replace(path)
     except Exception as error:
         number = _errno(error)
@@ -138,12 +139,12 @@ def _reading(path: Path | str, form: str) -> Iterator[bool]:
 
 
 def _check_sealed(path: Path | str, sealed: bool) -> None:
-    """Refuse a file without a seal, and take down one that has been read."""
+    """Refuse a file without a seal and one that has taken another's place; take down one that has been read."""
     if not sealed:
         raise UserError(
             f"{path}: has no seal: it is cut off, or was not written by this version; delete it and run again"
         )
-    note_input(path)
+    records.check(Path(path), note_input(path))
 
 
 def note_input(path: Path | str) -> str:

@@ -1,7 +1,8 @@
 """Provenance: from what an artefact was made, by which code, on which machine, and at what cost.
 
 A script that ends well leaves one record beside the first of its outputs, `NAME.provenance.json`. It is no output of a
-rule, and no stage reads it: its times differ from run to run, while the artefacts' bytes do not.
+rule: its times differ from run to run, while the artefacts' bytes do not. Of it, stages read the outputs' hashes: what
+has taken an output's place since is refused (`records`).
 """
 
 import hashlib
@@ -22,10 +23,10 @@ from typing import Any
 from fdistill.errors import UserError
 from fdistill.files import READ, WRITTEN, sha256, write_json
 from fdistill.models.manifest import MANIFEST
+from fdistill.records import record_of
 
 log = logging.getLogger(__name__)
 
-SUFFIX = ".provenance.json"
 PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "numpy", "pyarrow", "sacrebleu", "snakemake")
 MIB = 2**20
 SUMS, PEAKS = ("wall_seconds", "gpu_hours"), ("peak_memory_mib", "peak_gpu_memory_mib")
@@ -92,7 +93,7 @@ def record() -> None:
         "attempts": 1 + len(_earlier),
         **total([_cost(), *_earlier.values()]),
     }
-    write_json(outputs[0].with_name(outputs[0].name + SUFFIX), content)
+    write_json(record_of(outputs[0]), content)
 
 
 def total(costs: list[dict[str, float]]) -> dict[str, float]:

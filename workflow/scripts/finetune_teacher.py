@@ -41,6 +41,9 @@ def main() -> None:
         parser.add_argument(
             f"--{side}-language", metavar="CODE", help=f"code of the {side}s' language, with an mBART checkpoint"
         )
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="read a checkpoint that has no model.safetensors from its .bin file"
+    )
     cli.add_training_flags(parser)
     args = parser.parse_args()
     lineage = common(args.train, args.dev, seed=args.seed)
@@ -56,7 +59,7 @@ def main() -> None:
         teacher = checkpoints.from_scratch(family, args.model_config, tokenizer, args.seed)
         teacher.model.module.to(device)
     else:
-        teacher = checkpoints.load(args.init, device, args.source_language, args.target_language)
+        teacher = checkpoints.load(args.init, device, args.source_language, args.target_language, args.allow_pickle)
         found = teacher.model.module.config.model_type
         if found != args.family:
             raise UserError(f"model.family: {args.init} is a {found} model, not {args.family}; name its family")

@@ -109,6 +109,9 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
             if teacher.get(key):
                 path = ("model", "teacher", key)
                 yield Problem(path, f"not used with init {SCRATCH}, whose tokenizer has no language codes; remove it")
+        if teacher.get("allow_pickle"):
+            path = ("model", "teacher", "allow_pickle")
+            yield Problem(path, f"not used with init {SCRATCH}, which reads no checkpoint; remove it")
         return
     for key in ("vocab_size", "config"):
         if key in teacher:

@@ -6,7 +6,8 @@ from typing import Any
 
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.files import read_json
-from fdistill.provenance import PEAKS, SUFFIX, SUMS, total
+from fdistill.provenance import PEAKS, SUMS, total
+from fdistill.records import SUFFIX
 
 Record = dict[str, Any]
 

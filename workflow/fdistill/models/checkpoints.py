@@ -7,7 +7,9 @@ import logging
 import re
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 transformers.utils.logging.disable_progress_bar()  # ours says more (see `progress`)
 # MarianTokenizer asks for a normaliser that it does not use.
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+
+PICKLE = "pytorch_model.bin"
 
 # What checkpoints hold beside weights: masks and position counters, which older versions of transformers saved.
 _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
@@ -54,9 +58,13 @@ class Checkpoint:
 
 
 def load(
-    name: str | Path, device: str = "cpu", source_language: str | None = None, target_language: str | None = None
+    name: str | Path,
+    device: str = "cpu",
+    source_language: str | None = None,
+    target_language: str | None = None,
+    allow_pickle: bool = False,
 ) -> Checkpoint:
-    """Load a local folder or a hub id, in float32, safetensors only.
+    """Load a local folder or a hub id, in float32, safetensors only unless `allow_pickle`.
 
     The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, does not hold the weights
@@ -71,24 +79,9 @@ def load(
                 f"{name}: has a vocabulary each for sources and targets; give a checkpoint with one for both"
             )
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        module, report = model_class(family).from_pretrained(
-            name,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # refused below, together with missing weights
-            output_loading_info=True,
-        )
+        module, report = _read(name, config, family, allow_pickle)
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if WEIGHTS in reason:
-            raise UserError(
-                f"{name}: has no {WEIGHTS}, the one format that is read (a .bin file can run code when it is opened). "
-                f'If you trust it, convert it: python -c "from transformers import AutoTokenizer, {family.model_class} '
-                f"as M; M.from_pretrained('{name}', use_safetensors=False).save_pretrained('FOLDER'); "
-                f"AutoTokenizer.from_pretrained('{name}').save_pretrained('FOLDER')\", and give FOLDER"
-            ) from None
         raise UserError(
             f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
             "or a hub id that this machine can reach"
@@ -114,12 +107,46 @@ def load(
     return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
 
 
+def _read(
+    name: str | Path, config: PreTrainedConfig, family: Family, allow_pickle: bool
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model, and what transformers has to say of its weights."""
+    read = partial(
+        model_class(family).from_pretrained,
+        name,
+        config=config,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # refused by `load`, together with missing weights
+        output_loading_info=True,
+    )
+    try:
+        return read(use_safetensors=True)
+    except OSError as error:
+        if WEIGHTS not in str(error).strip().partition("\n")[0]:
+            raise
+        if not allow_pickle:
+            raise UserError(
+                f"{name}: has no {WEIGHTS}, the one format that is read (a .bin file can run code when it is opened). "
+                "If you trust it, set model.teacher.allow_pickle (finetune_teacher.py --allow-pickle)"
+            ) from None
+    try:
+        return read(use_safetensors=False, weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{name}: its .bin file is damaged, or holds more than tensors, which is not opened ({reason}); "
+            f"give a checkpoint with {WEIGHTS}"
+        ) from None
+
+
 def _note(name: str | Path, config: PreTrainedConfig) -> None:
     """Take down which checkpoint from elsewhere was read; of one of ours, its manifest is taken down."""
     if (Path(name) / MANIFEST).is_file():
         return
-    if (Path(name) / WEIGHTS).is_file():
-        note_input(Path(name) / WEIGHTS)
+    weights = [path for path in (Path(name) / WEIGHTS, Path(name) / PICKLE) if path.is_file()]
+    if weights:
+        note_input(weights[0])
     elif revision := getattr(config, "_commit_hash", None):
         READ[str(name)] = revision
 

@@ -13,14 +13,15 @@ from fdistill.config.model_checks import SCRATCH
 from fdistill.data.batches import Limits
 from fdistill.errors import UserError
 from fdistill.experiment import check_positions
-from fdistill.models.checkpoints import WEIGHTS, Checkpoint
+from fdistill.models.checkpoints import PICKLE, WEIGHTS, Checkpoint
 from fdistill.models.families import FAMILIES, family_of
 from fdistill.models.language_model import model_class, wrap
 from fdistill.models.students import init_student
 from fdistill.preflight import reach
 from fdistill.preflight.memory import Size, size_of
 
-SHARDED = f"{WEIGHTS}.index.json"
+SAFETENSORS = {WEIGHTS, f"{WEIGHTS}.index.json"}
+PICKLES = {PICKLE, f"{PICKLE}.index.json"}
 VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "source.spm"}
 
 
@@ -57,7 +58,9 @@ def architecture(task: dict[str, Any]) -> Architecture:
 def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
     """The teacher's, from a task's section `model`; where it comes from in words; its hub id if it is to be fetched."""
     init = model["teacher"]["init"]
-    return _scratch(model) if init == SCRATCH else _checkpoint(init)
+    if init == SCRATCH:
+        return _scratch(model)
+    return _checkpoint(init, SAFETENSORS | (PICKLES if model["teacher"]["allow_pickle"] else set()))
 
 
 def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
@@ -68,15 +71,15 @@ def _scratch(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
     return config_class(**(ids | start | teacher["config"])), "trained from scratch", None
 
 
-def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, str | None]:
+def _checkpoint(init: str, weights: set[str]) -> tuple[PreTrainedConfig, str, str | None]:
     folder = Path(init).expanduser()
     if folder.is_dir():
         files = {file.name for file in folder.iterdir()}
-        _check_files(init, files)
+        _check_files(init, files, weights)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False), f"{init}, a folder of this machine", None
     if folder.is_absolute() or init.startswith((".", "~")):
         raise UserError(f"model.teacher.init: there is no folder {init}; give the one that `save_pretrained` wrote")
-    if reach.cached(init, "config.json", WEIGHTS):
+    if any(reach.cached(init, "config.json", name) for name in weights):
         return (
             AutoConfig.from_pretrained(init, local_files_only=True, trust_remote_code=False),
             f"{init}, in this machine's cache",
@@ -89,17 +92,19 @@ def _checkpoint(init: str) -> tuple[PreTrainedConfig, str, str | None]:
             f"{error}, and not in this machine's cache either; check the name and the network (HF_TOKEN for a private "
             "model), or give the folder of a copy as model.teacher.init"
         ) from None
-    _check_files(init, files)
+    _check_files(init, files, weights)
     return AutoConfig.from_pretrained(init, trust_remote_code=False), "", init
 
 
-def _check_files(init: str, files: set[str]) -> None:
+def _check_files(init: str, files: set[str], weights: set[str]) -> None:
+    """UserError when there is no configuration, no vocabulary, or none of the files that `weights` may be in."""
     if "config.json" not in files:
         raise UserError(f"{init}: has no config.json; give a checkpoint that `save_pretrained` wrote")
     if not files & VOCABULARIES:
         raise UserError(f"{init}: has no tokenizer (none of {', '.join(sorted(VOCABULARIES))}); save it there as well")
-    if not files & {WEIGHTS, SHARDED}:
+    if not files & weights:
+        pickle = f"; its {PICKLE} can run code when it is opened: if you trust it, set model.teacher.allow_pickle"
         raise UserError(
-            f"{init}: has no {WEIGHTS}, the one format that is read; load it where you trust it, with "
-            "use_safetensors=False, save it again with `save_pretrained`, and give that folder"
+            f"{init}: has no {WEIGHTS}, the one format that is read"
+            + (pickle if files & PICKLES else "; give a checkpoint that `save_pretrained` wrote")
         )
