@@ -24,6 +24,7 @@ from fdistill.models.students import freeze, supervising_layers
 from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, Objective, Step
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw, mixed_seed
+from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 from fdistill.training_state import NOWHERE, Checkpoints, State
 from fdistill.workers import ALONE, Workers
 
@@ -179,7 +180,7 @@ class Trainer:
     def drawn(self, piece: MicroBatch) -> dict[str, Counter]:
         """Draw the student's samples, if it learns from them; the piece's valid positions."""
         if STUDENT_SAMPLES in self.objective.sequences:
-            with self.autocast:
+            with self.autocast, step_part(SAMPLING):
                 seed = (SAMPLES, self.seed, self.state.step)
                 samples = draw(self.student, piece.source, self.drawing, seed, piece.rows)
             piece.labels[STUDENT_SAMPLES] = samples.labels
@@ -198,7 +199,8 @@ class Trainer:
         """Add a piece's gradient; its share in the loss."""
         torch.manual_seed(mixed_seed(DROPOUT, self.seed, self.state.step, *piece.rows))
         loss = weight * self.loss(piece, counts)
-        loss.backward()
+        with step_part(BACKWARD):
+            loss.backward()
         return loss.item()
 
     def halve(self, batches: list[MicroBatch]) -> None:
@@ -243,22 +245,25 @@ class Trainer:
         """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
         hidden = self.objective.needs_hidden
         with self.autocast:
-            student_context = self.student.encode(batch.source, hidden)
-            with torch.no_grad():
+            with step_part(STUDENT):
+                student_context = self.student.encode(batch.source, hidden)
+            with torch.no_grad(), step_part(TEACHER):
                 teacher_context = self.teacher.encode(batch.source, hidden) if self.teacher else None
             steps = {}
             for kind, labels in batch.labels.items():
-                student = self.student.decode(student_context, labels, hidden)
+                with step_part(STUDENT):
+                    student = self.student.decode(student_context, labels, hidden)
                 steps[kind] = Step(labels, student.logits, source_mask=batch.source.attention_mask)
                 if not self.objective.needs_teacher_on(kind):
                     continue
-                with torch.no_grad():
+                with torch.no_grad(), step_part(TEACHER):
                     teacher = self.teacher.decode(teacher_context, labels, hidden)
                 steps[kind].teacher_logits = teacher.logits
                 if hidden:
                     pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
                     steps[kind].hidden_pairs = pairs
-        return self.objective.loss(steps, counts)
+        with step_part(LOSS):
+            return self.objective.loss(steps, counts)
 
     # --- the whole run -----------------------------------------------------------------------------------------
 
