@@ -50,7 +50,32 @@ rule bench_loss:
         " {params.run:q} 2> {log:q}"
 
 
+rule bench_growth:
+    input:
+        script=script("bench_growth"),
+    output:
+        json="results/bench/growth.json",
+        table="results/bench/growth.md",
+    log:
+        "logs/bench/growth.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        tasks=json.dumps({task: STUDY.task(task) for task in STUDY.tasks}),
+        methods=json.dumps({method: STUDY.method(method) for method in STUDY.methods}),
+        terms=json.dumps(STUDY.method("js")["terms"]),
+        run=run_flags(STUDY.teacher_seed),
+    shell:
+        "python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
+        " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
+
+
 rule bench:
     input:
         "results/bench/loss.md",
+        "results/bench/growth.md",
         [f"results/bench/{task}.md" for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None],

@@ -12,7 +12,9 @@ import yaml
 from fdistill import step_parts
 from fdistill.bench import losses, plain, steps
 from fdistill.bench.clock import peak_memory
+from fdistill.bench.growth import Job, chains_of, jobs_of, makespan
 from fdistill.bench.work import AS_IN_TEXT, FULL, Work
+from fdistill.config import load
 from fdistill.data.batches import Limits, source_batch
 from fdistill.errors import UserError
 from fdistill.objectives import IGNORE
@@ -195,6 +197,54 @@ def test_the_script_of_the_loss_writes_what_it_measured(tmp_path, monkeypatch):
     assert "vocabulary 30, width 8" in text and "Liger: n/a, as its kernels need a GPU." in text
 
 
+JOBS = {"a": Job(3), "b": Job(2, frozenset("a")), "c": Job(4, frozenset("a")), "d": Job(1), "e": Job(1)}
+
+
+@pytest.mark.parametrize(("devices", "seconds"), [(1, 11), (2, 7), (3, 7)])
+def test_jobs_are_shared_out_longest_chain_first(devices, seconds):
+    assert makespan(JOBS, devices) == seconds
+    assert max(chains_of(JOBS).values()) == 7
+
+
+def test_the_jobs_of_a_study_wait_for_what_they_read():
+    methods = {
+        "predistill": {"terms": [], "start": "init_student", "training": "predistill"},
+        "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill"},
+    }
+    costs = {"finetune_teacher": 4, "teacher_samples": 3, "predistill": 2, "js": 5, "generate": 7, "risk": 1}
+    jobs = jobs_of("xsum", costs, {"teacher": 2, "predistill": 1, "distill": 3}, methods, 2, examples=10, inputs=1)
+    assert len(jobs) == 2 + 2 * 2 * 3
+    assert jobs["xsum/js/1"] == Job(
+        150, frozenset({"xsum/finetune_teacher", "xsum/teacher_samples", "xsum/predistill/1"})
+    )
+    assert jobs["xsum/js/1/risk"] == Job(1, frozenset({"xsum/js/1"}))
+    assert makespan(jobs, 1) == sum(job.seconds for job in jobs.values()) == 80 + 30 + 2 * (20 + 150 + 2 * 8)
+
+
+def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
+    study = load({"tasks": ["dialogue"], "methods": ["mle", "js"], "seeds": [1]}, [], ROOT)
+    task = study.task("dialogue")
+    task["text"] |= {"max_source_tokens": 8, "max_target_tokens": 8}
+    task["model"]["teacher"] |= {"vocab_size": 40, "config": tiny.CONFIGS["gpt2"]}
+    for section in (*task["training"].values(), task["teacher_samples"], task["teacher_beam"], task["risk"]):
+        section["batch_size"] = 4
+    task["decoding"]["batch_size"] = 4
+    methods = {name: study.method(name) for name in ("mle", "js")}
+    run(
+        monkeypatch, "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
+        "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",
+        "--repeats=1", "--seed=1", "--device=cpu", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "b.json").read_text())
+    grown = {(step["what"], step["size"]) for step in found["steps"]}
+    assert {("target length", 2), ("batch", 4), ("vocabulary", 640)} < grown and len(grown) == 9
+    assert all(seconds > 0 for seconds in found["costs"]["dialogue"].values())
+    (study,) = found["study"]
+    assert study["seconds"]["1"] > study["seconds"]["2"] >= study["longest_chain"]
+    text = (tmp_path / "b.md").read_text()
+    assert f"{study['longest_chain'] / 3600:,.2f}" in text and "By simulation, not measured" in text
+
+
 def test_a_method_without_a_plain_recipe_is_refused():
     with pytest.raises(UserError, match="knows js and tvd, not kl"):
         steps.check_methods({"js": [], "kl": []})
@@ -202,5 +252,5 @@ def test_a_method_without_a_plain_recipe_is_refused():
 
 def test_the_target_measures_every_task_of_the_study(tmp_path):
     shown = snakemake("-n", "bench", directory=tmp_path).stdout
-    for name in ("data_to_text", "summarisation", "en_ro", "dialogue", "loss"):
+    for name in ("data_to_text", "summarisation", "en_ro", "dialogue", "loss", "growth"):
         assert f"results/bench/{name}.json" in shown

@@ -51,9 +51,9 @@ def main() -> None:
         "target": limits.max_target_tokens,
         "repeats": args.repeats,
     }
-    said = ", ".join([*(f"{name} {size}" for name, size in sizes.items()), where["name"]])
+    said = ", ".join(f"{name} {size}" for name, size in sizes.items())
     write_json(args.json, {"measured": measured, "sizes": sizes, "machine": where})
-    write_text(args.table, to_markdown(report.step_table(measured, said, device)))
+    write_text(args.table, to_markdown(report.step_table(measured, said, where)))
 
 
 if __name__ == "__main__":

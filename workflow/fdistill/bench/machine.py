@@ -1,6 +1,7 @@
 """Where something was measured: an absolute time means nothing without it."""
 
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,19 @@ INSTALL = "python -m pip install -e '.[bench]'"
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
-    """The device's name, threads, and the versions of all that was measured; None for what is not installed."""
+    """The device's name, threads, load, and the versions of all that was measured, None for what is not installed.
+
+    To be called after measuring: the load tells whether other programs ran beside.
+    """
     name = torch.cuda.get_device_name() if device == "cuda" else f"{threads} thread(s) of {_processor()}"
-    return {"device": device, "name": name, "threads": threads, "versions": versions() | dict(map(_version, OPPONENTS))}
+    return {
+        "device": device,
+        "name": name,
+        "threads": threads,
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[1],  # of the last five minutes
+        "versions": versions() | dict(map(_version, OPPONENTS)),
+    }
 
 
 def _processor() -> str:

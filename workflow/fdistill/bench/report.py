@@ -1,6 +1,5 @@
 """What was measured, as tables."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from fdistill.bench.clock import PEAK
@@ -14,7 +13,7 @@ METHODS = {"js": "JS", "tvd": "TVD", ON_POLICY: "JS on student samples"}
 ABSENT = "n/a"
 
 
-def step_table(measured: list[dict[str, Any]], what: str, device: str) -> Table:
+def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any]) -> Table:
     """Of entries of `steps.compare`, each with its `method` and `lengths`."""
     columns = [Column("Texts"), Column("Method"), Column("Step"), Column("whole", "ms", number=True)]
     columns += [Column(part, "ms", number=True) for part in PARTS]
@@ -38,21 +37,23 @@ def step_table(measured: list[dict[str, Any]], what: str, device: str) -> Table:
         sections.append(rows)
         losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
         notes.append(f"Losses of the same samples, {named[0]} texts, {named[1]}: {losses}.")
+    explained = (
+        "Medians. Parts are timed in steps of their own, and what is in none of them (the optimiser, the batch) is in "
+        "the whole alone. Tokens are those of targets and samples. MiB: what a step needs at most beyond weights and "
+        f"optimiser state, by {PEAK[where['device']]}. times ours: the median of the repeats' ratios."
+    )
     return Table(
-        caption=f"A step of distillation: {what}.",
+        caption=f"A step of distillation: {what}, {where['name']}.",
         columns=columns,
         sections=sections,
         records=records,
-        notes=[*_explained(device), *dict.fromkeys(notes)],
+        notes=[explained, load(where), *dict.fromkeys(notes)],
     )
 
 
-def _explained(device: str) -> Iterable[str]:
-    yield (
-        "Medians. Parts are timed in steps of their own, and what is in none of them (the optimiser, the batch) is in "
-        "the whole alone. Tokens are those of targets and samples. MiB: what a step needs at most beyond weights and "
-        f"optimiser state, by {PEAK[device]}. times ours: the median of the repeats' ratios."
-    )
+def load(where: dict[str, Any]) -> str:
+    """Whether other programs ran beside: what they do to times."""
+    return f"Load of the machine, other programs included: {where['load']:.1f} on {where['cpus']} CPUs."
 
 
 def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dict[str, Any]) -> Table:
@@ -77,4 +78,51 @@ def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dic
         "From last hidden states to their gradient and the output layer's. Medians. MiB: what is held at most beyond "
         f"hidden states and output layers, the gradients included, by {PEAK[where['device']]}."
     )
-    return Table(f"The loss alone: {said}.", columns, sections, records, [explained, *dict.fromkeys(notes)])
+    return Table(
+        f"The loss alone: {said}.", columns, sections, records, [explained, load(where), *dict.fromkeys(notes)]
+    )
+
+
+def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str, Any]) -> Table:
+    """Of `growth.grown_steps`."""
+    columns = [Column("Grows"), Column("To", number=True)]
+    columns += [Column(f"{title} {unit}", number=True) for unit in ("ms", "MiB") for title in (OURS, PLAIN)]
+    columns += [Column("plain / ours", number=True)]
+    sections: dict[str, list[list[Cell]]] = {}
+    for entry in measured:
+        both = [entry["steps"][name] for name in (OURS, PLAIN)]
+        shown = [f"{1000 * found['seconds']['median']:,.1f}" for found in both]
+        shown += [f"{found['peak_memory_bytes'] / 2**20:,.1f}" for found in both]
+        shown += [f"{both[1]['times_ours']['median']:.2f}"]
+        row = [Cell(text) for text in (entry["what"], f"{entry['size']:,}", *shown)]
+        sections.setdefault(entry["what"], []).append(row)
+    caption = f"A JS step as its sizes grow, in the shapes of {task}, full texts: {where['name']}."
+    return Table(caption, columns, [*sections.values()], [], [load(where)])
+
+
+def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Table:
+    """Of `growth.stage_costs`, by task."""
+    columns = [Column("Stage"), *(Column(task, "ms per example", number=True) for task in costs)]
+    stages = dict.fromkeys(stage for of_task in costs.values() for stage in of_task)
+    rows = [[Cell(stage), *(Cell(f"{1000 * costs[task][stage]:,.2f}") for task in costs)] for stage in stages]
+    note = "Training: of one epoch. Texts and samples have lengths as in text."
+    return Table(f"What the stages cost: {where['name']}.", columns, [rows], [], [note])
+
+
+def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
+    """Of `growth.study_costs`."""
+    counts = study[0]["seconds"]
+    names = [f"{count} device{'s' * (count != '1')}" for count in counts]
+    columns = [Column(title, number=True) for title in ("Examples", "Seeds", "Jobs")]
+    columns += [Column(title, "hours", number=True) for title in (*names, "longest chain")]
+    sections: dict[int, list[list[Cell]]] = {}
+    for entry in study:
+        hours = [seconds / 3600 for seconds in (*entry["seconds"].values(), entry["longest_chain"])]
+        shown = [f"{entry[key]:,}" for key in ("examples", "seeds", "jobs")] + [f"{value:,.2f}" for value in hours]
+        sections.setdefault(entry["examples"], []).append([Cell(text) for text in shown])
+    note = (
+        "By simulation, not measured: the stages' costs above times examples and epochs, and the jobs of the DAG on as "
+        "many devices, longest chain first. Each task has so many training examples and a tenth as many test inputs. "
+        "Left out: starting programs, reading models, evaluation amid training, and what needs no model."
+    )
+    return Table(f"What the study costs: {where['name']}.", columns, [*sections.values()], [], [note])

@@ -15,6 +15,7 @@ from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import NEVER, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
 from fdistill.models.students import init_student
+from fdistill.objectives import TEACHER_SEQUENCES
 from fdistill.preflight.architectures import configuration
 
 # Random models' distributions are nearly uniform, and so nearly equal. To their logits is added what models and
@@ -64,7 +65,7 @@ class Work:
 
 
 def random_texts(model: LanguageModel, limits: Limits, count: int, lengths: str, seed: int) -> TrainingData:
-    """Sources, targets and teacher samples for `model`; its EOS ends the last two, and is nowhere else."""
+    """Sources, targets and teacher sequences for `model`; its EOS ends all but the first, and is nowhere else."""
     rng = np.random.default_rng(seed)
     special = [model.eos_token_id, model.pad_token_id]
     words = np.setdiff1d(np.arange(model.module.config.vocab_size), special)
@@ -76,10 +77,11 @@ def random_texts(model: LanguageModel, limits: Limits, count: int, lengths: str,
         sizes = (shares * longest).round().clip(2, longest).astype(int)
         return [rng.choice(words, size - len(end)).tolist() + end for size in sizes]
 
-    sources = texts(limits.max_source_tokens, [])
-    targets, samples = (texts(limits.max_target_tokens, [model.eos_token_id]) for _ in range(2))
-    train = Encoded([str(i) for i in range(count)], sources, [[target] for target in targets])
-    return TrainingData(train, {"teacher_samples": [[sample] for sample in samples]})
+    def answers() -> list[list[list[int]]]:
+        return [[answer] for answer in texts(limits.max_target_tokens, [model.eos_token_id])]
+
+    train = Encoded([str(i) for i in range(count)], texts(limits.max_source_tokens, []), answers())
+    return TrainingData(train, {kind: answers() for kind in TEACHER_SEQUENCES})
 
 
 def add_to_logits(model: LanguageModel, words: Tensor, end: float) -> None:
