@@ -66,7 +66,7 @@ rule bench_growth:
         runtime=60,
     params:
         tasks=json.dumps({task: STUDY.task(task) for task in STUDY.tasks}),
-        methods=json.dumps({method: STUDY.method(method) for method in STUDY.methods}),
+        methods=json.dumps({method: STUDY.method(method) for method in ["predistill", *STUDY.methods]}),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:

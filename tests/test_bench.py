@@ -13,6 +13,7 @@ from fdistill import step_parts
 from fdistill.bench import losses, plain, steps
 from fdistill.bench.clock import peak_memory
 from fdistill.bench.growth import Job, chains_of, jobs_of, makespan
+from fdistill.bench.machine import INSTALL
 from fdistill.bench.work import AS_IN_TEXT, FULL, Work
 from fdistill.config import load
 from fdistill.data.batches import Limits, source_batch
@@ -78,6 +79,15 @@ def test_a_comparison_is_whole(family):
     assert found["losses"][steps.OURS] == pytest.approx(found["losses"][steps.PLAIN], rel=1e-5)
     for name, value in work.student.module.state_dict().items():  # of the one whose loss was taken last
         assert torch.equal(value, weights[name])
+
+
+def test_trl_does_the_same_work_where_it_is_installed():
+    pytest.importorskip("trl", reason=f"trl is not installed; {INSTALL}")
+    work = work_of("gpt2", FULL)
+    found = steps.compare(work, steps.ON_POLICY, steps.ON_POLICY_TERMS, tiny.settings(batch_size=5), repeats=1, seed=1)
+    assert found["missing"] == {} and found["losses"]["trl"] == pytest.approx(found["losses"]["ours"], rel=1e-5)
+    assert all(seconds > 0 for seconds in found["steps"]["trl"]["parts"].values())
+    assert found["steps"]["trl"]["tokens_per_second"] > 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -222,14 +232,14 @@ def test_the_jobs_of_a_study_wait_for_what_they_read():
 
 
 def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
-    study = load({"tasks": ["dialogue"], "methods": ["mle", "js"], "seeds": [1]}, [], ROOT)
+    study = load({"tasks": ["dialogue"], "methods": ["predistill", "js"], "seeds": [1]}, [], ROOT)
     task = study.task("dialogue")
     task["text"] |= {"max_source_tokens": 8, "max_target_tokens": 8}
     task["model"]["teacher"] |= {"vocab_size": 40, "config": tiny.CONFIGS["gpt2"]}
     for section in (*task["training"].values(), task["teacher_samples"], task["teacher_beam"], task["risk"]):
         section["batch_size"] = 4
     task["decoding"]["batch_size"] = 4
-    methods = {name: study.method(name) for name in ("mle", "js")}
+    methods = {name: study.method(name) for name in ("predistill", "js")}
     run(
         monkeypatch, "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
         "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",

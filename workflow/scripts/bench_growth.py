@@ -21,8 +21,9 @@ def main() -> None:
         help="the study's tasks by name, as their files have them; the step is measured in the first one's shapes",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON", help="the study's methods by name"
-    )
+        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        help="the study's methods by name, with predistill if any starts from it",
+    )  # fmt: skip
     parser.add_argument(
         "--terms", type=json.loads, required=True, metavar="JSON", help="those of JS, whose step is measured"
     )

@@ -5,6 +5,7 @@ from typing import Any
 from fdistill.bench.clock import PEAK
 from fdistill.bench.losses import LIGER
 from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, TRL
+from fdistill.bench.work import FULL
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.step_parts import PARTS
 
@@ -37,6 +38,8 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
         sections.append(rows)
         losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
         notes.append(f"Losses of the same samples, {named[0]} texts, {named[1]}: {losses}.")
+        if TRL in entry["losses"] and entry["lengths"] != FULL:
+            notes.append("TRL's loss counts padding among GPT-2's positions: it differs where sources are padded.")
     explained = (
         "Medians. Parts are timed in steps of their own, and what is in none of them (the optimiser, the batch) is in "
         "the whole alone. Tokens are those of targets and samples. MiB: what a step needs at most beyond weights and "
