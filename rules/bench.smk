@@ -1,4 +1,6 @@
-# How fast a step is: random weights in each task's shapes. Not part of `all`; to be run on a machine that does nothing else.
+# How fast a step is, and how much memory it needs: random weights in each task's shapes. Not part of `all`; to be run on
+# a machine that does nothing else. What conda has made lacks the opponents of the extra `bench`, and the tables say so.
+BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")})
 
 
 rule bench_task:
@@ -17,7 +19,7 @@ rule bench_task:
         runtime=60,
     params:
         model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
-        methods=json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")}),
+        methods=BENCH_METHODS,
         text=text_flags,
         training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
         run=run_flags(STUDY.teacher_seed),
@@ -26,6 +28,54 @@ rule bench_task:
         " --table {output.table:q} {params.run:q} {params.text:q} {params.training:q} 2> {log:q}"
 
 
+rule bench_loss:
+    input:
+        script=script("bench_loss"),
+    output:
+        json="results/bench/loss.json",
+        table="results/bench/loss.md",
+    log:
+        "logs/bench/loss.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        methods=BENCH_METHODS,
+        run=run_flags(STUDY.teacher_seed),
+    shell:
+        "python {input.script:q} --methods {params.methods:q} --json {output.json:q} --table {output.table:q}"
+        " {params.run:q} 2> {log:q}"
+
+
+rule bench_growth:
+    input:
+        script=script("bench_growth"),
+    output:
+        json="results/bench/growth.json",
+        table="results/bench/growth.md",
+    log:
+        "logs/bench/growth.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        tasks=json.dumps({task: STUDY.task(task) for task in STUDY.tasks}),
+        methods=json.dumps({method: STUDY.method(method) for method in ["predistill", *STUDY.methods]}),
+        terms=json.dumps(STUDY.method("js")["terms"]),
+        run=run_flags(STUDY.teacher_seed),
+    shell:
+        "python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
+        " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
+
+
 rule bench:
     input:
+        "results/bench/loss.md",
+        "results/bench/growth.md",
         [f"results/bench/{task}.md" for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None],

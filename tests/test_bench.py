@@ -1,78 +1,118 @@
-"""The benchmark: both steps are the same work, and what is measured is said as it is."""
+"""The benchmark: all steps are the same work, and what is measured is said as it is."""
 
 import json
 import runpy
 import sys
+from contextlib import contextmanager
 
 import pytest
 import tiny
 import torch
 import yaml
-from fdistill import training
-from fdistill.bench import plain, steps
-from fdistill.data.batches import source_batch
-from fdistill.objectives import IGNORE, Objective
+from fdistill import step_parts
+from fdistill.bench import losses, plain, steps
+from fdistill.bench.clock import peak_memory
+from fdistill.bench.growth import Job, chains_of, jobs_of, makespan
+from fdistill.bench.machine import INSTALL
+from fdistill.bench.work import AS_IN_TEXT, FULL, Work
+from fdistill.config import load
+from fdistill.data.batches import Limits, source_batch
+from fdistill.errors import UserError
+from fdistill.objectives import IGNORE
 from fdistill.sampling import ancestral_sample
-from fdistill.training import Trainer
 from scipy.stats import chisquare
 from snake import ROOT, snakemake
 
-METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
+METHODS = {
+    name: entry["terms"]
+    for name, entry in yaml.safe_load((ROOT / "config/methods.yaml").read_text()).items()
+    if name in steps.METHODS
+}
+FAMILIES = ("bart", "t5", "gpt2")
 
 
-@pytest.fixture(params=["bart", "t5", "gpt2"])
-def pair(request):
-    return tiny.checkpoint(request.param, seed=1), tiny.checkpoint(request.param, seed=2)
+def work_of(family, lengths=AS_IN_TEXT, batch_size=5):
+    stacks = ("decoder",) if family == "gpt2" else ("encoder", "decoder")
+    teacher = {"init": "scratch", "vocab_size": 40, "config": tiny.CONFIGS[family]}
+    model = {"family": family, "teacher": teacher, "student": dict.fromkeys(stacks, 1)}
+    return Work.of(model, Limits(12, 10), batch_size, lengths, seed=1)
 
 
-@pytest.mark.parametrize("method", ["js", "tvd"])
-def test_both_steps_have_the_same_loss_and_the_measure_leaves_nothing_behind(pair, method):
-    teacher, student = pair
-    names = [(training, "draw"), (Objective, "loss"), (torch.Tensor, "backward"), (Trainer, "step")]
-    before = [getattr(place, name) for place, name in names]
-    settings = tiny.settings(batch_size=6)
-    found = steps.compare(teacher, student, METHODS[method]["terms"], method, settings, 6, 6, repeats=2, seed=1)
-    losses = found["losses"]
-    assert losses["ours"] == pytest.approx(losses["plain"], rel=1e-5) and losses["ours"] > 0.05
-    for name in ("ours", "plain"):
-        parts = found[name]["parts"]
-        assert set(parts) == set(steps.PARTS) and all(seconds > 0 for seconds in parts.values())
-    assert found["ratio"] == found["plain"]["seconds"] / found["ours"]["seconds"]
-    assert [getattr(place, name) for place, name in names] == before
-    assert "encode" not in vars(student.model) and "forward" not in vars(student.model.module)
+def batch_of(made):
+    (batch,) = next(made.trainer.batches())
+    made.trainer.drawn(batch)
+    return batch
 
 
-@pytest.mark.parametrize("method", ["js", "tvd"])
-def test_both_steps_have_the_same_gradient(pair, method):
+@pytest.mark.parametrize("method", steps.with_on_policy(METHODS))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_steps_have_the_same_loss_and_gradient(family, method):
     """On sequences of unequal lengths, in float64."""
-    teacher, student = pair
-    for made in (teacher, student):
-        made.model.module.double()
-    terms = Objective.from_config(METHODS[method]["terms"])
-    data = steps.data_for(teacher, 5, 6, 6, seed=3)
-    data.stored["teacher_samples"] = [[row[0][i:]] for i, row in enumerate(data.stored["teacher_samples"])]
-    trainer = Trainer(student.model, teacher.model, terms, data, tiny.settings(batch_size=5), steps.Drawing(6), 0)
-    piece = trainer.micro_batch(list(range(5)), 0)
-    trainer.piece_backward(piece, trainer.drawn(piece))
-    ours = [weight.grad.clone() for weight in trainer.trainable]
-    student.model.module.zero_grad()
-    halves = {"teacher": piece.labels["teacher_samples"], "student": piece.labels["student_samples"]}
-    source = piece.source
-    models = (student.model.module, teacher.model.module)
-    plain.loss(method, *models, source.input_ids, source.attention_mask, halves).backward()
-    for one, other in zip(ours, trainer.trainable, strict=True):
+    work = work_of(family)
+    for model in (work.teacher, work.student):
+        model.module.double()
+    made = steps.Steps(work, method, steps.with_on_policy(METHODS)[method], tiny.settings(batch_size=5), seed=0)
+    batch = batch_of(made)
+    assert all(len(set((labels != IGNORE).sum(1).tolist())) > 1 for labels in batch.labels.values())
+    ours = made.trainer.piece_backward(batch, batch.counts())
+    gradients = [weight.grad.clone() for weight in made.trainer.trainable]
+    work.student.module.zero_grad()
+    value = made.plain_loss(batch)
+    value.backward()
+    assert value.item() == pytest.approx(ours, rel=1e-6) and ours > 0.01  # its softmax is float32
+    for one, other in zip(gradients, made.trainer.trainable, strict=True):
         torch.testing.assert_close(one, other.grad, rtol=1e-5, atol=1e-7)
 
 
-def test_both_sample_from_the_model(pair):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_comparison_is_whole(family):
+    work = work_of(family)
+    weights = {name: value.clone() for name, value in work.student.module.state_dict().items()}
+    found = steps.compare(work, "js", METHODS["js"], tiny.settings(batch_size=5), repeats=2, seed=1)
+    assert set(found["steps"]) == set(found["losses"]) == {steps.OURS, steps.PLAIN} and found["missing"] == {}
+    for measured in found["steps"].values():
+        parts = measured["parts"]
+        assert set(parts) == {*step_parts.PARTS, steps.REST} and all(seconds > 0 for seconds in parts.values())
+        assert measured["tokens_per_second"] > 0 and measured["peak_memory_bytes"] > 0
+        assert measured["seconds"]["min"] <= measured["seconds"]["median"] <= measured["seconds"]["max"]
+    assert found["steps"][steps.OURS]["times_ours"] == dict.fromkeys(("median", "min", "max"), 1)
+    assert found["losses"][steps.OURS] == pytest.approx(found["losses"][steps.PLAIN], rel=1e-5)
+    for name, value in work.student.module.state_dict().items():  # of the one whose loss was taken last
+        assert torch.equal(value, weights[name])
+
+
+def test_trl_does_the_same_work_where_it_is_installed():
+    pytest.importorskip("trl", reason=f"trl is not installed; {INSTALL}")
+    work = work_of("gpt2", FULL)
+    found = steps.compare(work, steps.ON_POLICY, steps.ON_POLICY_TERMS, tiny.settings(batch_size=5), repeats=1, seed=1)
+    assert found["missing"] == {} and found["losses"]["trl"] == pytest.approx(found["losses"]["ours"], rel=1e-5)
+    assert all(seconds > 0 for seconds in found["steps"]["trl"]["parts"].values())
+    assert found["steps"]["trl"]["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_and_samples_are_as_long_as_is_said(family):
+    full, drawn = work_of(family, FULL, 40), work_of(family, AS_IN_TEXT, 40)
+    for work in (full, drawn):
+        made = steps.Steps(work, "js", METHODS["js"], tiny.settings(batch_size=40), seed=0)
+        lengths = {kind: (labels != IGNORE).sum(1) for kind, labels in batch_of(made).labels.items()}
+        if work is full:
+            assert all((found == 10).all() for found in lengths.values())
+        else:
+            targets = sum(len(target) for target in work.data.train.targets) / len(work.data.train)
+            assert 3 < targets < 6 and 2 < lengths["student_samples"].float().mean() < 8
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_sample_from_the_model(family):
     """2,000 sequences each of up to two tokens for one source, against their exact probabilities."""
-    made, _ = pair
+    made = tiny.checkpoint(family, seed=1)
     source = tiny.random_pairs(made, 1)[0][0]
     batch, eos = source_batch(made.model, [source] * 2000), made.model.eos_token_id
     torch.manual_seed(0)
     drawn = {
-        "ours": ancestral_sample(made.model, batch, 2, [7]).labels,
-        "plain": plain.sample(made.model.module.eval(), batch.input_ids, batch.attention_mask, 2),
+        steps.OURS: ancestral_sample(made.model, batch, 2, [7]).labels,
+        steps.PLAIN: plain.sample(made.model.module.eval(), batch.input_ids, batch.attention_mask, 2),
     }
     vocabulary = range(made.model.module.config.vocab_size)
     expected = {}
@@ -95,27 +135,133 @@ def test_both_sample_from_the_model(pair):
         assert chisquare(counts, frequencies).pvalue > 1e-3, name
 
 
-def test_the_script_writes_what_it_measured(tmp_path, monkeypatch):
-    config = tiny.CONFIGS["gpt2"] | {"initializer_range": 0.02}
-    model = {
-        "family": "gpt2",
-        "teacher": {"init": "scratch", "vocab_size": 300, "config": config},
-        "student": {"decoder": 1},
-    }
-    arguments = [
-        "--model", json.dumps(model), "--methods", json.dumps({"js": METHODS["js"]["terms"]}), "--seed=1",
+def test_parts_are_told_to_who_listens_and_the_inner_one_counts():
+    told = []
+
+    @contextmanager
+    def listener(name):
+        told.append(name)
+        yield
+
+    with step_parts.heard_by(listener), step_parts.step_part(step_parts.LOSS):
+        pass
+    with step_parts.step_part(step_parts.LOSS):
+        pass
+    assert told == [step_parts.LOSS]
+
+
+def test_peak_memory_is_what_is_held_at_once():
+    size, kept = 2**20, []
+
+    def work():
+        for _ in range(3):
+            torch.zeros(size)  # given back at once
+        kept.append(torch.zeros(size) + 1)
+
+    peak = peak_memory(work, torch.device("cpu"))
+    assert 2 * 4 * size <= peak < 2 * 4 * size + 10_000
+
+
+@pytest.mark.parametrize("method", steps.with_on_policy(METHODS))
+def test_the_losses_alone_are_the_same(method):
+    found = losses.compare(method, steps.with_on_policy(METHODS)[method], 24, 8, 50, 1, "cpu", seed=0)
+    values = [each["value"] for each in found["losses"].values()]
+    assert len(values) == 2 and values[0] == pytest.approx(values[1], rel=1e-5) and values[0] > 0.01
+    assert found["missing"] == ({"liger": "its kernels need a GPU"} if method == steps.ON_POLICY else {})
+
+
+def run(monkeypatch, script, *arguments):
+    monkeypatch.setattr(steps, "peak_memory", lambda work, device: work() and 2**20)  # to profile takes seconds
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+    runpy.run_path(str(ROOT / f"workflow/scripts/{script}.py"), run_name="__main__")
+
+
+def test_the_script_writes_what_it_measured_and_names_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    teacher = {"init": "scratch", "vocab_size": 300, "config": tiny.CONFIGS["gpt2"]}
+    model = {"family": "gpt2", "teacher": teacher, "student": {"decoder": 1}}
+    run(
+        monkeypatch, "bench", "--model", json.dumps(model), "--methods", json.dumps({"js": METHODS["js"]}), "--seed=1",
         "--device=cpu", "--max-source-tokens=8", "--max-target-tokens=8", "--learning-rate=1e-3", "--epochs=1",
-        "--batch-size=4", "--repeats=2", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
-    ]  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
-    runpy.run_path(str(ROOT / "workflow/scripts/bench.py"), run_name="__main__")
-    (found,) = json.loads((tmp_path / "b.json").read_text())["steps"]
+        "--batch-size=4", "--accumulation=2", "--repeats=2", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "b.json").read_text())
     text = (tmp_path / "b.md").read_text()
-    assert "batch 4, source 8, target 8" in text
-    assert f"{1000 * found['ours']['seconds']:,.1f}" in text and f"{found['ratio']:.2f} times" in text
+    assert [(entry["lengths"], entry["method"]) for entry in found["measured"]] == [
+        (lengths, method) for lengths in (FULL, AS_IN_TEXT) for method in ("js", steps.ON_POLICY)
+    ]
+    assert "batch 4, source 8, target 8" in text and found["machine"]["name"] in text
+    for entry in found["measured"]:
+        assert f"{1000 * entry['steps']['plain']['seconds']['median']:,.1f}" in text
+        assert f"{entry['steps']['plain']['times_ours']['median']:.2f}" in text
+    assert "TRL: n/a, as trl is not installed; python -m pip install -e '.[bench]'" in text
+
+
+def test_the_script_of_the_loss_writes_what_it_measured(tmp_path, monkeypatch):
+    run(
+        monkeypatch, "bench_loss", "--methods", json.dumps(METHODS), "--positions", "8", "16", "--vocabulary=30",
+        "--width=8", "--repeats=1", "--seed=1", "--device=cpu", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "b.json").read_text())
+    assert [entry["positions"] for entry in found["measured"]] == [8, 16] * 3
+    text = (tmp_path / "b.md").read_text()
+    assert "vocabulary 30, width 8" in text and "Liger: n/a, as its kernels need a GPU." in text
+
+
+JOBS = {"a": Job(3), "b": Job(2, frozenset("a")), "c": Job(4, frozenset("a")), "d": Job(1), "e": Job(1)}
+
+
+@pytest.mark.parametrize(("devices", "seconds"), [(1, 11), (2, 7), (3, 7)])
+def test_jobs_are_shared_out_longest_chain_first(devices, seconds):
+    assert makespan(JOBS, devices) == seconds
+    assert max(chains_of(JOBS).values()) == 7
+
+
+def test_the_jobs_of_a_study_wait_for_what_they_read():
+    methods = {
+        "predistill": {"terms": [], "start": "init_student", "training": "predistill"},
+        "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill"},
+    }
+    costs = {"finetune_teacher": 4, "teacher_samples": 3, "predistill": 2, "js": 5, "generate": 7, "risk": 1}
+    jobs = jobs_of("xsum", costs, {"teacher": 2, "predistill": 1, "distill": 3}, methods, 2, examples=10, inputs=1)
+    assert len(jobs) == 2 + 2 * 2 * 3
+    assert jobs["xsum/js/1"] == Job(
+        150, frozenset({"xsum/finetune_teacher", "xsum/teacher_samples", "xsum/predistill/1"})
+    )
+    assert jobs["xsum/js/1/risk"] == Job(1, frozenset({"xsum/js/1"}))
+    assert makespan(jobs, 1) == sum(job.seconds for job in jobs.values()) == 80 + 30 + 2 * (20 + 150 + 2 * 8)
+
+
+def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
+    study = load({"tasks": ["dialogue"], "methods": ["predistill", "js"], "seeds": [1]}, [], ROOT)
+    task = study.task("dialogue")
+    task["text"] |= {"max_source_tokens": 8, "max_target_tokens": 8}
+    task["model"]["teacher"] |= {"vocab_size": 40, "config": tiny.CONFIGS["gpt2"]}
+    for section in (*task["training"].values(), task["teacher_samples"], task["teacher_beam"], task["risk"]):
+        section["batch_size"] = 4
+    task["decoding"]["batch_size"] = 4
+    methods = {name: study.method(name) for name in ("predistill", "js")}
+    run(
+        monkeypatch, "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
+        "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",
+        "--repeats=1", "--seed=1", "--device=cpu", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "b.json").read_text())
+    grown = {(step["what"], step["size"]) for step in found["steps"]}
+    assert {("target length", 2), ("batch", 4), ("vocabulary", 640)} < grown and len(grown) == 9
+    assert all(seconds > 0 for seconds in found["costs"]["dialogue"].values())
+    (study,) = found["study"]
+    assert study["seconds"]["1"] > study["seconds"]["2"] >= study["longest_chain"]
+    text = (tmp_path / "b.md").read_text()
+    assert f"{study['longest_chain'] / 3600:,.2f}" in text and "By simulation, not measured" in text
+
+
+def test_a_method_without_a_plain_recipe_is_refused():
+    with pytest.raises(UserError, match="knows js and tvd, not kl"):
+        steps.check_methods({"js": [], "kl": []})
 
 
 def test_the_target_measures_every_task_of_the_study(tmp_path):
     shown = snakemake("-n", "bench", directory=tmp_path).stdout
-    for task in ("data_to_text", "summarisation", "en_ro", "dialogue"):
-        assert f"results/bench/{task}.json" in shown
+    for name in ("data_to_text", "summarisation", "en_ro", "dialogue", "loss", "growth"):
+        assert f"results/bench/{name}.json" in shown

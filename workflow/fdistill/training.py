@@ -26,6 +26,7 @@ from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES
 from fdistill.precision import autocast
 from fdistill.progress import Progress
 from fdistill.sampling import Drawing, draw, mixed_seed
+from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 from fdistill.teacher_cache import stacked
 from fdistill.training_state import NOWHERE, Checkpoints, State
 from fdistill.workers import ALONE, Workers
@@ -178,7 +179,7 @@ class Trainer:
     def drawn(self, piece: MicroBatch) -> dict[str, Counter]:
         """Draw the student's samples, if it learns from them; the piece's valid positions."""
         if STUDENT_SAMPLES in self.objective.sequences:
-            with self.autocast:
+            with self.autocast, step_part(SAMPLING):
                 seed = (SAMPLES, self.seed, self.state.step)
                 samples = draw(self.student, piece.source, self.drawing, seed, piece.rows)
             piece.labels[STUDENT_SAMPLES] = samples.labels
@@ -197,7 +198,8 @@ class Trainer:
         """Add a piece's gradient; its share in the loss."""
         torch.manual_seed(mixed_seed(DROPOUT, self.seed, self.state.step, *piece.rows))
         loss = weight * self.loss(piece, counts)
-        loss.backward()
+        with step_part(BACKWARD):
+            loss.backward()
         return loss.item()
 
     def halve(self, batches: list[MicroBatch]) -> None:
@@ -244,15 +246,17 @@ class Trainer:
         read = {kind for kind in batch.labels if self.objective.needs_teacher_on(kind)}
         run = read - ({TEACHER_SAMPLES} if batch.cached else set())
         with self.autocast:
-            student_context = self.student.encode(batch.source, hidden)
-            with torch.no_grad():
+            with step_part(STUDENT):
+                student_context = self.student.encode(batch.source, hidden)
+            with torch.no_grad(), step_part(TEACHER):
                 teacher_context = self.teacher.encode(batch.source, hidden) if run else None
             passes = {}
             for kind, labels in batch.labels.items():
-                student = self.student.decode(student_context, labels, hidden)
+                with step_part(STUDENT):
+                    student = self.student.decode(student_context, labels, hidden)
                 passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
                 if kind in run:
-                    with torch.no_grad():
+                    with torch.no_grad(), step_part(TEACHER):
                         teacher = self.teacher.decode(teacher_context, labels, hidden)
                     passes[kind].teacher_states = teacher.states
                     if hidden:
@@ -260,7 +264,8 @@ class Trainer:
                         passes[kind].hidden_pairs = pairs
                 elif kind in read:
                     passes[kind] = replace(passes[kind], **stacked(batch.cached, labels.device))
-        return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
+        with step_part(LOSS):
+            return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
 
     # --- the whole run -----------------------------------------------------------------------------------------
 

@@ -1,26 +1,19 @@
-"""Measure a task's distillation step beside the plain recipe: its shapes and lengths, random weights and texts."""
+"""Measure a task's distillation step beside its opponents: the task's shapes and lengths, random weights and texts."""
 
 import argparse
-import platform
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import torch
 from fdistill import cli
 from fdistill.bench import report, steps
+from fdistill.bench.machine import machine
+from fdistill.bench.work import LENGTHS, Work
 from fdistill.data.batches import Limits
-from fdistill.errors import UserError
 from fdistill.evaluation.tables.render import to_markdown
-from fdistill.experiment import set_up, versions
+from fdistill.experiment import set_up
 from fdistill.files import write_json, write_text
-from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.families import family_of
-from fdistill.models.language_model import model_class, wrap
-from fdistill.models.students import init_student
-from fdistill.preflight.architectures import configuration
+from fdistill.models.families import FAMILIES
 from fdistill.training import TrainingSettings
-
-SHARPNESS = 5
 
 
 def main() -> None:
@@ -29,8 +22,9 @@ def main() -> None:
         "--model", type=cli.json_mapping, required=True, metavar="JSON", help="a task's section `model`"
     )
     parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON", help='terms by method: {"js": [...]}'
-    )
+        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, what TRL learns is added',
+    )  # fmt: skip
     parser.add_argument("--repeats", type=int, default=5, help="steps of each that are measured (default: 5)")
     parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
@@ -39,27 +33,27 @@ def main() -> None:
         cli.add_flags(parser, section)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
-    limits, settings = Limits(**cli.read_flags(args, "text")), TrainingSettings(**cli.read_flags(args, "training"))
-    unknown = set(args.methods) - {"js", "tvd"}
-    if unknown:
-        raise UserError(f"--methods: the plain recipe knows js and tvd, not {', '.join(sorted(unknown))}")
+    limits = Limits(**cli.read_flags(args, "text"))
+    settings = replace(TrainingSettings(**cli.read_flags(args, "training")), accumulation=1)
+    steps.check_methods(args.methods)
+    has_encoder = FAMILIES[args.model["family"]].is_encoder_decoder
+    methods = args.methods if has_encoder else steps.with_on_policy(args.methods)
     measured = []
-    for method, terms in args.methods.items():
-        config, *_ = configuration(args.model)
-        torch.manual_seed(args.seed)
-        teacher = Checkpoint(wrap(model_class(family_of(config.model_type))(config)), SimpleNamespace())
-        with torch.no_grad():  # or all distributions would be nearly uniform, and losses nearly 0
-            teacher.model.module.get_output_embeddings().weight.mul_(SHARPNESS)
-        student = init_student(teacher, args.model["student"])
-        for made in (teacher, student):
-            made.model.module.to(device)
-        lengths = (limits.max_source_tokens, limits.max_target_tokens)
-        found = steps.compare(teacher, student, terms, method, settings, *lengths, args.repeats, args.seed)
-        measured.append({"method": method, **found})
-    machine = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
-    size = f"batch {settings.batch_size}, source {lengths[0]}, target {lengths[1]}, {args.threads} threads, {machine}"
-    write_json(args.json, {"steps": measured, "size": size, "versions": versions()})
-    write_text(args.table, to_markdown(report.table(measured, size)))
+    for lengths in LENGTHS:
+        for method, terms in methods.items():
+            work = Work.of(args.model, limits, settings.batch_size, lengths, args.seed, device)
+            found = steps.compare(work, method, terms, settings, args.repeats, args.seed)
+            measured.append({"lengths": lengths, "method": method, **found})
+    where = machine(device, args.threads)
+    sizes = {
+        "batch": settings.batch_size,
+        "source": limits.max_source_tokens,
+        "target": limits.max_target_tokens,
+        "repeats": args.repeats,
+    }
+    said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    write_json(args.json, {"measured": measured, "sizes": sizes, "machine": where})
+    write_text(args.table, to_markdown(report.step_table(measured, said, where)))
 
 
 if __name__ == "__main__":

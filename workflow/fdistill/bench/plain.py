@@ -1,14 +1,44 @@
 """The plain recipe: how a step of distillation on teacher and student samples is usually written.
 
-A yardstick, independent of the library: `generate` for sampling, a forward pass of each whole model per half, the
-teacher's encoder run for each of them, dense float32 distributions over every position, padded or not.
+A yardstick, independent of the library but for the names of parts: `generate` for sampling, a forward pass of each
+whole model per half, the teacher's encoder run for each of them, dense float32 distributions over every position,
+padded or not.
 """
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
+
 IGNORE = -100
+
+
+def step(
+    method: str,
+    student: PreTrainedModel,
+    teacher: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    teacher_samples: Tensor | None,
+    max_new_tokens: int,
+    max_grad_norm: float,
+    autocast: torch.autocast,
+) -> int:
+    """One optimiser step, with samples of the student's; how many tokens it has learnt from."""
+    with autocast:
+        with step_part(SAMPLING):
+            halves = {"student": sample(student, input_ids, attention_mask, max_new_tokens)}
+        if teacher_samples is not None:
+            halves["teacher"] = teacher_samples
+        value = loss(method, student, teacher, input_ids, attention_mask, halves)
+    with step_part(BACKWARD):
+        value.backward()
+    torch.nn.utils.clip_grad_norm_(student.parameters(), max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return sum(int((labels != IGNORE).sum()) for labels in halves.values())
 
 
 def sample(student: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int) -> Tensor:
@@ -38,15 +68,6 @@ def logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, la
     return output[:, input_ids.shape[1] - 1 : -1]
 
 
-def divergence(method: str, kind: str, log_p: Tensor, log_q: Tensor) -> Tensor:
-    """One half of JS or TVD per position, `kind` saying whose samples these are: "teacher" or "student"."""
-    p, q = log_p.exp(), log_q.exp()
-    if method == "tvd":
-        return 0.5 * (p - q).abs().sum(-1)
-    log_m = ((p + q) / 2).clamp(min=1e-30).log()
-    return (p * (log_p - log_m)).sum(-1) if kind == "teacher" else (q * (log_q - log_m)).sum(-1)
-
-
 def loss(
     method: str,
     student: PreTrainedModel,
@@ -55,12 +76,33 @@ def loss(
     attention_mask: Tensor,
     halves: dict[str, Tensor],
 ) -> Tensor:
-    """½ D on the teacher's samples + ½ D on the student's, each a mean over its valid positions."""
+    """½ D on the teacher's samples + ½ D on the student's, or D on the student's alone, as `halves` has them."""
     total = torch.zeros((), device=input_ids.device)
-    for kind, labels in halves.items():
-        log_q = logits(student, input_ids, attention_mask, labels).float().log_softmax(-1)
-        with torch.no_grad():
-            log_p = logits(teacher, input_ids, attention_mask, labels).float().log_softmax(-1)
-        valid = labels != IGNORE
-        total = total + 0.5 * (divergence(method, kind, log_p, log_q) * valid).sum() / valid.sum()
+    for whose, labels in halves.items():
+        with step_part(STUDENT):
+            student_logits = logits(student, input_ids, attention_mask, labels)
+        with torch.no_grad(), step_part(TEACHER):
+            teacher_logits = logits(teacher, input_ids, attention_mask, labels)
+        with step_part(LOSS):
+            total = total + half(method, whose, student_logits, teacher_logits, labels) / len(halves)
     return total
+
+
+def half(method: str, whose: str, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over valid positions of what belongs to the teacher's samples, or to the student's."""
+    log_q = student_logits.float().log_softmax(-1)
+    with torch.no_grad():
+        log_p = teacher_logits.float().log_softmax(-1)
+    valid = labels != IGNORE
+    return (divergence(method, whose, log_p, log_q) * valid).sum() / valid.sum()
+
+
+def divergence(method: str, whose: str, log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Per position: a half of JS, TVD, or all of JS (`on_policy_js`, on the student's samples alone)."""
+    p, q = log_p.exp(), log_q.exp()
+    if method == "tvd":
+        return 0.5 * (p - q).abs().sum(-1)
+    log_m = ((p + q) / 2).clamp(min=1e-30).log()
+    if method == "on_policy_js":
+        return 0.5 * (p * (log_p - log_m)).sum(-1) + 0.5 * (q * (log_q - log_m)).sum(-1)
+    return (p * (log_p - log_m)).sum(-1) if whose == "teacher" else (q * (log_q - log_m)).sum(-1)

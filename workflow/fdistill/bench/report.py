@@ -1,36 +1,131 @@
-"""What was measured, as a table."""
+"""What was measured, as tables."""
 
 from typing import Any
 
-from fdistill.bench.steps import OURS, PARTS, PLAIN
+from fdistill.bench.clock import PEAK
+from fdistill.bench.losses import LIGER
+from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, TRL
+from fdistill.bench.work import FULL
 from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.step_parts import PARTS
 
-TITLES = {OURS: "this project", PLAIN: "plain recipe"}
+TITLES = {OURS: "this project", PLAIN: "plain recipe", TRL: "TRL", LIGER: "Liger"}
+METHODS = {"js": "JS", "tvd": "TVD", ON_POLICY: "JS on student samples"}
+ABSENT = "n/a"
 
 
-def table(measured: list[dict[str, Any]], what: str) -> Table:
-    """Milliseconds per step; `measured` holds an entry per method, as `steps.compare` gives it with its `method`."""
-    columns = [Column("Method"), Column("Step"), *(Column(title, "ms", number=True) for title in ("whole", *PARTS))]
-    columns += [Column("tokens/s", number=True)]
+def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any]) -> Table:
+    """Of entries of `steps.compare`, each with its `method` and `lengths`."""
+    columns = [Column("Texts"), Column("Method"), Column("Step"), Column("whole", "ms", number=True)]
+    columns += [Column(part, "ms", number=True) for part in PARTS]
+    columns += [Column(title, " ", number=True) for title in ("tokens/s", "MiB", "times ours")]
     sections, records, notes = [], [], []
     for entry in measured:
+        named = (entry["lengths"], METHODS[entry["method"]])
         rows = []
-        for name, title in TITLES.items():
-            found = entry[name]
-            times = [found["seconds"], *(found["parts"][part] for part in PARTS)]
-            shown = [f"{1000 * seconds:,.1f}" for seconds in times] + [f"{found['tokens_per_second']:,.0f}"]
-            rows.append([Cell(text) for text in (entry["method"], title, *shown)])
-            records.append({"method": entry["method"], "step": name, **found["parts"], "whole": found["seconds"]})
+        for name, found in entry["steps"].items():
+            times = [found["seconds"]["median"], *(found["parts"][part] for part in PARTS)]
+            ratio, mebibytes = found["times_ours"], found["peak_memory_bytes"] / 2**20
+            shown = [f"{1000 * seconds:,.1f}" for seconds in times]
+            shown += [f"{found['tokens_per_second']:,.0f}", f"{mebibytes:,.1f}", f"{ratio['median']:.2f}"]
+            rows.append([Cell(text) for text in (*named, TITLES[name], *shown)])
+            records.append(
+                {"texts": named[0], "method": entry["method"], "step": name, "seconds": times[0], **found["parts"]}
+            )
+        for name, reason in entry["missing"].items():
+            rows.append([*map(Cell, (*named, TITLES[name])), Cell(ABSENT, span=len(columns) - 3)])
+            notes.append(f"{TITLES[name]}: {ABSENT}, as {reason}.")
         sections.append(rows)
-        losses = entry["losses"]
-        notes.append(
-            f"{entry['method']}: {entry['ratio']:.2f} times the plain recipe's speed; losses of the same samples "
-            f"{losses[OURS]:.6f} and {losses[PLAIN]:.6f}."
-        )
+        losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
+        notes.append(f"Losses of the same samples, {named[0]} texts, {named[1]}: {losses}.")
+        if TRL in entry["losses"] and entry["lengths"] != FULL:
+            notes.append("TRL's loss counts padding among GPT-2's positions: it differs where sources are padded.")
+    explained = (
+        "Medians. Parts are timed in steps of their own, and what is in none of them (the optimiser, the batch) is in "
+        "the whole alone. Tokens are those of targets and samples. MiB: what a step needs at most beyond weights and "
+        f"optimiser state, by {PEAK[where['device']]}. times ours: the median of the repeats' ratios."
+    )
     return Table(
-        caption=f"A step of distillation, medians: {what}.",
+        caption=f"A step of distillation: {what}, {where['name']}.",
         columns=columns,
         sections=sections,
         records=records,
-        notes=notes,
+        notes=[explained, load(where), *dict.fromkeys(notes)],
     )
+
+
+def load(where: dict[str, Any]) -> str:
+    """Whether other programs ran beside: what they do to times."""
+    return f"Load of the machine, other programs included: {where['load']:.1f} on {where['cpus']} CPUs."
+
+
+def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dict[str, Any]) -> Table:
+    """Of entries of `losses.compare`, each with its `method` and `positions`."""
+    columns = [Column("Method"), Column("Positions", number=True), Column("Loss")]
+    columns += [Column(title, number=True) for title in ("ms", "MiB", "of plain's", "value")]
+    sections, records, notes = [], [], []
+    for entry in measured:
+        named = (METHODS[entry["method"]], f"{entry['positions']:,}")
+        most, rows = entry["losses"][PLAIN]["peak_memory_bytes"], []
+        for name, found in entry["losses"].items():
+            held = found["peak_memory_bytes"]
+            shown = (f"{1000 * found['seconds']:,.1f}", f"{held / 2**20:,.1f}", f"{held / most:.3f}")
+            rows.append([Cell(text) for text in (*named, TITLES[name], *shown, f"{found['value']:.6f}")])
+            records.append({"method": entry["method"], "positions": entry["positions"], "loss": name, **found})
+        for name, reason in entry["missing"].items():
+            rows.append([*map(Cell, (*named, TITLES[name])), Cell(ABSENT, span=4)])
+            notes.append(f"{TITLES[name]}: {ABSENT}, as {reason}.")
+        sections.append(rows)
+    said = f"vocabulary {sizes['vocabulary']:,}, width {sizes['width']}, {sizes['repeats']} repeats, {where['name']}"
+    explained = (
+        "From last hidden states to their gradient and the output layer's. Medians. MiB: what is held at most beyond "
+        f"hidden states and output layers, the gradients included, by {PEAK[where['device']]}."
+    )
+    return Table(
+        f"The loss alone: {said}.", columns, sections, records, [explained, load(where), *dict.fromkeys(notes)]
+    )
+
+
+def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str, Any]) -> Table:
+    """Of `growth.grown_steps`."""
+    columns = [Column("Grows"), Column("To", number=True)]
+    columns += [Column(f"{title} {unit}", number=True) for unit in ("ms", "MiB") for title in (OURS, PLAIN)]
+    columns += [Column("plain / ours", number=True)]
+    sections: dict[str, list[list[Cell]]] = {}
+    for entry in measured:
+        both = [entry["steps"][name] for name in (OURS, PLAIN)]
+        shown = [f"{1000 * found['seconds']['median']:,.1f}" for found in both]
+        shown += [f"{found['peak_memory_bytes'] / 2**20:,.1f}" for found in both]
+        shown += [f"{both[1]['times_ours']['median']:.2f}"]
+        row = [Cell(text) for text in (entry["what"], f"{entry['size']:,}", *shown)]
+        sections.setdefault(entry["what"], []).append(row)
+    caption = f"A JS step as its sizes grow, in the shapes of {task}, full texts: {where['name']}."
+    return Table(caption, columns, [*sections.values()], [], [load(where)])
+
+
+def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Table:
+    """Of `growth.stage_costs`, by task."""
+    columns = [Column("Stage"), *(Column(task, "ms per example", number=True) for task in costs)]
+    stages = dict.fromkeys(stage for of_task in costs.values() for stage in of_task)
+    rows = [[Cell(stage), *(Cell(f"{1000 * costs[task][stage]:,.2f}") for task in costs)] for stage in stages]
+    note = "Training: of one epoch. Texts and samples have lengths as in text."
+    return Table(f"What the stages cost: {where['name']}.", columns, [rows], [], [note])
+
+
+def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
+    """Of `growth.study_costs`."""
+    counts = study[0]["seconds"]
+    names = [f"{count} device{'s' * (count != '1')}" for count in counts]
+    columns = [Column(title, number=True) for title in ("Examples", "Seeds", "Jobs")]
+    columns += [Column(title, "hours", number=True) for title in (*names, "longest chain")]
+    sections: dict[int, list[list[Cell]]] = {}
+    for entry in study:
+        hours = [seconds / 3600 for seconds in (*entry["seconds"].values(), entry["longest_chain"])]
+        shown = [f"{entry[key]:,}" for key in ("examples", "seeds", "jobs")] + [f"{value:,.2f}" for value in hours]
+        sections.setdefault(entry["examples"], []).append([Cell(text) for text in shown])
+    note = (
+        "By simulation, not measured: the stages' costs above times examples and epochs, and the jobs of the DAG on as "
+        "many devices, longest chain first. Each task has so many training examples and a tenth as many test inputs. "
+        "Left out: starting programs, reading models, evaluation amid training, and what needs no model."
+    )
+    return Table(f"What the study costs: {where['name']}.", columns, [*sections.values()], [], [note])

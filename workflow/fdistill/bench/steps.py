@@ -1,212 +1,168 @@
-"""The distillation step, ours beside the plain recipe: on the same weights, examples and lengths, in turn."""
+"""The distillation step, ours beside its opponents: on the same weights and examples, in turn."""
 
-import time
-from collections import defaultdict
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from fdistill import training
+from fdistill import step_parts
 from fdistill.bench import plain
-from fdistill.data.batches import Encoded, source_batch
-from fdistill.data.micro_batches import TrainingData
-from fdistill.models.checkpoints import Checkpoint
-from fdistill.objectives import Objective
+from fdistill.bench.clock import Clock, now, peak_memory
+from fdistill.bench.with_trl import TrlStep, missing
+from fdistill.bench.work import Work
+from fdistill.data.micro_batches import MicroBatch
+from fdistill.errors import UserError
+from fdistill.objectives import STUDENT_SAMPLES, Objective
 from fdistill.sampling import Drawing
 from fdistill.training import Trainer, TrainingSettings
 
-PARTS = ("sampling", "teacher", "student", "loss", "backward", "rest")
-OURS, PLAIN = "ours", "plain"
+OURS, PLAIN, TRL = "ours", "plain", "trl"
+REST = "rest"
+ON_POLICY = "on_policy_js"  # TRL's method: generalised JS, β = ½, on the student's samples alone
+ON_POLICY_TERMS = [{"sequences": STUDENT_SAMPLES, "loss": "generalised_js", "parameters": {"beta": 0.5}}]
+METHODS = ("js", "tvd")  # of those in the configuration, what the plain recipe knows
+Terms = list[dict[str, Any]]
 
 
-class Clock:
-    """Seconds by part; time spent in a part within a part is the inner one's alone."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.open = device, []
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def now(self) -> float:
-        """After all that the device has been given to do."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """What runs within counts as this part."""
-        began = self.now()
-        self.open.append(0.0)
-        try:
-            yield
-        finally:
-            spent = self.now() - began
-            self.seconds[name] += spent - self.open.pop()
-            if self.open:
-                self.open[-1] += spent
-
-    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, its time counted."""
-
-        def run(*arguments: Any, **options: Any) -> Any:
-            with self.part(name):
-                return work(*arguments, **options)
-
-        return run
+def check_methods(methods: dict[str, Terms]) -> None:
+    """UserError for one that the plain recipe does not know."""
+    unknown = sorted(set(methods) - set(METHODS))
+    if unknown:
+        raise UserError(f"--methods: the plain recipe knows {' and '.join(METHODS)}, not {', '.join(unknown)}")
 
 
-def data_for(made: Checkpoint, batch_size: int, source_tokens: int, target_tokens: int, seed: int) -> TrainingData:
-    """Random sources and teacher samples of full length, no EOS before their end."""
-    generator = torch.Generator().manual_seed(seed)
-    special = {made.model.eos_token_id, made.model.pad_token_id}
-    words = torch.tensor([i for i in range(made.model.module.config.vocab_size) if i not in special])
-
-    def text(length: int) -> list[int]:
-        picked = words[torch.randint(len(words), (length - 1,), generator=generator)].tolist()
-        return [*picked, made.model.eos_token_id]
-
-    sources = [text(source_tokens) for _ in range(batch_size)]
-    targets = [text(target_tokens) for _ in range(batch_size)]
-    ids = [str(i) for i in range(batch_size)]
-    train = Encoded(ids, sources, [[target] for target in targets])
-    return TrainingData(train, {"teacher_samples": [[target] for target in targets]})
+def with_on_policy(methods: dict[str, Terms]) -> dict[str, Terms]:
+    """The methods and, for those opponents that learn from the student's samples alone, theirs."""
+    return methods | {ON_POLICY: ON_POLICY_TERMS}
 
 
 def compare(
-    teacher: Checkpoint,
-    student: Checkpoint,
-    terms: list[dict[str, Any]],
-    method: str,
-    settings: TrainingSettings,
-    source_tokens: int,
-    target_tokens: int,
-    repeats: int,
-    seed: int,
+    work: Work, method: str, terms: Terms, settings: TrainingSettings, repeats: int, seed: int
 ) -> dict[str, Any]:
-    """Seconds per step and part (medians of `repeats`), tokens per second, peak GPU memory and loss of both.
+    """What a step of each costs, and the losses of the same samples.
 
-    `method` is "js" or "tvd", `terms` its entry in the table of methods. Each repeat is one step of either, the weights
-    put back before it. Losses are of the same samples, those that ours has drawn.
+    A repeat is a step of each on the same batch, with the same weights, and one more of each with its parts timed: at
+    their ends a GPU is waited for, which would slow the first one down.
     """
-    device = student.model.device
-    data = data_for(teacher, settings.batch_size, source_tokens, target_tokens, seed)
-    weights = {name: value.clone() for name, value in student.model.module.state_dict().items()}
-    drawing = Drawing(target_tokens)
-    trainer = Trainer(student.model, teacher.model, Objective.from_config(terms), data, settings, drawing, seed)
-    source = source_batch(student.model, data.train.sources)
-    batch = trainer.micro_batch(list(range(settings.batch_size)), 0)
-    optimizer = torch.optim.AdamW(student.model.module.parameters(), lr=settings.learning_rate, fused=True)
-
-    def ours(clock: Clock) -> int:
-        with _parts_of(trainer, clock), clock.part("rest"):
-            fresh = trainer.micro_batch(batch.rows, 0)
-            trainer.step([fresh])
-        return trainer.tokens
-
-    def plainly(clock: Clock) -> int:
-        module, ids, mask = student.model.module, source.input_ids, source.attention_mask
-        with clock.part("rest"):
-            with clock.part("sampling"):
-                drawn = plain.sample(module, ids, mask, target_tokens)
-            halves = {"teacher": batch.labels["teacher_samples"], "student": drawn}
-            with _forwards_of(module, teacher.model.module, clock), trainer.autocast, clock.part("loss"):
-                value = plain.loss(method, module, teacher.model.module, ids, mask, halves)
-            with clock.part("backward"):
-                value.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return sum(int((labels != plain.IGNORE).sum()) for labels in halves.values())
-
-    found: dict[str, Any] = {}
-    runs: dict[str, list[tuple[dict[str, float], int]]] = {OURS: [], PLAIN: []}
-    peaks = dict.fromkeys(runs, 0)
+    steps = Steps(work, method, terms, settings, seed)
+    device, names = work.student.device, list(steps.by_name)
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    stream = steps.trainer.batches()
     for repeat in range(repeats + 1):
-        for name, step in ((OURS, ours), (PLAIN, plainly)):
-            student.model.module.load_state_dict(weights)
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
+        (batch,) = next(stream)
+        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
+            began = steps.ready(name)
+            tokens = steps.run(name, batch)
+            found = {"seconds": now(device) - began, "tokens": tokens}
             clock = Clock(device)
-            tokens = step(clock)
-            if device.type == "cuda":
-                peaks[name] = max(peaks[name], torch.cuda.max_memory_allocated(device))
+            steps.ready(name)
+            with step_parts.heard_by(clock.part), clock.part(REST):
+                steps.run(name, batch)
             if repeat:  # the first warms up
-                runs[name].append((clock.seconds, tokens))
-    for name, steps in runs.items():
-        seconds = [sum(parts.values()) for parts, _ in steps]
-        found[name] = {
-            "seconds": median(seconds),
-            "parts": {part: median(parts.get(part, 0.0) for parts, _ in steps) for part in PARTS},
-            "tokens_per_second": median(tokens / spent for (_, tokens), spent in zip(steps, seconds, strict=True)),
-            "peak_gpu_memory_mib": round(peaks[name] / 2**20) if peaks[name] else None,
-        }
-    found["losses"] = _losses(trainer, teacher, method, weights)
-    found["ratio"] = found[PLAIN]["seconds"] / found[OURS]["seconds"]
-    return found
+                times[name].append(found | {"parts": dict(clock.seconds)})
+    found = {name: _summary(times[name]) for name in names}
+    for name in names:
+        steps.ready(name)
+        found[name]["peak_memory_bytes"] = peak_memory(lambda name=name: steps.run(name, batch), device)
+        ratios = [other["seconds"] / mine["seconds"] for other, mine in zip(times[name], times[OURS], strict=True)]
+        found[name]["times_ours"] = _spread(ratios)
+    reasons = {TRL: missing(work)} if method == ON_POLICY and missing(work) else {}
+    return {"steps": found, "missing": reasons, "losses": steps.losses(batch)}
 
 
-def _losses(trainer: Trainer, teacher: Checkpoint, method: str, weights: dict[str, Any]) -> dict[str, float]:
-    """The loss of one batch, ours and plainly, on the samples that ours draws; without dropout."""
-    module = trainer.student.module
-    module.load_state_dict(weights)
-    piece = trainer.micro_batch(list(range(trainer.settings.batch_size)), 0)
-    counts = trainer.drawn(piece)
-    module.eval()
-    with torch.no_grad():
-        ours = trainer.loss(piece, counts).item()
-        ids, mask = piece.source.input_ids, piece.source.attention_mask
-        halves = {"teacher": piece.labels["teacher_samples"], "student": piece.labels["student_samples"]}
-        with trainer.autocast:
-            plainly = plain.loss(method, module, teacher.model.module, ids, mask, halves).item()
-    return {OURS: ours, PLAIN: plainly}
+class Steps:
+    """The steps by name, each of a batch and giving its number of target tokens."""
+
+    def __init__(self, work: Work, method: str, terms: Terms, settings: TrainingSettings, seed: int):
+        self.work, self.method, self.settings, self.seed = work, method, settings, seed
+        self.module, self.teacher = work.student.module, work.teacher.module
+        self.weights = {name: value.clone() for name, value in self.module.state_dict().items()}
+        objective, drawing = Objective.from_config(terms), Drawing(work.longest)
+        self.trainer = Trainer(work.student, work.teacher, objective, work.data, settings, drawing, seed)
+        self.optimizer = torch.optim.AdamW(
+            self.trainer.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.by_name: dict[str, Callable[[MicroBatch], int]] = {OURS: self._ours, PLAIN: self._plain}
+        if method == ON_POLICY and not missing(work):
+            self.trl = TrlStep(work, settings, bf16=self.trainer.autocast._enabled)
+            self.by_name[TRL] = lambda batch: self.trl.step(batch.rows)
+
+    def ready(self, name: str) -> float:
+        """Put the weights back; the time."""
+        (self.trl.student if name == TRL else self.module).load_state_dict(self.weights)
+        torch.manual_seed(self.seed)
+        return now(self.work.student.device)
+
+    def run(self, name: str, batch: MicroBatch) -> int:
+        """One step; the number of its target tokens."""
+        with without_determinism(name != OURS):
+            return self.by_name[name](batch)
+
+    def _ours(self, batch: MicroBatch) -> int:
+        self.trainer.step([self.trainer.micro_batch(batch.rows, 0)])
+        return self.trainer.tokens
+
+    def _plain(self, batch: MicroBatch) -> int:
+        return plain.step(
+            self.method,
+            self.module,
+            self.teacher,
+            self.optimizer,
+            batch.source.input_ids,
+            batch.source.attention_mask,
+            batch.labels.get("teacher_samples"),
+            self.work.longest,
+            self.settings.max_grad_norm,
+            self.trainer.autocast,
+        )
+
+    def losses(self, batch: MicroBatch) -> dict[str, float]:
+        """Of the same samples, which ours draws, and without dropout."""
+        for name in self.by_name:
+            self.ready(name)
+        piece = self.trainer.micro_batch(batch.rows, 0)
+        counts = self.trainer.drawn(piece)
+        self.module.eval()
+        with torch.no_grad():
+            found = {OURS: self.trainer.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}
+        if TRL in self.by_name:
+            found[TRL] = self.trl.loss(piece.source, piece.labels[STUDENT_SAMPLES])
+        return found
+
+    def plain_loss(self, batch: MicroBatch) -> Tensor:
+        """The plain recipe's, on the samples that the batch has."""
+        ids, mask = batch.source.input_ids, batch.source.attention_mask
+        halves = {kind.removesuffix("_samples"): labels for kind, labels in batch.labels.items()}
+        with self.trainer.autocast:
+            return plain.loss(self.method, self.module, self.teacher, ids, mask, halves)
 
 
 @contextmanager
-def _parts_of(trainer: Trainer, clock: Clock) -> Iterator[None]:
-    """The step's parts counted: each is a function that is put back afterwards."""
-    student, teacher = trainer.student, trainer.teacher
-    replaced = [
-        (training, "draw", "sampling"),
-        *((teacher, name, "teacher") for name in ("encode", "decode")),
-        (trainer.objective.__class__, "loss", "loss"),
-        (torch.Tensor, "backward", "backward"),
-    ]
-    before = [(place, name, place.__dict__.get(name), getattr(place, name)) for place, name, _ in replaced]
-    drawing = clock.timed("sampling", training.draw)
-    encode, decode = student.encode, student.decode
-
-    def student_part(work: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            if torch.is_grad_enabled():  # or it is the sampler's
-                with clock.part("student"):
-                    return work(*arguments, **options)
-            return work(*arguments, **options)
-
-        return run
-
-    for (place, name, part), (_, _, _, work) in zip(replaced, before, strict=True):
-        setattr(place, name, clock.timed(part, work))
-    training.draw = drawing
-    student.encode, student.decode = student_part(encode), student_part(decode)
+def without_determinism(wanted: bool) -> Iterator[None]:
+    """Leave torch the choice of its algorithms, as do all programs but ours."""
+    before = torch.get_deterministic_debug_mode()
+    if wanted:
+        torch.set_deterministic_debug_mode("default")
     try:
         yield
     finally:
-        for place, name, own, work in before:
-            if own is None:
-                delattr(place, name)
-            else:
-                setattr(place, name, work)
-        del student.encode, student.decode
+        torch.set_deterministic_debug_mode(before)
 
 
-@contextmanager
-def _forwards_of(student: Any, teacher: Any, clock: Clock) -> Iterator[None]:
-    student.forward = clock.timed("student", student.forward)
-    teacher.forward = clock.timed("teacher", teacher.forward)
-    try:
-        yield
-    finally:
-        del student.forward, teacher.forward
+def _summary(times: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of the repeats, with their spread where it matters."""
+    return {
+        "seconds": _spread([each["seconds"] for each in times]),
+        "parts": {
+            name: statistics.median(each["parts"].get(name, 0.0) for each in times)
+            for name in (*step_parts.PARTS, REST)
+        },
+        "tokens_per_second": statistics.median(each["tokens"] / each["seconds"] for each in times),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -1,0 +1,50 @@
+"""Measure the loss alone, time and memory, as the number of positions grows: ours beside its opponents."""
+
+import argparse
+from pathlib import Path
+
+from fdistill import cli
+from fdistill.bench import losses, report
+from fdistill.bench.machine import machine
+from fdistill.bench.steps import check_methods, with_on_policy
+from fdistill.evaluation.tables.render import to_markdown
+from fdistill.experiment import set_up
+from fdistill.files import write_json, write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        help='terms by method, {"js": [...], "tvd": [...]}; generalised JS on student samples is added',
+    )  # fmt: skip
+    parser.add_argument(
+        "--positions", type=int, nargs="+", default=[1024, 2048, 4096], metavar="INT",
+        help="target positions of a batch, all its sequences together (default: 1024 2048 4096)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--width", type=int, help="width of hidden states (default: 1024, BART-large's, on a GPU, and 64 on a CPU)"
+    )
+    parser.add_argument("--vocabulary", type=int, default=50265, help="words (default: 50265, BART's)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each that are measured (default: 3)")
+    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
+    cli.add_run_flags(parser)
+    args = parser.parse_args()
+    device = set_up(args.device, args.threads)
+    check_methods(args.methods)
+    width = args.width or (1024 if device == "cuda" else 64)
+    measured = []
+    for method, terms in with_on_policy(args.methods).items():
+        for positions in args.positions:
+            sizes = (positions, width, args.vocabulary)
+            found = losses.compare(method, terms, *sizes, args.repeats, device, args.seed)
+            measured.append({"method": method, "positions": positions, **found})
+    where = machine(device, args.threads)
+    sizes = {"vocabulary": args.vocabulary, "width": width, "repeats": args.repeats}
+    write_json(args.json, {"measured": measured, "sizes": sizes, "machine": where})
+    write_text(args.table, to_markdown(report.loss_table(measured, sizes, where)))
+
+
+if __name__ == "__main__":
+    cli.run(main)
