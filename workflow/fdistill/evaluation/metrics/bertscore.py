@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fdistill import lean_imports
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
@@ -49,6 +50,7 @@ def _scorer(model: str, options: dict) -> Any:
     from bert_score.utils import model2layers
     from transformers.utils import logging
 
+    lean_imports.complete()
     logging.disable_progress_bar()
     layers = options.get("num_layers", model2layers.get(model))
     if layers is None:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fdistill import lean_imports
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics.score import MetricMissing, release
 
@@ -26,6 +27,7 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
     import torch
     import transformers
 
+    lean_imports.complete()
     transformers.utils.logging.disable_progress_bar()
     directory = locate(metric, model)
     try:
