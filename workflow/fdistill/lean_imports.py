@@ -1,13 +1,14 @@
-"""torch and transformers without what they import besides and nothing here uses: half of what a job's start takes.
+"""torch, transformers and bert-score without what they import and no job uses: half of what a start takes.
 
 - torch's compiler, `torch._dynamo`, which one decorator is enough to import: of torch itself, of every optimiser, of
   transformers' kernels. It stands there empty until somebody asks it for more than such a decorator.
 - torch's Python kernels for tensors without data, on the device `meta`. A model is made there before its weights are
-  loaded; for our families the kernels in C++ do. Who makes a model of any kind calls `complete`.
+  loaded; for our families the kernels in C++ do. Who makes a model of any kind does so by `made`.
 - What transformers imports where it is installed (`ABSENT`): it sees none of it. Metrics, figures and preparation
   import these for themselves.
 - transformers' list of its models, which it draws up from the texts of its 1,600 files, and then once more.
 - transformers' parallelism, as in a torch that was built without.
+- What bert-score imports to draw pictures and read its baselines (`LATE`), until it does.
 
 Results are the same without all this. A process of torchrun's, whose parallelism needs most of it, goes without.
 """
@@ -19,14 +20,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 ABSENT = ("PIL", "accelerate", "pandas", "scipy", "sklearn", "torchvision")
+LATE = ("matplotlib.pyplot", "pandas")
 COMPILER, META_KERNELS = "torch._dynamo", "torch._meta_registrations"
 ALONE = f"{COMPILER}._trace_wrapped_higher_order_op"  # all that transformers imports of it, and a module of its own
 _WHOLE = "_fdistill_whole"
 
+Model = TypeVar("Model")
 Load = Callable[[ModuleType], None]
 
 
@@ -36,10 +40,19 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-def complete(name: str = META_KERNELS) -> None:
-    """Load all of a module that stands empty: by default what models may need that are of none of our families."""
+def made(make: Callable[[], Model]) -> Model:
+    """What `make` makes, a model of any kind: with the kernels for the device `meta` if it needs them."""
+    try:
+        return make()
+    except NotImplementedError:
+        complete(META_KERNELS)
+        return make()
+
+
+def complete(name: str) -> None:
+    """Load all of a module that stands empty."""
     if name == COMPILER:
-        complete()  # which it needs
+        complete(META_KERNELS)  # which it needs
     module = sys.modules.get(name)
     if module is not None and (whole := vars(module).pop(_WHOLE, None)):
         vars(module).pop("__getattr__", None)
@@ -52,8 +65,10 @@ class _Finder:
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.startswith(f"{COMPILER}.") and name != ALONE:  # parts of the compiler, that need each other
             complete(COMPILER)
-        spec = PathFinder.find_spec(name, path, target) if name in _LOADS else None
-        if spec is not None:
+        spec = PathFinder.find_spec(name, path, target) if name in (*_LOADS, *LATE) else None
+        if spec is not None and name in LATE:
+            spec.loader = LazyLoader(spec.loader)
+        elif spec is not None:
             spec.loader.exec_module = partial(_LOADS[name], whole=spec.loader.exec_module)
         return spec
 
@@ -74,6 +89,12 @@ def _compiler(module: ModuleType, whole: Load) -> None:
     module.disable = module.allow_in_graph = module.assume_constant_result = unmarked
     module.graph_break = lambda *_, **__: None
     module.__getattr__ = rest
+
+
+def _meta_kernels(module: ModuleType, whole: Load) -> None:
+    """None of them, but what a `torch.Generator` needs, which comes with them."""
+    _empty(module, whole)
+    importlib.import_module("torch._prims.rng_prims")
 
 
 def _empty(module: ModuleType, whole: Load) -> None:
@@ -100,7 +121,7 @@ def _transformers_imports(module: ModuleType, whole: Load) -> None:
 
 _LOADS = {
     COMPILER: _compiler,
-    META_KERNELS: _empty,
+    META_KERNELS: _meta_kernels,
     "transformers": _transformers,
     "transformers.utils.import_utils": _transformers_imports,
 }

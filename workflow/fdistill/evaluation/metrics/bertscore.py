@@ -4,10 +4,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fdistill import lean_imports
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.lean_imports import made
 
 OPTIONS = {
     "model": encoders.MODEL,
@@ -50,7 +50,6 @@ def _scorer(model: str, options: dict) -> Any:
     from bert_score.utils import model2layers
     from transformers.utils import logging
 
-    lean_imports.complete()
     logging.disable_progress_bar()
     layers = options.get("num_layers", model2layers.get(model))
     if layers is None:
@@ -59,11 +58,13 @@ def _scorer(model: str, options: dict) -> Any:
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
     try:
-        scorer = BERTScorer(
-            model_type=_Location(encoders.locate("bertscore", model)),
-            num_layers=layers,
-            lang=options.get("lang", "en"),
-            rescale_with_baseline=options.get("rescale_with_baseline", False),
+        scorer = made(
+            lambda: BERTScorer(
+                model_type=_Location(encoders.locate("bertscore", model)),
+                num_layers=layers,
+                lang=options.get("lang", "en"),
+                rescale_with_baseline=options.get("rescale_with_baseline", False),
+            )
         )
     except OSError as error:  # what transformers raises for a hub out of reach and for a damaged directory
         raise encoders.not_loaded("bertscore", model, error) from None
