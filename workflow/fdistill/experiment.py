@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def set_up(device: str, threads: int) -> str:
     """Fix the number of threads and make results repeatable; returns the device that `device` stands for."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms, which would load the compiler
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

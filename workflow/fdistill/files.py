@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from fdistill import records, seals
 from fdistill.errors import UserError
+from fdistill.lean_imports import refused
+
+if TYPE_CHECKING:  # pyarrow is imported where a table is read or written: most jobs that are short have none
+    import pyarrow as pa
 
 # What this process has read, with its SHA-256 or the hub's revision, and written: see `fdistill.provenance`.
 READ: dict[str, str] = {}
@@ -120,8 +121,10 @@ def read_identity(path: Path | str) -> dict:
         return read_json_lines(path)[1]
     if Path(path).suffix != ".parquet":
         return read_json(path)
+    from pyarrow import parquet
+
     with _reading(path, "a readable Parquet file") as sealed:
-        metadata = pq.read_schema(path).metadata
+        metadata = parquet.read_schema(path).metadata
     _check_sealed(path, sealed)
     return json.loads(metadata[b"fdistill"])
 
@@ -133,7 +136,9 @@ def _reading(path: Path | str, form: str) -> Iterator[bool]:
         yield seals.check(Path(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
-    except (ValueError, pa.ArrowException, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, ValueError | OSError) and type(error).__module__ != "pyarrow.lib":
+            raise
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not {form} ({reason}); delete it and run again") from None
 
@@ -159,26 +164,31 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_parquet(path: Path | str, rows: dict[str, list], schema: pa.Schema, identity: dict | None = None) -> None:
+def write_parquet(path: Path | str, rows: dict[str, list], schema: "pa.Schema", identity: dict | None = None) -> None:
     """Write columns `rows` under `schema`, sealed, atomically; `identity` travels in the file's metadata.
 
     `identity` says what the rows were made from (hashes, seeds, settings), so that a later stage can refuse
     rows that belong to another teacher, tokenizer or run (see `read_parquet`).
     """
-    table = pa.Table.from_pydict(rows, schema=schema)
+    from pyarrow import Table, parquet
+
+    with refused("pandas"):  # which pyarrow would import, to see whether the lists are of pandas
+        table = Table.from_pydict(rows, schema=schema)
     metadata = {"fdistill": json.dumps(identity or {}, sort_keys=True), SEAL: seals.BLANK}
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+        parquet.write_table(table.replace_schema_metadata(metadata), temporary)
         seals.close(temporary)
 
 
-def read_parquet(path: Path | str, schema: pa.Schema) -> tuple[dict[str, list], dict]:
+def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list], dict]:
     """Read a table written by `write_parquet`: its columns as Python lists, and its identity.
 
     Raises UserError when the file is missing, is not Parquet, is damaged, or has other columns or types than `schema`.
     """
-    with _reading(path, "a readable Parquet file") as sealed:
-        table = pq.read_table(path)
+    from pyarrow.parquet import ParquetFile  # read_table is for folders of files too, and imports pandas for them
+
+    with _reading(path, "a readable Parquet file") as sealed, ParquetFile(path) as file:
+        table = file.read()
     for field in schema:
         if field.name not in table.column_names:
             raise UserError(

@@ -8,23 +8,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
-
 from fdistill.config.schema import Schema, allowed, chosen, types
 
 KeyPath = tuple[str | int, ...]
-
-# As Python uses them: JSON Schema would take 8.0 for an integer, and YAML can write infinity and NaN.
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
-    {
-        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-        "number": lambda _, value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        ),
-    }
-)
-_Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ def dotted(path: KeyPath) -> str:
 def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
     """The mistakes of `settings`, each once: unknown and missing keys, wrong types, values out of range."""
     found = {}
-    for error in _Validator(schema).iter_errors(settings):
+    for error in _validator(schema).iter_errors(settings):
         path, value, there = tuple(error.absolute_path), error.instance, error.schema
         if error.validator == "additionalProperties":
             known = there["properties"]
@@ -62,6 +48,22 @@ def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
             new = [Problem(path, not_allowed(value, there))]
         found |= dict.fromkeys(new)
     return list(found)
+
+
+def _validator(schema: Schema) -> Any:
+    """A validator of types as Python uses them: JSON Schema would take 8.0 for an integer, YAML can write infinity."""
+    from jsonschema import Draft202012Validator  # late: a script that only reads flags does without
+    from jsonschema.validators import extend
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    )
+    return extend(Draft202012Validator, type_checker=checker)(schema)
 
 
 def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | None = None) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from fdistill.errors import UserError
 from fdistill.files import READ, atomic, note_input
+from fdistill.lean_imports import refused
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel, model_class, wrap
 from fdistill.models.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
@@ -198,7 +199,8 @@ def save(
     `weights` are the model's where it does not hold them itself, whole (see `sharding`).
     """
     with atomic(path, directory=True) as folder:
-        checkpoint.model.module.save_pretrained(folder, state_dict=weights)
+        with refused("torch.distributed.tensor"):  # a second's import, to see whether the weights are of it
+            checkpoint.model.module.save_pretrained(folder, state_dict=weights)
         checkpoint.tokenizer.save_pretrained(folder)
         if manifest is not None:
             write_manifest(folder, manifest)

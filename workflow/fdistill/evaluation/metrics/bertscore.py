@@ -7,6 +7,7 @@ from typing import Any
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.lean_imports import made
 
 OPTIONS = {
     "model": encoders.MODEL,
@@ -57,11 +58,13 @@ def _scorer(model: str, options: dict) -> Any:
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
     try:
-        scorer = BERTScorer(
-            model_type=_Location(encoders.locate("bertscore", model)),
-            num_layers=layers,
-            lang=options.get("lang", "en"),
-            rescale_with_baseline=options.get("rescale_with_baseline", False),
+        scorer = made(
+            lambda: BERTScorer(
+                model_type=_Location(encoders.locate("bertscore", model)),
+                num_layers=layers,
+                lang=options.get("lang", "en"),
+                rescale_with_baseline=options.get("rescale_with_baseline", False),
+            )
         )
     except OSError as error:  # what transformers raises for a hub out of reach and for a damaged directory
         raise encoders.not_loaded("bertscore", model, error) from None

@@ -12,6 +12,7 @@ from typing import Any
 
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics.score import MetricMissing, release
+from fdistill.lean_imports import made
 
 PACKAGE = "package:"
 MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAME."}
@@ -30,9 +31,8 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
     directory = locate(metric, model)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
-        loaded, report = getattr(transformers, kind).from_pretrained(
-            directory, output_loading_info=True, use_safetensors=True, trust_remote_code=False
-        )
+        options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
+        loaded, report = made(lambda: getattr(transformers, kind).from_pretrained(directory, **options))
     except (OSError, ValueError) as error:  # a hub out of reach, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:

@@ -4,13 +4,14 @@ import string
 from collections import Counter
 from collections.abc import Iterable
 from math import log
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import Score
 from fdistill.progress import Progress
+
+if TYPE_CHECKING:  # every script knows the metrics; numpy is imported by those that compute this one
+    import numpy as np
 
 BATCH_SIZE = 64
 PUNCTUATION = frozenset(string.punctuation)
@@ -24,7 +25,7 @@ class Words(NamedTuple):
     """The tokens of a text that count: their ids, (T,), and their vectors of length 1, (T, D)."""
 
     ids: list[int]
-    vectors: np.ndarray
+    vectors: "np.ndarray"
 
 
 def moverscore(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
@@ -58,6 +59,7 @@ def moverscore(hypotheses: list[str], references: list[list[str]], options: dict
 
 def _encoded(model: str, texts: Iterable[str]) -> tuple[dict[str, list[int]], dict[str, Words]]:
     """Each text's token ids, special ones included, and its words."""
+    import numpy as np
     import torch
 
     tokenizer, encoder = encoders.load("moverscore", model, "AutoModel", pooled=False)
@@ -107,7 +109,9 @@ def _score(hypothesis: Words, weights: Weights, reference: Words, reference_weig
     return 1 - ot.emd2(_shares(hypothesis.ids, weights), _shares(reference.ids, reference_weights), distances)
 
 
-def _shares(ids: list[int], weights: Weights) -> np.ndarray:
+def _shares(ids: list[int], weights: Weights) -> "np.ndarray":
     """The weights of the words, summing to 1."""
+    import numpy as np
+
     shares = np.array([weights[id_] for id_ in ids])
     return shares / shares.sum() if shares.any() else np.full(len(ids), 1 / len(ids))
