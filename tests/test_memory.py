@@ -6,12 +6,12 @@ import pytest
 import tiny
 import torch
 import yaml
+from fdistill import memory
 from fdistill.data.batches import Encoded
 from fdistill.data.micro_batches import TrainingData
 from fdistill.models.language_model import Source
 from fdistill.models.students import init_student
 from fdistill.objectives import Objective
-from fdistill.preflight import memory
 from fdistill.sampling import Drawing, sequence_log_probs
 from fdistill.training import Trainer
 from snake import ROOT
