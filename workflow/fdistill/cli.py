@@ -184,7 +184,9 @@ def _shown(default: Any) -> str:
 
 
 def _choices(schema: Schema) -> list[str]:
-    return ["true", "false"] if types(schema) == ["boolean"] else schema.get("enum", [])
+    if "boolean" in types(schema):
+        return ["true", "false", *([NULL] if "null" in types(schema) else [])]
+    return schema.get("enum", [])
 
 
 def _metavar(schema: Schema) -> str:
