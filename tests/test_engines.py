@@ -1,5 +1,7 @@
 """CTranslate2 beside transformers, the reference: same probabilities, same distribution, same searches, or refused."""
 
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 import tiny
 import torch
@@ -10,7 +12,7 @@ from fdistill.engines import CTranslate2, engine_for
 from fdistill.errors import UserError
 from fdistill.models.language_model import wrap
 from fdistill.objectives import IGNORE
-from fdistill.sampling import Drawing
+from fdistill.sampling import Drawing, sequence_log_probs
 from fdistill.shards import Shards
 from scipy.stats import chisquare
 
@@ -84,6 +86,15 @@ def test_a_search_finds_what_the_reference_finds(family, options):
         assert (tokens, finished) == drawn(made.model, sources, drawing, TRANSFORMERS)
         lengths |= {*map(len, tokens)}
     assert len(lengths) > 1  # with EOS, and without
+
+
+@pytest.mark.parametrize("drawing", [Drawing(6), Drawing(6, "beam", BEAMS | {"length_penalty": 2.0})])
+def test_log_probabilities_come_with_the_sequences(made, drawing):
+    sources = tiny.random_pairs(made, 12)[0]
+    batch = source_batch(made.model, sources)
+    samples = engine_for(CTRANSLATE2, made.model, drawing)(batch, drawing, SEED, range(12))
+    expected = sequence_log_probs(made.model, batch, samples.labels).sum(-1)
+    torch.testing.assert_close(samples.log_probs, expected, atol=1e-4, rtol=1e-5)
 
 
 def test_without_early_stopping_the_search_is_another():
@@ -163,7 +174,7 @@ def test_what_it_does_otherwise_is_refused(drawing, reason):
         engine_for(CTRANSLATE2, tiny.checkpoint("bart").model, drawing)
 
 
-def test_a_model_that_it_cannot_run_is_refused(monkeypatch):
+def test_a_model_that_it_cannot_run_is_refused():
     model = tiny.checkpoint("bart", activation_function="tanh").model
     with pytest.raises(UserError, match=r"cannot run this model \(KeyError: 'tanh'\); use engine transformers"):
         CTranslate2(model)
@@ -173,6 +184,15 @@ def test_a_model_that_it_cannot_run_is_refused(monkeypatch):
     model.is_sharded = True
     with pytest.raises(UserError, match="needs the model's weights whole"):
         CTranslate2(model)
-    monkeypatch.setitem(__import__("sys").modules, "ctranslate2", None)
-    with pytest.raises(UserError, match="not installed; pip install ctranslate2; use engine transformers"):
-        engines.engine_for(CTRANSLATE2, model, Drawing(6))
+
+
+def test_the_package_is_asked_for_before_the_work(monkeypatch):
+    assert engines.version_of(TRANSFORMERS) == {} and engines.version_of(CTRANSLATE2).keys() == {CTRANSLATE2}
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(engines, "version", missing)
+    for attempt in (lambda: engines.version_of(CTRANSLATE2), lambda: CTranslate2(tiny.checkpoint("bart").model)):
+        with pytest.raises(UserError, match="not installed; pip install ctranslate2; use engine transformers"):
+            attempt()

@@ -7,6 +7,7 @@ import copy
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from fdistill.sampling import ANCESTRAL, Drawing, Samples, draw, mixed_seed, mod
 
 # Sources, how to draw, what seeds the batch, and the numbers of its rows.
 Engine = Callable[[Source, Drawing, Sequence[int], Sequence[int]], Samples]
+
+_Scored = tuple[list[int], float]  # a sequence's tokens, and its log-probability
 
 TOLERANCE = 0.01  # nats per token between the two runtimes; rounding alone is below 1e-4 on a CPU
 PROBES, PROBE_LENGTH = 4, 6  # random sequences that they are compared on
@@ -38,6 +41,16 @@ def engine_for(name: str, model: LanguageModel, drawing: Drawing) -> Engine:
     return runtime.draw
 
 
+def version_of(name: str) -> dict[str, str]:
+    """What an engine adds to the versions that decide the numbers; UserError where its package is not installed."""
+    if name == TRANSFORMERS:
+        return {}
+    try:
+        return {name: version(name)}
+    except PackageNotFoundError:
+        raise _refused(f"the package is not installed; pip install {name}") from None
+
+
 def _refused(why: str) -> UserError:
     return UserError(f"engine {CTRANSLATE2}: {why}; use engine {TRANSFORMERS}")
 
@@ -47,10 +60,9 @@ class CTranslate2:
 
     def __init__(self, model: LanguageModel):
         """Raises UserError when the model cannot be converted, or has other probabilities afterwards."""
-        try:
-            import ctranslate2
-        except ImportError:
-            raise _refused("the package is not installed; pip install ctranslate2") from None
+        version_of(CTRANSLATE2)
+        import ctranslate2
+
         if model.is_sharded:
             raise _refused("it needs the model's weights whole, and they are shared among GPUs")
         model.module.eval()
@@ -82,17 +94,20 @@ class CTranslate2:
             self._runtime = self._open()
         options = {
             "beam_size": drawing.options.get("num_beams", 1),
-            "length_penalty": drawing.options.get("length_penalty", 1.0),
+            "length_penalty": 0.0 if drawing.mode == ANCESTRAL else drawing.options.get("length_penalty", 1.0),
+            "return_scores": True,
             "sampling_topk": 0 if drawing.mode == ANCESTRAL else 1,  # 0: from all tokens
             "return_end_token": True,  # which then counts in a sequence's length, as with transformers
         }
         sources = [ids[mask.bool()].tolist() for ids, mask in zip(source.input_ids, source.attention_mask, strict=True)]
         answer = self._translate if self.model.family.is_encoder_decoder else self._continue
-        sequences = answer(sources, drawing.max_new_tokens, options)
+        sequences, log_probs = zip(*answer(sources, drawing.max_new_tokens, options), strict=True)
         finished = [tokens[-1] == self.model.eos_token_id for tokens in sequences]
-        return Samples(label_batch(sequences, self.model.device), torch.tensor(finished, device=self.model.device))
+        device = self.model.device
+        labels = label_batch(sequences, device)
+        return Samples(labels, torch.tensor(finished, device=device), torch.tensor(log_probs, device=device))
 
-    def _translate(self, sources: list[list[int]], longest: int, options: dict[str, Any]) -> list[list[int]]:
+    def _translate(self, sources: list[list[int]], longest: int, options: dict[str, Any]) -> list[_Scored]:
         begin = len(self.prefix)
         results = self._runtime.translate_batch(
             _words(sources),
@@ -102,11 +117,12 @@ class CTranslate2:
             min_decoding_length=0,
             **options,
         )
-        return [[int(word) for word in result.hypotheses[0][begin:]] for result in results]
+        found = [([int(word) for word in result.hypotheses[0]], result.scores[0]) for result in results]
+        return [(tokens[begin:], _log_prob(tokens, score, options)) for tokens, score in found]
 
-    def _continue(self, prompts: list[list[int]], longest: int, options: dict[str, Any]) -> list[list[int]]:
+    def _continue(self, prompts: list[list[int]], longest: int, options: dict[str, Any]) -> list[_Scored]:
         """Prompts of one length at a time: it would take the rest of longer ones for tokens of their answers."""
-        answers: dict[int, list[int]] = {}
+        answers: dict[int, _Scored] = {}
         for length in {len(prompt): None for prompt in prompts}:
             numbers = [number for number, prompt in enumerate(prompts) if len(prompt) == length]
             results = self._runtime.generate_batch(
@@ -116,7 +132,9 @@ class CTranslate2:
                 min_length=0,
                 **options,
             )
-            answers |= {number: result.sequences_ids[0] for number, result in zip(numbers, results, strict=True)}
+            found = [(result.sequences_ids[0], result.scores[0]) for result in results]
+            scored = [(tokens, _log_prob(tokens, score, options)) for tokens, score in found]
+            answers |= dict(zip(numbers, scored, strict=True))
         return [answers[number] for number in range(len(prompts))]
 
     def _log_probs(self, sources: list[list[int]], sequences: list[list[int]]) -> list[list[float]]:
@@ -140,6 +158,11 @@ class CTranslate2:
         expected = sequence_log_probs(model, source_batch(model, sources), labels)
         found = torch.tensor(self._log_probs(sources, sequences), device=model.device)
         return (found - expected).abs().max().item()
+
+
+def _log_prob(tokens: list[int], score: float, options: dict[str, Any]) -> float:
+    """Of the whole sequence, from the score by which a search compares sequences of all lengths."""
+    return score * len(tokens) ** options["length_penalty"]
 
 
 def _words(rows: Sequence[Sequence[int]]) -> list[list[str]]:

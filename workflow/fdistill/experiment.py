@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from fdistill import cli, sharding
-from fdistill.config.engine_checks import TRANSFORMERS
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.batches import Encoded, Limits, encode_split
 from fdistill.data.micro_batches import TrainingData
@@ -131,7 +130,7 @@ def train_and_save(
     kept.clear()
 
 
-def versions(engine: str = TRANSFORMERS) -> dict[str, str]:
-    """The versions that decide what a model's numbers are, and what an engine of another package draws."""
-    packages = ["fdistill", "torch", "transformers", "tokenizers", *([engine] if engine != TRANSFORMERS else [])]
+def versions() -> dict[str, str]:
+    """The versions that decide what a model's numbers are."""
+    packages = ("fdistill", "torch", "transformers", "tokenizers")
     return {"python": platform.python_version()} | {package: version(package) for package in packages}

@@ -121,7 +121,9 @@ def draw_samples(
     """
 
     def described(source: Source, samples: Samples) -> list:
-        log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
+        log_probs = samples.log_probs
+        if log_probs is None:
+            log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
         return list(zip(_rows(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
 
     rows = _draw_all("samples", engine, model, sources, drawing, per_input, batch_size, seed, described, shards)

@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import GENERATIONS
+from fdistill.engines import version_of
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_parquet
 from fdistill.generation import generate_texts
@@ -42,7 +43,7 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions(engine)}, together)
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,

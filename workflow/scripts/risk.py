@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
+from fdistill.engines import version_of
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_json
@@ -48,7 +49,7 @@ def main() -> None:
     }
     drawn = read_samples(args.teacher_samples, test.ids, identity)
     of_student = {"student": checkpoints.model_identity(args.student), "samples": sha256(args.teacher_samples)}
-    kept = shards.of_run(args, identity | of_student | {"versions": versions(args.engine)}, together)
+    kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, together)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
     batch_size = memory.batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
     own = draw_samples(

@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import write_samples
+from fdistill.engines import version_of
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
@@ -51,7 +52,7 @@ def main() -> None:
         "seed": str(args.seed),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions(engine)}, together)
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
     columns = draw_samples(
         teacher.model,
         encoded.ids,
