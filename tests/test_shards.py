@@ -189,7 +189,6 @@ COMMON = ["--device=cpu", "--seed=3", "--max-source-tokens=16", "--max-target-to
 SAMPLE = ["--split=split.parquet", "--teacher=teacher"]
 STAGES = {
     "ancestral": ["sample_teacher", "--samples=OUTPUT", *SAMPLE, "--per-input=2"],
-    "ctranslate2": ["sample_teacher", "--samples=OUTPUT", *SAMPLE, "--engine=ctranslate2"],
     "beam_sample": ["sample_teacher", "--samples=OUTPUT", *SAMPLE, "--mode=beam_sample", "--num-beams=3"],
     "generate": ["generate", "--generations=OUTPUT", "--model=student", "--test=split.parquet", "--max-new-tokens=10"],
     "risk": [
