@@ -193,7 +193,7 @@ STAGES = {
     "generate": ["generate", "--generations=OUTPUT", "--model=student", "--test=split.parquet", "--max-new-tokens=10"],
     "risk": [
         "risk", "--risk=OUTPUT", "--student=student", "--teacher=teacher", "--test=split.parquet", "--task=t",
-        "--teacher-samples=expected.ancestral.parquet", "--method=m",
+        "--teacher-samples=expected.ancestral.parquet", "--method=m", "--engine=ctranslate2",
     ],
 }  # fmt: skip
 
