@@ -29,7 +29,7 @@ rule generate:
         shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
-        decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
+        decoding=decoding_flags,
     shell:
         "{params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
@@ -113,12 +113,12 @@ rule risk:
         shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
-        batch_size=lambda wildcards: task_of(wildcards)["risk"]["batch_size"],
+        settings=risk_flags,
     shell:
         "{params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
-        " --teacher-samples {input.teacher_samples:q} --batch-size {params.batch_size:q} --risk {output.risk:q}"
+        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"
 

@@ -119,15 +119,33 @@ def teacher_flags(model):
     return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
 
 
+def memory_flags(settings):
+    """What batches are made for, where their size is left to memory; elsewhere it changes nothing."""
+    given = settings["batch_size"] is not None or STUDY.gpu_memory is None
+    return [] if given else ["--gpu-memory", str(STUDY.gpu_memory)]
+
+
+def decoding_flags(wildcards):
+    decoding = task_of(wildcards)["decoding"]
+    return [*flags("decoding", decoding), *memory_flags(decoding)]
+
+
+def risk_flags(wildcards):
+    risk = task_of(wildcards)["risk"]
+    return [*flags("risk", {key: risk[key] for key in ("batch_size", "engine")}), *memory_flags(risk)]
+
+
 def sampling_flags(wildcards):
     """Flags of sample_teacher for one of SAMPLE_SETS."""
     task = task_of(wildcards)
     split, kind = wildcards.sample_set.split(".")
     if split == "test":
-        size = {"per_input": task["risk"]["teacher_samples"], "batch_size": task["risk"]["batch_size"]}
-        return flags("sampling", size)
+        risk = task["risk"]
+        size = {key: risk[key] for key in ("batch_size", "engine")}
+        return [*flags("sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
     used = task["training"]["distill"]["max_examples"]
-    return [*flags("sampling", task[kind]), *(["--max-examples", str(used)] if used else [])]
+    size = ["--max-examples", str(used)] if used else []
+    return [*flags("sampling", task[kind]), *size, *memory_flags(task[kind])]
 
 
 def start_model(wildcards):

@@ -266,6 +266,13 @@ def test_sorted_batches_start_with_the_longest():
     flat = [i for batch in batches for i in batch]
     assert sorted(flat) == list(range(50))
     assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
+    assert [len(batch) for batch in batches] == [8] * 6 + [2]
+
+
+def test_a_batch_has_as_many_rows_as_its_longest_allows():
+    lengths = [3, 9, 1, 6, 2, 5, 1, 1, 4]
+    batches = list(sorted_batches(lengths, lambda longest: 12 // longest))
+    assert [[lengths[i] for i in batch] for batch in batches] == [[9], [6, 5], [4, 3, 2], [1, 1, 1]]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -31,8 +31,8 @@ def test_a_study(project):
     task = study.task("web")
     assert task["training"]["distill"]["batch_size"] == 8
     assert task["teacher_beam"] == {
-        "mode": "beam", "per_input": 1, "batch_size": 32, "num_beams": 4,
-        "top_k": None, "top_p": None, "length_penalty": None,
+        "mode": "beam", "per_input": 1, "batch_size": None, "engine": "transformers", "num_beams": 4,
+        "top_k": None, "top_p": None, "length_penalty": None, "early_stopping": None,
         "max_new_tokens": None, "min_new_tokens": None, "no_repeat_ngram_size": None,
     }  # fmt: skip
     assert task["teacher_samples"]["mode"] == "ancestral"

@@ -235,6 +235,8 @@ def test_no_tasks_at_all(project):
 # --- cross-checks ---
 
 NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
+CTRANSLATE2 = {"engine": "ctranslate2"}
+BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
 
 
 @pytest.mark.parametrize(
@@ -531,6 +533,30 @@ NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
             NUCLEUS | {"length_penalty": 1.0},
             "teacher_samples.length_penalty: 1.0 is not used with ",
         ),
+        (
+            WEB,
+            "teacher_samples",
+            NUCLEUS | CTRANSLATE2,
+            "teacher_samples.mode: nucleus is drawn by engine transformers alone",
+        ),
+        (
+            WEB,
+            "decoding",
+            {"max_new_tokens": 16, "num_beams": 4} | CTRANSLATE2,
+            "decoding.early_stopping: engine ctranslate2 ends a search of several beams when as many outputs have",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            BEAM | CTRANSLATE2 | {"no_repeat_ngram_size": 3},
+            "teacher_beam.no_repeat_ngram_size: not with engine ctranslate2; remove it or use engine transformers",
+        ),
+        (
+            put(WEB, "model.teacher.shard", True),
+            "risk",
+            CTRANSLATE2,
+            "risk.engine: ctranslate2 needs the teacher's weights whole, and model.teacher.shard parts them",
+        ),
     ],
 )
 def test_cross_checks(project, task, key, value, text):
@@ -560,6 +586,9 @@ def test_cross_checks(project, task, key, value, text):
         (WEB | {"metric_options": {"bertscore": {"model": "org/bert"}}}, "metrics", ["bertscore"]),
         (WEB, "metric_options", {"bertscore": {"num_layers": 6}}),  # not among the metrics
         (WEB, "decoding", {"max_new_tokens": 16, "do_sample": True, "top_p": 0.9}),
+        (WEB, "decoding", {"max_new_tokens": 16, "num_beams": 4, "early_stopping": True} | CTRANSLATE2),
+        (WEB, "teacher_samples", CTRANSLATE2),
+        (WEB, "teacher_beam", BEAM | CTRANSLATE2),
         (
             WEB,
             "source",

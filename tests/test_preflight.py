@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import yaml
+from fdistill import memory
 from fdistill.errors import UserError
 from fdistill.files import write_text
 from fdistill.models import checkpoints
@@ -208,6 +209,21 @@ def test_stages_that_do_not_fit_a_gpu(project):
     assert "distill needs about" in problem
     assert "a GPU has 40 (gpu_memory); halve training.distill.batch_size and double its accumulation" in problem
     assert "finetune_teacher" in found[0].text
+
+
+def test_batches_that_are_left_to_memory_fit_a_gpu(project):
+    def needed(engine, gib, *changes):
+        made = plan(project, ("risk.engine", engine), *changes, gpu_memory=gib)
+        ((name, settings, sizes),) = made.known()
+        return gpu.stages(settings, made, name, sizes)
+
+    for gib in (6, 40):
+        of_both = [needed(engine, gib) for engine in ("transformers", "ctranslate2")]
+        for found in of_both:
+            assert all(found[stage] < gib * memory.GIB for stage in ("sample_teacher", "generate", "risk"))
+    assert of_both[1]["risk"] > of_both[0]["risk"]  # the weights twice
+    fixed = [needed("transformers", gib, ("risk.batch_size", 999))["risk"] for gib in (6, 40)]
+    assert fixed[0] == fixed[1] > of_both[0]["risk"]
 
 
 def test_no_gpu_no_estimate(project):

@@ -148,6 +148,21 @@ def test_workers_share_the_batches(tmp_path, monkeypatch):
 # --- draws that depend on their batch alone
 
 
+def test_shards_of_other_batches_are_not_used(tmp_path, caplog):
+    """Batch number n means the same rows, or it is done again."""
+    made = tiny.checkpoint("bart")
+    sources, _ = tiny.random_pairs(made, 30)
+    ids = [str(i) for i in range(30)]
+
+    def drawn(batch_size, shards):
+        return generation.draw_samples(made.model, ids, sources, Drawing(6), 1, batch_size, 1, shards)["tokens"]
+
+    expected = drawn(10, Shards())
+    assert drawn(10, Shards(tmp_path, IDENTITY)) == expected
+    assert drawn(lambda longest: 60 // longest, Shards(tmp_path, IDENTITY)) == expected
+    assert "belongs to another run (batches)" in caplog.text
+
+
 def test_a_sample_does_not_depend_on_how_many_are_drawn():
     made = tiny.checkpoint("bart")
     sources, _ = tiny.random_pairs(made, 10)
@@ -179,7 +194,7 @@ STAGES = {
     "generate": ["generate", "--generations=OUTPUT", "--model=student", "--test=split.parquet", "--max-new-tokens=10"],
     "risk": [
         "risk", "--risk=OUTPUT", "--student=student", "--teacher=teacher", "--test=split.parquet", "--task=t",
-        "--teacher-samples=expected.ancestral.parquet", "--method=m",
+        "--teacher-samples=expected.ancestral.parquet", "--method=m", "--engine=ctranslate2",
     ],
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import math
 import operator
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,12 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(redact(traceback.format_exc()))
 
 
-def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "") -> None:
-    """Add a flag for every key of section `name`; a `prefix` tells equal keys of two sections apart."""
+def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "", keys: Sequence[str] | None = None) -> None:
+    """Add a flag for every key of section `name`, or for `keys`; a `prefix` tells equal keys of two sections apart."""
     schema = section(name)
     group = parser.add_argument_group(prefix.rstrip("-") or name, schema["description"])
-    for key, child in schema["properties"].items():
-        _add(group, _flag(prefix, key), child, required=key in schema.get("required", []))
+    for key in keys or schema["properties"]:
+        _add(group, _flag(prefix, key), schema["properties"][key], required=key in schema.get("required", []))
 
 
 def read_flags(args: argparse.Namespace, name: str, prefix: str = "") -> dict[str, Any]:
@@ -117,6 +117,11 @@ def add_kept_flag(parser: argparse.ArgumentParser, flag: str, what: str) -> None
     )  # fmt: skip
 
 
+def add_memory_flag(parser: argparse.ArgumentParser) -> None:
+    """`--gpu-memory`, which every script has whose batches may be as large as memory allows."""
+    _add(parser, "--gpu-memory", section(STUDY)["properties"]["gpu_memory"])
+
+
 def add_shard_flag(parser: argparse.ArgumentParser) -> None:
     """`--shard-teacher`, which every script has that runs a teacher on several GPUs."""
     parser.add_argument(
@@ -179,7 +184,9 @@ def _shown(default: Any) -> str:
 
 
 def _choices(schema: Schema) -> list[str]:
-    return ["true", "false"] if types(schema) == ["boolean"] else schema.get("enum", [])
+    if "boolean" in types(schema):
+        return ["true", "false", *([NULL] if "null" in types(schema) else [])]
+    return schema.get("enum", [])
 
 
 def _metavar(schema: Schema) -> str:

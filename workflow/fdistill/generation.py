@@ -1,14 +1,18 @@
 """Running a model over a whole split: decoding for the metrics, and drawing samples with their log-probabilities."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.data.batches import label_batch, sorted_batches, source_batch
+from fdistill.config.engine_checks import TRANSFORMERS
+from fdistill.data.batches import BatchSize, label_batch, sorted_batches, source_batch
+from fdistill.engines import engine_for
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.objectives import IGNORE
-from fdistill.sampling import Drawing, Samples, draw, sequence_log_probs
+from fdistill.sampling import Drawing, Samples, sequence_log_probs
 from fdistill.shards import IN_MEMORY, Shards
 
 OFF_LINE = 0  # the first number of these draws' seeds; those of training have others
@@ -17,16 +21,18 @@ OFF_LINE = 0  # the first number of these draws' seeds; those of training have o
 def _in_batches(
     what: str,
     lengths: Sequence[int],
-    batch_size: int,
+    batch_size: BatchSize,
     work: Callable[[list[int], int], list],
     shards: Shards,
     repeats: int = 1,
 ) -> list:
     """`work(indices, repeat)`, one result per index, over all indices, each `repeats` times.
 
-    The results are ordered by index, then by repeat. The batches are fixed by `lengths` and `batch_size`.
+    The results are ordered by index, then by repeat. The batches are fixed by `lengths` and `batch_size`; shards of
+    others are not used.
     """
     batches = list(sorted_batches(lengths, batch_size))
+    shards = replace(shards, identity=shards.identity | {"batches": hashlib.sha256(str(batches).encode()).hexdigest()})
 
     def numbered(number: int) -> list:
         repeat, batch = divmod(number, len(batches))
@@ -41,21 +47,23 @@ def _in_batches(
 
 def _draw_all(
     what: str,
+    engine: str,
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     drawing: Drawing,
     per_input: int,
-    batch_size: int,
+    batch_size: BatchSize,
     seed: int,
     described: Callable[[Source, Samples], list],
     shards: Shards,
 ) -> list:
     """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
     model.module.eval()
+    drawn_by = engine_for(engine, model, drawing)
 
     def work(indices: list[int], sample: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
-        return described(source, draw(model, source, drawing, (OFF_LINE, seed, sample), indices))
+        return described(source, drawn_by(source, drawing, (OFF_LINE, seed, sample), indices))
 
     return _in_batches(what, [len(s) for s in sources], batch_size, work, shards, per_input)
 
@@ -73,9 +81,10 @@ def generate_texts(
     tokenizer: PreTrainedTokenizerBase,
     sources: Sequence[Sequence[int]],
     decoding: dict[str, Any],
-    batch_size: int,
+    batch_size: BatchSize,
     seed: int,
     shards: Shards = IN_MEMORY,
+    engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
     """Decode every source once; columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, in source order.
 
@@ -90,7 +99,7 @@ def generate_texts(
         texts = [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
         return list(zip(texts, map(len, tokens), samples.finished.tolist(), strict=True))
 
-    rows = _draw_all("generations", model, sources, drawing, 1, batch_size, seed, described, shards)
+    rows = _draw_all("generations", engine, model, sources, drawing, 1, batch_size, seed, described, shards)
     return _columns(rows, "hypothesis", "n_tokens", "finished")
 
 
@@ -100,20 +109,24 @@ def draw_samples(
     sources: Sequence[Sequence[int]],
     drawing: Drawing,
     per_input: int,
-    batch_size: int,
+    batch_size: BatchSize,
     seed: int,
     shards: Shards = IN_MEMORY,
+    engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
     """`per_input` sequences of every source as the columns of `schemas.SAMPLES`, ordered by input, then by sample.
 
-    The log-probability is that of the whole sequence under the model itself, whatever the mode truncates.
+    The log-probability is that of the whole sequence under the model itself, whatever the mode truncates and whichever
+    engine draws.
     """
 
     def described(source: Source, samples: Samples) -> list:
-        log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
+        log_probs = samples.log_probs
+        if log_probs is None:
+            log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
         return list(zip(_rows(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
 
-    rows = _draw_all("samples", model, sources, drawing, per_input, batch_size, seed, described, shards)
+    rows = _draw_all("samples", engine, model, sources, drawing, per_input, batch_size, seed, described, shards)
     keys = {"id": [i for i in ids for _ in range(per_input)], "sample": [*range(per_input)] * len(ids)}
     return keys | _columns(rows, "tokens", "log_prob", "finished")
 
@@ -122,7 +135,7 @@ def token_means(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     sequences: Sequence[Sequence[int]],
-    batch_size: int,
+    batch_size: BatchSize,
     what: str,
     shards: Shards = IN_MEMORY,
 ) -> tuple[list[float], list[float]]:

@@ -66,6 +66,7 @@ class Samples:
 
     labels: Tensor  # (B, T), up to and including the first EOS, IGNORE after it
     finished: Tensor  # (B,), whether EOS was drawn before the length limit
+    log_probs: Tensor | None = None  # (B,), of the whole sequences, where they are known from drawing
 
 
 def draw(

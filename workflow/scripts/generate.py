@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, sharding, shards, workers
+from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import GENERATIONS
+from fdistill.engines import version_of
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_parquet
 from fdistill.generation import generate_texts
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
     cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
@@ -32,22 +34,25 @@ def main() -> None:
         sharding.shard(checkpoint.model, together)
     encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
     decoding = cli.read_flags(args, "decoding")
-    batch_size = decoding.pop("batch_size")
+    batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
+    beams, longest = decoding["num_beams"], decoding["max_new_tokens"]
     identity = {
         "lineage": lineage,
         "model": checkpoints.model_identity(args.model),
         "split": sha256(args.test),
         "decoding": str(decoding),
+        "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions()}, together)
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,
         encoded.sources,
         decoding,
-        batch_size,
+        memory.batch_size(batch_size, [checkpoint.model], engine, beams, longest, args.gpu_memory),
         args.seed,
         kept,
+        engine,
     )
     if together.is_first:
         write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, sharding, shards, workers
+from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
+from fdistill.engines import version_of
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256, write_json
@@ -21,14 +22,15 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
-    parser.add_argument("--batch-size", type=int, default=32, help="inputs per batch")
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--task", required=True, help="task, recorded in the file")
     parser.add_argument("--method", required=True, help="method, recorded in the file")
     cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
     cli.add_flags(parser, "text")
+    cli.add_flags(parser, "risk", keys=("batch_size", "engine"))
     args = parser.parse_args()
     lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
@@ -47,18 +49,21 @@ def main() -> None:
     }
     drawn = read_samples(args.teacher_samples, test.ids, identity)
     of_student = {"student": checkpoints.model_identity(args.student), "samples": sha256(args.teacher_samples)}
-    kept = shards.of_run(args, identity | of_student | {"versions": versions()}, together)
+    kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, together)
+    models, longest = [student.model, teacher.model], limits.max_target_tokens
+    batch_size = memory.batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
     own = draw_samples(
         student.model,
         test.ids,
         test.sources,
-        Drawing(limits.max_target_tokens),
+        Drawing(longest),
         1,
-        args.batch_size,
+        batch_size,
         args.seed,
         kept,
+        args.engine,
     )["tokens"]
-    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], args.batch_size, kept)
+    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], batch_size, kept)
     if not together.is_first:
         return
     eos = teacher.tokenizer.eos_token_id

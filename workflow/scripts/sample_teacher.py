@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, sharding, shards, workers
+from fdistill import cli, memory, sharding, shards, workers
 from fdistill.data.batches import Limits
 from fdistill.data.samples import write_samples
+from fdistill.engines import version_of
 from fdistill.experiment import read_split, set_up, versions
 from fdistill.files import sha256
 from fdistill.generation import draw_samples
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
     cli.add_kept_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
+    cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
     for section in ("text", "sampling"):
         cli.add_flags(parser, section)
@@ -36,8 +38,9 @@ def main() -> None:
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
     sampling = cli.read_flags(args, "sampling")
-    per_input, batch_size = sampling.pop("per_input"), sampling.pop("batch_size")
+    per_input, batch_size, engine = (sampling.pop(key) for key in ("per_input", "batch_size", "engine"))
     drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
+    beams = drawing.options.get("num_beams", 1)
     identity = {
         "lineage": lineage,
         "teacher": checkpoints.model_identity(args.teacher),
@@ -47,17 +50,19 @@ def main() -> None:
         "options": str(drawing.options),
         "max_new_tokens": str(drawing.max_new_tokens),
         "seed": str(args.seed),
+        "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions()}, together)
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
     columns = draw_samples(
         teacher.model,
         encoded.ids,
         encoded.sources,
         drawing,
         per_input,
-        batch_size,
+        memory.batch_size(batch_size, [teacher.model], engine, beams, drawing.max_new_tokens, args.gpu_memory),
         args.seed,
         kept,
+        engine,
     )
     if together.is_first:
         write_samples(args.samples, columns, identity)

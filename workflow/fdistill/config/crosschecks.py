@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from fdistill.config import method_checks, model_checks
+from fdistill.config import engine_checks, method_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
@@ -158,6 +158,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_positions,
     model_checks.check_freeze,
     _decoding,
+    engine_checks.check_engines,
     _metrics,
     _metric_options,
     _required_options,

@@ -1,7 +1,7 @@
 """From text to batches: token ids, padding, and an order that buckets by length without bias."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -142,8 +142,14 @@ def _cut(indices: list[int], size: int) -> list[list[int]]:
     return [indices[i : i + size] for i in range(0, len(indices), size)]
 
 
-def sorted_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+# How many rows a batch has, given the longest of them.
+BatchSize = int | Callable[[int], int]
+
+
+def sorted_batches(lengths: Sequence[int], batch_size: BatchSize) -> Iterator[list[int]]:
     """All indices in batches by decreasing length: the most memory is needed first."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    for begin in range(0, len(order), batch_size):
-        yield order[begin : begin + batch_size]
+    while order:
+        size = batch_size if isinstance(batch_size, int) else batch_size(lengths[order[0]])
+        yield order[:size]
+        order = order[size:]

@@ -13,12 +13,12 @@ from fdistill.config.model_checks import SCRATCH
 from fdistill.data.batches import Limits
 from fdistill.errors import UserError
 from fdistill.experiment import check_positions
+from fdistill.memory import Size, size_of
 from fdistill.models.checkpoints import PICKLE, WEIGHTS, Checkpoint
 from fdistill.models.families import FAMILIES, family_of
 from fdistill.models.language_model import model_class, wrap
 from fdistill.models.students import init_student
 from fdistill.preflight import reach
-from fdistill.preflight.memory import Size, size_of
 
 SAFETENSORS = {WEIGHTS, f"{WEIGHTS}.index.json"}
 PICKLES = {PICKLE, f"{PICKLE}.index.json"}

@@ -5,13 +5,11 @@ from typing import Any
 
 import torch
 
+from fdistill import memory
 from fdistill.config.crosschecks import NLL
 from fdistill.objectives import GROUND_TRUTH, Objective
-from fdistill.preflight import memory
 from fdistill.preflight.architectures import Architecture
 from fdistill.preflight.plan import Finding, Plan
-
-GIB = 1 << 30
 
 
 def check(plan: Plan) -> Iterator[Finding]:
@@ -20,7 +18,7 @@ def check(plan: Plan) -> Iterator[Finding]:
         return
     capacity = _capacity(plan)
     for task, settings, sizes in plan.known():
-        needed = {stage: bytes_ / GIB for stage, bytes_ in stages(settings, plan, task, sizes).items()}
+        needed = {stage: bytes_ / memory.GIB for stage, bytes_ in stages(settings, plan, task, sizes).items()}
         listed = ", ".join(f"{stage} {gib:.1f}" for stage, gib in needed.items())
         yield Finding(f"{task}: GPU memory", f"about, in GiB: {listed} (of {capacity or 'an unknown number'})")
         for stage, gib in needed.items():
@@ -36,7 +34,7 @@ def _capacity(plan: Plan) -> int | None:
     """GiB of the GPU that jobs will get: as the study says, else this machine's."""
     if plan.study.gpu_memory is not None:
         return plan.study.gpu_memory
-    return torch.cuda.get_device_properties(0).total_memory // GIB if torch.cuda.is_available() else None
+    return torch.cuda.get_device_properties(0).total_memory // memory.GIB if torch.cuda.is_available() else None
 
 
 def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> dict[str, int]:
@@ -59,15 +57,21 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         stage = method["training"]
         selection = plan.study.selection(name, stage)
         need(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
-    for drawing in (task["teacher_samples"], task["teacher_beam"], {"batch_size": task["risk"]["batch_size"]}):
-        batch_size, beams = drawing["batch_size"], drawing.get("num_beams") or 1
-        work = memory.decoding(teacher, batch_size, beams, source, target)
-        need("sample_teacher", teacher.parameters + max(work, memory.scoring(teacher, batch_size, source, target)))
-    decoding = task["decoding"]
-    work = memory.decoding(teacher, decoding["batch_size"], decoding["num_beams"], source, decoding["max_new_tokens"])
-    need("generate", teacher.parameters + work)
-    both = teacher.parameters + student.parameters
-    need("risk", both + memory.scoring(teacher, task["risk"]["batch_size"], source, target))
+
+    def off_line(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
+        beams, weights = settings.get("num_beams") or 1, weights * memory.weight_copies(settings["engine"])
+        rows = settings["batch_size"]
+        if rows is None:
+            rows = memory.rows_that_fit(size, memory.free_on_gpu(plan.study.gpu_memory, weights), beams, longest)(
+                source
+            )
+        work = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
+        need(stage, weights + max(work))
+
+    for drawing in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
+        off_line("sample_teacher", drawing, teacher.parameters, teacher, target)
+    off_line("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
+    off_line("risk", task["risk"], teacher.parameters + student.parameters, teacher, target)
     return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
 
 

@@ -1,8 +1,9 @@
 """How much GPU memory a stage needs, estimated from shapes alone: no weights are read, nothing is run.
 
-An estimate, not a promise: `tests/test_preflight_memory.py` holds it against what real training steps allocate.
+An estimate, not a promise: `tests/test_memory.py` holds it against what real training steps allocate.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -10,11 +11,14 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from fdistill.chunks import LOGITS as CHUNK
+from fdistill.config.engine_checks import CTRANSLATE2
 from fdistill.models.families import Family
+from fdistill.models.language_model import LanguageModel
 
+GIB = 1 << 30
 FLOAT = 4  # bytes: weights, gradients and logits are float32, also under bf16 autocast
 OPTIMIZER_STATES = {"adam": 2, "adamw": 2, "adafactor": 0}  # floats per trained weight; Adafactor's are factored
-CONTEXT = 1 << 30  # what CUDA and its libraries take before the first tensor
+CONTEXT = GIB  # what CUDA and its libraries take before the first tensor
 SLACK = 1.1  # fragmentation
 
 # Vocabulary-sized floats per target position of a chunk that a training step holds at its peak, per kind of sequence:
@@ -24,6 +28,13 @@ LOGITS = {False: 4.2, True: 8.7}
 STEP_LOGITS = 4
 SCORED_LOGITS = 2  # logits and log-probabilities
 SCORES = 3  # attention matrices kept per layer where attention is not fused: scores, softmax, dropout
+
+# Batches of off-line work follow from the study and the shapes alone, not from the machine: the same batches are made
+# wherever a run goes on.
+UNKNOWN_GPU = 16  # GiB, where the study has no `gpu_memory`
+ON_CPU = GIB // FLOAT  # floats that a batch may take of a CPU's memory: beyond the caches, larger ones are no faster
+CAUTION = 0.5  # share of what is free beside the weights: an estimate of decoding may be 1.7 times too low
+MOST_ROWS = 256  # of the decoder, beams counted: more are hardly faster, and one interruption loses all of them
 
 
 @dataclass(frozen=True)
@@ -148,3 +159,43 @@ def scoring(size: Size, batch_size: int, source: int, target: int) -> float:
 def in_bytes(floats: float) -> int:
     """GPU memory for so many floats."""
     return round(FLOAT * floats * SLACK) + CONTEXT
+
+
+def rows_that_fit(size: Size, free: float, beams: int, target: int) -> Callable[[int], int]:
+    """How many inputs, given the longest one's length, a batch of decoding or scoring can have.
+
+    `free` is the memory for them in floats, `target` the longest target.
+    """
+
+    def rows(source: int) -> int:
+        each = max(decoding(size, 1, beams, source, target), scoring(size, 1, source, target))
+        return max(1, min(int(free / each), MOST_ROWS // beams))
+
+    return rows
+
+
+def weight_copies(engine: str) -> int:
+    """How often an engine holds the weights: CTranslate2 has its own beside those that score what it draws."""
+    return 2 if engine == CTRANSLATE2 else 1
+
+
+def free_on_gpu(gib: int | None, weights: float) -> float:
+    """Floats that a batch may take of a GPU beside so many floats of weights."""
+    return CAUTION * (((gib or UNKNOWN_GPU) * GIB - CONTEXT) / (FLOAT * SLACK) - weights)
+
+
+def batch_size(
+    given: int | None, models: Sequence[LanguageModel], engine: str, beams: int, target: int, gpu_memory: int | None
+) -> int | Callable[[int], int]:
+    """The batch size of off-line work: the one that is given, or what memory holds of each length (`rows_that_fit`).
+
+    `models` are those that are loaded; `gpu_memory`, in GiB, is the study's.
+    """
+    if given is not None:
+        return given
+    sizes = [size_of(model.module, model.family) for model in models]
+    on_gpu = models[0].device.type == "cuda"
+    weights = sum(size.parameters for size in sizes) * weight_copies(engine)
+    free = free_on_gpu(gpu_memory, weights) if on_gpu else ON_CPU
+    by_size = [rows_that_fit(size, free, beams, target) for size in sizes]
+    return lambda source: min(rows(source) for rows in by_size)
