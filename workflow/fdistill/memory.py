@@ -3,6 +3,7 @@
 An estimate, not a promise: `tests/test_memory.py` holds it against what real training steps allocate.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -168,8 +169,10 @@ def rows_that_fit(size: Size, free: float, beams: int, target: int) -> Callable[
     """
 
     def rows(source: int) -> int:
-        each = max(decoding(size, 1, beams, source, target), scoring(size, 1, source, target))
-        return max(1, min(int(free / each), MOST_ROWS // beams))
+        def needed(count: int) -> float:
+            return max(decoding(size, count, beams, source, target), scoring(size, count, source, target))
+
+        return max(1, bisect_right(range(1, MOST_ROWS // beams + 1), free, key=needed))
 
     return rows
 
