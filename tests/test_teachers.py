@@ -114,12 +114,14 @@ def test_draws_come_from_the_models_own_distribution(hub, name, monkeypatch):
         return inverse_cdf(logits, chance)
 
     monkeypatch.setattr(sampling, "_inverse_cdf", watched)
-    samples = ancestral_sample(made.model, source_batch(made.model, sources), 8, [0])
     for row, source in enumerate(sources):
-        tokens = [token for token in samples.labels[row].tolist() if token != IGNORE]
+        drawn_from.clear()
+        samples = ancestral_sample(made.model, source_batch(made.model, [source]), 8, [0], [row])
+        tokens = samples.labels[0].tolist()
         expected = raw_logits(module, made, source, tokens).softmax(-1)
-        got = torch.stack([step[row] for step in drawn_from[: len(tokens)]])
-        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat(drawn_from), expected, rtol=1e-4, atol=1e-5)
+        log_prob = expected.gather(1, torch.tensor(tokens).unsqueeze(1)).log().sum().item()
+        assert samples.log_probs.item() == pytest.approx(log_prob, abs=1e-3)
 
 
 def test_decoding_is_the_tasks_alone(hub, name):

@@ -9,6 +9,7 @@ generator to `DIVERGENCES`: the generic path does the rest.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,22 @@ MAX_LOG_RATIO = 40.0
 def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-probabilities over the last axis, in float32 or better whatever the logits' type, never -inf."""
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    return torch.log_softmax(logits / temperature, dim=-1).clamp(min=LOG_ZERO)
+    return _LogSoftmax.apply(logits if temperature == 1 else logits / temperature)
+
+
+class _LogSoftmax(torch.autograd.Function):
+    """Bounded below in place and without a mask for the backward pass, where what was bounded has probability 0."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        log_probs = torch.log_softmax(logits, dim=-1).clamp_(min=LOG_ZERO)
+        ctx.save_for_backward(log_probs)
+        return log_probs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (log_probs,) = ctx.saved_tensors
+        return torch._log_softmax_backward_data(gradient, log_probs, -1, gradient.dtype)
 
 
 def coarsened(log_probs: Tensor, tokens: Tensor) -> Tensor:

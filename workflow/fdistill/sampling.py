@@ -66,7 +66,7 @@ class Samples:
 
     labels: Tensor  # (B, T), up to and including the first EOS, IGNORE after it
     finished: Tensor  # (B,), whether EOS was drawn before the length limit
-    log_probs: Tensor | None = None  # (B,), of the whole sequences, where they are known from drawing
+    log_probs: Tensor | None = None  # (B,), of the whole sequences, nats, where they are known from drawing
 
 
 def draw(
@@ -125,30 +125,35 @@ def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
 def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
     count, steps = chances.shape
     labels = chances.new_full((count, steps), IGNORE, dtype=torch.long)
+    log_probs = chances.new_zeros(count)
     going = torch.arange(count, device=chances.device)  # the rows that have not ended
     logits, state = model.start(context)
     for step in range(steps):
-        drawn = _inverse_cdf(logits, chances[going, step])  # (rows, 1)
-        labels[going, step] = drawn.squeeze(1)
-        goes_on = (drawn.squeeze(1) != model.eos_token_id).nonzero().squeeze(1)
+        drawn, log_prob = _inverse_cdf(logits, chances[going, step])
+        labels[going, step] = drawn
+        log_probs[going] += log_prob
+        goes_on = (drawn != model.eos_token_id).nonzero().squeeze(1)
         if len(goes_on) == 0 or step == steps - 1:
             break
         if len(goes_on) < len(going):
             going, drawn = going[goes_on], drawn[goes_on]
             model.keep(goes_on, state)
-        logits = model.step(drawn, state)
+        logits = model.step(drawn.unsqueeze(1), state)
     labels = labels[:, : step + 1]
-    return Samples(labels, (labels == model.eos_token_id).any(1))
+    return Samples(labels, (labels == model.eos_token_id).any(1), log_probs)
 
 
-def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
-    """The token at `chance`, uniform in [0, 1), of the distribution's sum: (B, V), (B,) -> (B, 1).
+def _inverse_cdf(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+    """The token at `chance`, uniform in [0, 1), of the distribution's sum, and its log-probability.
 
+    (B, V), (B,) -> (B,), (B,).
     In float64, where no token of a large vocabulary is lost in the sum.
     """
-    sums = logits.double().softmax(-1).cumsum(-1)
+    probabilities = logits.double().softmax(-1)
+    sums = probabilities.cumsum(-1)
     drawn = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
-    return drawn.clamp(max=logits.shape[-1] - 1)  # the product may be rounded up to the sum itself
+    drawn = drawn.clamp(max=logits.shape[-1] - 1)  # the product may be rounded up to the sum itself
+    return drawn.squeeze(1), probabilities.gather(1, drawn).squeeze(1).log()
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
