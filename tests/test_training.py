@@ -15,6 +15,7 @@ from fdistill import training
 from fdistill.data.batches import Encoded, label_batch, source_batch
 from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
+from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, STUDENT_SAMPLES, Objective
 from fdistill.sampling import Drawing, Samples, ancestral_sample, draw, sequence_log_probs
@@ -269,6 +270,31 @@ def test_dropout_is_off_while_sampling_and_on_while_training(family, name):
     learning = [training for _, training, grad in log if grad]
     assert sampling and not any(sampling)
     assert learning and all(learning)
+
+
+@pytest.mark.parametrize("name", ["js", "rkl"])
+def test_a_source_is_encoded_once_where_that_changes_nothing(pair, name, monkeypatch):
+    """Without dropout, and of one micro-batch; the loss and its gradients are those of encoding it again."""
+    teacher, student = pair
+    encoded, encode = [], student.model.encode
+    monkeypatch.setattr(student.model, "encode", lambda *arguments: encoded.append(1) or encode(*arguments))
+    found = []
+    for size, has_dropout, times in ((8, False, 1), (8, True, 2), (4, False, 4)):
+        monkeypatch.setattr(LanguageModel, "has_dropout", has_dropout)
+        trainer = trainer_of(student, teacher, name, data_of(student), learning_rate=1e-9)
+        encoded.clear()
+        found.append(gradients_of_step(trainer, micro_batches(trainer, size)))
+        assert len(encoded) == times
+    (loss, gradients), *others = found
+    for other, theirs in others:
+        assert other == pytest.approx(loss, rel=1e-5)
+        for one, two in zip(gradients, theirs, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-6)
+
+
+def test_who_has_dropout_is_known(family):
+    assert not tiny.checkpoint(family).model.has_dropout
+    assert tiny.checkpoint(family, **tiny.DROPOUT[family]).model.has_dropout
 
 
 @pytest.mark.parametrize("name", ["seqkd", "mle"])

@@ -70,9 +70,16 @@ class Samples:
 
 
 def draw(
-    model: LanguageModel, source: Source, drawing: Drawing, seed: Sequence[int], rows: Sequence[int] | None = None
+    model: LanguageModel,
+    source: Source,
+    drawing: Drawing,
+    seed: Sequence[int],
+    rows: Sequence[int] | None = None,
+    context: Context | None = None,
 ) -> Samples:
     """One sequence per source, drawn as `drawing` says. Dropout is off, and the global generator stays as it was.
+
+    A `context` is the source already encoded, without dropout; ancestral sampling goes on from there.
 
     `rows` numbers the sources (0, 1, ... unless given). What an ancestral sample draws is decided by `seed` and its own
     number alone, whoever else is in the batch; what the other modes draw, by all of the batch.
@@ -82,7 +89,7 @@ def draw(
     """
     rows = range(len(source.input_ids)) if rows is None else rows
     if drawing.mode == ANCESTRAL:
-        return ancestral_sample(model, source, drawing.max_new_tokens, seed, rows)
+        return ancestral_sample(model, source, drawing.max_new_tokens, seed, rows, context)
     settings = mode_settings(drawing.mode, drawing.options) | {"max_new_tokens": drawing.max_new_tokens}
     with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(mixed_seed(*seed, *rows))
@@ -106,15 +113,20 @@ def _without_dropout(model: LanguageModel) -> Iterator[None]:
 
 @torch.no_grad()
 def ancestral_sample(
-    model: LanguageModel, source: Source, max_new_tokens: int, seed: Sequence[int], rows: Sequence[int] | None = None
+    model: LanguageModel,
+    source: Source,
+    max_new_tokens: int,
+    seed: Sequence[int],
+    rows: Sequence[int] | None = None,
+    context: Context | None = None,
 ) -> Samples:
     """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing cut or reweighted.
 
-    See `draw` for `seed` and `rows`.
+    See `draw` for `seed`, `rows` and `context`.
     """
     rows = range(len(source.input_ids)) if rows is None else rows
     with _without_dropout(model):
-        return _sample(model, model.encode(source), _chances(max_new_tokens, seed, rows).to(model.device))
+        return _sample(model, context or model.encode(source), _chances(max_new_tokens, seed, rows).to(model.device))
 
 
 def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:

@@ -25,7 +25,7 @@ from fdistill.models.students import freeze, supervising_layers
 from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.precision import autocast
 from fdistill.progress import Progress
-from fdistill.sampling import Drawing, draw, mixed_seed
+from fdistill.sampling import ANCESTRAL, Drawing, draw, mixed_seed
 from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 from fdistill.teacher_cache import stacked
 from fdistill.training_state import NOWHERE, Checkpoints, State
@@ -151,7 +151,8 @@ class Trainer:
         mine = list(range(self.workers.rank, len(pieces), self.workers.count))
         missing = -(-len(pieces) // self.workers.count) - len(mine) if self.in_step else 0
         idle = [0] * missing  # run for the others' sake, and not counted
-        drawn = self.together(lambda: {number: self.drawn(pieces[number]) for number in idle + mine})
+        alone = len(idle + mine) == 1
+        drawn = self.together(lambda: {number: self.drawn(pieces[number], alone) for number in idle + mine})
         if drawn is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
@@ -176,12 +177,18 @@ class Trainer:
             self.workers.add_up(weight.grad for weight in self.trainable)
         return [losses[number] for number in range(len(pieces))]
 
-    def drawn(self, piece: MicroBatch) -> dict[str, Counter]:
-        """Draw the student's samples, if it learns from them; the piece's valid positions."""
+    def drawn(self, piece: MicroBatch, alone: bool = False) -> dict[str, Counter]:
+        """Draw the student's samples, if it learns from them; the piece's valid positions.
+
+        Where the student has no dropout, it samples from what it will learn from: the source is encoded once. Not of
+        several pieces, which would all be kept.
+        """
         if STUDENT_SAMPLES in self.objective.sequences:
             with self.autocast, step_part(SAMPLING):
+                if alone and self.drawing.mode == ANCESTRAL and not self.student.has_dropout:
+                    piece.context = self.student.encode(piece.source, self.objective.needs_hidden)
                 seed = (SAMPLES, self.seed, self.state.step)
-                samples = draw(self.student, piece.source, self.drawing, seed, piece.rows)
+                samples = draw(self.student, piece.source, self.drawing, seed, piece.rows, piece.context)
             piece.labels[STUDENT_SAMPLES] = samples.labels
         return piece.counts()
 
@@ -247,7 +254,8 @@ class Trainer:
         run = read - ({TEACHER_SAMPLES} if batch.cached else set())
         with self.autocast:
             with step_part(STUDENT):
-                student_context = self.student.encode(batch.source, hidden)
+                student_context = batch.context or self.student.encode(batch.source, hidden)
+                batch.context = None  # its graph serves once
             with torch.no_grad(), step_part(TEACHER):
                 teacher_context = self.teacher.encode(batch.source, hidden) if run else None
             passes = {}

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from torch import Tensor
 
 from fdistill.data.batches import Encoded
-from fdistill.models.language_model import Source
+from fdistill.models.language_model import Context, Source
 from fdistill.objectives import GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
 from fdistill.teacher_cache import Cached, TeacherCache
 
@@ -49,6 +49,7 @@ class MicroBatch:
     rows: list[int]  # of the training split
     ids: list[str]  # of the examples
     cached: list[Cached] | None = None  # the teacher's distributions on its samples, where they are stored
+    context: Context | None = None  # what the student made of the source when it sampled, where that can be learnt from
 
     def split(self, parts: int) -> list["MicroBatch"]:
         """The same examples in so many micro-batches of about the same size, or in as many as there are examples."""

@@ -117,6 +117,17 @@ class LanguageModel(ABC):
         return self.module.device
 
     @property
+    def has_dropout(self) -> bool:
+        """Whether training mode computes anything else than evaluation mode: dropout or layer drop of any kind."""
+        rates = [
+            value
+            for part in self.module.modules()
+            for name, value in vars(part).items()
+            if "drop" in name or isinstance(part, torch.nn.Dropout)
+        ]
+        return any(isinstance(rate, float) and rate > 0 for rate in rates)
+
+    @property
     def eos_token_id(self) -> int:
         """The token that ends a target."""
         return self.module.config.eos_token_id
