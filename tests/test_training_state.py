@@ -55,6 +55,23 @@ def test_they_are_kept_by_the_clock(tmp_path, monkeypatch):
     assert not (tmp_path / "never").exists() and never.latest() is None
 
 
+def test_they_take_no_more_than_a_share_of_the_time(tmp_path, monkeypatch):
+    """Each takes a minute to write: they are 50 minutes apart, not 15."""
+    now, kept = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path, IDENTITY, minutes=15)
+
+    def save(state, where):
+        kept.append(now[0] / 60)
+        now[0] += 60
+
+    monkeypatch.setattr(checkpoints, "_save", save)
+    while now[0] < 180 * 60:
+        now[0] += 60
+        checkpoints.keep(dict, "")
+    assert kept == [15, 66, 117, 168]
+
+
 def test_told_to_stop_it_keeps_one_and_ends(tmp_path):
     with Checkpoints(tmp_path, IDENTITY, minutes=None) as checkpoints:
         checkpoints.keep(lambda: {"number": 1}, "step 1")

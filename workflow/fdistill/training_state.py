@@ -25,6 +25,7 @@ from fdistill.workers import ALONE, Workers
 log = logging.getLogger(__name__)
 
 KEPT = 2  # the newest, and the one before in case that is damaged
+SHARE = 0.02  # of the time, at most, goes into those that are saved by the clock
 
 
 @dataclass
@@ -56,11 +57,13 @@ class Checkpoints:
         minutes: float | None = None,
         workers: Workers = ALONE,
     ):
-        """`minutes` between two states; None for none but the one at the end of a run that is told to stop."""
+        """`minutes` between two states, or more where saving one takes long: see `SHARE`. 0 saves at every step, None
+        only when the run is told to stop.
+        """
         self.folder, self.minutes, self.workers = folder, minutes, workers
         self.identity = _flat(json.loads(json.dumps(identity or {})))
         self.interruption = Interruption()
-        self.saved = time.monotonic()
+        self.saved, self.took = time.monotonic(), 0.0
 
     def __enter__(self) -> "Checkpoints":
         if self.folder is not None:
@@ -75,14 +78,16 @@ class Checkpoints:
         """Save `state()` when it is time to; when told to stop, save it and end the script (`Stopped`)."""
         if self.folder is None:
             return
-        due = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
+        since = time.monotonic() - self.saved
+        due = self.minutes == 0 or (self.minutes and since >= max(60 * self.minutes, self.took / SHARE))
         said = self.workers.gather({self.workers.rank: (self.interruption.reason, due)})
         told = next((reason for reason, _ in said.values() if reason is not None), None)
         if told or said[0][1]:  # by the first one's clock
-            whole = state()
+            began, whole = time.monotonic(), state()
             if self.workers.is_first:
                 self._save(whole, where)
             self.saved = time.monotonic()
+            self.took = self.saved - began
         if told:
             self.workers.gather({})  # the first that ends has torchrun end the others: not before it is written
             self.interruption.reason = told
