@@ -74,39 +74,25 @@ def write_cache(
 
     A source stands as often as it has samples. `manifest` holds `made_from` under `inputs`.
     """
-    with atomic(folder, directory=True) as temporary:
-        types = _write(temporary / FILE, teacher, sources, samples, kind, top_k, batch_size, autocast)
-        write_manifest(temporary, {**manifest, "types": types})
-
-
-def _write(
-    path: Path,
-    teacher: LanguageModel,
-    sources: Sequence[Sequence[int]],
-    samples: Sequence[Sequence[int]],
-    kind: str,
-    top_k: int,
-    batch_size: int,
-    autocast: AbstractContextManager,
-) -> dict[str, str]:
-    """The file; the types of its numbers, by column."""
     names = COLUMNS[kind]
     schema = pa.schema([("row", pa.int64()), *((name, pa.large_binary()) for name in names)])
     lengths = [len(source) + len(sample) for source, sample in zip(sources, samples, strict=True)]
     progress = Progress("teacher's distributions", len(samples))
     teacher.module.eval()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for rows in sorted_batches(lengths, batch_size):
-            source = source_batch(teacher, [sources[row] for row in rows])
-            labels = label_batch([samples[row] for row in rows], teacher.device)
-            with torch.no_grad(), autocast:
-                made = _made(teacher, teacher.decode(teacher.encode(source), labels).states, kind, top_k)
-            each = [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in made]
-            columns = {name: [_bytes(row) for row in column] for name, column in zip(names, each, strict=True)}
-            writer.write_batch(pa.record_batch({"row": rows, **columns}, schema))
-            progress.advance(len(rows))
+    with atomic(folder, directory=True) as temporary:
+        with pa.OSFile(str(temporary / FILE), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for rows in sorted_batches(lengths, batch_size):
+                source = source_batch(teacher, [sources[row] for row in rows])
+                labels = label_batch([samples[row] for row in rows], teacher.device)
+                with torch.no_grad(), autocast:
+                    made = _made(teacher, teacher.decode(teacher.encode(source), labels).states, kind, top_k)
+                each = [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in made]
+                columns = {name: [_bytes(row) for row in column] for name, column in zip(names, each, strict=True)}
+                writer.write_batch(pa.record_batch({"row": rows, **columns}, schema))
+                progress.advance(len(rows))
+        types = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in zip(names, made, strict=True)}
+        write_manifest(temporary, {**manifest, "types": types})
     progress.close()
-    return {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in zip(names, made, strict=True)}
 
 
 def _made(teacher: LanguageModel, states: Tensor, kind: str, top_k: int) -> tuple[Tensor, ...]:
