@@ -10,10 +10,12 @@
 - transformers' parallelism, as in a torch that was built without.
 - What bert-score imports to draw pictures and read its baselines (`LATE`), until it does.
 
-Results are the same without all this. A process of torchrun's, whose parallelism needs most of it, goes without.
+Results are the same without all this. A process of torchrun's, whose parallelism needs most of it, goes without. So
+does an environment with TRL, an opponent in the benchmark, which needs what transformers would not see.
 """
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +38,7 @@ Load = Callable[[ModuleType], None]
 
 def install() -> None:
     """From now on, in this process; before torch and transformers are imported."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if "TORCHELASTIC_RUN_ID" not in os.environ and importlib.util.find_spec("trl") is None:
         sys.meta_path.insert(0, _Finder())
 
 
