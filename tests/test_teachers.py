@@ -120,8 +120,6 @@ def test_draws_come_from_the_models_own_distribution(hub, name, monkeypatch):
         tokens = samples.labels[0].tolist()
         expected = raw_logits(module, made, source, tokens).softmax(-1)
         torch.testing.assert_close(torch.cat(drawn_from), expected, rtol=1e-4, atol=1e-5)
-        log_prob = expected.gather(1, torch.tensor(tokens).unsqueeze(1)).log().sum().item()
-        assert samples.log_probs.item() == pytest.approx(log_prob, abs=1e-3)
 
 
 def test_decoding_is_the_tasks_alone(hub, name):

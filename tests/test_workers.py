@@ -11,8 +11,8 @@ import tiny
 import torch
 import yaml
 from fdistill.data.samples import write_samples
-from fdistill.data.schemas import SAMPLES, SPLIT
-from fdistill.files import read_parquet, sha256, write_parquet
+from fdistill.data.schemas import SPLIT
+from fdistill.files import sha256, write_parquet
 from fdistill.interruption import STATUS
 from fdistill.models.checkpoints import load, model_identity, save, tokenizer_identity
 
@@ -168,15 +168,8 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
     for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
         written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
         (together if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert not (tmp_path / "kept").exists()
-    if stage != "ancestral":
-        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-        return
-    # The same sequences. Gathered weights lie elsewhere in memory, and products of few rows are rounded accordingly.
-    one, two = (read_parquet(tmp_path / name, SAMPLES) for name in ("one", "two"))
-    assert one[1] == two[1]
-    log_probs = [columns.pop("log_prob") for columns, _ in (one, two)]
-    assert one[0] == two[0] and log_probs[1] == pytest.approx(log_probs[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("shard", [[], ["--shard-teacher"]], ids=["replicas", "shard"])

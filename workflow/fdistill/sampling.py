@@ -137,13 +137,11 @@ def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
 def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
     count, steps = chances.shape
     labels = chances.new_full((count, steps), IGNORE, dtype=torch.long)
-    log_probs = chances.new_zeros(count)
     going = torch.arange(count, device=chances.device)  # the rows that have not ended
     logits, state = model.start(context)
     for step in range(steps):
-        drawn, log_prob = _inverse_cdf(logits, chances[going, step])
+        drawn = _inverse_cdf(logits, chances[going, step])
         labels[going, step] = drawn
-        log_probs[going] += log_prob
         goes_on = (drawn != model.eos_token_id).nonzero().squeeze(1)
         if len(goes_on) == 0 or step == steps - 1:
             break
@@ -152,20 +150,16 @@ def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
             model.keep(goes_on, state)
         logits = model.step(drawn.unsqueeze(1), state)
     labels = labels[:, : step + 1]
-    return Samples(labels, (labels == model.eos_token_id).any(1), log_probs)
+    return Samples(labels, (labels == model.eos_token_id).any(1))
 
 
-def _inverse_cdf(logits: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
-    """The token at `chance`, uniform in [0, 1), of the distribution's sum, and its log-probability.
-
-    (B, V), (B,) -> (B,), (B,).
+def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
+    """The token at `chance`, uniform in [0, 1), of the distribution's sum: (B, V), (B,) -> (B,).
     In float64, where no token of a large vocabulary is lost in the sum.
     """
-    probabilities = logits.double().softmax(-1)
-    sums = probabilities.cumsum(-1)
+    sums = logits.double().softmax(-1).cumsum(-1)
     drawn = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
-    drawn = drawn.clamp(max=logits.shape[-1] - 1)  # the product may be rounded up to the sum itself
-    return drawn.squeeze(1), probabilities.gather(1, drawn).squeeze(1).log()
+    return drawn.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may be rounded up to the sum itself
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
