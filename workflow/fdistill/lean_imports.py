@@ -8,26 +8,27 @@
   import these for themselves.
 - transformers' list of its models, which it draws up from the texts of its 1,600 files, and then once more.
 - transformers' parallelism, as in a torch that was built without.
-- What bert-score imports to draw pictures and read its baselines (`LATE`), until it does.
+- The search for garbage, while torch and transformers are imported.
+- What bert-score imports to draw pictures and read its baselines (`late`), until it does.
 
 Results are the same without all this. A process of torchrun's, whose parallelism needs most of it, goes without. So
 does an environment with TRL, an opponent in the benchmark, which needs what transformers would not see.
 """
 
+import gc
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any, TypeVar
 
 ABSENT = ("PIL", "accelerate", "pandas", "scipy", "sklearn", "torchvision")
-LATE = ("matplotlib.pyplot", "pandas")
 COMPILER, META_KERNELS = "torch._dynamo", "torch._meta_registrations"
 ALONE = f"{COMPILER}._trace_wrapped_higher_order_op"  # all that transformers imports of it, and a module of its own
 _WHOLE = "_fdistill_whole"
@@ -67,10 +68,8 @@ class _Finder:
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.startswith(f"{COMPILER}.") and name != ALONE:  # parts of the compiler, that need each other
             complete(COMPILER)
-        spec = PathFinder.find_spec(name, path, target) if name in (*_LOADS, *LATE) else None
-        if spec is not None and name in LATE:
-            spec.loader = LazyLoader(spec.loader)
-        elif spec is not None:
+        spec = PathFinder.find_spec(name, path, target) if name in _LOADS else None
+        if spec is not None:
             spec.loader.exec_module = partial(_LOADS[name], whole=spec.loader.exec_module)
         return spec
 
@@ -94,18 +93,24 @@ def _compiler(module: ModuleType, whole: Load) -> None:
 
 
 def _meta_kernels(module: ModuleType, whole: Load) -> None:
-    """None of them, but what a `torch.Generator` needs, which comes with them."""
+    """None of them, but what a `torch.Generator` needs, which comes with them and all primitives of the compiler."""
     _empty(module, whole)
-    importlib.import_module("torch._prims.rng_prims")
+    metaclass = importlib.import_module("torch._opaque_base").OpaqueBaseMeta
+    sys.modules["torch"]._C._set_generator_metaclass(metaclass)
 
 
 def _empty(module: ModuleType, whole: Load) -> None:
     setattr(module, _WHOLE, whole)
 
 
+def _torch(module: ModuleType, whole: Load) -> None:
+    with _without_collection():
+        whole(module)
+
+
 def _transformers(module: ModuleType, whole: Load) -> None:
     """transformers, and at once all of it that looks for other packages when it is imported."""
-    with _without(ABSENT):
+    with _without(ABSENT), _without_collection():
         whole(module)
         importlib.import_module("transformers.modeling_utils")
         importlib.import_module("transformers.generation.utils")
@@ -124,9 +129,34 @@ def _transformers_imports(module: ModuleType, whole: Load) -> None:
 _LOADS = {
     COMPILER: _compiler,
     META_KERNELS: _meta_kernels,
+    "torch": _torch,
     "transformers": _transformers,
     "transformers.utils.import_utils": _transformers_imports,
 }
+
+
+class _Later(ModuleType):
+    """A module, or something in it, that is imported when it is called."""
+
+    def __getattr__(self, name: str) -> "_Later":
+        if name.startswith("__"):  # the import system's own questions
+            raise AttributeError(name)
+        return _Later(f"{self.__name__}.{name}")
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return pkgutil.resolve_name(self.__name__)(*arguments, **named)
+
+
+@contextmanager
+def late(*names: str) -> Iterator[None]:
+    """Who imports one of these modules within gets a stand-in, whose functions import it when they are called."""
+    standing_in = {name: _Later(name) for name in names if name not in sys.modules}
+    sys.modules.update(standing_in)
+    try:
+        yield
+    finally:
+        for name in standing_in:
+            del sys.modules[name]
 
 
 @contextmanager
@@ -139,6 +169,18 @@ def _without(names: Sequence[str]) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No looking for garbage among a million new objects, none of which is."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 class _Refusal:

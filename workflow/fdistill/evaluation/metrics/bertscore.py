@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
-from fdistill.lean_imports import made
+from fdistill.lean_imports import late, made
 
 OPTIONS = {
     "model": encoders.MODEL,
@@ -46,9 +46,11 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
 def _scorer(model: str, options: dict) -> Any:
     if find_spec("bert_score") is None:
         raise MetricMissing("the package bert-score is not installed", "pip install bert-score")
-    from bert_score import BERTScorer
-    from bert_score.utils import model2layers
     from transformers.utils import logging
+
+    with late("matplotlib", "matplotlib.pyplot", "mpl_toolkits", "mpl_toolkits.axes_grid1", "pandas"):
+        from bert_score import BERTScorer
+        from bert_score.utils import model2layers
 
     logging.disable_progress_bar()
     layers = options.get("num_layers", model2layers.get(model))

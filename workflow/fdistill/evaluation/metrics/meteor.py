@@ -74,7 +74,8 @@ def _jar() -> Path:
 
 @contextmanager
 def _running(language: str) -> Iterator["_Program"]:
-    command = [_java(), "-Xmx2G", "-jar", _jar(), "-", "-", "-stdio", "-l", language, "-norm"]
+    # It runs one thing after the other: more collectors of garbage take memory and other jobs' processors.
+    command = [_java(), "-Xmx2G", "-XX:+UseSerialGC", "-jar", _jar(), "-", "-", "-stdio", "-l", language, "-norm"]
     # Java prints a notice of what stands in these, or lets it go before our memory.
     environment = {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
