@@ -12,6 +12,7 @@ rule init_student:
         "logs/{task}/init_student.log",
     conda:
         ENVIRONMENT
+    priority: 2
     resources:
         mem_mb=3000,
         runtime=30,
@@ -43,6 +44,7 @@ rule distill:
         method="|".join(method for method in STUDY.all_methods if method != "predistill"),
     conda:
         ENVIRONMENT
+    priority: 1
     threads: 1
     resources:
         mem_mb=3000,
@@ -71,3 +73,4 @@ use rule distill as predistill with:
         "benchmarks/{task}/{method}/seed{seed}/predistill.tsv"
     wildcard_constraints:
         method="predistill",
+    priority: 2

@@ -1,4 +1,5 @@
-# The teacher: fine-tune it, and draw its sequences off line.
+# The teacher: fine-tune it, and draw its sequences off line. The earlier a stage, the higher its priority, here and for
+# students: what others wait for is not left until the end, where it would run alone.
 
 
 rule finetune_teacher:
@@ -15,6 +16,7 @@ rule finetune_teacher:
         "benchmarks/{task}/teacher/seed{seed}/finetune_teacher.tsv"
     conda:
         ENVIRONMENT
+    priority: 3
     threads: 1
     resources:
         mem_mb=3000,
@@ -52,6 +54,7 @@ rule sample_teacher:
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     conda:
         ENVIRONMENT
+    priority: 2
     threads: 1
     resources:
         mem_mb=3000,
@@ -84,6 +87,7 @@ rule cache_teacher:
         "benchmarks/{task}/cache_teacher.tsv"
     conda:
         ENVIRONMENT
+    priority: 2
     threads: 1
     resources:
         mem_mb=3000,
