@@ -10,9 +10,9 @@ rule init_student:
         model=directory("results/{task}/init_student/model"),
     log:
         "logs/{task}/init_student.log",
+    priority: 2
     conda:
         ENVIRONMENT
-    priority: 2
     resources:
         mem_mb=3000,
         runtime=30,
@@ -42,9 +42,9 @@ rule distill:
         "benchmarks/{task}/{method}/seed{seed}/distill.tsv"
     wildcard_constraints:
         method="|".join(method for method in STUDY.all_methods if method != "predistill"),
+    priority: 1
     conda:
         ENVIRONMENT
-    priority: 1
     threads: 1
     resources:
         mem_mb=3000,

@@ -14,9 +14,9 @@ rule finetune_teacher:
         "logs/{task}/teacher/seed{seed}/finetune_teacher.log",
     benchmark:
         "benchmarks/{task}/teacher/seed{seed}/finetune_teacher.tsv"
+    priority: 3
     conda:
         ENVIRONMENT
-    priority: 3
     threads: 1
     resources:
         mem_mb=3000,
@@ -52,9 +52,9 @@ rule sample_teacher:
         "benchmarks/{task}/sample_teacher/{sample_set}.tsv"
     wildcard_constraints:
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
+    priority: 2
     conda:
         ENVIRONMENT
-    priority: 2
     threads: 1
     resources:
         mem_mb=3000,
@@ -85,9 +85,9 @@ rule cache_teacher:
         "logs/{task}/cache_teacher.log",
     benchmark:
         "benchmarks/{task}/cache_teacher.tsv"
+    priority: 2
     conda:
         ENVIRONMENT
-    priority: 2
     threads: 1
     resources:
         mem_mb=3000,
