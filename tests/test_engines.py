@@ -10,7 +10,7 @@ from fdistill.config.engine_checks import CTRANSLATE2, TRANSFORMERS
 from fdistill.data.batches import source_batch
 from fdistill.engines import CTranslate2, engine_for
 from fdistill.errors import UserError
-from fdistill.models.language_model import wrap
+from fdistill.models.kinds import wrap
 from fdistill.objectives import IGNORE
 from fdistill.sampling import Drawing, sequence_log_probs
 from fdistill.shards import Shards

@@ -9,7 +9,7 @@ from fdistill.data.batches import label_batch, source_batch
 from fdistill.errors import UserError
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
-from fdistill.models.language_model import wrap
+from fdistill.models.kinds import wrap
 from fdistill.models.students import copied_layers, freeze, init_student, supervising_layers
 from fdistill.sampling import ancestral_sample
 

@@ -22,7 +22,7 @@ from fdistill.files import read_json_lines, write_parquet
 from fdistill.generation import generate_texts
 from fdistill.models.checkpoints import WEIGHTS, load, save
 from fdistill.models.families import FAMILIES
-from fdistill.models.language_model import model_class
+from fdistill.models.kinds import model_class
 from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, LOSSES, Objective
 from fdistill.sampling import Drawing, ancestral_sample

@@ -13,7 +13,8 @@ from fdistill.data.batches import POOL_BATCHES, Encoded, Limits
 from fdistill.data.micro_batches import TrainingData
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import NEVER, family_of
-from fdistill.models.language_model import LanguageModel, model_class, wrap
+from fdistill.models.kinds import model_class, wrap
+from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student
 from fdistill.objectives import TEACHER_SEQUENCES
 from fdistill.preflight.architectures import configuration

@@ -22,7 +22,8 @@ from fdistill.errors import UserError
 from fdistill.files import READ, atomic, note_input
 from fdistill.lean_imports import refused
 from fdistill.models.families import Family, family_of
-from fdistill.models.language_model import LanguageModel, model_class, wrap
+from fdistill.models.kinds import model_class, wrap
+from fdistill.models.language_model import LanguageModel
 from fdistill.models.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
 from fdistill.models.manifest import model_identity as model_identity  # of the interface
 from fdistill.models.tokenization import decoder_prompt, set_languages

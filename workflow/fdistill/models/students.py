@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 
 from fdistill.errors import UserError
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.language_model import LanguageModel, model_class, wrap
+from fdistill.models.kinds import model_class, wrap
+from fdistill.models.language_model import LanguageModel
 
 # Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
 # et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.

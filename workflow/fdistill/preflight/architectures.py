@@ -16,7 +16,7 @@ from fdistill.experiment import check_positions
 from fdistill.memory import Size, size_of
 from fdistill.models.checkpoints import PICKLE, WEIGHTS, Checkpoint
 from fdistill.models.families import FAMILIES, family_of
-from fdistill.models.language_model import model_class, wrap
+from fdistill.models.kinds import model_class, wrap
 from fdistill.models.students import init_student
 from fdistill.preflight import reach
 
