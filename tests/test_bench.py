@@ -12,8 +12,8 @@ import yaml
 from fdistill import step_parts
 from fdistill.bench import losses, plain, steps
 from fdistill.bench.clock import peak_memory
-from fdistill.bench.growth import Job, chains_of, jobs_of, makespan
 from fdistill.bench.machine import INSTALL
+from fdistill.bench.study import Job, Sizes, chains_of, jobs_of, makespan, plan
 from fdistill.bench.work import AS_IN_TEXT, FULL, Work
 from fdistill.config import load
 from fdistill.data.batches import Limits, source_batch
@@ -217,19 +217,46 @@ def test_jobs_are_shared_out_longest_chain_first(devices, seconds):
     assert max(chains_of(JOBS).values()) == 7
 
 
+STAGES = {
+    "predistill": {"terms": [], "start": "init_student", "training": "predistill"},
+    "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill"},
+}
+COSTS = {"finetune_teacher": 4, "teacher_samples": 3, "test_samples": 6, "teacher/generate": 9} | {
+    "predistill": 2, "js": 5, "generate": 7, "risk": 1,
+}  # fmt: skip
+# of the teacher and what it draws; then of predistill and js, with what follows each
+TOTAL = (80 + 30 + 6 + 9) + 2 * (20 + 150 + 2 * 8)
+
+
 def test_the_jobs_of_a_study_wait_for_what_they_read():
-    methods = {
-        "predistill": {"terms": [], "start": "init_student", "training": "predistill"},
-        "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill"},
-    }
-    costs = {"finetune_teacher": 4, "teacher_samples": 3, "predistill": 2, "js": 5, "generate": 7, "risk": 1}
-    jobs = jobs_of("xsum", costs, {"teacher": 2, "predistill": 1, "distill": 3}, methods, 2, examples=10, inputs=1)
-    assert len(jobs) == 2 + 2 * 2 * 3
+    sizes = Sizes({"teacher": 20, "predistill": 10, "distill": 30}, drawn=10, inputs=1)
+    jobs = jobs_of("xsum", COSTS, sizes, STAGES, 2)
+    assert len(jobs) == 4 + 2 * 2 * 3
     assert jobs["xsum/js/1"] == Job(
         150, frozenset({"xsum/finetune_teacher", "xsum/teacher_samples", "xsum/predistill/1"})
     )
-    assert jobs["xsum/js/1/risk"] == Job(1, frozenset({"xsum/js/1"}))
-    assert makespan(jobs, 1) == sum(job.seconds for job in jobs.values()) == 80 + 30 + 2 * (20 + 150 + 2 * 8)
+    assert jobs["xsum/js/1/risk"] == Job(1, frozenset({"xsum/js/1", "xsum/test_samples"}))
+    assert makespan(jobs, 1) == sum(job.seconds for job in jobs.values()) == TOTAL
+
+
+def test_a_plan_is_of_the_studys_own_sizes():
+    def stage(epochs, **bounds):
+        bounds = {"max_examples": None, "max_steps": None} | bounds
+        return {"epochs": epochs, "batch_size": 5, "accumulation": 2, **bounds}
+
+    task = {
+        "training": {"teacher": stage(1), "predistill": stage(9, max_steps=1), "distill": stage(3, max_examples=10)}
+    }
+    found = plan({"xsum": COSTS}, {"xsum": task}, {"xsum": {"train": 20, "test": 1}}, STAGES, 2, [1, 4])
+    assert found["stages"] == {
+        name: {"xsum": seconds}
+        for name, seconds in {
+            "finetune_teacher": 80, "test_samples": 6, "generate": 9 + 4 * 7, "teacher_samples": 30, "predistill": 40,
+            "risk": 4, "js": 300,
+        }.items()
+    }  # fmt: skip
+    assert found["seconds"]["1"] == TOTAL == sum(of_stage["xsum"] for of_stage in found["stages"].values())
+    assert found["seconds"]["4"] == found["longest_chain"] == 80 + 30 + 150 + 7
 
 
 def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
