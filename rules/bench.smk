@@ -22,10 +22,35 @@ rule bench_task:
         methods=BENCH_METHODS,
         text=text_flags,
         training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        kept=top_k_flags,
         run=run_flags(STUDY.teacher_seed),
     shell:
         "python {input.script:q} --model {params.model:q} --methods {params.methods:q} --json {output.json:q}"
-        " --table {output.table:q} {params.run:q} {params.text:q} {params.training:q} 2> {log:q}"
+        " --table {output.table:q} {params.run:q} {params.text:q} {params.training:q} {params.kept:q} 2> {log:q}"
+
+
+rule bench_offline:
+    input:
+        script=script("bench_offline"),
+    output:
+        json="results/bench/{task}.offline.json",
+        table="results/bench/{task}.offline.md",
+    log:
+        "logs/bench/{task}.offline.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        text=text_flags,
+        run=run_flags(STUDY.teacher_seed),
+        memory=memory_flags({"batch_size": None}),
+    shell:
+        "python {input.script:q} --model {params.model:q} --json {output.json:q} --table {output.table:q}"
+        " {params.run:q} {params.memory:q} {params.text:q} 2> {log:q}"
 
 
 rule bench_loss:
@@ -78,4 +103,9 @@ rule bench:
     input:
         "results/bench/loss.md",
         "results/bench/growth.md",
-        [f"results/bench/{task}.md" for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None],
+        [
+            f"results/bench/{task}{what}.md"
+            for task in STUDY.tasks
+            if STUDY.task(task)["model"]["teacher"] is not None
+            for what in ("", ".offline")
+        ],

@@ -172,13 +172,18 @@ def teacher_cache(wildcards):
     return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if used else []
 
 
+def top_k_flags(wildcards):
+    """How many tokens `teacher_cache: topk` keeps, where the task says so."""
+    kept = task_of(wildcards)["teacher_cache_tokens"]
+    return [] if kept is None else ["--top-k", str(kept)]
+
+
 def cache_flags(wildcards):
     """Flags of cache_teacher."""
     task = task_of(wildcards)
     training = task["training"]["distill"]
     examples = ["--max-examples", str(training["max_examples"])] if training["max_examples"] else []
-    kept = ["--top-k", str(task["teacher_cache_tokens"])] if task["teacher_cache"] == "topk" else []
-    return ["--kind", task["teacher_cache"], *kept, "--precision", training["precision"], *examples]
+    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", training["precision"], *examples]
 
 
 def sequence_flags(wildcards, input):

@@ -10,7 +10,7 @@ import tiny
 import torch
 import yaml
 from fdistill import step_parts
-from fdistill.bench import losses, plain, steps
+from fdistill.bench import caches, losses, plain, steps
 from fdistill.bench.clock import peak_memory
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.study import Job, Sizes, chains_of, jobs_of, makespan, plan
@@ -20,6 +20,7 @@ from fdistill.data.batches import Limits, source_batch
 from fdistill.errors import UserError
 from fdistill.objectives import IGNORE
 from fdistill.sampling import ancestral_sample
+from fdistill.teacher_cache import STATES, TOPK
 from scipy.stats import chisquare
 from snake import ROOT, snakemake
 
@@ -88,6 +89,45 @@ def test_trl_does_the_same_work_where_it_is_installed():
     assert found["missing"] == {} and found["losses"]["trl"] == pytest.approx(found["losses"]["ours"], rel=1e-5)
     assert all(seconds > 0 for seconds in found["steps"]["trl"]["parts"].values())
     assert found["steps"]["trl"]["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_a_teacher_cache_the_loss_is_the_same_or_a_lower_bound(family, method):
+    work = work_of(family)
+    found = steps.compare(work, method, METHODS[method], tiny.settings(batch_size=5), 1, seed=1, top_k=3)
+    names = {steps.CACHED[kind] for kind in (STATES, TOPK)}
+    assert names | {steps.OURS, steps.PLAIN} == set(found["steps"]) == set(found["losses"])
+    whole, states, bound = (found["losses"][name] for name in (steps.OURS, *steps.CACHED.values()))
+    assert states == pytest.approx(whole, rel=1e-6) and 0.1 * whole < bound < 0.999 * whole
+    for name in names:
+        assert found["steps"][name]["seconds"]["median"] > 0 and found["caches"][name]["seconds_per_batch"] > 0
+    width = work.teacher.module.get_output_embeddings().weight.shape[1]
+    sizes = {steps.CACHED[STATES]: 4 * width, steps.CACHED[TOPK]: 4 * 3 + 4 * 4}  # float32; int32 and K + 1 floats
+    for name, size in sizes.items():
+        assert size < found["caches"][name]["bytes_per_token"] < 4 * size  # of such short texts, places take the most
+
+
+def test_a_step_with_a_teacher_cache_does_not_run_the_teacher_on_what_is_stored():
+    work = work_of("bart")
+    decoded, decode = [], work.teacher.decode
+    work.teacher.decode = lambda context, labels, hidden=False: (
+        decoded.append(labels) or decode(context, labels, hidden)
+    )
+    with caches.stored(work, METHODS["js"], tiny.settings(batch_size=5), top_k=3) as stored:
+        made = steps.Steps(work, "js", METHODS["js"], tiny.settings(batch_size=5), 0, stored)
+        (batch,) = next(made.trainer.batches())
+        for name, count in {steps.CACHED[STATES]: 1, steps.CACHED[TOPK]: 1, steps.OURS: 2}.items():
+            decoded.clear()
+            made.run(name, batch)
+            assert len(decoded) == count, name
+
+
+def test_a_method_that_has_no_teacher_samples_has_no_cache():
+    found = steps.compare(
+        work_of("bart"), steps.ON_POLICY, steps.ON_POLICY_TERMS, tiny.settings(batch_size=5), 1, seed=1, top_k=3
+    )
+    assert set(found["steps"]) == {steps.OURS, steps.PLAIN} and found["caches"] == {}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -183,7 +223,8 @@ def test_the_script_writes_what_it_measured_and_names_what_is_missing(tmp_path, 
     run(
         monkeypatch, "bench", "--model", json.dumps(model), "--methods", json.dumps({"js": METHODS["js"]}), "--seed=1",
         "--device=cpu", "--max-source-tokens=8", "--max-target-tokens=8", "--learning-rate=1e-3", "--epochs=1",
-        "--batch-size=4", "--accumulation=2", "--repeats=2", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
+        "--batch-size=4", "--accumulation=2", "--repeats=2", "--top-k=5",
+        f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
     )  # fmt: skip
     found = json.loads((tmp_path / "b.json").read_text())
     text = (tmp_path / "b.md").read_text()
@@ -194,7 +235,12 @@ def test_the_script_writes_what_it_measured_and_names_what_is_missing(tmp_path, 
     for entry in found["measured"]:
         assert f"{1000 * entry['steps']['plain']['seconds']['median']:,.1f}" in text
         assert f"{entry['steps']['plain']['times_ours']['median']:.2f}" in text
-    assert "TRL: n/a, as trl is not installed; python -m pip install -e '.[bench]'" in text
+    js, on_policy = found["measured"][2:]
+    for title, name in {"states": steps.CACHED[STATES], "topk": steps.CACHED[TOPK]}.items():
+        assert f"| this project, {title} " in text and name not in on_policy["steps"]
+        assert f"{js['caches'][name]['bytes_per_token']:,.0f} bytes per token of the teacher's samples" in text
+        assert f"this project, {title} {js['losses'][name]:.6f}" in text
+    assert "top-k 5" in text and "TRL: n/a, as trl is not installed; python -m pip install -e '.[bench]'" in text
 
 
 def test_the_script_of_the_loss_writes_what_it_measured(tmp_path, monkeypatch):
@@ -290,5 +336,14 @@ def test_a_method_without_a_plain_recipe_is_refused():
 
 def test_the_target_measures_every_task_of_the_study(tmp_path):
     shown = snakemake("-n", "bench", directory=tmp_path).stdout
-    for name in ("data_to_text", "summarisation", "en_ro", "dialogue", "loss", "growth"):
+    for name in (
+        "data_to_text",
+        "summarisation",
+        "en_ro",
+        "dialogue",
+        "loss",
+        "growth",
+        "data_to_text.offline",
+        "dialogue.offline",
+    ):
         assert f"results/bench/{name}.json" in shown

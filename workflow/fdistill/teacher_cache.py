@@ -33,6 +33,7 @@ from fdistill.progress import Progress
 
 NONE, STATES, TOPK = "none", "states", "topk"
 FILE = "cache.arrow"
+TOP_K = 64  # likeliest tokens, where nothing says otherwise
 # What is stored of each position, by the names that `batch_loss.Pass` has for it.
 COLUMNS = {STATES: ("teacher_states",), TOPK: ("top_tokens", "top_log_probs")}
 REMEDY = {

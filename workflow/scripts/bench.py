@@ -2,17 +2,15 @@
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from fdistill import cli
-from fdistill.bench import report, steps
+from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.work import LENGTHS, Work
 from fdistill.data.batches import Limits
-from fdistill.evaluation.tables.render import to_markdown
 from fdistill.experiment import set_up
-from fdistill.files import write_json, write_text
 from fdistill.models.families import FAMILIES
+from fdistill.teacher_cache import TOP_K
 from fdistill.training import TrainingSettings
 
 
@@ -25,10 +23,10 @@ def main() -> None:
         "--methods", type=cli.json_mapping, required=True, metavar="JSON",
         help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, what TRL learns is added',
     )  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=5, help="steps of each that are measured (default: 5)")
-    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
-    cli.add_run_flags(parser)
+    parser.add_argument(
+        "--top-k", type=int, default=TOP_K, help=f"tokens that teacher_cache: topk keeps (default: {TOP_K})"
+    )
+    command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
@@ -42,18 +40,19 @@ def main() -> None:
     for lengths in LENGTHS:
         for method, terms in methods.items():
             work = Work.of(args.model, limits, settings.batch_size, lengths, args.seed, device)
-            found = steps.compare(work, method, terms, settings, args.repeats, args.seed)
+            found = steps.compare(work, method, terms, settings, args.repeats, args.seed, args.top_k)
             measured.append({"lengths": lengths, "method": method, **found})
     where = machine(device, args.threads)
     sizes = {
         "batch": settings.batch_size,
         "source": limits.max_source_tokens,
         "target": limits.max_target_tokens,
+        "top-k": args.top_k,
         "repeats": args.repeats,
     }
     said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    write_json(args.json, {"measured": measured, "sizes": sizes, "machine": where})
-    write_text(args.table, to_markdown(report.step_table(measured, said, where)))
+    found = {"measured": measured, "sizes": sizes, "machine": where}
+    command.write(args, found, report.step_table(measured, said, where))
 
 
 if __name__ == "__main__":

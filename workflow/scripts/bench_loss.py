@@ -1,15 +1,12 @@
 """Measure the loss alone, time and memory, as the number of positions grows: ours beside its opponents."""
 
 import argparse
-from pathlib import Path
 
 from fdistill import cli
-from fdistill.bench import losses, report
+from fdistill.bench import command, losses, report
 from fdistill.bench.machine import machine
 from fdistill.bench.steps import check_methods, with_on_policy
-from fdistill.evaluation.tables.render import to_markdown
 from fdistill.experiment import set_up
-from fdistill.files import write_json, write_text
 
 
 def main() -> None:
@@ -26,10 +23,7 @@ def main() -> None:
         "--width", type=int, help="width of hidden states (default: 1024, BART-large's, on a GPU, and 64 on a CPU)"
     )
     parser.add_argument("--vocabulary", type=int, default=50265, help="words (default: 50265, BART's)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each that are measured (default: 3)")
-    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
-    cli.add_run_flags(parser)
+    command.add_flags(parser, repeats=3)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
     check_methods(args.methods)
@@ -42,8 +36,8 @@ def main() -> None:
             measured.append({"method": method, "positions": positions, **found})
     where = machine(device, args.threads)
     sizes = {"vocabulary": args.vocabulary, "width": width, "repeats": args.repeats}
-    write_json(args.json, {"measured": measured, "sizes": sizes, "machine": where})
-    write_text(args.table, to_markdown(report.loss_table(measured, sizes, where)))
+    found = {"measured": measured, "sizes": sizes, "machine": where}
+    command.write(args, found, report.loss_table(measured, sizes, where))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from fdistill.files import sha256
 from fdistill.lineage import common
 from fdistill.models import checkpoints
 from fdistill.precision import autocast
-from fdistill.teacher_cache import STATES, TOPK, made_from, write_cache
+from fdistill.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--kind", choices=[STATES, TOPK], default=STATES, help="what is stored (default: states)")
     parser.add_argument(
-        "--top-k", type=int, default=64, help="tokens of which topk keeps log-probabilities (default: 64)"
+        "--top-k", type=int, default=TOP_K, help=f"tokens of which topk keeps log-probabilities (default: {TOP_K})"
     )
     parser.add_argument("--batch-size", type=int, default=32, help="sequences per forward pass (default: 32)")
     parser.add_argument("--max-examples", type=int, help="as the samples were drawn with (default: all)")

@@ -1,7 +1,8 @@
 """How fast sequences are drawn off line, beside the plain loop: transformers' `generate`, batch by batch, as they come.
 
 Both are timed over the same inputs, in turn. Ours are the work of rule sample_teacher: batches of about equal lengths,
-as large as memory allows, and every sequence's log-probability under the model, which the plain loop does not give.
+as large as memory allows, and every sequence's log-probability under the model, which the plain loop does not give. An
+engine that has to convert the model first does so in its time.
 """
 
 import time
@@ -14,6 +15,8 @@ import torch
 from fdistill import memory
 from fdistill.config.engine_checks import ENGINES
 from fdistill.data.batches import BatchSize, source_batch
+from fdistill.engines import engine_for
+from fdistill.errors import UserError
 from fdistill.generation import draw_samples
 from fdistill.models.language_model import LanguageModel
 from fdistill.objectives import IGNORE
@@ -39,18 +42,19 @@ def compare(
     """Drawn tokens per second, EOS counted and padding not, by each of `MODES`: plain and by each engine.
 
     One sequence of at most `longest` tokens for each source. Of `repeats` rounds, in which everyone has a turn, the
-    median; `ratio` is to the plain loop. Raises UserError for an engine that cannot run the model.
+    median; `ratio` is to the plain loop. An engine that cannot run here, or not this model, is `missing`, and why.
     """
-    found: dict[str, Any] = {"inputs": len(sources), "longest": longest, "threads": torch.get_num_threads()}
+    modes = {}
     for name, (settings, mode, options) in MODES.items():
         drawing = Drawing(longest, mode, options)
         runs: dict[str, Callable[[int], int]] = {PLAIN: _plain(model, sources, settings | {"max_new_tokens": longest})}
-        for engine in engines:
+        reasons = {engine: reason for engine in engines if (reason := missing(engine, model, drawing))}
+        for engine in (engine for engine in engines if engine not in reasons):
             rows = memory.batch_size(None, [model], engine, options.get("num_beams", 1), longest, gpu_memory)
             runs[engine] = _ours(model, sources, drawing, rows, engine)
         rounds = [{way: _timed(run, seed + turn, model) for way, run in runs.items()} for turn in range(repeats)]
         speeds = {way: median(tokens / seconds for tokens, seconds in (each[way] for each in rounds)) for way in runs}
-        found[name] = {
+        ways = {
             way: {
                 "tokens_per_s": speed,
                 "ratio": speed / speeds[PLAIN],
@@ -59,7 +63,17 @@ def compare(
             }
             for way, speed in speeds.items()
         }
-    return found
+        modes[name] = {"ways": ways, "missing": reasons}
+    return {"inputs": len(sources), "longest": longest, "modes": modes}
+
+
+def missing(engine: str, model: LanguageModel, drawing: Drawing) -> str | None:
+    """Why it cannot be measured here, and what to do about it; None when it can."""
+    try:
+        engine_for(engine, model, drawing)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _plain(model: LanguageModel, sources: Sequence[Sequence[int]], settings: dict[str, Any]) -> Callable[[int], int]:

@@ -1,16 +1,22 @@
 """What was measured, as tables."""
 
+import statistics
 from typing import Any
 
+from fdistill.bench import offline
 from fdistill.bench.clock import PEAK
 from fdistill.bench.losses import LIGER
-from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, TRL
+from fdistill.bench.steps import CACHED, ON_POLICY, OURS, PLAIN, TRL
 from fdistill.bench.work import FULL
+from fdistill.config.engine_checks import CTRANSLATE2, TRANSFORMERS
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.step_parts import PARTS
+from fdistill.teacher_cache import STATES, TOPK
 
 TITLES = {OURS: "this project", PLAIN: "plain recipe", TRL: "TRL", LIGER: "Liger"}
+TITLES |= {name: f"{TITLES[OURS]}, {kind}" for kind, name in CACHED.items()}
 METHODS = {"js": "JS", "tvd": "TVD", ON_POLICY: "JS on student samples"}
+WAYS = {offline.PLAIN: "plain loop", TRANSFORMERS: "transformers", CTRANSLATE2: "CTranslate2"}
 ABSENT = "n/a"
 
 
@@ -38,6 +44,12 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
         sections.append(rows)
         losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
         notes.append(f"Losses of the same samples, {named[0]} texts, {named[1]}: {losses}.")
+        for name, cost in entry["caches"].items():
+            notes.append(
+                f"{TITLES[name]}, {named[0]} texts, {named[1]}: "
+                f"{cost['bytes_per_token']:,.0f} bytes per token of the teacher's samples, "
+                f"made once, in {1000 * cost['seconds_per_batch']:,.1f} ms per batch."
+            )
         if TRL in entry["losses"] and entry["lengths"] != FULL:
             notes.append("TRL's loss counts padding among GPT-2's positions: it differs where sources are padded.")
     explained = (
@@ -45,6 +57,11 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
         "the whole alone. Tokens are those of targets and samples. MiB: what a step needs at most beyond weights and "
         f"optimiser state, by {PEAK[where['device']]}. times ours: the median of the repeats' ratios."
     )
+    if any(entry["caches"] for entry in measured):
+        explained += (
+            f" {STATES} and {TOPK}: with the teacher's distributions on its own samples read from teacher_cache; the "
+            f"loss with {TOPK} is a lower bound."
+        )
     return Table(
         caption=f"A step of distillation: {what}, {where['name']}.",
         columns=columns,
@@ -84,6 +101,32 @@ def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dic
     return Table(
         f"The loss alone: {said}.", columns, sections, records, [explained, load(where), *dict.fromkeys(notes)]
     )
+
+
+def offline_table(found: dict[str, Any], what: str, where: dict[str, Any]) -> Table:
+    """Of `offline.compare`; `what` names the sizes."""
+    columns = [Column("Drawing"), Column("By")]
+    columns += [Column(title, number=True) for title in ("tokens/s", "times plain's", "tokens per input")]
+    sections, records, notes = [], [], []
+    for mode, measured in found["modes"].items():
+        rows = []
+        for way, one in measured["ways"].items():
+            length = statistics.mean(one["tokens"]) / found["inputs"]
+            shown = (f"{one['tokens_per_s']:,.0f}", f"{one['ratio']:.2f}", f"{length:.1f}")
+            rows.append([Cell(text) for text in (mode, WAYS[way], *shown)])
+            records.append({"mode": mode, "way": way, **one})
+        for way, reason in measured["missing"].items():
+            rows.append([Cell(mode), Cell(WAYS[way]), Cell(ABSENT, span=3)])
+            notes.append(f"{WAYS[way]}: {ABSENT}, as {reason}.")
+        sections.append(rows)
+    explained = (
+        f"Medians. The plain loop is transformers' generate on batches of {offline.PLAIN_BATCH}, as they come; the "
+        "others do the work of rule sample_teacher: batches of about equal lengths, and log-probabilities, too. "
+        "The teacher's weights are random, and contexts decide where its sequences end: the last column says how long "
+        "they are."
+    )
+    caption = f"Drawing off line: {what}, {where['name']}."
+    return Table(caption, columns, sections, records, [explained, load(where), *dict.fromkeys(notes)])
 
 
 def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str, Any]) -> Table:

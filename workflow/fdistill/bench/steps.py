@@ -2,7 +2,9 @@
 
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,16 +12,19 @@ from torch import Tensor
 
 from fdistill import step_parts
 from fdistill.bench import plain
+from fdistill.bench.caches import Stored, stored
 from fdistill.bench.clock import Clock, now, peak_memory
 from fdistill.bench.with_trl import TrlStep, missing
 from fdistill.bench.work import Work
-from fdistill.data.micro_batches import MicroBatch
+from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
 from fdistill.objectives import STUDENT_SAMPLES, Objective
 from fdistill.sampling import Drawing
+from fdistill.teacher_cache import STATES, TOPK
 from fdistill.training import Trainer, TrainingSettings
 
 OURS, PLAIN, TRL = "ours", "plain", "trl"
+CACHED = {kind: f"{OURS}, teacher_cache: {kind}" for kind in (STATES, TOPK)}  # ours, reading what is stored
 REST = "rest"
 ON_POLICY = "on_policy_js"  # TRL's method: generalised JS, β = ½, on the student's samples alone
 ON_POLICY_TERMS = [{"sequences": STUDENT_SAMPLES, "loss": "generalised_js", "parameters": {"beta": 0.5}}]
@@ -40,15 +45,29 @@ def with_on_policy(methods: dict[str, Terms]) -> dict[str, Terms]:
 
 
 def compare(
-    work: Work, method: str, terms: Terms, settings: TrainingSettings, repeats: int, seed: int
+    work: Work,
+    method: str,
+    terms: Terms,
+    settings: TrainingSettings,
+    repeats: int,
+    seed: int,
+    top_k: int | None = None,
 ) -> dict[str, Any]:
     """What a step of each costs, and the losses of the same samples.
 
     A repeat is a step of each on the same batch, with the same weights, and one more of each with its parts timed: at
-    their ends a GPU is waited for, which would slow the first one down.
+    their ends a GPU is waited for, which would slow the first one down. With `top_k`, ours is measured with each kind
+    of `teacher_cache`, too, if the method reads it: `top_k` tokens are kept. To make the cache is no part of a step.
     """
-    steps = Steps(work, method, terms, settings, seed)
-    device, names = work.student.device, list(steps.by_name)
+    with nullcontext({}) if top_k is None else stored(work, terms, settings, top_k) as caches:
+        found = _compared(Steps(work, method, terms, settings, seed, caches), repeats)
+    reasons = {TRL: missing(work)} if method == ON_POLICY and missing(work) else {}
+    return {**found, "missing": reasons, "caches": {CACHED[kind]: each.cost for kind, each in caches.items()}}
+
+
+def _compared(steps: "Steps", repeats: int) -> dict[str, Any]:
+    """What `compare` measures."""
+    device, names = steps.work.student.device, list(steps.by_name)
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     stream = steps.trainer.batches()
     for repeat in range(repeats + 1):
@@ -69,14 +88,21 @@ def compare(
         found[name]["peak_memory_bytes"] = peak_memory(lambda name=name: steps.run(name, batch), device)
         ratios = [other["seconds"] / mine["seconds"] for other, mine in zip(times[name], times[OURS], strict=True)]
         found[name]["times_ours"] = _spread(ratios)
-    reasons = {TRL: missing(work)} if method == ON_POLICY and missing(work) else {}
-    return {"steps": found, "missing": reasons, "losses": steps.losses(batch)}
+    return {"steps": found, "losses": steps.losses(batch)}
 
 
 class Steps:
     """The steps by name, each of a batch and giving its number of target tokens."""
 
-    def __init__(self, work: Work, method: str, terms: Terms, settings: TrainingSettings, seed: int):
+    def __init__(
+        self,
+        work: Work,
+        method: str,
+        terms: Terms,
+        settings: TrainingSettings,
+        seed: int,
+        caches: dict[str, Stored] | None = None,
+    ):
         self.work, self.method, self.settings, self.seed = work, method, settings, seed
         self.module, self.teacher = work.student.module, work.teacher.module
         self.weights = {name: value.clone() for name, value in self.module.state_dict().items()}
@@ -85,7 +111,12 @@ class Steps:
         self.optimizer = torch.optim.AdamW(
             self.trainer.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self.by_name: dict[str, Callable[[MicroBatch], int]] = {OURS: self._ours, PLAIN: self._plain}
+        self.by_name: dict[str, Callable[[MicroBatch], int]] = {
+            OURS: partial(self._ours, work.data),
+            PLAIN: self._plain,
+        }
+        self.cached = {CACHED[kind]: each.data for kind, each in (caches or {}).items()}
+        self.by_name |= {name: partial(self._ours, data) for name, data in self.cached.items()}
         if method == ON_POLICY and not missing(work):
             self.trl = TrlStep(work, settings, bf16=self.trainer.autocast._enabled)
             self.by_name[TRL] = lambda batch: self.trl.step(batch.rows)
@@ -98,12 +129,17 @@ class Steps:
 
     def run(self, name: str, batch: MicroBatch) -> int:
         """One step; the number of its target tokens."""
-        with without_determinism(name != OURS):
+        with without_determinism(name in (PLAIN, TRL)):
             return self.by_name[name](batch)
 
-    def _ours(self, batch: MicroBatch) -> int:
-        self.trainer.step([self.trainer.micro_batch(batch.rows, 0)])
+    def _ours(self, data: TrainingData, batch: MicroBatch) -> int:
+        self.trainer.step([self._piece(data, batch)])
         return self.trainer.tokens
+
+    def _piece(self, data: TrainingData, batch: MicroBatch) -> MicroBatch:
+        """The batch anew, with what these data store of the teacher."""
+        self.trainer.data = data
+        return self.trainer.micro_batch(batch.rows, 0)
 
     def _plain(self, batch: MicroBatch) -> int:
         return plain.step(
@@ -123,11 +159,14 @@ class Steps:
         """Of the same samples, which ours draws, and without dropout."""
         for name in self.by_name:
             self.ready(name)
-        piece = self.trainer.micro_batch(batch.rows, 0)
+        piece = self._piece(self.work.data, batch)
         counts = self.trainer.drawn(piece)
         self.module.eval()
         with torch.no_grad():
             found = {OURS: self.trainer.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}
+            for name, data in self.cached.items():
+                read = replace(piece, cached=[data.cached(row, 0) for row in piece.rows])
+                found[name] = self.trainer.loss(read, counts).item()
         if TRL in self.by_name:
             found[TRL] = self.trl.loss(piece.source, piece.labels[STUDENT_SAMPLES])
         return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fdistill.data.batches import POOL_BATCHES, Encoded, Limits
+from fdistill.data.batches import POOL_BATCHES, Encoded, Limits, label_batch, source_batch
 from fdistill.data.micro_batches import TrainingData
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import NEVER, family_of
@@ -28,6 +28,8 @@ SHARED, OWN, SMALLER = 3.0, 0.5, 0.3
 # deviation of the logarithm. The demo's tasks have 0.3 to 0.55, and 0.2 to 0.5.
 FULL, AS_IN_TEXT = LENGTHS = ("full", "as in text")
 MEDIAN, DEVIATION = 0.4, 0.4
+CERTAINTY = 6.0  # the standard deviation of EOS's logit over contexts, where they decide on a sequence's end,
+CONTEXTS = 64  # and of how many texts it is taken
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,25 @@ class Work:
             made.module.to(device).eval()
             add_to_logits(made, shared + OWN * torch.randn(config.vocab_size), chance)
         return cls(teacher.model, student.model, data, limits.max_target_tokens)
+
+
+def end_by_context(model: LanguageModel, data: TrainingData) -> None:
+    """Make the model's sequences end where a context says so: as often as the targets do, were the contexts theirs.
+
+    So do texts. Where a sequence may end at any position (`add_to_logits`), a beam search stops at once or never.
+    """
+    source = source_batch(model, data.train.sources[:CONTEXTS])
+    head, eos = model.module.get_output_embeddings(), model.eos_token_id
+    with torch.no_grad():
+        labels = label_batch(data.train.targets[:CONTEXTS], model.device)
+        logits = model.logits(model.decode(model.encode(source), labels).states).float()
+        own = logits[:, eos] - head.bias[eos]
+        logits[:, eos] = NEVER
+        weight, scale = head.weight.clone(), CERTAINTY / own.std()  # apart from the embeddings, which stay as they are
+        weight[eos] *= scale
+        head.weight = Parameter(weight, requires_grad=False)
+        chance = 1 / np.mean([len(target) for target in data.train.targets])
+        head.bias[eos] = (logits.logsumexp(-1) - scale * own).quantile(chance)
 
 
 def random_texts(model: LanguageModel, limits: Limits, count: int, lengths: str, seed: int) -> TrainingData:

@@ -1,0 +1,25 @@
+"""What the benchmark's scripts share: how often they measure, how they run, and where they write."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fdistill import cli
+from fdistill.evaluation.tables.render import Table, to_markdown
+from fdistill.files import write_json, write_text
+
+
+def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:
+    """`--repeats`, which is `repeats` when not given, `--json`, `--table`, and the run's."""
+    parser.add_argument(
+        "--repeats", type=int, default=repeats, help=f"runs of each that are measured (default: {repeats})"
+    )
+    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
+    cli.add_run_flags(parser)
+
+
+def write(args: argparse.Namespace, measured: dict[str, Any], *tables: Table) -> None:
+    """What the flags name."""
+    write_json(args.json, measured)
+    write_text(args.table, "\n".join(map(to_markdown, tables)))
