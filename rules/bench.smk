@@ -1,5 +1,6 @@
 # How fast a step is, and how much memory it needs: random weights in each task's shapes. Not part of `all`; to be run on
 # a machine that does nothing else. What conda has made lacks the opponents of the extra `bench`, and the tables say so.
+BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None]
 BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")})
 
 
@@ -78,6 +79,12 @@ rule bench_loss:
 rule bench_growth:
     input:
         script=script("bench_growth"),
+        # How many examples a task has, where its source does not state it.
+        manifests=[
+            f"results/{task}/prepare/manifest.json"
+            for task in BENCH_TASKS
+            if STUDY.task(task)["source"].get("expected_counts") is None
+        ],
     output:
         json="results/bench/growth.json",
         table="results/bench/growth.md",
@@ -90,12 +97,16 @@ rule bench_growth:
         mem_mb=8000,
         runtime=60,
     params:
-        tasks=json.dumps({task: STUDY.task(task) for task in STUDY.tasks}),
+        tasks=json.dumps({task: STUDY.task(task) for task in BENCH_TASKS}),
+        manifests=lambda wildcards, input: [f"{Path(path).parts[1]}={path}" for path in input.manifests],
+        seeds=len(STUDY.seeds),
+        memory=memory_flags({"batch_size": None}),
         methods=json.dumps({method: STUDY.method(method) for method in ["predistill", *STUDY.methods]}),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:
         "python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
+        " --study-seeds {params.seeds} --manifests {params.manifests:q} {params.memory:q}"
         " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
 
 
@@ -103,9 +114,4 @@ rule bench:
     input:
         "results/bench/loss.md",
         "results/bench/growth.md",
-        [
-            f"results/bench/{task}{what}.md"
-            for task in STUDY.tasks
-            if STUDY.task(task)["model"]["teacher"] is not None
-            for what in ("", ".offline")
-        ],
+        [f"results/bench/{task}{what}.md" for task in BENCH_TASKS for what in ("", ".offline")],

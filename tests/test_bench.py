@@ -18,6 +18,7 @@ from fdistill.bench.work import AS_IN_TEXT, FULL, Work
 from fdistill.config import load
 from fdistill.data.batches import Limits, source_batch
 from fdistill.errors import UserError
+from fdistill.files import write_json
 from fdistill.objectives import IGNORE
 from fdistill.sampling import ancestral_sample
 from fdistill.teacher_cache import STATES, TOPK
@@ -310,15 +311,18 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     task = study.task("dialogue")
     task["text"] |= {"max_source_tokens": 8, "max_target_tokens": 8}
     task["model"]["teacher"] |= {"vocab_size": 40, "config": tiny.CONFIGS["gpt2"]}
-    for section in (*task["training"].values(), task["teacher_samples"], task["teacher_beam"], task["risk"]):
+    for section in task["training"].values():
         section["batch_size"] = 4
-    task["decoding"]["batch_size"] = 4
     methods = {name: study.method(name) for name in ("predistill", "js")}
-    run(
-        monkeypatch, "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
+    arguments = (
+        "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
         "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",
         "--repeats=1", "--seed=1", "--device=cpu", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
     )  # fmt: skip
+    with pytest.raises(SystemExit, match="--manifests: dialogue is missing"):
+        run(monkeypatch, *arguments)
+    write_json(tmp_path / "manifest.json", {"splits": {"train": 50, "dev": 7, "test": 9}})
+    run(monkeypatch, *arguments, "--study-seeds", "3", "--manifests", f"dialogue={tmp_path}/manifest.json")
     found = json.loads((tmp_path / "b.json").read_text())
     grown = {(step["what"], step["size"]) for step in found["steps"]}
     assert {("target length", 2), ("batch", 4), ("vocabulary", 640)} < grown and len(grown) == 9
@@ -327,6 +331,12 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     assert study["seconds"]["1"] > study["seconds"]["2"] >= study["longest_chain"]
     text = (tmp_path / "b.md").read_text()
     assert f"{study['longest_chain'] / 3600:,.2f}" in text and "By simulation, not measured" in text
+    cost, planned = found["costs"]["dialogue"], found["plan"]
+    assert planned["stages"]["risk"]["dialogue"] == pytest.approx(cost["risk"] * 9 * 6)
+    assert planned["stages"]["js"]["dialogue"] == pytest.approx(
+        cost["js"] * 50 * task["training"]["distill"]["epochs"] * 3
+    )
+    assert "Training and test examples: dialogue 50 and 9; seeds: 3." in text
 
 
 def test_a_method_without_a_plain_recipe_is_refused():

@@ -147,7 +147,7 @@ def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str
 
 
 def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Table:
-    """Of `growth.stage_costs`, by task."""
+    """Of `costs.stage_costs`, by task."""
     columns = [Column("Stage"), *(Column(task, "ms per example", number=True) for task in costs)]
     stages = dict.fromkeys(stage for of_task in costs.values() for stage in of_task)
     rows = [[Cell(stage), *(Cell(f"{1000 * costs[task][stage]:,.2f}") for task in costs)] for stage in stages]
@@ -155,8 +155,39 @@ def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Ta
     return Table(f"What the stages cost: {where['name']}.", columns, [rows], [], [note])
 
 
+def plan_table(planned: dict[str, Any], where: dict[str, Any]) -> Table:
+    """Of `study.plan`."""
+    tasks = list(planned["counts"])
+    columns = [Column("Stage"), *(Column(task, "hours", number=True) for task in tasks)]
+    columns += [Column("all", "hours", number=True), Column(" ", "%", number=True)]
+    whole = sum(sum(of_task.values()) for of_task in planned["stages"].values())
+    rows = []
+    for stage, of_task in planned["stages"].items():
+        seconds = [*(of_task[task] for task in tasks), sum(of_task.values())]
+        hours = [f"{each / 3600:,.3f}" for each in seconds]
+        rows.append([Cell(text) for text in (stage, *hours, f"{100 * seconds[-1] / whole:.1f}")])
+    sums = [sum(of_task[task] for of_task in planned["stages"].values()) for task in tasks]
+    shown = ["all", *(f"{each / 3600:,.3f}" for each in (*sums, whole)), "100.0"]
+    on_devices = [f"{count}: {seconds / 3600:,.3f}" for count, seconds in planned["seconds"].items()]
+    sizes = [f"{task} {of['train']:,} and {of['test']:,}" for task, of in planned["counts"].items()]
+    notes = [
+        f"Training and test examples: {', '.join(sizes)}; seeds: {planned['seeds']}. {_SIMULATED}",
+        f"Hours until all is done, by the number of devices: {', '.join(on_devices)}; on any number, "
+        f"{planned['longest_chain'] / 3600:,.3f}.",
+    ]
+    caption = f"What this study costs, in hours of one device: {where['name']}."
+    return Table(caption, columns, [rows, [[Cell(text) for text in shown]]], [], notes)
+
+
+_SIMULATED = (
+    "By simulation, not measured: the stages' costs above times examples and epochs, and the jobs of the DAG on as "
+    "many devices, longest chain first. Left out: starting programs, reading models, evaluation amid training, and "
+    "what needs no model."
+)
+
+
 def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
-    """Of `growth.study_costs`."""
+    """Of `study.study_costs`."""
     counts = study[0]["seconds"]
     names = [f"{count} device{'s' * (count != '1')}" for count in counts]
     columns = [Column(title, number=True) for title in ("Examples", "Seeds", "Jobs")]
@@ -166,9 +197,5 @@ def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
         hours = [seconds / 3600 for seconds in (*entry["seconds"].values(), entry["longest_chain"])]
         shown = [f"{entry[key]:,}" for key in ("examples", "seeds", "jobs")] + [f"{value:,.2f}" for value in hours]
         sections.setdefault(entry["examples"], []).append([Cell(text) for text in shown])
-    note = (
-        "By simulation, not measured: the stages' costs above times examples and epochs, and the jobs of the DAG on as "
-        "many devices, longest chain first. Each task has so many training examples and a tenth as many test inputs. "
-        "Left out: starting programs, reading models, evaluation amid training, and what needs no model."
-    )
-    return Table(f"What the study costs: {where['name']}.", columns, [*sections.values()], [], [note])
+    note = f"{_SIMULATED} Each task has so many training examples and a tenth as many test inputs."
+    return Table(f"What the study costs as it grows: {where['name']}.", columns, [*sections.values()], [], [note])
