@@ -42,7 +42,7 @@ def work_of(family, lengths=AS_IN_TEXT, batch_size=5):
 
 def batch_of(made):
     (batch,) = next(made.trainer.batches())
-    made.trainer.drawn(batch)
+    made.trainer.learner.drawn(batch, 0)
     return batch
 
 
@@ -56,7 +56,7 @@ def test_both_steps_have_the_same_loss_and_gradient(family, method):
     made = steps.Steps(work, method, steps.with_on_policy(METHODS)[method], tiny.settings(batch_size=5), seed=0)
     batch = batch_of(made)
     assert all(len(set((labels != IGNORE).sum(1).tolist())) > 1 for labels in batch.labels.values())
-    ours = made.trainer.piece_backward(batch, batch.counts())
+    ours = made.trainer.learner.piece_gradient(batch, batch.counts(), 0)
     gradients = [weight.grad.clone() for weight in made.trainer.trainable]
     work.student.module.zero_grad()
     value = made.plain_loss(batch)

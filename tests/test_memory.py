@@ -113,7 +113,7 @@ def measured_step(student, teacher, objective, batch_size, source, target):
     )
     batches = trainer.batches()
     trainer.step(next(batches))  # the optimiser's states exist from here on
-    kept = [*student.module.parameters(), *(teacher.module.parameters() if trainer.teacher else ())]
+    kept = [*student.module.parameters(), *(teacher.module.parameters() if trainer.learner.teacher else ())]
     kept += [x for states in trainer.optimizer.state.values() for x in states.values() if x.dim()]
     batch = next(batches)
     with Allocated(*kept) as allocated:

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import torch
 import yaml
-from fdistill import training
+from fdistill import learner, training
 from fdistill.data.batches import Encoded, label_batch, source_batch
 from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
@@ -49,7 +49,7 @@ def trainer_of(made, teacher, name, data, seed=0, drawing=ANCESTRAL, **settings)
 
 def micro_batches(trainer, size):
     """The whole training split in its own order, in micro-batches of `size`."""
-    train, kinds = trainer.data.train, [k for k in trainer.objective.sequences if k != STUDENT_SAMPLES]
+    train, kinds = trainer.data.train, [k for k in trainer.learner.objective.sequences if k != STUDENT_SAMPLES]
     groups = [range(i, i + size) for i in range(0, len(train), size)]
     return [
         MicroBatch(
@@ -91,7 +91,7 @@ def fixed_samples(monkeypatch):
             rows = [sequence(made, ids[m].tolist()) for ids, m in zip(source.input_ids, mask, strict=True)]
             return Samples(label_batch(rows, "cpu"), None)
 
-        monkeypatch.setattr(training, "draw", sample)
+        monkeypatch.setattr(learner, "draw", sample)
         return lambda source: sequence(made, source)
 
     return install
@@ -304,7 +304,7 @@ def test_methods_on_hard_sequences_run_no_teacher(pair, name):
     record_forwards(teacher.model.module, log, "teacher")
     trainer = trainer_of(student, teacher, name, data_of(student))
     trainer.step(micro_batches(trainer, 8))
-    assert log == [] and trainer.teacher is None
+    assert log == [] and trainer.learner.teacher is None
     alone = trainer_of(student, None, name, data_of(student))
     assert math.isfinite(alone.step(micro_batches(alone, 8)))
 
@@ -325,7 +325,7 @@ def test_samples_come_from_the_current_student(pair, monkeypatch):
         seen.append((weights.clone(), draw(model, *arguments)))
         return seen[-1][1]
 
-    monkeypatch.setattr(training, "draw", watched)
+    monkeypatch.setattr(learner, "draw", watched)
     trainer = trainer_of(student, teacher, "rkl", data_of(student), learning_rate=0.05)
     for _ in range(3):
         before = torch.cat([p.detach().flatten().clone() for p in student.model.module.parameters()])
@@ -408,11 +408,11 @@ def test_every_method_learns(family, name):
     def loss_now():
         """The objective on one large batch, samples drawn with fixed random numbers."""
         (batch,) = micro_batches(trainer, 64)
-        if STUDENT_SAMPLES in trainer.objective.sequences:
+        if STUDENT_SAMPLES in trainer.learner.objective.sequences:
             batch.labels[STUDENT_SAMPLES] = ancestral_sample(student.model, batch.source, length, [1]).labels
         student.model.module.eval()
         with torch.no_grad():
-            return trainer.loss(batch, batch.counts()).item()
+            return trainer.learner.loss(batch, batch.counts()).item()
 
     before, q = loss_now(), exact_probabilities(student.model, sources, length)
     for _, batches in zip(range(40), trainer.batches(), strict=False):
@@ -450,7 +450,7 @@ def test_bf16_autocast_trains_every_parameter_in_float32(pair, name):
         losses[precision], gradients = gradients_of_step(trainer, micro_batches(trainer, 4))
         covered[precision] = [bool(g.abs().sum() > 0) for g in gradients]
         assert all(g.dtype == torch.float32 and torch.isfinite(g).all() for g in gradients)
-        assert trainer.autocast._enabled == (precision == "bf16")
+        assert trainer.learner.autocast._enabled == (precision == "bf16")
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.15)
     assert losses["bf16"] != losses["fp32"]
     assert covered["bf16"] == covered["fp32"]
@@ -493,7 +493,7 @@ def weights_of(made):
 def spoil(trainer, steps, what="loss"):
     """Make loss or gradient of some steps infinite, in every second micro-batch (counted from 1)."""
     calls = Counter()
-    real = trainer.loss
+    real = trainer.learner.loss
 
     def loss(batch, counts):
         calls["loss"] += 1
@@ -503,7 +503,7 @@ def spoil(trainer, steps, what="loss"):
             value.register_hook(lambda gradient: gradient * math.inf)
         return value * math.inf if bad and what == "loss" else value
 
-    trainer.loss = loss
+    trainer.learner.loss = loss
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
@@ -532,8 +532,9 @@ def test_without_a_step_there_is_no_loss_in_the_history():
     student = tiny.checkpoint("gpt2")
     trainer = trainer_of(student, None, "mle", data_of(student, 24), batch_size=4, max_skipped_steps=9, epochs=2)
     spoil(trainer, range(1, 7), "loss")
-    real = trainer.loss
-    trainer.loss = lambda batch, counts: real(batch, counts) + real(batch, counts)  # a micro-batch a step: spoil it
+    real = trainer.learner.loss
+    # A micro-batch a step: spoil it.
+    trainer.learner.loss = lambda batch, counts: real(batch, counts) + real(batch, counts)
     history = trainer.run(nothing, "nll", higher_is_better=False)
     assert [("loss" in line, line["step"]) for line in history] == [(False, 6), (True, 12), (False, 12)]
 
@@ -563,7 +564,7 @@ def test_extreme_logits_give_finite_losses_and_gradients(name, precision):
     data = data_of(student)
     trainer = trainer_of(student, teacher, name, data, precision=precision)
     batches = micro_batches(trainer, 8)
-    with torch.no_grad(), trainer.autocast:
+    with torch.no_grad(), trainer.learner.autocast:
         source = batches[0].source
         labels = label_batch(data.train.targets, "cpu")
         logits = student.model.logits(student.model.decode(student.model.encode(source), labels).states)
@@ -579,9 +580,9 @@ class SmallMemory:
     """A GPU whose memory is not enough for a micro-batch of more than `fits` examples, from a given step on."""
 
     def __init__(self, trainer, fits, begin=1):
-        self.trainer, self.fits, self.begin, self.real = trainer, fits, begin, trainer.loss
+        self.trainer, self.fits, self.begin, self.real = trainer, fits, begin, trainer.learner.loss
         self.sizes = Counter()
-        trainer.loss = self.loss
+        trainer.learner.loss = self.loss
 
     def loss(self, batch, counts):
         size = len(batch.source.input_ids)

@@ -3,10 +3,9 @@
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,27 +14,20 @@ from torch import Tensor
 from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
 from fdistill import sharding
-from fdistill.batch_loss import Models, Pass, batch_loss
 from fdistill.data.batches import epoch_batches, label_batch, source_batch
 from fdistill.data.micro_batches import MicroBatch, TrainingData
 from fdistill.errors import UserError
 from fdistill.interruption import Stopped
-from fdistill.models.language_model import Context, Decoded, LanguageModel
-from fdistill.models.students import freeze, supervising_layers
-from fdistill.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
-from fdistill.precision import autocast
+from fdistill.learner import Learner
+from fdistill.models.language_model import LanguageModel
+from fdistill.models.students import freeze
+from fdistill.objectives import STUDENT_SAMPLES, Objective
 from fdistill.progress import Progress
-from fdistill.sampling import ANCESTRAL, Drawing, draw, mixed_seed
-from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
-from fdistill.teacher_cache import stacked
+from fdistill.sampling import Drawing
 from fdistill.training_state import NOWHERE, Checkpoints, State
 from fdistill.workers import ALONE, Workers
 
 log = logging.getLogger(__name__)
-
-# Random numbers come from (a number of these, seed, step, examples): they do not depend on who takes a step, or whether
-# the run was interrupted before.
-SAMPLES, DROPOUT = 1, 2
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
@@ -88,17 +80,10 @@ class Trainer:
         The micro-batches of a step are shared among `workers`, which all take the same step. Where they are fewer than
         the workers they are split, and dropout is another, as it is not drawn by example; all else is the same.
         """
-        if objective.needs_teacher and teacher is None:
-            raise UserError("this method compares distributions with a teacher's; give --teacher")
-        self.student, self.objective, self.data, self.settings = student, objective, data, settings
-        self.teacher = teacher if objective.needs_teacher else None  # seqkd loads none and runs none
-        if self.teacher is not None:
-            self.teacher.module.eval().requires_grad_(False)
-        self.drawing, self.seed, self.workers = drawing, seed, workers
-        # Who shares weights needs the others' part whenever it runs the model.
-        self.in_step = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
+        self.student, self.data, self.settings, self.seed, self.workers = student, data, settings, seed, workers
         freeze(student, settings.freeze)
-        self.trainable = [p for p in student.module.parameters() if p.requires_grad]
+        self.learner = Learner(student, teacher, objective, drawing, settings.precision, seed, workers)
+        self.trainable = self.learner.trainable
         if not self.trainable:
             raise UserError(f"training.freeze: {', '.join(settings.freeze)} leaves nothing to train")
         self.epoch_steps = -(-len(data.train) // (settings.batch_size * settings.accumulation))
@@ -111,10 +96,7 @@ class Trainer:
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, settings.warmup_steps, max(1, self.total_steps))
-        self.autocast = autocast(settings.precision, student.device.type)
         self.state = State()
-
-    # --- one step ----------------------------------------------------------------------------------------------
 
     def step(self, batches: list[MicroBatch]) -> float | None:
         """One optimiser step over an effective batch; its loss, a mean over the valid positions of all of it.
@@ -124,7 +106,12 @@ class Trainer:
         of the first in a row, and when halves do not fit either.
         """
         pieces = [piece for batch in batches for piece in batch.split(self.pieces_of_each(len(batches)))]
-        losses = self.backward(pieces)
+        try:
+            losses = self.learner.gradient(pieces, self.state.step)
+        except torch.OutOfMemoryError:
+            if not self.learner.in_step:
+                raise
+            raise self.too_large(f"a micro-batch shared among {self.workers.count} GPUs") from None
         if losses is None:
             self.halve(batches)
             return self.step(batches)
@@ -142,72 +129,6 @@ class Trainer:
     def pieces_of_each(self, batches: int) -> int:
         """Into how many pieces a micro-batch is split: for the GPU's memory, and so that each worker has one."""
         return (2 if self.state.halved else 1) * -(-self.workers.count // batches)
-
-    def backward(self, pieces: list[MicroBatch]) -> list[float] | None:
-        """The gradient of an effective batch, the same for all workers; each piece's share in the loss.
-
-        None when the GPU memory of any of them was not enough.
-        """
-        mine = list(range(self.workers.rank, len(pieces), self.workers.count))
-        missing = -(-len(pieces) // self.workers.count) - len(mine) if self.in_step else 0
-        idle = [0] * missing  # run for the others' sake, and not counted
-        alone = len(idle + mine) == 1
-        drawn = self.together(lambda: {number: self.drawn(pieces[number], alone) for number in idle + mine})
-        if drawn is None:
-            return None
-        counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
-        for number in range(len(pieces)):
-            for kind, count in drawn[number].items():
-                counts[kind] += count
-        self.tokens = sum(count[LABELS] for count in counts.values())
-        self.student.module.train()
-
-        def backwards() -> dict[int, float]:
-            for number in idle:
-                self.piece_backward(pieces[number], counts, weight=0)
-            return {number: self.piece_backward(pieces[number], counts) for number in mine}
-
-        losses = self.together(backwards)
-        if losses is None:
-            return None
-        for weight in self.trainable:
-            if weight.grad is None:  # of a worker that had no piece
-                weight.grad = torch.zeros_like(weight)
-        if not self.student.is_sharded:  # or it is done
-            self.workers.add_up(weight.grad for weight in self.trainable)
-        return [losses[number] for number in range(len(pieces))]
-
-    def drawn(self, piece: MicroBatch, alone: bool = False) -> dict[str, Counter]:
-        """Draw the student's samples, if it learns from them; the piece's valid positions.
-
-        Where the student has no dropout, it samples from what it will learn from: the source is encoded once. Not of
-        several pieces, which would all be kept.
-        """
-        if STUDENT_SAMPLES in self.objective.sequences:
-            with self.autocast, step_part(SAMPLING):
-                if alone and self.drawing.mode == ANCESTRAL and not self.student.has_dropout:
-                    piece.context = self.student.encode(piece.source, self.objective.needs_hidden)
-                seed = (SAMPLES, self.seed, self.state.step)
-                samples = draw(self.student, piece.source, self.drawing, seed, piece.rows, piece.context)
-            piece.labels[STUDENT_SAMPLES] = samples.labels
-        return piece.counts()
-
-    def together(self, work: Callable[[], dict]) -> dict | None:
-        """What `work` gives, of all workers; None when the GPU memory of one was not enough and all can try again."""
-        if not self.in_step:
-            return self.workers.attempt(work)
-        try:  # who stops amid shared weights leaves the others waiting for its part
-            return self.workers.gather(work())
-        except torch.OutOfMemoryError:
-            raise self.too_large(f"a micro-batch shared among {self.workers.count} GPUs") from None
-
-    def piece_backward(self, piece: MicroBatch, counts: dict[str, Counter], weight: float = 1) -> float:
-        """Add a piece's gradient; its share in the loss."""
-        torch.manual_seed(mixed_seed(DROPOUT, self.seed, self.state.step, *piece.rows))
-        loss = weight * self.loss(piece, counts)
-        with step_part(BACKWARD):
-            loss.backward()
-        return loss.item()
 
     def halve(self, batches: list[MicroBatch]) -> None:
         """Take micro-batches of half the size from now on, and as many more; UserError when that cannot be done."""
@@ -247,36 +168,6 @@ class Trainer:
                 f"if it is always the same examples, look at their texts: {ids}"
             )
 
-    def loss(self, batch: MicroBatch, counts: dict[str, Counter]) -> Tensor:
-        """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
-        hidden = self.objective.needs_hidden
-        read = {kind for kind in batch.labels if self.objective.needs_teacher_on(kind)}
-        run = read - ({TEACHER_SAMPLES} if batch.cached else set())
-        with self.autocast:
-            with step_part(STUDENT):
-                student_context = batch.context or self.student.encode(batch.source, hidden)
-                batch.context = None  # its graph serves once
-            with torch.no_grad(), step_part(TEACHER):
-                teacher_context = self.teacher.encode(batch.source, hidden) if run else None
-            passes = {}
-            for kind, labels in batch.labels.items():
-                with step_part(STUDENT):
-                    student = self.student.decode(student_context, labels, hidden)
-                passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
-                if kind in run:
-                    with torch.no_grad(), step_part(TEACHER):
-                        teacher = self.teacher.decode(teacher_context, labels, hidden)
-                    passes[kind].teacher_states = teacher.states
-                    if hidden:
-                        pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
-                        passes[kind].hidden_pairs = pairs
-                elif kind in read:
-                    passes[kind] = replace(passes[kind], **stacked(batch.cached, labels.device))
-        with step_part(LOSS):
-            return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
-
-    # --- the whole run -----------------------------------------------------------------------------------------
-
     def batches(self) -> Iterator[list[MicroBatch]]:
         """Effective batches without end, epoch after epoch, from the one on that the next step is to take."""
         lengths = [(len(s), len(t)) for s, t in zip(self.data.train.sources, self.data.train.targets, strict=True)]
@@ -289,7 +180,7 @@ class Trainer:
 
     def micro_batch(self, indices: list[int], epoch: int) -> MicroBatch:
         """Some examples with their sequences of one epoch, but for the student's samples."""
-        train, stored = self.data.train, [kind for kind in self.objective.sequences if kind != STUDENT_SAMPLES]
+        train, stored = self.data.train, [kind for kind in self.learner.objective.sequences if kind != STUDENT_SAMPLES]
         labels = {
             kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
             for kind in stored
@@ -331,7 +222,7 @@ class Trainer:
             if loss is not None:
                 state.losses.append(loss)
             seconds += time.monotonic() - began
-            tokens += self.tokens
+            tokens += self.learner.tokens
             progress.advance(loss=math.nan if loss is None else loss, tokens_per_s=tokens / seconds)
         progress.close()
         if state.best_weights is not None:
@@ -413,17 +304,3 @@ class Trainer:
             sharding.load_weights(self.student.module, weights)
         else:
             self.student.module.load_state_dict(weights)
-
-
-def hidden_pairs(
-    student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
-) -> list[tuple[Tensor, Tensor, str]]:
-    """Student layer i beside teacher layer φ(i), for the encoder and the decoder (state 0 is the embedding output)."""
-    pairs = []
-    for part, positions in ((0, SOURCE), (1, LABELS)):
-        student_states, teacher_states = student[part].hidden_states, teacher[part].hidden_states
-        if not student_states:  # a decoder-only model has no encoder
-            continue
-        supervisors = supervising_layers(len(student_states) - 1, len(teacher_states) - 1)
-        pairs += [(student_states[i + 1], teacher_states[j + 1], positions) for i, j in enumerate(supervisors)]
-    return pairs

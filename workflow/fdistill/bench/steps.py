@@ -118,7 +118,7 @@ class Steps:
         self.cached = {CACHED[kind]: each.data for kind, each in (caches or {}).items()}
         self.by_name |= {name: partial(self._ours, data) for name, data in self.cached.items()}
         if method == ON_POLICY and not missing(work):
-            self.trl = TrlStep(work, settings, bf16=self.trainer.autocast._enabled)
+            self.trl = TrlStep(work, settings, bf16=self.trainer.learner.autocast._enabled)
             self.by_name[TRL] = lambda batch: self.trl.step(batch.rows)
 
     def ready(self, name: str) -> float:
@@ -134,7 +134,7 @@ class Steps:
 
     def _ours(self, data: TrainingData, batch: MicroBatch) -> int:
         self.trainer.step([self._piece(data, batch)])
-        return self.trainer.tokens
+        return self.trainer.learner.tokens
 
     def _piece(self, data: TrainingData, batch: MicroBatch) -> MicroBatch:
         """The batch anew, with what these data store of the teacher."""
@@ -152,7 +152,7 @@ class Steps:
             batch.labels.get("teacher_samples"),
             self.work.longest,
             self.settings.max_grad_norm,
-            self.trainer.autocast,
+            self.trainer.learner.autocast,
         )
 
     def losses(self, batch: MicroBatch) -> dict[str, float]:
@@ -160,13 +160,13 @@ class Steps:
         for name in self.by_name:
             self.ready(name)
         piece = self._piece(self.work.data, batch)
-        counts = self.trainer.drawn(piece)
+        counts = self.trainer.learner.drawn(piece, 0)
         self.module.eval()
         with torch.no_grad():
-            found = {OURS: self.trainer.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}
+            found = {OURS: self.trainer.learner.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}
             for name, data in self.cached.items():
                 read = replace(piece, cached=[data.cached(row, 0) for row in piece.rows])
-                found[name] = self.trainer.loss(read, counts).item()
+                found[name] = self.trainer.learner.loss(read, counts).item()
         if TRL in self.by_name:
             found[TRL] = self.trl.loss(piece.source, piece.labels[STUDENT_SAMPLES])
         return found
@@ -175,7 +175,7 @@ class Steps:
         """The plain recipe's, on the samples that the batch has."""
         ids, mask = batch.source.input_ids, batch.source.attention_mask
         halves = {kind.removesuffix("_samples"): labels for kind, labels in batch.labels.items()}
-        with self.trainer.autocast:
+        with self.trainer.learner.autocast:
             return plain.loss(self.method, self.module, self.teacher, ids, mask, halves)
 
 
