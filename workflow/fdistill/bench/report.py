@@ -44,12 +44,13 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
         sections.append(rows)
         losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
         notes.append(f"Losses of the same samples, {named[0]} texts, {named[1]}: {losses}.")
-        for name, cost in entry["caches"].items():
-            notes.append(
-                f"{TITLES[name]}, {named[0]} texts, {named[1]}: "
-                f"{cost['bytes_per_token']:,.0f} bytes per token of the teacher's samples, "
-                f"made once, in {1000 * cost['seconds_per_batch']:,.1f} ms per batch."
+        if entry["caches"]:
+            costs = (
+                f"{TITLES[name]} {cost['bytes_per_token']:,.0f} bytes per token of the teacher's samples, "
+                f"made once, in {1000 * cost['seconds_per_batch']:,.1f} ms per batch"
+                for name, cost in entry["caches"].items()
             )
+            notes.append(f"What is stored, {named[0]} texts, {named[1]}: {'; '.join(costs)}.")
         if TRL in entry["losses"] and entry["lengths"] != FULL:
             notes.append("TRL's loss counts padding among GPT-2's positions: it differs where sources are padded.")
     explained = (
