@@ -33,7 +33,9 @@ SCORES = 3  # attention matrices kept per layer where attention is not fused: sc
 # Batches of off-line work follow from the study and the shapes alone, not from the machine: the same batches are made
 # wherever a run goes on.
 UNKNOWN_GPU = 16  # GiB, where the study has no `gpu_memory`
-ON_CPU = GIB // FLOAT  # floats that a batch may take of a CPU's memory: beyond the caches, larger ones are no faster
+# Floats that a batch may take on a CPU, or as many as the weights. Larger ones, fresh memory at every layer, take up to
+# twice the time; of large models, smaller ones would do little between one reading of the weights and the next.
+ON_CPU = 1 << 24
 CAUTION = 0.5  # share of what is free beside the weights: an estimate of decoding may be 1.7 times too low
 MOST_ROWS = 256  # of the decoder, beams counted: more are hardly faster, and one interruption loses all of them
 
@@ -199,6 +201,6 @@ def batch_size(
     sizes = [size_of(model.module, model.family) for model in models]
     on_gpu = models[0].device.type == "cuda"
     weights = sum(size.parameters for size in sizes) * weight_copies(engine)
-    free = free_on_gpu(gpu_memory, weights) if on_gpu else ON_CPU
+    free = free_on_gpu(gpu_memory, weights) if on_gpu else max(ON_CPU, weights)
     by_size = [rows_that_fit(size, free, beams, target) for size in sizes]
     return lambda source: min(rows(source) for rows in by_size)
