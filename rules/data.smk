@@ -20,6 +20,7 @@ rule prepare:
         "logs/{task}/prepare.log",
     benchmark:
         "benchmarks/{task}/prepare.tsv"
+    priority: 4  # everything waits for it
     conda:
         ENVIRONMENT
     resources:
