@@ -32,13 +32,15 @@ def stage_costs(
 ) -> dict[str, float]:
     """Seconds per example and epoch of training, per input of the other stages.
 
-    Off-line work as its rules do it: all of some inputs, in batches of the task's size or as large as memory allows.
+    Off-line work as its rules do it: some inputs, in batches of the task's size or as large as memory allows.
     """
     limits = Limits(**task["text"])
     largest = max(section["batch_size"] for section in task["training"].values())
     work = Work.of(task["model"], limits, largest, AS_IN_TEXT, seed, device)
     teacher, student, longest = work.teacher, work.student, work.longest
-    ids, sources = work.data.train.ids, work.data.train.sources
+    ids, sources, targets = (
+        rows[: memory.MOST_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
+    )
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
         settings = replace(TrainingSettings(**task["training"][stage]), accumulation=1)
@@ -71,11 +73,10 @@ def stage_costs(
         costs[name] = training(method["training"], method["terms"], student)
     for kind in TEACHER_SEQUENCES:
         costs[kind] = per_input(drawn(teacher, task[kind]), teacher)
-    risk = {"mode": ANCESTRAL, **{key: task["risk"][key] for key in ("batch_size", "engine")}}
-    several = {"per_input": task["risk"]["teacher_samples"]}
-    costs[TEST_SAMPLES] = per_input(drawn(teacher, risk | several), teacher)
+    risk = {"mode": ANCESTRAL, "per_input": 1, **{key: task["risk"][key] for key in ("batch_size", "engine")}}
+    costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * per_input(drawn(teacher, risk), teacher)
     costs[TEACHER_GENERATE], costs[GENERATE] = generated(teacher), generated(student)
-    of_student, targets = drawn(student, risk | {"per_input": 1}), work.data.train.targets
+    of_student = drawn(student, risk)
     rows = memory.batch_size(risk["batch_size"], [student, teacher], risk["engine"], 1, longest, gpu_memory)
     costs[RISK] = per_input(lambda: risks(student, teacher, sources, of_student()["tokens"], targets, rows), student)
     return costs
