@@ -7,11 +7,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from fdistill.chunks import LOGITS as CHUNK
+from fdistill import chunks
 from fdistill.config.engine_checks import CTRANSLATE2
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
@@ -121,7 +122,7 @@ def step(student: Size, kinds: dict[str, bool], batch_size: int, source: int, ta
 
 def _chunk(positions: int, vocabulary: int) -> int:
     """Of how many positions there are logits at a time."""
-    return min(positions, CHUNK["cuda"] // vocabulary)
+    return min(positions, chunks.chunk_size(vocabulary, torch.device("cuda")))
 
 
 def _kept(size: Size, source: int, target: int, halves: int) -> float:
