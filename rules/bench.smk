@@ -106,7 +106,7 @@ rule bench_growth:
         run=run_flags(STUDY.teacher_seed),
     shell:
         "python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
-        " --study-seeds {params.seeds} --manifests {params.manifests:q} {params.memory:q}"
+        " --study-seeds {params.seeds:q} --manifests {params.manifests:q} {params.memory:q}"
         " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
 
 
