@@ -46,3 +46,12 @@ def test_every_rule_has_a_script_of_its_stage():
     rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     used = set(re.findall(r'script\("(\w+)"\)', rules))
     assert used == {path.stem for path in SCRIPTS}
+
+
+def test_no_target_stands_where_snakemake_takes_it_for_a_configuration_file():
+    texts = [README, *(path.read_text() for part in ("docs", "config") for path in (ROOT / part).glob("*.[my]*"))]
+    given = [each for text in texts for each in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)]
+    assert len(given) >= 5
+    for arguments in given:
+        files = re.split(r" -", arguments)[0].split()
+        assert files and all((ROOT / name).is_file() for name in files), arguments
