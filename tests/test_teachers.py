@@ -25,7 +25,7 @@ from fdistill.models.families import FAMILIES
 from fdistill.models.kinds import model_class
 from fdistill.models.students import init_student
 from fdistill.objectives import IGNORE, LOSSES, Objective
-from fdistill.sampling import Drawing, ancestral_sample
+from fdistill.sampling import Drawing, ancestral_sample, sequence_log_probs
 from fdistill.training import Trainer
 from hub_checkpoints import HUB, OTHER_TEXTS, TEXTS, TRANSLATE, write
 from safetensors.torch import load_file, save_file
@@ -120,6 +120,9 @@ def test_draws_come_from_the_models_own_distribution(hub, name, monkeypatch):
         tokens = samples.labels[0].tolist()
         expected = raw_logits(module, made, source, tokens).softmax(-1)
         torch.testing.assert_close(torch.cat(drawn_from), expected, rtol=1e-4, atol=1e-5)
+        log_prob = expected.gather(1, torch.tensor(tokens).unsqueeze(1)).log().sum().item()
+        stored = sequence_log_probs(made.model, source_batch(made.model, [source]), samples.labels)
+        assert stored.sum().item() == pytest.approx(log_prob, abs=1e-3)
 
 
 def test_decoding_is_the_tasks_alone(hub, name):
