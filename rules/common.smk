@@ -8,10 +8,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from fdistill import config as study_config
-from fdistill.cli import flags
+from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.local_files import input_files
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 # Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not

@@ -7,9 +7,8 @@ import pytest
 import yaml
 from fdistill import config
 from fdistill.config.files import merge
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 MAIN, OPEN, TASK, METHODS = (
     "config/config.yaml",
     "config/open.yaml",

@@ -1,10 +1,10 @@
 """Tiny models and tokenizers of every family, and reference computations that share no library code."""
 
 import torch
+from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
-from fdistill.objectives import IGNORE
-from fdistill.training import TrainingSettings
+from fdistill.training.trainer import TrainingSettings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 

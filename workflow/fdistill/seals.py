@@ -7,7 +7,7 @@ metadata, under the key `seal` of a JSON file, and in the last line of a file of
 import hashlib
 from pathlib import Path
 
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 MARK = "fdistill-sha256:"
 ZEROS = "0" * 64

@@ -3,15 +3,15 @@
 import argparse
 from dataclasses import replace
 
-from fdistill import cli
 from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.work import LENGTHS, Work
+from fdistill.config import cli
 from fdistill.data.batches import Limits
-from fdistill.experiment import set_up
 from fdistill.models.families import FAMILIES
-from fdistill.teacher_cache import TOP_K
-from fdistill.training import TrainingSettings
+from fdistill.sampling.teacher_cache import TOP_K
+from fdistill.training.experiment import set_up
+from fdistill.training.trainer import TrainingSettings
 
 
 def main() -> None:

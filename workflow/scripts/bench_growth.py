@@ -7,14 +7,14 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.artifacts.files import read_json
 from fdistill.bench import command, report, study
 from fdistill.bench.costs import stage_costs
 from fdistill.bench.growth import grown_steps
 from fdistill.bench.machine import machine
-from fdistill.errors import UserError
-from fdistill.experiment import set_up
-from fdistill.files import read_json
+from fdistill.config import cli
+from fdistill.runtime.errors import UserError
+from fdistill.training.experiment import set_up
 
 SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1, 2, 4, 8, 16]}
 

@@ -2,12 +2,12 @@
 
 import argparse
 
-from fdistill import cli
 from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.work import AS_IN_TEXT, Work, end_by_context
+from fdistill.config import cli
 from fdistill.data.batches import Limits
-from fdistill.experiment import set_up
+from fdistill.training.experiment import set_up
 
 
 def main() -> None:

@@ -3,16 +3,17 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.artifacts.files import sha256
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import model_identity
+from fdistill.config import cli
 from fdistill.config.schema import section
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
-from fdistill.experiment import read_split, set_up, versions
-from fdistill.files import sha256
-from fdistill.lineage import common
 from fdistill.models import checkpoints
-from fdistill.precision import autocast
-from fdistill.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
+from fdistill.runtime.precision import autocast
+from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
+from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
     identity = {
-        "teacher": checkpoints.model_identity(args.teacher),
+        "teacher": model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.split),
     }

@@ -4,19 +4,20 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import cli, workers
+from fdistill.artifacts.files import sha256
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import MANIFEST, model_identity
+from fdistill.config import cli
 from fdistill.data.batches import Limits
-from fdistill.data.micro_batches import TrainingData
 from fdistill.data.samples import read_samples
-from fdistill.errors import UserError
-from fdistill.experiment import read_split, set_up, train_and_save
-from fdistill.files import sha256
-from fdistill.lineage import common
+from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
-from fdistill.models.manifest import MANIFEST
-from fdistill.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
-from fdistill.sampling import Drawing
-from fdistill.teacher_cache import TeacherCache, made_from
+from fdistill.runtime import ranks
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.teacher_cache import TeacherCache, made_from
+from fdistill.training.experiment import read_split, set_up, train_and_save
+from fdistill.training.micro_batches import TrainingData
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     given = (args.start, args.train, args.dev, *optional)
     lineage = common(*given, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = workers.join(device)
+    together = ranks.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
     sampling = cli.read_flags(args, "drawing", prefix="student-samples-")
@@ -57,7 +58,7 @@ def main() -> None:
         checkpoints.check_same_vocabulary(teacher, student)
     train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = {
-        "teacher": checkpoints.model_identity(args.teacher),
+        "teacher": model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
         "split": sha256(args.train),
     }
@@ -77,7 +78,7 @@ def main() -> None:
         "lineage": lineage,
         "terms": args.terms,
         "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
-        "inputs": identity | {"start": checkpoints.model_identity(args.start)} | samples,
+        "inputs": identity | {"start": model_identity(args.start)} | samples,
     }
     train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), drawing, together, manifest)
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
-from fdistill.cli import pair
+from fdistill.config import cli
+from fdistill.config.cli import pair
 from fdistill.evaluation import figures
 
 

@@ -4,19 +4,20 @@ import argparse
 import json
 import logging
 
-from fdistill import cli, workers
+from fdistill.artifacts.files import read_parquet, sha256
+from fdistill.artifacts.lineage import common
+from fdistill.config import cli
 from fdistill.data.batches import Limits
-from fdistill.data.micro_batches import TrainingData
 from fdistill.data.schemas import SPLIT
-from fdistill.errors import UserError
-from fdistill.experiment import read_split, set_up, train_and_save
-from fdistill.files import read_parquet, sha256
-from fdistill.lineage import common
+from fdistill.losses.objectives import Objective
 from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
-from fdistill.objectives import Objective
-from fdistill.sampling import Drawing
+from fdistill.runtime import ranks
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.sampler import Drawing
+from fdistill.training.experiment import read_split, set_up, train_and_save
+from fdistill.training.micro_batches import TrainingData
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.train, args.dev, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = workers.join(device)
+    together = ranks.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
 
     if args.init == "scratch":

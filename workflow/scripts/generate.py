@@ -3,15 +3,18 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, memory, sharding, shards, workers
+from fdistill.artifacts import shards
+from fdistill.artifacts.files import sha256, write_parquet
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import model_identity
+from fdistill.config import cli
 from fdistill.data.batches import Limits
 from fdistill.data.schemas import GENERATIONS
-from fdistill.engines import version_of
-from fdistill.experiment import read_split, set_up, versions
-from fdistill.files import sha256, write_parquet
-from fdistill.generation import generate_texts
-from fdistill.lineage import common
-from fdistill.models import checkpoints
+from fdistill.models import checkpoints, fsdp, memory
+from fdistill.runtime import ranks
+from fdistill.sampling.engines import version_of
+from fdistill.sampling.offline import generate_texts
+from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -28,17 +31,17 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.model, args.test, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = workers.join(device)
+    together = ranks.join(device)
     checkpoint = checkpoints.load(args.model, device)
     if args.shard_teacher:
-        sharding.shard(checkpoint.model, together)
+        fsdp.shard(checkpoint.model, together)
     encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
     decoding = cli.read_flags(args, "decoding")
     batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
     beams, longest = decoding["num_beams"], decoding["max_new_tokens"]
     identity = {
         "lineage": lineage,
-        "model": checkpoints.model_identity(args.model),
+        "model": model_identity(args.model),
         "split": sha256(args.test),
         "decoding": str(decoding),
         "engine": engine,

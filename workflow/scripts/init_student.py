@@ -4,8 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill import cli
-from fdistill.lineage import common
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import model_identity
+from fdistill.config import cli
 from fdistill.models import checkpoints
 from fdistill.models.students import init_student
 
@@ -26,7 +27,7 @@ def main() -> None:
     manifest = {
         "stage": "init_student",
         "lineage": common(teacher=args.teacher),
-        "teacher": checkpoints.model_identity(args.teacher),
+        "teacher": model_identity(args.teacher),
         "layers": args.layers,
     }
     checkpoints.save(student, args.model, manifest)

@@ -4,9 +4,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.artifacts.files import write_json
+from fdistill.config import cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
-from fdistill.files import write_json
 
 
 def main() -> None:

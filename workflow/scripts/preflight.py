@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import yaml
-from fdistill import cli, config
+from fdistill import config
+from fdistill.config import cli
 from fdistill.config.files import merge
-from fdistill.errors import UserError
 from fdistill.preflight import Plan, preflight
-from fdistill.redaction import redact
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.redaction import redact
 
 ROOT = Path(__file__).parents[2]
 

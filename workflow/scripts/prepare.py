@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.config import cli
 from fdistill.data.preparation import SPLITS, prepare
 from fdistill.data.sources import SOURCES
 

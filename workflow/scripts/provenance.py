@@ -4,10 +4,10 @@ import argparse
 import logging
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.artifacts.files import write_json
+from fdistill.config import cli
 from fdistill.evaluation import tables
 from fdistill.evaluation.ledger import ledger, table
-from fdistill.files import write_json
 
 
 def main() -> None:

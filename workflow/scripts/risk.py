@@ -3,17 +3,20 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, memory, sharding, shards, workers
+from fdistill.artifacts import shards
+from fdistill.artifacts.files import sha256, write_json
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import model_identity
+from fdistill.config import cli
 from fdistill.data.batches import Limits
 from fdistill.data.samples import read_samples
-from fdistill.engines import version_of
 from fdistill.evaluation.risks import risks, teacher_dist
-from fdistill.experiment import read_split, set_up, versions
-from fdistill.files import sha256, write_json
-from fdistill.generation import draw_samples
-from fdistill.lineage import common
-from fdistill.models import checkpoints
-from fdistill.sampling import Drawing
+from fdistill.models import checkpoints, fsdp, memory
+from fdistill.runtime import ranks
+from fdistill.sampling.engines import version_of
+from fdistill.sampling.offline import draw_samples
+from fdistill.sampling.sampler import Drawing
+from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -34,21 +37,21 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = workers.join(device)
+    together = ranks.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
-        sharding.shard(teacher.model, together)
+        fsdp.shard(teacher.model, together)
     student = checkpoints.load(args.student, device)
     checkpoints.check_same_vocabulary(teacher, student)
     test, _ = read_split(args.test, teacher, limits)
     identity = {
-        "teacher": checkpoints.model_identity(args.teacher),
+        "teacher": model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.test),
     }
     drawn = read_samples(args.teacher_samples, test.ids, identity)
-    of_student = {"student": checkpoints.model_identity(args.student), "samples": sha256(args.teacher_samples)}
+    of_student = {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
     kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, together)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
     batch_size = memory.batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)

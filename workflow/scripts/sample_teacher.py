@@ -3,16 +3,19 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli, memory, sharding, shards, workers
+from fdistill.artifacts import shards
+from fdistill.artifacts.files import sha256
+from fdistill.artifacts.lineage import common
+from fdistill.artifacts.manifest import model_identity
+from fdistill.config import cli
 from fdistill.data.batches import Limits
 from fdistill.data.samples import write_samples
-from fdistill.engines import version_of
-from fdistill.experiment import read_split, set_up, versions
-from fdistill.files import sha256
-from fdistill.generation import draw_samples
-from fdistill.lineage import common
-from fdistill.models import checkpoints
-from fdistill.sampling import Drawing
+from fdistill.models import checkpoints, fsdp, memory
+from fdistill.runtime import ranks
+from fdistill.sampling.engines import version_of
+from fdistill.sampling.offline import draw_samples
+from fdistill.sampling.sampler import Drawing
+from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -30,10 +33,10 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.split, teacher=args.teacher)
     device = set_up(args.device, args.threads)
-    together = workers.join(device)
+    together = ranks.join(device)
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
-        sharding.shard(teacher.model, together)
+        fsdp.shard(teacher.model, together)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
@@ -43,7 +46,7 @@ def main() -> None:
     beams = drawing.options.get("num_beams", 1)
     identity = {
         "lineage": lineage,
-        "teacher": checkpoints.model_identity(args.teacher),
+        "teacher": model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.split),
         "mode": drawing.mode,

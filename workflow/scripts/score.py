@@ -6,12 +6,12 @@ import logging
 import os
 from pathlib import Path
 
-from fdistill import cli
-from fdistill.errors import UserError
+from fdistill.artifacts.files import write_json
+from fdistill.artifacts.lineage import common
+from fdistill.config import cli
 from fdistill.evaluation.metrics import METRICS, evaluate
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.files import write_json
-from fdistill.lineage import common
+from fdistill.runtime.errors import UserError
 
 
 def main() -> None:

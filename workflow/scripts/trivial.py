@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from fdistill import cli
+from fdistill.artifacts.files import read_parquet, write_parquet
+from fdistill.artifacts.lineage import common
+from fdistill.config import cli
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.trivial import SYSTEMS
-from fdistill.files import read_parquet, write_parquet
-from fdistill.lineage import common
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from fdistill.bench.clock import now
 from fdistill.bench.work import Work
-from fdistill.data.micro_batches import TrainingData
-from fdistill.objectives import TEACHER_SAMPLES, Objective
-from fdistill.precision import autocast
-from fdistill.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
-from fdistill.training import TrainingSettings
+from fdistill.losses.objectives import TEACHER_SAMPLES, Objective
+from fdistill.runtime.precision import autocast
+from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
+from fdistill.training.micro_batches import TrainingData
+from fdistill.training.trainer import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fdistill import cli
+from fdistill.artifacts.files import write_json, write_text
+from fdistill.config import cli
 from fdistill.evaluation.tables.render import Table, to_markdown
-from fdistill.files import write_json, write_text
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:

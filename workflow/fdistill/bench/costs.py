@@ -6,18 +6,18 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from fdistill import memory
 from fdistill.bench.clock import now
 from fdistill.bench.steps import Terms
 from fdistill.bench.study import GENERATE, RISK, TEACHER_GENERATE, TEST_SAMPLES, TRAIN_TEACHER
 from fdistill.bench.work import AS_IN_TEXT, Work
 from fdistill.data.batches import Limits
 from fdistill.evaluation.risks import risks
-from fdistill.generation import draw_samples, generate_texts
+from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
+from fdistill.models import memory
 from fdistill.models.language_model import LanguageModel
-from fdistill.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
-from fdistill.sampling import ANCESTRAL, Drawing
-from fdistill.training import Trainer, TrainingSettings
+from fdistill.sampling.offline import draw_samples, generate_texts
+from fdistill.sampling.sampler import ANCESTRAL, Drawing
+from fdistill.training.trainer import Trainer, TrainingSettings
 
 _NO_WORDS = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))  # a tokenizer takes no time beside
 

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fdistill import chunks
-from fdistill.batch_loss import Models, Pass, batch_loss
 from fdistill.bench import plain
 from fdistill.bench.clock import now, peak_memory
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, Terms, without_determinism
-from fdistill.objectives import LABELS, Objective
+from fdistill.losses import chunks
+from fdistill.losses.objectives import LABELS, Objective
+from fdistill.training.batch_loss import Models, Pass, batch_loss
 
 LIGER = "liger"
 

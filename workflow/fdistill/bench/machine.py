@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fdistill.experiment import versions
+from fdistill.training.experiment import versions
 
 OPPONENTS = ("trl", "liger-kernel")
 INSTALL = "python -m pip install -e '.[bench]'"

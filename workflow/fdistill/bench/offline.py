@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from fdistill import memory
-from fdistill.config.engine_checks import ENGINES
 from fdistill.data.batches import BatchSize, source_batch
-from fdistill.engines import engine_for
-from fdistill.errors import UserError
-from fdistill.generation import draw_samples
+from fdistill.losses.objectives import IGNORE
+from fdistill.models import memory
 from fdistill.models.language_model import LanguageModel
-from fdistill.objectives import IGNORE
-from fdistill.sampling import Drawing, as_labels
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.engine_limits import ENGINES
+from fdistill.sampling.engines import engine_for
+from fdistill.sampling.offline import draw_samples
+from fdistill.sampling.sampler import Drawing, as_labels
 
 PLAIN = "plain"
 PLAIN_BATCH = 8

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from fdistill.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
+from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 
 IGNORE = -100
 

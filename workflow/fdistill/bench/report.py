@@ -8,10 +8,10 @@ from fdistill.bench.clock import PEAK
 from fdistill.bench.losses import LIGER
 from fdistill.bench.steps import CACHED, ON_POLICY, OURS, PLAIN, TRL
 from fdistill.bench.work import FULL
-from fdistill.config.engine_checks import CTRANSLATE2, TRANSFORMERS
 from fdistill.evaluation.tables.render import Cell, Column, Table
-from fdistill.step_parts import PARTS
-from fdistill.teacher_cache import STATES, TOPK
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
+from fdistill.sampling.teacher_cache import STATES, TOPK
+from fdistill.training.step_parts import PARTS
 
 TITLES = {OURS: "this project", PLAIN: "plain recipe", TRL: "TRL", LIGER: "Liger"}
 TITLES |= {name: f"{TITLES[OURS]}, {kind}" for kind, name in CACHED.items()}

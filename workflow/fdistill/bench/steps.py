@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fdistill import step_parts
 from fdistill.bench import plain
 from fdistill.bench.caches import Stored, stored
 from fdistill.bench.clock import Clock, now, peak_memory
 from fdistill.bench.with_trl import TrlStep, missing
 from fdistill.bench.work import Work
-from fdistill.data.micro_batches import MicroBatch, TrainingData
-from fdistill.errors import UserError
-from fdistill.objectives import STUDENT_SAMPLES, Objective
-from fdistill.sampling import Drawing
-from fdistill.teacher_cache import STATES, TOPK
-from fdistill.training import Trainer, TrainingSettings
+from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.teacher_cache import STATES, TOPK
+from fdistill.training import step_parts
+from fdistill.training.micro_batches import MicroBatch, TrainingData
+from fdistill.training.trainer import Trainer, TrainingSettings
 
 OURS, PLAIN, TRL = "ours", "plain", "trl"
 CACHED = {kind: f"{OURS}, teacher_cache: {kind}" for kind in (STATES, TOPK)}  # ours, reading what is stored

@@ -8,7 +8,7 @@ import heapq
 from dataclasses import dataclass
 from typing import Any
 
-from fdistill.objectives import TEACHER_SEQUENCES
+from fdistill.losses.objectives import TEACHER_SEQUENCES
 
 TRAIN_TEACHER, TEST_SAMPLES, GENERATE, RISK = "finetune_teacher", "test_samples", "generate", "risk"
 TEACHER_GENERATE = f"teacher/{GENERATE}"

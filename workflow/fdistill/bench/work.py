@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fdistill.data.batches import POOL_BATCHES, Encoded, Limits, label_batch, source_batch
-from fdistill.data.micro_batches import TrainingData
+from fdistill.losses.objectives import TEACHER_SEQUENCES
+from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import NEVER, family_of
-from fdistill.models.kinds import model_class, wrap
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student
-from fdistill.objectives import TEACHER_SEQUENCES
 from fdistill.preflight.architectures import configuration
+from fdistill.training.micro_batches import TrainingData
 
 # Random models' distributions are nearly uniform, and so nearly equal. To their logits is added what models and
 # contexts share, with the first of these standard deviations, which leaves about 3 nats of entropy of a vocabulary of

@@ -12,8 +12,8 @@ from fdistill.config.files import Merged, Report, Settings, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
 from fdistill.config.method_checks import Methods, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
-from fdistill.config.validation import Problem, condition_problems, nearest, problems, without
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"

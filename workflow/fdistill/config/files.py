@@ -5,9 +5,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from fdistill.config.validation import KeyPath, Problem
-from fdistill.config.yaml_files import read_mapping
-from fdistill.errors import UserError
+from fdistill.artifacts.yaml_files import read_mapping
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import KeyPath, Problem
 
 MERGED = "config (merged, e.g. from --config)"
 

@@ -6,7 +6,7 @@ from typing import Any
 from fdistill.config.files import merge
 from fdistill.config.model_checks import NLL, SCRATCH, Task
 from fdistill.config.schema import fill_defaults, section
-from fdistill.config.validation import Problem, condition_problems, nearest, problems, show, without
+from fdistill.runtime.validation import Problem, condition_problems, nearest, problems, show, without
 
 Method = dict[str, Any]
 Methods = dict[str, Method]

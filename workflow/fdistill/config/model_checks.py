@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fdistill.config.validation import Problem, nearest, show
 from fdistill.models.families import FAMILIES, Family
+from fdistill.runtime.validation import Problem, nearest, show
 
 Task = dict[str, Any]
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fdistill.config.yaml_files import read_mapping
+from fdistill.artifacts.yaml_files import read_mapping
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 # Keys of `training` that decide how far a run gets, and nothing of what it has made when it gets to its end.

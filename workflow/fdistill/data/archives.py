@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdistill.errors import UserError
-from fdistill.files import READ, atomic, note_input, sha256
+from fdistill.artifacts.files import READ, atomic, note_input, sha256
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

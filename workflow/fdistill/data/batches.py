@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.errors import UserError
+from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.models.tokenization import encode_targets
-from fdistill.objectives import IGNORE
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

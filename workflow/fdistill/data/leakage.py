@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fdistill.data.sources import Example
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 
 def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str, float]]:

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import sha256, write_json, write_parquet
+from fdistill.artifacts.lineage import DATA
 from fdistill.data import sources
 from fdistill.data.archives import fetch
 from fdistill.data.leakage import leakage
 from fdistill.data.schemas import SPLIT
-from fdistill.errors import UserError
-from fdistill.files import sha256, write_json, write_parquet
-from fdistill.lineage import DATA
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from fdistill.artifacts.files import read_parquet, write_parquet
 from fdistill.data.schemas import SAMPLES
-from fdistill.errors import UserError
-from fdistill.files import read_parquet, write_parquet
+from fdistill.runtime.errors import UserError
 
 REMEDY = {
     "teacher": "they were drawn from another teacher",

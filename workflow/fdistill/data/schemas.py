@@ -1,4 +1,4 @@
-"""The tables that pass between the stages, as pyarrow schemas (used with `fdistill.files.read_parquet`).
+"""The tables that pass between the stages, as pyarrow schemas (used with `fdistill.artifacts.files.read_parquet`).
 
 A stage that writes one of them and a stage that reads it both import the schema from here, so that a file
 with other columns or types is refused when it is opened and not somewhere later.

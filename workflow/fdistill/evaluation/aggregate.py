@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from fdistill.errors import UserError
-from fdistill.files import read_json
-from fdistill.lineage import common
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common
+from fdistill.runtime.errors import UserError
 
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
 

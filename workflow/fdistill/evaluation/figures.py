@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from fdistill.errors import UserError
+from fdistill.artifacts.files import atomic, read_json, read_json_lines
+from fdistill.artifacts.lineage import common
 from fdistill.evaluation.metrics import METRICS
-from fdistill.files import atomic, read_json, read_json_lines
-from fdistill.lineage import common
+from fdistill.runtime.errors import UserError
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, and what it lacks for a dozen systems;
 # the markers come round at another pace, so that a colour does not meet the same one again.

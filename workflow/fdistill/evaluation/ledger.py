@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.provenance import PEAKS, SUMS, total
+from fdistill.artifacts.records import SUFFIX
 from fdistill.evaluation.tables.render import Cell, Column, Table
-from fdistill.files import read_json
-from fdistill.provenance import PEAKS, SUMS, total
-from fdistill.records import SUFFIX
 
 Record = dict[str, Any]
 

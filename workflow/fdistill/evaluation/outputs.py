@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdistill.artifacts.files import read_parquet
+from fdistill.artifacts.lineage import common
 from fdistill.data.schemas import GENERATIONS, SPLIT
-from fdistill.errors import UserError
-from fdistill.files import read_parquet
-from fdistill.lineage import common
+from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from fdistill.generation import token_means
+from fdistill.artifacts.shards import IN_MEMORY, Shards
 from fdistill.models.language_model import LanguageModel
-from fdistill.shards import IN_MEMORY, Shards
+from fdistill.sampling.offline import token_means
 
 
 def risks(

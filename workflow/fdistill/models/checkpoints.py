@@ -18,15 +18,14 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from fdistill.errors import UserError
-from fdistill.files import READ, atomic, note_input
+from fdistill.artifacts.files import READ, atomic, note_input
+from fdistill.artifacts.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
 from fdistill.lean_imports import refused
+from fdistill.models.architectures import model_class, wrap
 from fdistill.models.families import Family, family_of
-from fdistill.models.kinds import model_class, wrap
 from fdistill.models.language_model import LanguageModel
-from fdistill.models.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
-from fdistill.models.manifest import model_identity as model_identity  # of the interface
 from fdistill.models.tokenization import decoder_prompt, set_languages
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

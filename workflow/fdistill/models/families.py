@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

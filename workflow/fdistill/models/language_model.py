@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import Cache, GenerationConfig, PreTrainedModel
 
-from fdistill import chunks
-from fdistill.divergences import log_softmax
+from fdistill.losses import chunks
+from fdistill.losses.divergences import log_softmax
+from fdistill.losses.objectives import IGNORE
 from fdistill.models.families import NEVER, Family
-from fdistill.objectives import IGNORE
 
 
 @dataclass

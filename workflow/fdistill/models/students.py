@@ -6,10 +6,10 @@ import torch
 from torch.nn import Parameter
 from transformers import PreTrainedModel
 
-from fdistill.errors import UserError
+from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.kinds import model_class, wrap
 from fdistill.models.language_model import LanguageModel
+from fdistill.runtime.errors import UserError
 
 # Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
 # et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.

@@ -6,8 +6,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from fdistill.errors import UserError
 from fdistill.models.families import Family
+from fdistill.runtime.errors import UserError
 
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # as mBART's tokenizers call them
 

@@ -11,14 +11,14 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH
 from fdistill.data.batches import Limits
-from fdistill.errors import UserError
-from fdistill.experiment import check_positions
-from fdistill.memory import Size, size_of
+from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import PICKLE, WEIGHTS, Checkpoint
 from fdistill.models.families import FAMILIES, family_of
-from fdistill.models.kinds import model_class, wrap
+from fdistill.models.memory import Size, size_of
 from fdistill.models.students import init_student
 from fdistill.preflight import reach
+from fdistill.runtime.errors import UserError
+from fdistill.training.experiment import check_positions
 
 SAFETENSORS = {WEIGHTS, f"{WEIGHTS}.index.json"}
 PICKLES = {PICKLE, f"{PICKLE}.index.json"}

@@ -7,9 +7,9 @@ from typing import Any
 from fdistill.data import sources
 from fdistill.data.sources.hub import Hub
 from fdistill.data.sources.local_files import input_files
-from fdistill.errors import UserError
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
+from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from fdistill import memory
 from fdistill.config.crosschecks import NLL
-from fdistill.objectives import GROUND_TRUTH, Objective
+from fdistill.losses.objectives import GROUND_TRUTH, Objective
+from fdistill.models import memory
 from fdistill.preflight.architectures import Architecture
 from fdistill.preflight.plan import Finding, Plan
 

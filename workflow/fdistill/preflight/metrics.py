@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fdistill.errors import UserError
 from fdistill.evaluation.metrics import METRICS, MetricMissing
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
+from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.config import Study
-from fdistill.errors import UserError
 from fdistill.preflight.architectures import Architecture, architecture
+from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import requests
 from huggingface_hub import HfApi, try_to_load_from_cache
 
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 TIMEOUT = 10  # seconds for an answer
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from fdistill.errors import UserError
 from fdistill.preflight.plan import Finding, Plan
+from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 # kind (as written in a task file's `source: {kind: ...}`) -> module in this package
 SOURCES = {

@@ -18,7 +18,7 @@ from fdistill.data.sources.filters import (
     shuffled,
     words,
 )
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
     Archive(

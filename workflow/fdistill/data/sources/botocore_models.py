@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fdistill.data.archives import member_names, read_members
 from fdistill.data.sources.filters import first_sentence
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 KINDS = ("field", "operation")
 ATTRIBUTES = ("owner", "service", "type", "required", "min", "max", "enum", "input", "output")

@@ -17,7 +17,7 @@ from fdistill.data.archives import Archive, read_text
 from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.filters import capped, read_options
 from fdistill.data.sources.splits import split_by_group
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
     Archive(

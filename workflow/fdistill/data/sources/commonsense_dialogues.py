@@ -17,7 +17,7 @@ from fdistill.data.sources.published import Published, one_line
 from fdistill.data.sources.raw import Raw, one_per_split
 from fdistill.data.sources.rows import Row
 from fdistill.data.sources.text_files import json_document
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
 FILES = "https://raw.githubusercontent.com/alexa/Commonsense-Dialogues/main/data/"

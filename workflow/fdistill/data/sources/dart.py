@@ -19,7 +19,7 @@ from fdistill.data.sources.published import Published
 from fdistill.data.sources.raw import Raw, one_per_split
 from fdistill.data.sources.rows import Row
 from fdistill.data.sources.text_files import json_document, text_lines
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
 SPLIT_RULE = f"{published.SPLIT_RULE}; test entries with the same triples are one input"

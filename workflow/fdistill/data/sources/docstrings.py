@@ -16,7 +16,7 @@ from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.docstring_text import letter_share, parse
 from fdistill.data.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
 from fdistill.data.sources.filters import Overlap, read_options, shuffled, words
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 __all__ = ["ARCHIVES", "Options", "load"]
 

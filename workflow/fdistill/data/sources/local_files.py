@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import note_input
 from fdistill.data.sources.rows import SPLITS, Row, Rows
 from fdistill.data.sources.table_files import csv_rows, parquet_rows, tsv_rows
 from fdistill.data.sources.text_files import json_lines, line_pairs, target_file
-from fdistill.errors import UserError
-from fdistill.files import note_input
+from fdistill.runtime.errors import UserError
 
 Reader = Callable[[Path], Iterable[Row]]
 

@@ -14,7 +14,7 @@ from fdistill.data.sources.filters import read_options
 from fdistill.data.sources.local_files import FORMATS, check_path, check_per_split, read_files
 from fdistill.data.sources.published import check_counts
 from fdistill.data.sources.rows import SPLITS, Row
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
 SPLIT_RULE = "as given"

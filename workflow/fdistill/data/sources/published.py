@@ -10,7 +10,7 @@ from fdistill.data.sources.hub import Hub, HubDown
 from fdistill.data.sources.local_files import FORMATS, Reader, check_path, check_per_split, read_files
 from fdistill.data.sources.raw import Raw
 from fdistill.data.sources.rows import SPLITS, Pair, Row, Rows
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from fdistill.artifacts.files import atomic, note_input
 from fdistill.data.archives import read_members
 from fdistill.data.sources.local_files import Reader
 from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered
-from fdistill.errors import UserError
-from fdistill.files import atomic, note_input
+from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data.archives import read_bytes
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 MEMBER = "rowordnet/rowordnet.pickle"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 SPLITS = ("train", "dev", "test")
 OUR_NAMES = {"validation": "dev", "valid": "dev", "val": "dev"}  # of others' splits, where they differ

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from fdistill.data.sources import Example
 from fdistill.data.sources.filters import shuffled
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 
 def split_by_group(examples: list[Example], dev_size: int, test_size: int) -> dict[str, list[Example]]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from fdistill.data.sources.rows import Row
 from fdistill.data.sources.text_files import text_lines
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 LONGEST_FIELD = 2**31 - 1  # the csv module's own bound is shorter than some articles
 

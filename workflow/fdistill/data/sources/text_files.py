@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data.sources.rows import Pair, Row, unpartnered
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 
 def text_lines(file: Path, windows_ends: bool = False) -> Iterator[str]:

@@ -16,7 +16,7 @@ from fdistill.data.sources.lexical import lexical_scores
 from fdistill.data.sources.rowordnet import read_definitions
 from fdistill.data.sources.splits import split_by_group
 from fdistill.data.sources.wordnet_text import Pair, clean, digits, is_plain, key, word_count
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
     Archive(

@@ -13,7 +13,7 @@ from fdistill.data.sources.published import Options, Published, one_line
 from fdistill.data.sources.raw import Raw, archived_pairs, decoded
 from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Row, Rows
 from fdistill.data.sources.text_files import json_document
-from fdistill.errors import UserError
+from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
 REPOSITORY = "EdinburghNLP/xsum"

@@ -8,9 +8,9 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from fdistill.errors import UserError
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.runtime.errors import UserError
 
 __all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate", "nearest"]
 
@@ -136,7 +136,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _check_keys(metrics: list[str], options: dict[str, dict]) -> None:
-    from fdistill.config.validation import problems  # late: the configuration's checks read METRICS
+    from fdistill.runtime.validation import problems  # late: the configuration's checks read METRICS
 
     if not metrics:
         raise UserError(f"no metric asked for; known: {', '.join(METRICS)}")

@@ -4,10 +4,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
 from fdistill.lean_imports import late, made
+from fdistill.runtime.errors import UserError
 
 OPTIONS = {
     "model": encoders.MODEL,

@@ -1,9 +1,9 @@
 """BLEURT: a BERT that was trained to rate a candidate beside its reference."""
 
-from fdistill.errors import UserError
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
-from fdistill.progress import Progress
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.progress import Progress
 
 BATCH_SIZE = 32
 

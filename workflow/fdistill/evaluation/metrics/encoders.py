@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fdistill.errors import UserError
 from fdistill.evaluation.metrics.score import MetricMissing, release
 from fdistill.lean_imports import made
+from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
 MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAME."}

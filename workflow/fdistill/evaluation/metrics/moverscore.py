@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import Score
 from fdistill.lean_imports import refused
-from fdistill.progress import Progress
+from fdistill.runtime.progress import Progress
 
 if TYPE_CHECKING:  # every script knows the metrics; numpy is imported by those that compute this one
     import numpy as np

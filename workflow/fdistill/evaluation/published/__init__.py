@@ -7,7 +7,7 @@ kept as they were printed (45.60, not 45.6); `-` stands where the paper has none
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdistill.config.yaml_files import read_mapping
+from fdistill.artifacts.yaml_files import read_mapping
 
 FOLDER = Path(__file__).parent
 NONE = "-"

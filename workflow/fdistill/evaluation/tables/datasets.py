@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from fdistill.errors import UserError
+from fdistill.artifacts.files import read_json
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
-from fdistill.files import read_json
+from fdistill.runtime.errors import UserError
 
 SPLITS = ("train", "dev", "test")
 NONE = "–"  # of a task that stands for no other, and of a leakage that was not measured

@@ -3,10 +3,10 @@
 import random
 from pathlib import Path
 
-from fdistill.errors import UserError
+from fdistill.artifacts.lineage import common
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.render import Cell, Column, Table
-from fdistill.lineage import common
+from fdistill.runtime.errors import UserError
 
 MAX_CHARACTERS = 400  # of a text where it is read; the CSV file has it whole
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fdistill.errors import UserError
+from fdistill.artifacts.files import write_text
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.page import to_html
 from fdistill.evaluation.tables.render import Table, to_csv, to_markdown
-from fdistill.files import write_text
+from fdistill.runtime.errors import UserError
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     ".csv": to_csv,

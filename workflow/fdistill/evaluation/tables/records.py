@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fdistill.errors import UserError
-from fdistill.files import read_json
-from fdistill.lineage import common
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common
+from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every number that is shown, as in the paper
 

@@ -1,0 +1,211 @@
+"""Provenance: complete records beside the outputs, which they leave as they are, and a ledger that sums them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from chain import METHOD, Study, run
+from fdistill.artifacts import provenance
+from fdistill.artifacts.files import read_json, sha256, write_json
+from fdistill.artifacts.records import SUFFIX
+from fdistill.evaluation.ledger import ledger
+from fdistill.runtime.errors import UserError
+from snake import ROOT, planned, snakemake
+
+FIELDS = {"stage", "inputs", "outputs", "configuration", "seed", "code", "packages", "hardware", "ended"}
+FIELDS |= {"attempts", "wall_seconds", "gpu_hours", "peak_memory_mib", "peak_gpu_memory_mib"}
+SUMS = ("wall_seconds", "gpu_hours")
+PEAKS = ("peak_memory_mib", "peak_gpu_memory_mib")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return Study(tmp_path_factory.mktemp("study")).make()
+
+
+def records(study):
+    return {path: read_json(path) for path in (study.folder / "results").rglob("*" + SUFFIX)}
+
+
+def summed(study, targets=None):
+    targets = targets or [study.folder / "results/tables/table.md", study.folder / "results/figures/curves.svg"]
+    return ledger(study.folder / "results", targets)
+
+
+def test_every_job_leaves_a_complete_record(study):
+    found = records(study)
+    stages = [made["stage"] for made in found.values()]
+    assert sorted(set(stages)) == sorted({"prepare", *(stage.split()[0] for stage in study.stages(str))} - {"trivial"})
+    for path, made in found.items():
+        assert set(made) == FIELDS
+        assert made["inputs"] and made["outputs"], path
+        for file, digest in (made["inputs"] | made["outputs"]).items():
+            if "tables/" not in file:  # here one stage after the other writes the same table
+                assert digest == sha256(file)
+        assert made["attempts"] == 1 and made["wall_seconds"] > 0 and made["peak_memory_mib"] > 10
+        assert made["hardware"]["cpu"] and made["hardware"]["cpus"] >= 1
+        assert made["packages"].keys() >= {"python", "fdistill", "torch", "transformers"}
+    (trained,) = [made for made in found.values() if made["stage"] == "distill"]
+    assert trained["seed"] == 1
+    given = {study.train, study.dev, study.samples, study.start / "manifest.json", study.teacher / "manifest.json"}
+    assert trained["inputs"].keys() == set(map(str, given))
+    assert list(trained["outputs"]) == [str(study.student / "manifest.json"), str(study.history)]
+    (prepared,) = [made for made in found.values() if made["stage"] == "prepare"]
+    assert {file.rsplit("/", 1)[1] for file in prepared["inputs"]} == {"train.csv", "dev.csv", "test.csv"}
+
+
+def test_a_run_that_fails_leaves_no_record(study, tmp_path):
+    run("trivial", "--system", "copy", "--train", study.train, "--test", tmp_path, "--generations", "x", fails=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_records_say(study):
+    path = study.generations
+    before, record_before = path.read_bytes(), path.with_name(path.name + SUFFIX).read_bytes()
+    run(*study.command("generate"))
+    assert path.read_bytes() == before
+    assert path.with_name(path.name + SUFFIX).read_bytes() != record_before
+
+
+def test_a_run_killed_before_its_record_leaves_none_that_contradicts_it(tmp_path, monkeypatch):
+    """What an earlier run had said of the same file goes when the file does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", "x.json"])
+    provenance.begin()
+    write_json("x.json", {"run": 1})
+    provenance.record()
+    assert read_json("x.json") == {"run": 1}
+    write_json("x.json", {"run": 2})
+    assert read_json("x.json") == {"run": 2} and not Path(f"x.json{SUFFIX}").exists()
+    provenance.record()
+    Path("x.json").rename("y.json")
+    write_json(tmp_path / "elsewhere/x.json", {"run": 3})
+    (tmp_path / "elsewhere/x.json").rename("x.json")
+    assert read_json("y.json") == {"run": 2}  # of which nothing is said
+    with pytest.raises(UserError, match=r"/x\.json: is not what was written there: .*/x\.json\.provenance\.json"):
+        read_json("x.json")
+
+
+def test_the_code_is_named_by_its_commit(monkeypatch, tmp_path):
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    expected = head.stdout.strip() if head.returncode == 0 else "unknown"
+    assert provenance.code_version()["commit"] == expected
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))  # outside git
+    assert provenance.code_version() == {"commit": "unknown", "dirty": None}
+
+
+def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda i: 3 * provenance.MIB * i)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"GPU {i}")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
+    provenance.begin()
+    monkeypatch.setattr(provenance, "_began", (0, provenance._began[1] - 1800))
+    write_json(tmp_path / "x.json", {})
+    provenance.record()
+    made = read_json(tmp_path / f"x.json{SUFFIX}")
+    assert made["hardware"]["gpus"] == ["GPU 1"] * 4
+    assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
+
+
+def test_attempts_that_were_cut_off_are_in_the_record(monkeypatch, tmp_path, caplog):
+    """Two that left notes, the second of which is damaged; and the run's own note, which is not counted again."""
+    kept = tmp_path / "kept"
+    write_json(kept / f"1{provenance.COST}", dict.fromkeys(SUMS, 1000) | dict.fromkeys(PEAKS, 10**9))
+    write_json(kept / f"2{provenance.COST}", {"wall_seconds": "long"})
+    monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
+    provenance.begin()
+    for _ in range(2):  # as often as there is work that is kept
+        provenance.take_over_costs(kept)
+        provenance.note_cost(kept)
+    write_json(tmp_path / "x.json", {})
+    provenance.record()
+    made = read_json(tmp_path / f"x.json{SUFFIX}")
+    assert made["attempts"] == 2 and 1000 < made["wall_seconds"] < 1100
+    assert made["gpu_hours"] == 1000 and made["peak_memory_mib"] == 10**9
+    assert f"2{provenance.COST}: damaged" in caplog.text
+    assert len(list(kept.iterdir())) == 3 and not made["inputs"]
+
+
+# --- the ledger
+
+
+def test_the_ledgers_sums_are_those_of_the_records(study):
+    found, made = summed(study), records(study)
+    used = [r for r in made.values() if "risk.svg" not in str(r["outputs"])]  # not asked for
+    used = [r for r in used if r["stage"] not in ("metrics", "score", "risk", "generate", "tables")]
+    used += [r for p, r in made.items() if p.name == "table.md" + SUFFIX]
+    used += [r for r in made.values() if r["stage"] == "generate"]  # by the table of examples, the last one written
+    used = [r for r in used if r["stage"] != "sample_teacher" or "train" in str(r["outputs"])]
+    assert found["missing"] == found["changed"] == []
+    assert found["total"]["jobs"] == len(used) == sum(row["jobs"] for row in found["rows"])
+    for key in SUMS:
+        assert found["total"][key] == pytest.approx(sum(r[key] for r in used), abs=1e-5)
+    for key in PEAKS:
+        assert found["total"][key] == max(r[key] for r in used)
+    rows = [(row["stage"], row["method"]) for row in found["rows"]]
+    assert rows[0] == ("prepare", "") and ("distill", METHOD) in rows and ("finetune_teacher", "teacher") in rows
+    assert (
+        rows.index(("finetune_teacher", "teacher")) < rows.index(("init_student", "")) < rows.index(("distill", METHOD))
+    )
+    assert {file.rsplit("/", 1)[1] for file in found["sources"]} == {"train.csv", "dev.csv", "test.csv"}
+
+
+def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
+    """Records as of two seeds on two GPUs each."""
+    for seed in (1, 2):
+        output = tmp_path / "results/t/kl" / f"seed{seed}" / "model/manifest.json"
+        costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
+        content = {"stage": "distill", "inputs": {}, "outputs": {str(output): "x"}} | costs
+        content |= {"attempts": seed, "code": {"commit": "c", "dirty": True}}
+        write_json(output.parents[1] / f"model{SUFFIX}", content)
+    found = ledger(tmp_path / "results", [tmp_path / f"results/t/kl/seed{seed}/model/manifest.json" for seed in (1, 2)])
+    (row,) = found["rows"]
+    assert (row["stage"], row["method"], row["jobs"], row["gpu_hours"]) == ("distill", "kl", 2, 4.5)
+    assert row["attempts"] == 3 and row["peak_gpu_memory_mib"] == 200 and found["code"] == ["c-dirty"]
+
+
+def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
+    record = study.teacher.with_name("model" + SUFFIX)
+    kept = record.read_bytes()
+    record.unlink()
+    try:
+        out = tmp_path / "ledger.json"
+        given = ["--results", study.folder / "results", "--json", out, "--table", tmp_path / "ledger.md"]
+        run("provenance", "--targets", study.student / "manifest.json", *given)
+    finally:
+        record.write_bytes(kept)
+    path = str(study.teacher / "manifest.json")
+    assert read_json(out)["missing"] == [path]
+    assert f"No record of {path}" in (tmp_path / "ledger.md").read_text().replace("\\", "")
+    assert f"no record of {path}" in capsys.readouterr().err
+
+
+def test_what_was_made_again_is_said_by_name(study):
+    record = study.train.with_name("train.parquet" + SUFFIX)
+    kept = record.read_bytes()
+    content = read_json(record)
+    try:
+        write_json(record, content | {"outputs": dict.fromkeys(content["outputs"], "0" * 64)})
+        assert str(study.train) in summed(study)["changed"]
+    finally:
+        record.write_bytes(kept)
+
+
+def test_a_damaged_record_is_refused_by_name(study):
+    record = study.score.with_name("score.json" + SUFFIX)
+    kept = record.read_bytes()
+    try:
+        record.write_bytes(kept.replace(b'"score"', b'"scorf"'))
+        with pytest.raises(UserError, match=r"score\.json\.provenance\.json: is damaged"):
+            summed(study)
+    finally:
+        record.write_bytes(kept)
+
+
+def test_the_ledger_is_a_target_of_its_own(tmp_path):
+    jobs = planned(snakemake("-n", "results/provenance.md", directory=tmp_path).stdout)
+    assert ("provenance", "") in jobs and ("main_table", "") in jobs
+    assert ("provenance", "") not in planned(snakemake("-n", "all", directory=tmp_path).stdout)

@@ -1,0 +1,183 @@
+"""Flags made from the schema: complete, strict, and read back exactly."""
+
+import argparse
+import random
+from pathlib import Path
+
+import pytest
+from fdistill.config import cli
+from fdistill.config.schema import section, types
+from fdistill.runtime.errors import UserError
+
+SECTIONS = ["training", "text", "sampling", "decoding", "selection", "risk"]
+REQUIRED = {
+    "training": ["--learning-rate=0.1", "--epochs=1"],
+    "text": ["--max-source-tokens=8", "--max-target-tokens=8"],
+    "decoding": ["--max-new-tokens=8"],
+}
+
+
+def wide(prog: str) -> argparse.HelpFormatter:
+    """One line per flag."""
+    return argparse.HelpFormatter(prog, max_help_position=100, width=1000)
+
+
+def parse(name: str, arguments: list[str], prefix: str = "") -> dict:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    cli.add_flags(parser, name, prefix)
+    return cli.read_flags(parser.parse_args(arguments), name, prefix)
+
+
+def random_value(schema: dict, rng: random.Random):
+    """A value that the schema allows, edge cases included."""
+    if "enum" in schema:
+        return rng.choice(schema["enum"])
+    kind = rng.choice(types(schema))
+    if kind == "integer":
+        return schema.get("minimum", 0) + rng.choice([0, 1, 10**9])
+    if kind == "number":
+        high = schema.get("maximum", 1e300)
+        return rng.choice([1e-300, 1e-05, 0.1, 1 / 3, rng.random() or 1.0, 1.0, high])
+    if kind == "boolean":
+        return rng.random() < 0.5
+    if kind == "array":
+        return rng.sample(schema["items"]["enum"], rng.randint(0, len(schema["items"]["enum"])))
+    texts = ["", "none", "--freeze", "-1", "translate English to Romanian: ", "a=b 'c' \"d\" $e\n%s", "ș"]
+    return {"null": None, "string": rng.choice(texts)}[kind]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("prefix", ["", "other-"])
+def test_round_trip(name, prefix):
+    rng = random.Random(0)
+    for _ in range(50):
+        settings = {key: random_value(child, rng) for key, child in section(name)["properties"].items()}
+        assert parse(name, cli.flags(name, settings, prefix), prefix) == settings
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_defaults_are_the_schemas(name):
+    settings = parse(name, REQUIRED.get(name, []))
+    for key, child in section(name)["properties"].items():
+        if key not in section(name).get("required", []):
+            assert settings[key] == child["default"], key
+
+
+def test_negative_numbers_of_any_form():
+    for value in (-1.0, -1e-05, -3):
+        settings = parse("decoding", REQUIRED["decoding"]) | {"length_penalty": value}
+        assert parse("decoding", cli.flags("decoding", settings)) == settings
+
+
+def test_lists_are_written_as_words():
+    settings = parse("training", [*REQUIRED["training"], "--freeze", "embeddings", "encoder"])
+    assert settings["freeze"] == ["embeddings", "encoder"]
+    assert parse("training", REQUIRED["training"])["freeze"] == []
+
+
+def test_a_default_list_is_not_shared():
+    parse("training", REQUIRED["training"])["freeze"].append("decoder")
+    assert parse("training", REQUIRED["training"])["freeze"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "message"),
+    [
+        ("training", "--batch-size=0", "--batch-size: '0' is not allowed; must be an integer >= 1"),
+        ("training", "--batch-size=8.0", "--batch-size: '8.0' is not allowed; must be an integer >= 1"),
+        ("training", "--learning-rate=fast", "--learning-rate: 'fast' is not allowed; must be a number > 0"),
+        ("training", "--learning-rate=0", "--learning-rate: '0' is not allowed; must be a number > 0"),
+        ("training", "--learning-rate=nan", "'nan' is not allowed; must be a number > 0"),
+        ("training", "--learning-rate=inf", "'inf' is not allowed"),
+        ("training", "--learning-rate=none", "'none' is not allowed"),
+        ("training", "--patience=0", "--patience: '0' is not allowed; must be an integer >= 1, or none"),
+        ("training", "--optimizer=sgd", "'sgd' is not allowed; must be one of adamw, adam, adafactor"),
+        ("training", "--freeze=heads", "'heads' is not allowed; must be one of embeddings, encoder, decoder"),
+        ("decoding", "--do-sample=yes", "--do-sample: 'yes' is not allowed; must be true or false"),
+        ("decoding", "--top-p=1.5", "--top-p: '1.5' is not allowed; must be a number > 0 and <= 1"),
+        ("sampling", "--top-p=0", "--top-p: '0' is not allowed; must be a number > 0 and <= 1, or none"),
+        ("text", "--max-target-tokens=1", "'1' is not allowed; must be an integer >= 2"),
+    ],
+)
+def test_what_is_refused(name, argument, message):
+    with pytest.raises(argparse.ArgumentError) as error:
+        parse(name, [*REQUIRED.get(name, []), argument])
+    assert message in str(error.value)
+
+
+def test_required_flags(capsys):
+    with pytest.raises((SystemExit, argparse.ArgumentError)) as error:
+        parse("training", ["--epochs=1"])
+    assert "--learning-rate" in str(error.value) + capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_help_says_what_each_flag_is(name):
+    parser = argparse.ArgumentParser(formatter_class=wide)
+    cli.add_flags(parser, name)
+    text = parser.format_help()
+    for key, child in section(name)["properties"].items():
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"--{key.replace('_', '-')} ")]
+        assert child["description"] in line
+        assert "required" in line or "default: " in line
+        assert all(value in line for values in child.get("only_for", {}).values() for value in values)
+
+
+def test_help_of_a_nullable_flag_and_of_a_percent_sign():
+    parser = argparse.ArgumentParser(formatter_class=wide)
+    group = parser.add_argument_group()
+    cli._add(group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None})
+    assert "In %. (a number >= 0, or none; default: none)" in parser.format_help()
+
+
+def test_two_sections_with_a_key_in_common():
+    parser = argparse.ArgumentParser()
+    cli.add_flags(parser, "decoding")
+    cli.add_flags(parser, "selection", prefix="selection-")
+    arguments = [
+        "--max-new-tokens=8",
+        "--batch-size=2",
+        "--selection-batch-size=3",
+        "--selection-max-inputs=none",
+    ]
+    args = parser.parse_args(arguments)
+    assert cli.read_flags(args, "decoding")["batch_size"] == 2
+    chosen = cli.read_flags(args, "selection", prefix="selection-")
+    assert (chosen["batch_size"], chosen["max_inputs"]) == (3, None)
+
+
+def test_flags_of_a_script_that_trains():
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    cli.add_training_flags(parser)
+    given = [f"--{name}={name}" for name in ("train", "dev", "model", "history")]
+    given += ["--max-source-tokens=9", "--max-target-tokens=9", "--learning-rate=0.1", "--epochs=1", "--seed=3"]
+    args = parser.parse_args([*given, "--metric-options", '{"bleu4": {"lowercase": true}}'])
+    assert (args.seed, args.device, args.threads, args.train) == (3, "auto", 1, Path("train"))
+    assert args.metric_options == {"bleu4": {"lowercase": True}}
+    assert cli.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
+    for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
+        with pytest.raises(argparse.ArgumentError, match=message):
+            parser.parse_args([*given, "--metric-options", wrong])
+    with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer >= 0"):
+        parser.parse_args([*given, "--seed=-1"])
+
+
+def test_what_is_left_out_is_the_default():
+    settings = {"per_input": 5, "batch_size": 64}
+    assert parse("sampling", cli.flags("sampling", settings)) == parse("sampling", []) | settings
+
+
+def test_flags_of_a_key_that_does_not_exist_or_is_missing():
+    with pytest.raises(KeyError, match="learning_rate"):
+        cli.flags("training", {"epochs": 1})
+    with pytest.raises(KeyError, match="per_inputs"):
+        cli.flags("sampling", {"per_inputs": 5})
+
+
+def test_run_turns_user_errors_into_a_message():
+    def main():
+        raise UserError("config/a.yaml: wrong; mend it")
+
+    with pytest.raises(SystemExit) as error:
+        cli.run(main)
+    assert error.value.code == "error: config/a.yaml: wrong; mend it"

@@ -1,0 +1,163 @@
+"""The configuration's schema against itself and against the code that reads the settings."""
+
+import itertools
+from dataclasses import MISSING, fields, is_dataclass
+
+import pytest
+import yaml
+from fdistill.config.model_checks import NLL
+from fdistill.config.schema import SCHEMA_FILE, allowed, fill_defaults, section
+from fdistill.data import batches
+from fdistill.data.source_options import options_schema
+from fdistill.data.sources import SOURCES, source_module
+from fdistill.evaluation.metrics import METRICS
+from fdistill.losses import objectives
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import condition_problems, problems
+from fdistill.sampling.sampler import MODES, mode_settings
+from fdistill.training import selection, trainer
+from jsonschema import Draft202012Validator
+from small_config import WEB
+
+# Which stacks there are is the family's to say (model_checks.check_stacks), so that no default suits all.
+NO_DEFAULT = {"task.model.student.encoder", "task.model.student.decoder"}
+SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]
+
+
+def described_properties(schema: dict, path: str):
+    """Every property at every level, as (path, schema, required)."""
+    for key, child in schema.get("properties", {}).items():
+        yield f"{path}.{key}", child, key in schema.get("required", [])
+        yield from described_properties(child, f"{path}.{key}")
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            yield from described_properties(schema[inner], path)
+
+
+def test_the_schema_is_a_schema():
+    Draft202012Validator.check_schema(yaml.safe_load(SCHEMA_FILE.read_text()))
+
+
+@pytest.mark.parametrize("name", ["study", "task", "methods"])
+def test_every_key_has_description_type_and_default(name):
+    found = list(described_properties(section(name), name))
+    assert len(found) > 5
+    for path, schema, required in found:
+        assert schema.get("description", "").strip(), path
+        assert "type" in schema or "enum" in schema or "oneOf" in schema, path
+        assert allowed(schema) != "anything", path
+        # in a task's overrides nothing is required, and what is left out is the task's own
+        if not required and path not in NO_DEFAULT and not path.startswith("study.task_overrides."):
+            assert "default" in schema, path
+
+
+@pytest.mark.parametrize("name", ["study", "task", "methods"])
+def test_every_default_is_allowed(name):
+    for path, schema, _ in described_properties(section(name), name):
+        if "default" in schema:
+            default = fill_defaults(schema["default"], schema)
+            assert not problems({"it": default}, {"type": "object", "properties": {"it": schema}}), path
+
+
+def test_unknown_keys_are_refused_wherever_keys_are_known():
+    for name in SECTIONS:
+        for path, schema, _ in [(name, section(name), True), *described_properties(section(name), name)]:
+            if "properties" in schema and path.split(".")[-1] != "source":  # whose module knows its keys
+                assert schema["additionalProperties"] is False, path
+
+
+def test_a_filled_task_is_complete_and_stays_as_it_is():
+    task = fill_defaults(WEB, section("task"))
+    assert fill_defaults(task, section("task")) == task
+    for path, _, _ in described_properties(section("task"), "task"):
+        inner = task
+        for key in path.split(".")[1:]:
+            assert key in inner, path
+            inner = inner[key]
+
+
+def names(dataclass: type) -> list[str]:
+    return [field.name for field in fields(dataclass)]
+
+
+def test_training_settings():
+    assert names(trainer.TrainingSettings) == list(section("training")["properties"])
+    assert list(trainer.OPTIMIZERS) == section("training")["properties"]["optimizer"]["enum"]
+
+
+def test_limits():
+    text = section("text")
+    assert names(batches.Limits) == list(text["properties"])
+    for field in fields(batches.Limits):
+        if field.default is not MISSING:
+            assert field.default == text["properties"][field.name]["default"]
+
+
+def test_selection():
+    assert names(selection.Selection) == list(section("selection")["properties"])
+    assert section("selection")["properties"]["metric"]["default"] == selection.NLL
+
+
+def test_losses_and_their_parameters():
+    term = section("term")["properties"]
+    assert set(term["loss"]["enum"]) == set(objectives.LOSSES)
+    parameters = term["parameters"]["properties"]
+    for name, loss in objectives.LOSSES.items():
+        taken = {k: p["default"] for k, p in parameters.items() if name in p["only_for"]["loss"]}
+        assert taken == loss.parameters, name
+        filled = fill_defaults({"sequences": "ground_truth", "loss": name}, section("term"))
+        assert filled["parameters"] == loss.parameters
+        assert loss.needs_teacher == (name != NLL)
+    assert {name for p in parameters.values() for name in p["only_for"]["loss"]} <= set(objectives.LOSSES)
+
+
+def test_terms():
+    term = section("term")["properties"]
+    assert names(objectives.Term) == list(term)
+    assert set(term["sequences"]["enum"]) == set(objectives.SEQUENCES)
+    assert all(kind.startswith("teacher_") for kind in objectives.TEACHER_SEQUENCES)
+    for field in fields(objectives.Term):
+        if field.default is not MISSING:
+            assert field.default == term[field.name]["default"]
+
+
+def test_sampling_modes():
+    sampling = section("sampling")["properties"]
+    assert set(sampling["mode"]["enum"]) == set(MODES)
+    for mode, settings in MODES.items():
+        needed = {key for key, child in sampling.items() if mode in child.get("needed_for", {}).get("mode", [])}
+        assert needed == {key for key, value in settings.items() if value is None}, mode
+        allowed_here = {key for key, child in sampling.items() if mode in child.get("only_for", {}).get("mode", [])}
+        assert needed <= allowed_here
+        # what the schema lets through, the library takes
+        mode_settings(mode, dict.fromkeys(needed, 1))
+
+
+def test_every_mode_with_every_option_is_decided_as_generation_does():
+    values = {"top_k": 3, "top_p": 0.5, "num_beams": 2, "length_penalty": 1.0}
+    for mode, size in itertools.product(MODES, range(3)):
+        for given in itertools.combinations(values, size):
+            options = {key: values[key] for key in given}
+            settings = fill_defaults({"mode": mode} | options, section("sampling"))
+            missing = any("missing" in p.text for p in condition_problems(settings, section("sampling")))
+            try:
+                mode_settings(mode, options)
+                assert not missing
+            except UserError:
+                assert missing
+
+
+def test_options_that_a_metric_requires_are_options_it_has():
+    required = {name: metric.required for name, metric in METRICS.items() if metric.required}
+    assert required == {"bertscore": ("model",), "moverscore": ("model",)}
+    assert all(set(options) <= set(METRICS[name].options) for name, options in required.items())
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_options_of_sources(kind):
+    options = source_module(kind).Options
+    assert is_dataclass(options)
+    schema = options_schema(kind, options)
+    assert set(schema["properties"]) == {"kind", *names(options)}
+    for name in names(options):
+        assert allowed(schema["properties"][name]) != "anything", name

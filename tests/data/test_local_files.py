@@ -1,0 +1,183 @@
+"""Local data files: what each format holds, and how each kind of damage is named."""
+
+import json
+import subprocess
+
+import pytest
+from fdistill.data.sources.local_files import FORMATS, input_files
+from fdistill.data.sources.text_files import json_document
+from fdistill.runtime.errors import UserError
+from published_files import write
+
+
+def rows(path):
+    return [row.values for row in FORMATS[path.suffix](path)]
+
+
+def places(path):
+    return [row.place.rpartition(", ")[2] for row in FORMATS[path.suffix](path)]
+
+
+def refusal(path):
+    with pytest.raises(UserError) as error:
+        rows(path)
+    assert str(path.parent) in str(error.value)
+    return str(error.value)
+
+
+# ---- what is read
+
+TEXTS = [
+    {"source": 'He said "no", twice', "target": "ș\u2028ț"},
+    {"source": "#1, two\x0bthree", "target": "NA"},
+    {"source": " padded ", "target": "null"},
+]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_texts(tmp_path, suffix):
+    write(path := tmp_path / f"train{suffix}", TEXTS)
+    assert rows(path) == TEXTS
+
+
+def test_a_quoted_field_runs_over_lines_and_rows_are_counted_by_lines(tmp_path):
+    write(path := tmp_path / "a.csv", 'source,target\na,"b\r\nc ""d"""\r\n\n"e,f",g\n')
+    assert rows(path) == [{"source": "a", "target": 'b\r\nc "d"'}, {"source": "e,f", "target": "g"}]
+    assert places(path) == ["line 2", "line 5"]
+
+
+def test_fields_may_be_long(tmp_path):
+    write(path := tmp_path / "a.csv", [{"source": "a" * 300_000, "target": "b"}])
+    assert len(rows(path)[0]["source"]) == 300_000
+
+
+def test_json_lines_may_be_blank_and_are_counted(tmp_path):
+    write(path := tmp_path / "a.jsonl", '\n{"a": 1}\n\n{"a": 2}')
+    assert rows(path) == [{"a": 1}, {"a": 2}] and places(path) == ["line 2", "line 4"]
+
+
+def test_windows_line_ends_are_the_standard_of_tables_and_harmless_in_documents(tmp_path):
+    for suffix, text in ((".csv", "source,target\r\na,b\r\n"), (".tsv", "source\ttarget\r\na\tb\r\n")):
+        write(path := tmp_path / f"a{suffix}", text.encode())
+        assert rows(path) == [{"source": "a", "target": "b"}]
+    write(path := tmp_path / "a.json", b'{"a":\r\n1}')
+    assert json_document(path) == {"a": 1}
+
+
+def test_the_targets_of_a_file_of_sources_are_files_of_the_task_too(tmp_path):
+    source = {"kind": "xsum", "path": {"train": "~/train.source", "dev": "dev.csv", "test": "test.source"}}
+    found = input_files(source)
+    assert found[1:3] == ["dev.csv", "test.source"] and found[4] == "test.target"
+    assert found[0].endswith("/train.source") and not found[0].startswith("~")
+    assert input_files({"kind": "xsum"}) == input_files({"kind": "xsum", "path": None}) == []
+
+
+# ---- what is refused: file, line, remedy
+
+GOOD = {
+    ".jsonl": '{"source": "a", "target": "é"}\n' * 3,
+    ".csv": "source,target\na,é\nb,c\n",
+    ".tsv": "source\ttarget\na\té\nb\tc\n",
+    ".source": "é\nb\nc\n",
+}
+
+
+def damaged(tmp_path, suffix, content):
+    write(tmp_path / "my file.target", "a\nb\nc\n")
+    write(path := tmp_path / f"my file{suffix}", content)
+    return path
+
+
+def mended_by(message):
+    """What the command that a message ends with makes of the file."""
+    subprocess.run(message.rpartition(": ")[2], shell=True, check=True)
+
+
+@pytest.mark.parametrize("suffix", GOOD)
+def test_a_byte_order_mark_is_refused_and_the_command_given_removes_it(tmp_path, suffix):
+    path = damaged(tmp_path, suffix, b"\xef\xbb\xbf" + GOOD[suffix].encode())
+    message = refusal(path)
+    assert message.startswith(f"{path}, line 1: begins with a byte-order mark")
+    mended_by(message)
+    assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".source"])
+def test_windows_line_ends_are_refused_and_the_command_given_removes_them(tmp_path, suffix):
+    lines = GOOD[suffix].splitlines()
+    path = damaged(tmp_path, suffix, f"{lines[0]}\n{lines[1]}\r\n{lines[2]}\r\n".encode())
+    message = refusal(path)
+    assert message.startswith(f"{path}, line 2: has a Windows line end")
+    mended_by(message)
+    assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
+
+
+@pytest.mark.parametrize("suffix", GOOD)
+def test_text_that_is_not_utf_8_is_refused_by_line(tmp_path, suffix):
+    good = GOOD[suffix]
+    path = damaged(tmp_path, suffix, good.encode("latin-1"))
+    line = 1 + good[: good.index("é")].count("\n")
+    assert refusal(path).startswith(f"{path}, line {line}: not UTF-8 text (")
+    assert "0xe9" in refusal(path) and "iconv -f ITS_ENCODING" in refusal(path)
+
+
+def test_a_target_file_is_checked_as_its_sources(tmp_path):
+    path = damaged(tmp_path, ".source", "a\nb\nc\n")
+    write(target := tmp_path / "my file.target", b"a\r\n")
+    assert refusal(path).startswith(f"{target}, line 1: has a Windows line end")
+
+
+@pytest.mark.parametrize(
+    ("targets", "numbers", "line"),
+    [("1\n2\n", "has 3 lines and", "line 3 of {source}"), ("1\n2\n3\n4\n5", "target 5:", "line 4 of {target}")],
+)
+def test_sources_and_targets_must_be_equally_many(tmp_path, targets, numbers, line):
+    write(source := tmp_path / "a.source", "1\n2\n3\n")
+    write(target := tmp_path / "a.target", targets)
+    message = refusal(source)
+    assert numbers in message and f"{line.format(source=source, target=target)} has no partner" in message
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "message"),
+    [
+        (".jsonl", '{"a": 1}\n{"a', "a.jsonl, line 2: not valid JSON ("),
+        (
+            ".jsonl",
+            '{"a": "\\ud83d\\ude00"}\n{"a": "b\\uD83D"}\n',
+            r"a.jsonl, line 2: \ud83d is half of a surrogate pair",
+        ),
+        (".csv", 'a,b\n1,2\n3,"4\n', "a.csv, line 3: not valid CSV (unexpected end of data)"),
+        (".tsv", 'a\tb\n"1" 2\t3\n', "a.tsv, line 2: not valid TSV ("),
+        (".csv", 'a,b\n"x\ny",2\n1,2,3\n', "a.csv, line 4: has 3 fields, the header 2 (a, b)"),
+        (".csv", "a,b,a\n", "a.csv, line 1: column 'a' occurs twice"),
+        (".parquet", "PAR1 and nothing more", "a.parquet: not a readable Parquet file"),
+        (".parquet", b"", "a.parquet: not a readable Parquet file"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, suffix, content, message):
+    write(path := tmp_path / f"a{suffix}", content)
+    assert message in refusal(path)
+
+
+def test_a_damaged_document_is_named(tmp_path):
+    for content, message in (
+        (b'{"a"', "not valid JSON"),
+        (b"\xef\xbb\xbf{}", "byte-order"),
+        (b"{\n\xff", "line 2: not UTF"),
+        (b'{"a": ["\\ude00"]}', r"a\.json: \\ude00 is half of a surrogate pair"),
+    ):
+        write(path := tmp_path / "a.json", content)
+        with pytest.raises(UserError, match=message):
+            json_document(path)
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path):
+    write(path := tmp_path / "a.parquet", TEXTS)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "is it complete?" in refusal(path)
+
+
+def test_json_lines_are_json_lines(tmp_path):
+    write(path := tmp_path / "a.jsonl", json.dumps([{"a": 1}], indent=1))
+    assert "line 1: not valid JSON" in refusal(path)

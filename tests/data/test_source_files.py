@@ -1,0 +1,149 @@
+"""A data set of the user's own: one task file, and what is refused in its files."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from fdistill.artifacts.files import read_parquet
+from fdistill.data.schemas import SPLIT
+from fdistill.data.sources import source_module
+from fdistill.runtime.errors import UserError
+from published_files import load, pairs, write
+from small_config import Project
+from snake import ROOT, planned, snakemake
+
+ROWS = [{"source": "a b", "target": "c"}, {"source": "d", "target": "e"}]
+
+# The example of the README: its task file, and the commands that make its files.
+README = (ROOT / "README.md").read_text()
+(MINE,) = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.S) if "kind: files" in block]
+(COMMANDS,) = [block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "capitals" in block]
+
+
+def test_the_worked_example(tmp_path):
+    """One task file and the files that it names: checked as a configuration, then prepared by the script."""
+    project = Project(tmp_path)
+    project.write("config/tasks/mine.yaml", MINE)
+    *makes, runs = COMMANDS.splitlines()
+    assert runs == "snakemake -c1 results/capitals/kl/metrics.json"
+    subprocess.run("\n".join(makes), shell=True, cwd=tmp_path, check=True)
+    options = project.load(tasks=["mine"]).task("mine")["source"]
+    kind, outputs = options.pop("kind"), [f"--{split}={split}.parquet" for split in ("train", "dev", "test")]
+    command = [sys.executable, ROOT / "workflow/scripts/prepare.py", f"--kind={kind}", "--manifest=manifest.json"]
+    subprocess.run([*command, *outputs, "--options", json.dumps(options)], cwd=tmp_path, check=True)
+    rows = {split: read_parquet(tmp_path / f"{split}.parquet", SPLIT)[0] for split in ("train", "dev", "test")}
+    assert rows["train"] == {
+        "id": ["train/line 2", "train/line 3"],
+        "group": ["train/line 2", "train/line 3"],
+        "source": ["Where is Rome?", "Paris, where is it?"],
+        "references": [["In Italy."], ["In France."]],
+    }
+    assert rows["dev"]["references"] == [["In Switzerland.", "Switzerland."]]
+    assert (rows["test"]["source"], rows["test"]["references"]) == (["Where is Lima?"], [["In Peru."]])
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    files = ["train.csv", "dev.jsonl", "test.source", "test.target"]
+    assert [origin["package"] for origin in manifest["archives"]] == files
+
+
+def test_columns_of_other_names_groups_and_ids(tmp_path):
+    rows = [
+        {"q": "a", "a1": "b", "a2": "c", "talk": 7, "key": "x1"},
+        {"q": "d", "a1": "e", "a2": "", "talk": 7, "key": 2},
+    ]
+    other = {"dev": [rows[0] | {"key": "y"}], "test": [rows[0] | {"key": "z"}]}
+    names = {"source_column": "q", "target_column": ["a1", "a2"], "group_column": "talk", "id_column": "key"}
+    corpus = load(tmp_path, "files", ".csv", rows, **other, **names)
+    assert pairs(corpus, "train") == [("a", "b", "c"), ("d", "e")]
+    assert [(one.id, one.group) for one in corpus.splits["train"]] == [("x1", "7"), ("2", "7")]
+
+
+def test_missing_references_are_blank_or_null_in_every_format(tmp_path):
+    rows = [{"source": "a", "t": None, "u": "b"}, {"source": "c", "t": "d", "u": "e"}]
+    for suffix in (".jsonl", ".parquet", ".csv"):
+        corpus = load(tmp_path, "files", suffix, rows, target_column=["t", "u"])
+        assert pairs(corpus, "dev") == [("a", "b"), ("c", "d", "e")]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "bad", "options", "message"),
+    [
+        (".csv", "source,target\na,b\nc, \n", {}, "train.csv, line 3: 'target' is empty; fill it in or remove the row"),
+        (".tsv", "source\ttarget\n\tb\n", {}, "train.tsv, line 2: 'source' is empty"),
+        (".source", [*ROWS, {"source": "f", "target": ""}], {}, "and train.target, line 3: 'target' is empty"),
+        (".jsonl", [*ROWS, {"source": "a", "target": None}], {}, "line 3: 'target' is not text"),
+        (
+            ".jsonl",
+            [{"source": "a", "target": []}],
+            {},
+            "line 1: 'target' is not a text or a list of texts, none of them",
+        ),
+        (".parquet", [{"source": "a", "target": ["b", ""]}], {}, "row 1: 'target' is not a text or a list of texts"),
+        (".csv", "source,t,u\na, ,\n", {"target_column": ["t", "u"]}, "train.csv, line 2: t, u are all empty"),
+        (".csv", ROWS, {"source_column": "src"}, "line 2: no 'src' (found: source, target); rename the column"),
+        (".csv", ROWS, {"target_column": ["target", "x"]}, "line 2: no 'x' (found: source, target)"),
+        (".csv", ROWS, {"id_column": "target"}, "dev.csv, line 2: id 'c' was given already ("),
+        (
+            ".jsonl",
+            [ROWS[0] | {"id": 1}, ROWS[0] | {"id": "1"}],
+            {"id_column": "id"},
+            "train.jsonl, line 2: id '1' was ",
+        ),
+        (".jsonl", [ROWS[0] | {"g": None}], {"group_column": "g"}, "line 1: 'g' is not a name or a number"),
+        (".csv", ROWS, {"expected_counts": {"train": 2, "dev": 3, "test": 2}}, "dev has 2 examples, not 3"),
+    ],
+)
+def test_what_is_refused(tmp_path, suffix, bad, options, message):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, "files", suffix, bad, **options)
+    assert message in str(error.value)
+
+
+# ---- before anything runs
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({}, "source.path: missing; give a mapping"),
+        (
+            {"path": {"train": "a.csv", "dev": "b.csv"}},
+            "does not give a file for each of train, dev, test, and no other",
+        ),
+        (
+            {"path": {"train": "a.csv", "dev": "b.doc", "test": "c.csv"}},
+            "source.path.dev: 'b.doc' ends in none of .jsonl",
+        ),
+        ({"path": "data"}, 'source.path: "data" is not allowed; must be a mapping'),
+        ({"target_column": 3}, "source.target_column: 3 is not allowed; must be text, or a list (each text)"),
+        ({"sourcecolumn": "a"}, "source.sourcecolumn: unknown key; did you mean 'source_column'?"),
+    ],
+)
+def test_options_are_checked_with_the_configuration(tmp_path, source, message):
+    project = Project(tmp_path)
+    path = {} if "path" in message else {"path": {split: f"{split}.csv" for split in ("train", "dev", "test")}}
+    project.write("config/tasks/mine.yaml", yaml.safe_load(MINE) | {"source": {"kind": "files", **path, **source}})
+    (mistake,) = project.mistakes()
+    assert mistake.startswith("config/tasks/mine.yaml: ") and message in mistake
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [({}, "path: missing; give a mapping"), ({"source_column": 1}, "not text")]
+)
+def test_options_are_checked_by_hand_too(given, message):
+    with pytest.raises(UserError, match=message):
+        source_module("files").load({}, given)
+
+
+def test_a_dry_run_refuses_a_missing_file(tmp_path):
+    path = {split: write(tmp_path / f"{split}.source", ROWS) for split in ("train", "dev", "test")}
+    study = {"task_overrides": {"xsum": {"source": {"path": path}}}}
+    config = ["--configfile", write(tmp_path / "study.yaml", yaml.safe_dump(study))]
+    target = "results/xsum/prepare/train.parquet"
+    assert ("prepare", "task=xsum") in planned(snakemake("-n", target, *config, directory=tmp_path).stdout)
+    (tmp_path / "dev.target").unlink()
+    done = snakemake("-n", target, *config, directory=tmp_path, check=False)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "Missing input files for rule prepare" in done.stdout and str(tmp_path / "dev.target") in done.stdout

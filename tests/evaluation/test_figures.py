@@ -1,0 +1,109 @@
+"""Figures: what they show, that their bytes are reproducible, and what is refused."""
+
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from fdistill.artifacts.files import write_json, write_json_lines
+from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
+from fdistill.runtime.errors import UserError
+from snake import ROOT
+
+SCRIPT = ROOT / "workflow" / "scripts" / "figures.py"
+SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
+
+
+def texts(path):
+    """All text of an SVG file, with what each piece says."""
+    return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Two seeds of KL with development scores, one of JS without."""
+    runs = []
+    for system, seed in (("kl", 1), ("kl", 2), ("js", 1)):
+        lines = [{"step": s, "loss": 3.0 / s + seed, "learning_rate": 1e-3, "tokens_per_second": 9} for s in (1, 2, 3)]
+        if system == "kl":
+            lines += [{"step": s, "dev": {"bleu4": 5.0 * s, "nll": 2.0}} for s in (2, 3)]
+        path = tmp_path / f"{system}{seed}.jsonl"
+        write_json_lines(path, lines)
+        runs.append((system, path))
+    return runs
+
+
+def test_training_curves(logs, tmp_path):
+    training_curves(logs, SYSTEMS, "Data-to-text", tmp_path / "a.svg")
+    shown = texts(tmp_path / "a.svg")
+    assert "Data-to-text" in shown and shown.count("step") == 3
+    assert "BLEU-4 on the development split" in shown and "NLL on the development split" in shown
+    assert shown.count("KL") == 1 and shown.count("JS (exact)") == 1  # once in the legend, whatever the seeds
+    assert "Teacher" not in shown  # no log, no line
+    training_curves(logs, SYSTEMS, "Data-to-text", tmp_path / "b.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_training_curves_without_development_scores_or_with_a_negative_loss(logs, tmp_path):
+    training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
+    assert texts(tmp_path / "a.svg").count("step") == 1
+    write_json_lines(logs[2][1], [{"step": 1, "loss": -1.0}, {"step": 2, "loss": -2.0}])
+    training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
+    assert any("−2" in text for text in texts(tmp_path / "a.svg"))  # a linear axis shows it, a log one could not
+
+
+def test_a_model_that_was_used_as_it_is_has_no_curve(logs, tmp_path):
+    write_json_lines(tmp_path / "teacher.jsonl", [])  # training.teacher.epochs 0, as for XSum in the paper
+    teacher = ("teacher", tmp_path / "teacher.jsonl")
+    training_curves([teacher, *logs], SYSTEMS, "XSum", tmp_path / "a.svg")
+    assert "KL" in texts(tmp_path / "a.svg") and "Teacher" not in texts(tmp_path / "a.svg")
+    training_curves([teacher], SYSTEMS, "XSum", tmp_path / "b.svg")
+    assert "XSum" in texts(tmp_path / "b.svg")
+
+
+def risk_file(path, system, value):
+    summary = {"mean": value, "std": None, "seeds": {"1": value}}
+    risks = {"r_llh_token": summary, "r_cvg_token": summary}
+    write_json(path, {"task": "t", "method": system, "n_inputs": 1, "risks": risks})
+    return path
+
+
+def test_risk_scatter_by_script(tmp_path):
+    values = (("kl", 0.5), ("js", 0.7), ("teacher", None))  # without a value a system is left out
+    paths = [risk_file(tmp_path / f"{system}.json", system, value) for system, value in values]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "risk",
+        "--risks",
+        *paths,
+        "--title",
+        "EN-RO",
+        "--output",
+        tmp_path / "a.svg",
+    ]
+    command += ["--systems", *(f"{key}={title}" for key, title in SYSTEMS.items())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = texts(tmp_path / "a.svg")
+    assert "EN-RO" in shown and "KL" in shown and "JS (exact)" in shown and "Teacher" not in shown
+    risk_scatter(paths, SYSTEMS, "EN-RO", tmp_path / "b.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()  # in another process
+
+
+def test_colour_and_marker_together_tell_systems_apart():
+    looks = {(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i in range(24)}
+    assert len(looks) == 24
+
+
+def test_refusals(logs, tmp_path):
+    with pytest.raises(UserError, match=r"kl1.jsonl: system 'kl' has no title; known: js"):
+        training_curves(logs, {"js": "JS"}, "t", tmp_path / "a.svg")
+    with pytest.raises(UserError, match="system 'kl' has no title"):
+        risk_scatter([risk_file(tmp_path / "kl.json", "kl", 1.0)], {"js": "JS"}, "t", tmp_path / "a.svg")
+    assert not (tmp_path / "a.svg").exists()
+    with pytest.raises(UserError, match="no such file"):
+        read_log(tmp_path / "nowhere")
+    (tmp_path / "log").write_text('{"step": 1')
+    with pytest.raises(UserError, match="not one JSON object per line"):
+        read_log(tmp_path / "log")

@@ -1,0 +1,260 @@
+"""Students cut from teachers: which layers, which weights, and what stays frozen."""
+
+from itertools import pairwise
+
+import pytest
+import tiny
+import torch
+from fdistill.data.batches import label_batch, source_batch
+from fdistill.models.architectures import wrap
+from fdistill.models.checkpoints import load, save
+from fdistill.models.families import FAMILIES
+from fdistill.models.students import copied_layers, freeze, init_student, supervising_layers
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.sampler import ancestral_sample
+
+# Shleifer & Rush 2020, section 3, and Wen et al. 2023 for 24 layers (DialoGPT)
+PUBLISHED = {
+    (12, 1): [0],
+    (12, 2): [0, 6],
+    (12, 3): [0, 6, 11],
+    (12, 4): [0, 4, 8, 11],
+    (12, 6): [0, 2, 4, 7, 9, 11],
+    (12, 9): [0, 1, 2, 4, 5, 7, 9, 10, 11],
+    (16, 1): [0],
+    (16, 2): [0, 15],
+    (16, 3): [0, 8, 15],
+    (16, 4): [0, 5, 10, 15],
+    (16, 8): [0, 2, 4, 6, 8, 10, 12, 15],
+    (6, 1): [0],
+    (6, 2): [0, 5],
+    (6, 3): [0, 2, 5],
+    (6, 4): [0, 1, 3, 5],
+    (24, 4): [0, 8, 16, 23],
+    (24, 6): [0, 5, 10, 15, 20, 23],
+    (24, 12): [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23],
+}
+
+
+# --- layer maps
+
+
+@pytest.mark.parametrize(("sizes", "layers"), PUBLISHED.items())
+def test_published_layer_maps(sizes, layers):
+    teacher, student = sizes
+    assert copied_layers(student, teacher) == layers
+
+
+def test_every_other_map_is_spaced_and_keeps_both_ends():
+    for teacher in range(1, 33):
+        for student in range(1, teacher + 1):
+            layers = copied_layers(student, teacher)
+            assert len(layers) == student and layers == sorted(set(layers)) and layers[0] == 0
+            if (teacher, student) in PUBLISHED:
+                continue
+            if student > 1:
+                assert layers[-1] == teacher - 1
+                gaps = {b - a for a, b in pairwise(layers)}
+                assert max(gaps) - min(gaps) <= 1
+    assert copied_layers(7, 7) == list(range(7))
+
+
+def test_a_map_that_a_caller_changes_is_its_own():
+    copied_layers(3, 12).append(99)
+    assert copied_layers(3, 12) == [0, 6, 11]
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (4, 3), (-1, 3)])
+def test_impossible_depths_are_refused(sizes):
+    with pytest.raises(UserError, match=f"{sizes[0]} layers"):
+        copied_layers(*sizes)
+
+
+def test_supervision_ends_each_block():
+    assert supervising_layers(3, 12) == [3, 7, 11]
+    assert supervising_layers(12, 12) == list(range(12))
+    assert supervising_layers(1, 12) == [11]
+    assert supervising_layers(6, 12) == [1, 3, 5, 7, 9, 11]
+    for teacher in range(1, 25):
+        for student in range(1, 25):  # deeper than the teacher too, as repeated layers may make it
+            layers = supervising_layers(student, teacher)
+            assert len(layers) == student and layers == sorted(layers) and layers[-1] == teacher - 1
+            assert layers[0] >= 0
+            if student <= teacher:
+                assert len(set(layers)) == student
+
+
+# --- weights
+
+
+def teacher_of(family, depth=5, **config):
+    """A teacher with stacks of unequal depth where there are two: `depth` and, the decoder, one less."""
+    keys = tiny.LAYER_KEYS[family]
+    return tiny.checkpoint(family, **dict(zip(keys, (depth, depth - 1), strict=False)), **config)
+
+
+def layers_of(family, encoder, decoder):
+    return {"encoder": encoder, "decoder": decoder} if len(FAMILIES[family].stacks) == 2 else {"decoder": encoder}
+
+
+def stacks(made):
+    family = made.model.family
+    return {name: made.model.module.get_submodule(stack.modules) for name, stack in family.stacks.items()}
+
+
+BIAS = "SelfAttention.relative_attention_bias.weight"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "expected"),
+    [
+        (3, 1, {"encoder": [0, 2, 4], "decoder": [0]}),
+        ([1, 3], [2], {"encoder": [1, 3], "decoder": [2]}),  # the teacher's layer 0 is not among them
+        ([0, 0, 0], [0, 0], {"encoder": [0, 0, 0], "decoder": [0, 0]}),
+        ([4, 0], [3, 0], {"encoder": [4, 0], "decoder": [3, 0]}),  # layer 0 in another place
+    ],
+)
+def test_copied_layers_have_the_teachers_weights(family, encoder, decoder, expected):
+    teacher = teacher_of(family)
+    student = init_student(teacher, layers_of(family, encoder, decoder))
+    expected = {"decoder": expected["encoder"]} if len(FAMILIES[family].stacks) == 1 else expected
+    for name, blocks in stacks(student).items():
+        assert len(blocks) == len(expected[name])
+        originals = stacks(teacher)[name]
+        for position, (block, old) in enumerate(zip(blocks, expected[name], strict=True)):
+            weights, original = block.state_dict(), originals[old].state_dict()
+            biases = [key for key in weights if key.endswith(BIAS)]
+            assert len(biases) == (family == "t5" and position == 0)
+            for key in biases:  # T5: one bias per stack, in layer 0 of teacher and student alike
+                assert torch.equal(weights.pop(key), originals[0].state_dict()[key])
+            assert weights.keys() == {key for key in original if not key.endswith(BIAS)}
+            assert all(torch.equal(weights[key], original[key]) for key in weights)
+    prefixes = tuple(f"{stack.modules}." for stack in FAMILIES[family].stacks.values())
+    others = {k: v for k, v in teacher.model.module.state_dict().items() if not k.startswith(prefixes)}
+    assert others
+    for key, value in others.items():  # embeddings, final norms, heads
+        assert torch.equal(student.model.module.state_dict()[key], value), key
+    assert student.tokenizer is teacher.tokenizer
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "wanted", "expected"),
+    [
+        ("pegasus", 16, {"encoder": 16, "decoder": 4}, {"encoder": list(range(16)), "decoder": [0, 5, 10, 15]}),
+        ("marian", 6, {"encoder": 6, "decoder": 3}, {"encoder": list(range(6)), "decoder": [0, 2, 5]}),
+        ("mbart", 12, {"encoder": 12, "decoder": 3}, {"encoder": list(range(12)), "decoder": [0, 6, 11]}),
+        ("gpt2", 24, {"decoder": 4}, {"decoder": [0, 8, 16, 23]}),
+    ],
+)
+def test_the_layers_of_the_published_teachers(family, depth, wanted, expected):
+    """By number, from teachers of the real depth."""
+    teacher = tiny.checkpoint(family, **dict.fromkeys(tiny.LAYER_KEYS[family], depth))
+    for name, blocks in stacks(init_student(teacher, wanted)).items():
+        originals = stacks(teacher)[name]
+        for block, old in zip(blocks, expected[name], strict=True):
+            weights, original = block.state_dict(), originals[old].state_dict()
+            assert all(torch.equal(weights[key], original[key]) for key in original)
+
+
+def test_all_layers_copied_is_the_teacher(family):
+    teacher = teacher_of(family)
+    student = init_student(teacher, layers_of(family, 5, 4))
+    student.model.module.eval()
+    sources, targets = tiny.random_pairs(teacher, 4)
+    source, labels = source_batch(teacher.model, sources), label_batch(targets, "cpu")
+    logits = [tiny.logits(made, source, labels) for made in (teacher, student)]
+    torch.testing.assert_close(logits[0], logits[1])
+
+
+def test_a_student_shares_no_memory_with_its_teacher(family):
+    teacher = teacher_of(family)
+    before = {k: v.clone() for k, v in teacher.model.module.state_dict().items()}
+    student = init_student(teacher, layers_of(family, [0, 0], [0, 0]))
+    with torch.no_grad():
+        for parameter in student.model.module.parameters():
+            parameter.add_(1.0)
+    assert all(torch.equal(before[k], v) for k, v in teacher.model.module.state_dict().items())
+    blocks = stacks(student)["decoder"]  # repeated layers are separate copies
+    first, second = (dict(block.named_parameters()) for block in blocks)
+    assert all(first[name].data_ptr() != second[name].data_ptr() for name in second)
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [(3, 1), (1, 3), ([0, 0], [1])])
+def test_a_student_samples_generates_and_survives_a_round_trip(family, encoder, decoder, tmp_path):
+    """Depths live in several configuration keys; caches and loading read them."""
+    teacher = teacher_of(family)
+    save(init_student(teacher, layers_of(family, encoder, decoder)), tmp_path / "student")
+    student = load(tmp_path / "student")
+    sources, targets = tiny.random_pairs(teacher, 3)
+    source = source_batch(student.model, sources)
+    assert ancestral_sample(student.model, source, 4, [0]).labels.shape[0] == 3
+    assert student.model.generate(source, max_new_tokens=4, num_beams=2).shape[0] == 3
+    got = tiny.logits(student, source, label_batch(targets, "cpu"))[0, 0]
+    torch.testing.assert_close(got.log_softmax(-1), tiny.reference_log_probs(student.model, sources[0], targets[0])[0])
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_teacher_whose_start_token_is_only_in_its_generation_settings(family):
+    """Some checkpoints keep `decoder_start_token_id` there; the student is made from the configuration."""
+    teacher = teacher_of(family)
+    module = teacher.model.module
+    module.config.decoder_start_token_id = None
+    teacher.model = wrap(module)
+    student = init_student(teacher, layers_of(family, 1, 1))
+    assert student.model.decoder_start_token_id == teacher.model.decoder_start_token_id is not None
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ({"encoder": 2}, "encoder and decoder"),
+        ({"encoder": 2, "decoder": 2, "head": 1}, "encoder and decoder"),
+        ({"encoder": [0, 5], "decoder": 1}, r"model\.student\.encoder.*0\.\.4"),
+        ({"encoder": [-1], "decoder": 1}, r"model\.student\.encoder"),
+        ({"encoder": 1, "decoder": []}, r"model\.student\.decoder"),
+        ({"encoder": 1, "decoder": 5}, "5 layers"),
+    ],
+)
+def test_impossible_students_are_refused(layers, message):
+    with pytest.raises(UserError, match=message):
+        init_student(teacher_of("bart"), layers)
+
+
+def test_a_decoder_only_student_has_no_encoder():
+    with pytest.raises(UserError, match="layers of decoder"):
+        init_student(teacher_of("gpt2"), {"encoder": 1, "decoder": 1})
+
+
+# --- freezing
+
+
+def trainable(made):
+    return {name for name, p in made.model.module.named_parameters() if p.requires_grad}
+
+
+def test_frozen_embeddings(family):
+    """The embeddings and, being the same tensor, the output layer; nothing else."""
+    made = tiny.checkpoint(family)
+    everything = trainable(made)
+    freeze(made.model, ["embeddings"])
+    module = made.model.module
+    assert not module.get_input_embeddings().weight.requires_grad
+    assert module.get_output_embeddings().weight is module.get_input_embeddings().weight
+    frozen = everything - trainable(made)
+    blocks = tuple(f"{stack.modules}." for stack in made.model.family.stacks.values())
+    assert frozen and not any(name.startswith(blocks) for name in frozen)
+    assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
+    assert all(name.startswith(blocks) or "norm" in name or "ln_f" in name for name in trainable(made))
+
+
+def test_frozen_encoder():
+    made = tiny.checkpoint("bart")
+    freeze(made.model, ["encoder"])
+    left = trainable(made)
+    assert left and not any(name.startswith("model.encoder.") for name in left)
+    assert any(name.startswith("model.decoder.layers.1.") for name in left)
+
+
+def test_parts_that_a_family_does_not_have():
+    with pytest.raises(UserError, match=r"no part 'encoder'.*embeddings, decoder"):
+        freeze(tiny.checkpoint("gpt2").model, ["encoder"])

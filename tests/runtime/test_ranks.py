@@ -1,0 +1,212 @@
+"""Several processes that train one model, or share the weights of one: what comes out is what one process makes."""
+
+import json
+import random
+import signal
+
+import killing
+import pytest
+import tiny
+import torch
+import yaml
+from fdistill.artifacts.files import sha256, write_parquet
+from fdistill.artifacts.manifest import model_identity
+from fdistill.data.samples import write_samples
+from fdistill.data.schemas import SPLIT
+from fdistill.models.checkpoints import load, save, tokenizer_identity
+from fdistill.runtime.interruption import STATUS
+from snake import ROOT
+
+METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
+SIZES = {"train": 45, "dev": 7}  # neither is even
+RUN = [
+    *("--seed", 1, "--batch-size", 4, "--warmup-steps", 3, "--evaluate-every", 0.5, "--learning-rate", 0.003),
+    *("--max-source-tokens", 12, "--max-target-tokens", 12, "--device", "cpu"),
+]
+SAMPLE = ["--max-source-tokens", 12, "--max-target-tokens", 12, "--seed", 3, "--batch-size", 5, "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A split, models without dropout, and the teacher's samples."""
+    root = tmp_path_factory.mktemp("study")
+    chance = random.Random(0)
+    for split, size in SIZES.items():
+        texts = [" ".join(chance.choices(tiny.LETTERS, k=chance.randint(1, 6))) for _ in range(2 * size)]
+        ids = [f"{split}{i}" for i in range(size)]
+        rows = {"id": ids, "group": ids, "source": texts[:size], "references": [[text] for text in texts[size:]]}
+        write_parquet(root / f"{split}.parquet", rows, SPLIT)
+    for family in ("bart", "gpt2"):
+        for name, seed in (("teacher", 1), ("student", 2)):
+            save(tiny.checkpoint(family, seed), root / f"{family}.{name}")
+        save(tiny.checkpoint(family, 2, **tiny.DROPOUT[family]), root / f"{family}.dropout")
+        teacher = load(root / f"{family}.teacher")
+        letters, eos = tiny.letter_ids(teacher), teacher.model.eos_token_id
+        ids = [f"train{i}" for i in range(SIZES["train"])]
+        tokens = [[*chance.choices(letters, k=chance.randint(1, 6)), eos] for _ in ids]
+        columns = {"id": ids, "sample": [0] * len(ids), "tokens": tokens}
+        identity = {
+            "teacher": model_identity(root / f"{family}.teacher"),
+            "tokenizer": tokenizer_identity(teacher.tokenizer),
+            "split": sha256(root / "train.parquet"),
+        }
+        columns |= {"log_prob": [-1.0] * len(ids), "finished": [True] * len(ids)}
+        write_samples(root / f"{family}.samples.parquet", columns, identity)
+    killing.warm_up()
+    return root
+
+
+def training(folder, family, method, output, *more):
+    """The command that trains by one method."""
+    data = ["--train", folder / "train.parquet", "--dev", folder / "dev.parquet"]
+    written = ["--model", output / "model", "--history", output / "train.jsonl"]
+    if method == "finetune_teacher":
+        return "finetune_teacher", [
+            *data, "--family", family, "--init", folder / f"{family}.teacher", *written, *RUN, *more
+        ]  # fmt: skip
+    terms = METHODS[method]["terms"]
+    models = ["--start", folder / f"{family}.student", "--teacher", folder / f"{family}.teacher"]
+    samples = ["--teacher-samples", folder / f"{family}.samples.parquet"]
+    return "distill", [*data, *models, *samples, "--terms", json.dumps(terms), *written, *RUN, *more]
+
+
+def alone(command, root):
+    assert killing.run(*command, root / "log") == 0, (root / "log").read_text()
+
+
+def together(command, root, count=2):
+    """How the workers end."""
+    processes = killing.start_workers(*command, root / "log", count)
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * count, (root / "log").read_text()
+
+
+def curve(folder):
+    lines = map(json.loads, (folder / "train.jsonl").read_text().splitlines())
+    return [line for line in lines if "step" in line]  # the last one is the file's seal
+
+
+def numbers(lines):
+    """All of a curve's losses, learning rates and scores, in order."""
+    return [
+        value for line in lines for value in [*line.get("dev", {}).values(), *line.values()] if isinstance(value, float)
+    ]
+
+
+def log_probs(folder):
+    """What the trained model gives to some targets."""
+    made = load(folder / "model")
+    pairs = zip(*tiny.random_pairs(made, 20, seed=5), strict=True)
+    with torch.no_grad():
+        return torch.cat([tiny.reference_log_probs(made.model, source, target) for source, target in pairs])
+
+
+CASES = [
+    ("bart", "js", 1, 2),  # every micro-batch is split
+    ("bart", "js", 2, 2),  # each worker has one, but for the last step of an epoch
+    ("bart", "predistill", 1, 3),  # more workers than fit: parts of unequal size
+    ("bart", "finetune_teacher", 3, 2),
+    ("gpt2", "js_exact", 2, 2),
+]
+
+
+@pytest.mark.parametrize(("family", "method", "accumulation", "count"), CASES)
+@pytest.mark.parametrize("shard", [False, True], ids=["replicas", "shard"])
+def test_workers_train_the_model_that_one_trains(folder, family, method, accumulation, count, shard, tmp_path):
+    more = ["--epochs", 1, "--accumulation", accumulation]
+    alone(training(folder, family, method, tmp_path / "one", *more), tmp_path)
+    shared = ["--shard-teacher"] if shard else []
+    together(training(folder, family, method, tmp_path / "several", *more, *shared), tmp_path, count)
+    one, several = curve(tmp_path / "one"), curve(tmp_path / "several")
+    assert [line["step"] for line in one] == [line["step"] for line in several] and len(one) >= 4
+    assert numbers(several) == pytest.approx(numbers(one), rel=1e-6, abs=1e-6)
+    losses = [[line["loss"] for line in lines if "loss" in line] for lines in (one, several)]
+    apart = max(abs(b / a - 1) for a, b in zip(*losses, strict=True))
+    print(f"{family} {method}, {count} workers{' that share' * shard}: largest relative difference {apart:.0e}")
+    # Adam makes a step of the rounding of a gradient that is 0 but for it, as that of a key's bias.
+    torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
+
+
+def test_workers_with_a_micro_batch_each_drop_out_what_one_drops_out(folder, tmp_path):
+    """Dropout is drawn by micro-batch: it is the same unless one has to be split."""
+    for name, run in (("one", alone), ("two", together)):
+        script, arguments = training(folder, "bart", "js", tmp_path / name, "--epochs", 1, "--accumulation", 2)
+        run((script, [*arguments, "--start", folder / "bart.dropout"]), tmp_path)
+    assert numbers(curve(tmp_path / "two")) == pytest.approx(numbers(curve(tmp_path / "one")), rel=1e-6, abs=1e-6)
+
+
+SHARED = {
+    "ancestral": ["sample_teacher", "--samples", "OUTPUT", "--per-input", 2],
+    "beam": ["sample_teacher", "--samples", "OUTPUT", "--mode", "beam", "--num-beams", 2],
+    "generate": ["generate", "--generations", "OUTPUT", "--max-new-tokens", 9, "--num-beams", 2],
+    "risk": ["risk", "--risk", "OUTPUT", "--task", "t", "--method", "m"],
+}
+
+
+@pytest.mark.parametrize("stage", SHARED)
+def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_path):
+    script, *arguments = SHARED[stage]
+    dev, teacher = folder / "dev.parquet", folder / "bart.teacher"
+    if script == "sample_teacher":
+        files = ["--split", dev, "--teacher", teacher]
+    elif script == "generate":
+        files = ["--test", dev, "--model", teacher]
+    else:
+        drawn = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "drawn.parquet"]
+        alone(("sample_teacher", [*drawn, *SAMPLE]), tmp_path)
+        student = folder / "bart.student"
+        files = [
+            "--test",
+            dev,
+            "--teacher",
+            teacher,
+            "--student",
+            student,
+            "--teacher-samples",
+            tmp_path / "drawn.parquet",
+        ]
+    for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
+        written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
+        (together if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("shard", [[], ["--shard-teacher"]], ids=["replicas", "shard"])
+@pytest.mark.parametrize("method", ["finetune_teacher", "js"])
+def test_workers_of_whom_one_is_told_to_stop_go_on_together(folder, method, shard, tmp_path):
+    command = training(folder, "bart", method, tmp_path / "whole", "--epochs", 2, *shard)
+    together(command, tmp_path)
+    kept = ["--checkpoints", tmp_path / "kept", "--checkpoint-minutes", "none", "--epochs", 2, *shard]
+    script, arguments = training(folder, "bart", method, tmp_path / "stopped", *kept)
+    log = tmp_path / "stopped.log"
+    processes = killing.start_workers(script, arguments, log)
+    killing.wait_for(lambda: log.exists() and "step 6: development" in log.read_text(), processes[1])
+    assert killing.signal_after(processes[1], 0, signal.SIGTERM)
+    processes[0].join()
+    assert [process.exitcode for process in processes] == [STATUS, STATUS], log.read_text()
+    assert "SIGTERM: stopped at step " in log.read_text() and not (tmp_path / "stopped").exists()
+    together((script, arguments), tmp_path)
+    assert "goes on from" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "kept").exists()
+    for name in ("train.jsonl", "model/model.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_adafactor_cannot_train_a_shared_model(folder, tmp_path):
+    command = training(
+        folder,
+        "bart",
+        "finetune_teacher",
+        tmp_path / "made",
+        "--optimizer",
+        "adafactor",
+        "--shard-teacher",
+        "--epochs",
+        1,
+    )
+    for process in killing.start_workers(*command, tmp_path / "log"):
+        process.join()
+        assert process.exitcode == 1
+    assert "training.optimizer: adafactor cannot train a model shared among GPUs" in (tmp_path / "log").read_text()

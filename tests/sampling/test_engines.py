@@ -1,0 +1,198 @@
+"""CTranslate2 beside transformers, the reference: same probabilities, same distribution, same searches, or refused."""
+
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+import tiny
+import torch
+from fdistill.artifacts.shards import Shards
+from fdistill.data.batches import source_batch
+from fdistill.losses.objectives import IGNORE
+from fdistill.models.architectures import wrap
+from fdistill.runtime.errors import UserError
+from fdistill.sampling import engines, offline
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
+from fdistill.sampling.engines import CTranslate2, engine_for
+from fdistill.sampling.sampler import Drawing, sequence_log_probs
+from scipy.stats import chisquare
+
+SEED = (0, 1, 0)
+BEAMS = {"num_beams": 4, "early_stopping": True}
+
+
+@pytest.fixture
+def made(family):
+    return tiny.checkpoint(family, seed=3)
+
+
+def drawn(model, sources, drawing, engine=CTRANSLATE2, seed=SEED, rows=None):
+    """Tokens of each row, up to EOS, and whether it is there."""
+    rows = range(len(sources)) if rows is None else rows
+    samples = engine_for(engine, model, drawing)(source_batch(model, sources), drawing, seed, rows)
+    return [[token for token in row if token != IGNORE] for row in samples.labels.tolist()], samples.finished.tolist()
+
+
+def test_the_log_probabilities_are_the_models(made):
+    weights = {name: weight.clone() for name, weight in made.model.module.state_dict().items()}
+    runtime = CTranslate2(made.model)
+    sources, targets = tiny.random_pairs(made, 12)
+    found = runtime._log_probs(sources, targets)
+    for source, target, row in zip(sources, targets, found, strict=True):
+        with torch.no_grad():
+            expected = tiny.reference_log_probs(made.model, source, target)
+        assert row == pytest.approx([expected[t, token].item() for t, token in enumerate(target)], abs=1e-4)
+    for name, weight in made.model.module.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+    assert not hasattr(made.model.module.config, "normalize_before")
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_samples_follow_the_models_distribution(made, length):
+    """2,000 sequences of up to two tokens for one source among others, against their exact probabilities."""
+    count, eos = 2000, made.model.eos_token_id
+    sources = tiny.random_pairs(made, 50)[0]
+    source = next(each for each in sources if len(each) > length)
+    tokens, _ = drawn(made.model, [source] * count + sources, Drawing(2))
+    vocabulary = range(made.model.module.config.vocab_size)
+    expected = {}
+    for first in vocabulary:
+        with torch.no_grad():
+            p = tiny.reference_log_probs(made.model, source, [first, 0]).double().exp()
+        if first == eos:
+            expected[(eos,)] = p[0, eos].item()
+        else:
+            expected |= {(first, second): (p[0, first] * p[1, second]).item() for second in vocabulary}
+    seen = [tuple(row) for row in tokens[:count]]
+    assert set(seen) <= expected.keys()
+    common = [pair for pair, p in expected.items() if p * count >= 5]
+    observed = [seen.count(pair) for pair in common]
+    frequencies = [count * expected[pair] for pair in common]
+    # what is rarer is one class
+    observed, frequencies = [*observed, count - sum(observed)], [*frequencies, count - sum(frequencies)]
+    assert chisquare(observed, frequencies).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"num_beams": 1}, BEAMS, *(BEAMS | {"length_penalty": penalty} for penalty in (-1.0, 0.5, 2.0))],
+    ids=["greedy", "beams", "shorter", "longer", "longest"],
+)
+def test_a_search_finds_what_the_reference_finds(family, options):
+    drawing, lengths = Drawing(8, "beam", options), set()
+    for seed in range(4):
+        made = tiny.checkpoint(family, seed=seed)
+        sources = tiny.random_pairs(made, 20)[0]
+        tokens, finished = drawn(made.model, sources, drawing)
+        assert (tokens, finished) == drawn(made.model, sources, drawing, TRANSFORMERS)
+        lengths |= {*map(len, tokens)}
+    assert len(lengths) > 1  # with EOS, and without
+
+
+@pytest.mark.parametrize("drawing", [Drawing(6), Drawing(6, "beam", BEAMS | {"length_penalty": 2.0})])
+def test_log_probabilities_come_with_the_sequences(made, drawing):
+    sources = tiny.random_pairs(made, 12)[0]
+    batch = source_batch(made.model, sources)
+    samples = engine_for(CTRANSLATE2, made.model, drawing)(batch, drawing, SEED, range(12))
+    expected = sequence_log_probs(made.model, batch, samples.labels).sum(-1)
+    torch.testing.assert_close(samples.log_probs, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_without_early_stopping_the_search_is_another():
+    """Why it is refused then: the reference goes on, and finds other sequences."""
+    made = tiny.checkpoint("t5", seed=3)
+    sources = tiny.random_pairs(made, 40)[0]
+    late, _ = drawn(made.model, sources, Drawing(8, "beam", {"num_beams": 4}), TRANSFORMERS)
+    assert late != drawn(made.model, sources, Drawing(8, "beam", BEAMS), TRANSFORMERS)[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_seed_and_the_rows_decide(made, threads):
+    """Whatever was drawn before, by the same runtime or another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        sources = tiny.random_pairs(made, 30)[0]
+        first = drawn(made.model, sources, Drawing(6))
+        runtime = engine_for(CTRANSLATE2, made.model, Drawing(6))
+        batch = source_batch(made.model, sources)
+        labels = [runtime(batch, Drawing(6), seed, range(30)).labels for seed in ((1,), SEED, SEED)]
+        assert torch.equal(labels[1], labels[2])
+        assert [[token for token in row if token != IGNORE] for row in labels[1].tolist()] == first[0]
+        assert drawn(made.model, sources, Drawing(6), seed=(0, 2, 0)) != first
+        assert drawn(made.model, sources, Drawing(6), rows=range(1, 31)) != first
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_run_that_was_cut_off_gives_the_same(made, tmp_path):
+    sources, ids = tiny.random_pairs(made, 30)[0], [str(i) for i in range(30)]
+
+    def columns(shards):
+        return offline.draw_samples(made.model, ids, sources, Drawing(6), 2, 8, 1, shards, CTRANSLATE2)
+
+    whole = columns(Shards())
+    assert whole == columns(Shards(tmp_path))
+    first, *others = sorted(tmp_path.glob("samples-*.json"))
+    first.unlink()
+    assert whole == columns(Shards(tmp_path)) and len(others) == 0
+    for row in (0, 17, 59):
+        source, tokens = sources[row // 2], whole["tokens"][row]
+        with torch.no_grad():
+            expected = -tiny.reference_nll(made.model, source, tokens).item()
+        assert whole["log_prob"][row] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("prompt", [[3], [1, 3]], ids=["code", "eos_code"])
+def test_a_decoder_prompt_is_read_and_not_drawn(prompt):
+    """mBART's language codes."""
+    made = tiny.checkpoint("mbart", seed=3)
+    plain, model = made.model, wrap(made.model.module, prompt)
+    sources, targets = tiny.random_pairs(made, 20)
+    runtime = CTranslate2(model)
+    assert runtime.prefix == prompt[1:]
+    for engine in (CTRANSLATE2, TRANSFORMERS):
+        tokens, _ = drawn(model, sources, greedy := Drawing(5, "beam", {"num_beams": 1}), engine)
+        assert tokens == drawn(model, sources, greedy, TRANSFORMERS)[0] and max(map(len, tokens)) <= 5
+    assert runtime._difference() < 1e-4
+    if len(prompt) > 1:
+        with pytest.raises(UserError, match="it searches otherwise after a decoder prompt of several tokens"):
+            engine_for(CTRANSLATE2, model, Drawing(5, "beam", BEAMS))
+    assert plain.module is model.module and targets
+
+
+@pytest.mark.parametrize(
+    ("drawing", "reason"),
+    [
+        (Drawing(6, "nucleus", {"top_p": 0.9}), "mode: nucleus is drawn by engine transformers alone"),
+        (Drawing(6, "beam", {"num_beams": 2}), "early_stopping: .* set early_stopping: true, or use engine"),
+        (Drawing(6, "beam", {"num_beams": 1, "min_new_tokens": 2}), "min_new_tokens: not with engine ctranslate2"),
+        (Drawing(6, "beam", {"num_beams": 1, "do_sample": True}), "do_sample: not with engine ctranslate2"),
+    ],
+)
+def test_what_it_does_otherwise_is_refused(drawing, reason):
+    with pytest.raises(UserError, match=reason):
+        engine_for(CTRANSLATE2, tiny.checkpoint("bart").model, drawing)
+
+
+def test_a_model_that_it_cannot_run_is_refused():
+    model = tiny.checkpoint("bart", activation_function="tanh").model
+    with pytest.raises(UserError, match=r"cannot run this model \(KeyError: 'tanh'\); use engine transformers"):
+        CTranslate2(model)
+    model = tiny.checkpoint("gpt2", scale_attn_by_inverse_layer_idx=True).model
+    with pytest.raises(UserError, match="its log-probabilities are not this model's"):
+        CTranslate2(model)
+    model.is_sharded = True
+    with pytest.raises(UserError, match="needs the model's weights whole"):
+        CTranslate2(model)
+
+
+def test_the_package_is_asked_for_before_the_work(monkeypatch):
+    assert engines.version_of(TRANSFORMERS) == {} and engines.version_of(CTRANSLATE2).keys() == {CTRANSLATE2}
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(engines, "version", missing)
+    for attempt in (lambda: engines.version_of(CTRANSLATE2), lambda: CTranslate2(tiny.checkpoint("bart").model)):
+        with pytest.raises(UserError, match="not installed; pip install ctranslate2; use engine transformers"):
+            attempt()

@@ -1,0 +1,135 @@
+"""Drawing by mode: what each mode gives, by whose random numbers, and that nothing else is disturbed."""
+
+import pytest
+import tiny
+import torch
+from fdistill.config.schema import fill_defaults, section
+from fdistill.data.batches import source_batch
+from fdistill.losses.objectives import IGNORE
+from fdistill.models.language_model import Source
+from fdistill.runtime.errors import UserError
+from fdistill.sampling.sampler import MODES, Drawing, _inverse_cdf, ancestral_sample, draw, mixed_seed
+
+DRAWINGS = [
+    Drawing(6),
+    Drawing(6, "top_k", {"top_k": 4}),
+    Drawing(6, "nucleus", {"top_p": 0.9, "top_k": 6}),
+    Drawing(6, "beam", {"num_beams": 2}),
+    Drawing(6, "beam_sample", {"num_beams": 2, "top_k": 5}),
+]
+DRAWN = [drawing for drawing in DRAWINGS if drawing.mode != "beam"]
+
+
+def by_mode(drawing):
+    return drawing.mode
+
+
+@pytest.fixture
+def made(family):
+    return tiny.checkpoint(family, **tiny.DROPOUT[family])
+
+
+@pytest.fixture
+def source(made):
+    return source_batch(made.model, tiny.random_pairs(made, 12)[0])
+
+
+def test_the_modes_are_all_here():
+    assert {drawing.mode for drawing in DRAWINGS} == set(MODES)
+
+
+def test_ancestral_is_the_plain_loop_to_the_bit(made, source):
+    expected = ancestral_sample(made.model, source, 6, [0])
+    got = draw(made.model, source, Drawing(6), [0])
+    assert torch.equal(got.labels, expected.labels) and torch.equal(got.finished, expected.finished)
+
+
+def test_one_token_kept_and_one_beam_are_greedy(made, source):
+    """Against the argmax of each position, one example at a time."""
+    rows = {
+        (drawing.mode, i): [token for token in row if token != IGNORE]
+        for drawing in (Drawing(5, "top_k", {"top_k": 1}), Drawing(5, "beam", {"num_beams": 1}))
+        for i, row in enumerate(draw(made.model, source, drawing, [0]).labels.tolist())
+    }
+    made.model.module.eval()
+    for i, (ids, mask) in enumerate(zip(source.input_ids, source.attention_mask.bool(), strict=True)):
+        tokens = []
+        while len(tokens) < 5 and made.model.eos_token_id not in tokens:
+            with torch.no_grad():
+                log_probs = tiny.reference_log_probs(made.model, ids[mask].tolist(), [*tokens, 0])
+            tokens.append(int(log_probs[-1].argmax()))
+        assert rows["top_k", i] == rows["beam", i] == tokens
+
+
+@pytest.mark.parametrize("drawing", DRAWN, ids=by_mode)
+def test_the_seed_and_the_rows_alone_decide(made, source, drawing):
+    torch.manual_seed(1)
+    first = draw(made.model, source, drawing, [0]).labels
+    torch.manual_seed(2)
+    assert torch.equal(draw(made.model, source, drawing, [0]).labels, first)
+    assert not torch.equal(draw(made.model, source, drawing, [1]).labels, first)
+    assert not torch.equal(draw(made.model, source, drawing, [0], range(1, 13)).labels, first)
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=by_mode)
+def test_dropout_is_off_and_the_global_generator_and_the_mode_are_as_before(made, source, drawing):
+    """Whose next numbers are the dropout of the training step that follows."""
+    made.model.module.eval()
+    still = draw(made.model, source, drawing, [0]).labels
+    made.model.module.train()
+    before = torch.get_rng_state()
+    assert torch.equal(draw(made.model, source, drawing, [0]).labels, still)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(module.training for module in made.model.module.modules())
+
+
+def test_lengths_and_repetitions(made, source):
+    eos = made.model.eos_token_id
+    drawing = Drawing(6, "nucleus", {"top_p": 1.0, "min_new_tokens": 3, "no_repeat_ngram_size": 1})
+    for row in draw(made.model, source, drawing, [0]).labels.tolist():
+        tokens = [token for token in row if token != IGNORE]
+        assert 3 <= len(tokens) <= 6 and len(set(tokens)) == len(tokens)
+        assert eos not in tokens[:-1]
+
+
+def test_settings_of_the_schema():
+    filled = fill_defaults({"mode": "beam_sample", "num_beams": 6, "top_k": 30}, section("drawing"))
+    assert Drawing.from_settings(filled, 9) == Drawing(9, "beam_sample", {"num_beams": 6, "top_k": 30})
+    assert Drawing.from_settings(fill_defaults({"max_new_tokens": 4}, section("drawing")), 9) == Drawing(4)
+    with pytest.raises(UserError, match="max_new_tokens: 10 is more than max_target_tokens, 9"):
+        Drawing.from_settings(fill_defaults({"max_new_tokens": 10}, section("drawing")), 9)
+    with pytest.raises(UserError, match="mode 'top_k' needs top_k"):
+        Drawing.from_settings(fill_defaults({"mode": "top_k"}, section("drawing")), 9)
+
+
+def test_a_row_draws_the_same_whoever_else_is_in_its_batch(made, source):
+    whole = ancestral_sample(made.model, source, 6, [0])
+    rows = [7, 2, 11]
+    alone = ancestral_sample(made.model, Source(source.input_ids[rows], source.attention_mask[rows]), 6, [0], rows)
+    shared = min(whole.labels.shape[1], alone.labels.shape[1])
+    assert torch.equal(whole.labels[rows, :shared], alone.labels[:, :shared])
+
+
+@pytest.mark.parametrize(
+    ("chance", "token"), [(0.0, 1), (0.2, 1), (0.25, 2), (0.4999, 2), (0.5, 4), (1 - 2**-53, 4), (1.0, 5)]
+)
+def test_the_token_at_a_chance(chance, token):
+    """Of probabilities 0, 1/4, 1/4, 0, 1/2, 0; a chance of 1, which is never drawn, still names a token."""
+    logits = torch.tensor([[0.0, 0.25, 0.25, 0.0, 0.5, 0.0]]).log()
+    assert _inverse_cdf(logits, torch.tensor([chance], dtype=torch.float64)).item() == token
+
+
+def test_unlikely_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should():
+    """50,000 tokens that share a hundredth, behind one that has the rest."""
+    logits = torch.cat([torch.tensor([0.99]), torch.full((50_000,), 0.01 / 50_000)]).log().unsqueeze(0)
+    chances = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = torch.cat([_inverse_cdf(logits, chance.reshape(1)) for chance in chances])
+    rare = drawn[drawn > 0]
+    assert 20 <= len(rare) <= 62  # 40 ± 3.5 standard deviations
+    assert 20_000 <= rare.double().mean() <= 30_000  # all over the tail
+
+
+def test_seeds_mixed_from_neighbouring_numbers_differ():
+    seeds = [mixed_seed(*key) for key in ((s, n, b) for s in range(5) for n in range(5) for b in range(99))]
+    assert len({seed % 2**32 for seed in seeds}) == len(seeds)  # torch's CPU generator takes the lower half
+    assert all(0 <= seed < 2**64 for seed in seeds)

@@ -1,0 +1,61 @@
+"""Before training: what is refused while it has cost nothing."""
+
+import subprocess
+import sys
+
+import pytest
+import tiny
+from fdistill.artifacts.files import write_parquet
+from fdistill.config.schema import SAFEGUARDS, section
+from fdistill.data.batches import Limits
+from fdistill.data.schemas import SPLIT
+from fdistill.models.checkpoints import save
+from fdistill.runtime.errors import UserError
+from fdistill.training.experiment import read_split, set_up
+from snake import ROOT
+
+
+@pytest.fixture
+def split(tmp_path):
+    rows = {name: [str(i) for i in range(10)] for name in ("id", "group")}
+    rows |= {"source": ["ab"] * 10, "references": [["ba"]] * 10}
+    write_parquet(tmp_path / "split.parquet", rows, SPLIT)
+    return tmp_path / "split.parquet"
+
+
+def test_a_part_of_a_split_is_spread_over_it_and_the_same_for_all_stages(split):
+    made = tiny.checkpoint("bart")
+    for _ in range(2):
+        assert read_split(split, made, Limits(9, 9), max_examples=4)[0].ids == ["0", "2", "5", "7"]
+    assert len(read_split(split, made, Limits(9, 9), max_examples=99)[0]) == 10
+
+
+@pytest.mark.parametrize(("name", "limits"), [("bart", (5000, 9)), ("bart", (9, 5000)), ("gpt2", (9, 5000))])
+def test_lengths_beyond_the_models_positions_are_refused(split, name, limits):
+    with pytest.raises(UserError, match=r"text: .*max_target_tokens is 50\d\d, but the model has \d+ positions"):
+        read_split(split, tiny.checkpoint(name), Limits(*limits, "truncate"))
+
+
+def test_t5_has_relative_positions(split):
+    assert len(read_split(split, tiny.checkpoint("t5"), Limits(5000, 5000))[0]) == 10
+
+
+def test_safeguards_are_keys_of_training():
+    assert set(SAFEGUARDS) <= set(section("training")["properties"])
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="device: cuda was asked for, but torch sees no GPU"):
+        set_up("cuda", 1)
+
+
+def test_a_teacher_of_another_family_is_refused(split, tmp_path):
+    save(tiny.checkpoint("bart"), tmp_path / "bart")
+    command = [sys.executable, ROOT / "workflow/scripts/finetune_teacher.py", "--family", "t5"]
+    command += ["--init", tmp_path / "bart", "--train", split, "--dev", split, "--model", tmp_path / "model"]
+    command += ["--history", tmp_path / "train.jsonl", "--max-source-tokens", "9", "--max-target-tokens", "9"]
+    command += ["--learning-rate", "0.001", "--epochs", "1", "--seed", "1"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 1 and "is a bart model, not t5" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "model").exists()

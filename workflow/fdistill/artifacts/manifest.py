@@ -1,0 +1,40 @@
+"""A checkpoint's manifest: how it came about, and the hash of each of its files. Imports nothing heavy."""
+
+from pathlib import Path
+from typing import Any
+
+from fdistill.artifacts.files import read_json, sha256, write_json
+from fdistill.runtime.errors import UserError
+
+WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write `manifest` with the hashes of the files that are in `folder`."""
+    files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    write_json(folder / MANIFEST, {**manifest, "files": files})
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What `write_manifest` wrote; nothing of a checkpoint from elsewhere."""
+    path = folder / MANIFEST
+    return read_json(path) if path.is_file() else {}
+
+
+def check_files(folder: Path) -> None:
+    """Raise UserError when the files are not those of the manifest."""
+    for name, digest in manifest_of(folder).get("files", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise UserError(f"{file}: no such file, but {MANIFEST} has it; delete the folder and run again")
+        if sha256(file) != digest:
+            raise UserError(f"{file}: is damaged, its content is not what was written; delete the folder and run again")
+
+
+def model_identity(path: Path | str) -> str:
+    """SHA-256 of a checkpoint's weights: which teacher made these samples."""
+    weights = Path(path) / WEIGHTS
+    if not weights.exists():
+        raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
+    return sha256(weights)

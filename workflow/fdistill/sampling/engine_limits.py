@@ -1,0 +1,45 @@
+"""What each engine of off-line drawing can do: checked with the configuration, and again by what draws."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.config.model_checks import Task
+from fdistill.runtime.validation import Problem
+
+TRANSFORMERS, CTRANSLATE2 = "transformers", "ctranslate2"
+ENGINES = (TRANSFORMERS, CTRANSLATE2)
+
+# Settings of transformers that CTranslate2 does not have, or has with another meaning: under it, a search ranks what is
+# left after such a rule by probabilities made to sum to one again, and n-grams do not reach into the prompt.
+_TRANSFORMERS_ALONE = ("do_sample", "top_k", "min_new_tokens", "no_repeat_ngram_size")
+_MODES = (None, "ancestral", "beam")
+
+
+def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What CTranslate2 does otherwise than transformers: key and reason, of the settings of a drawing or a decoding."""
+    if settings.get("mode") not in _MODES:
+        yield "mode", f"{settings['mode']} is drawn by engine {TRANSFORMERS} alone"
+        return
+    for key in _TRANSFORMERS_ALONE:
+        if settings.get(key):
+            yield key, f"not with engine {CTRANSLATE2}; remove it or use engine {TRANSFORMERS}"
+    if (settings.get("num_beams") or 1) > 1 and not settings.get("early_stopping"):
+        yield (
+            "early_stopping",
+            f"engine {CTRANSLATE2} ends a search of several beams when as many outputs have ended; "
+            f"set early_stopping: true, or use engine {TRANSFORMERS}",
+        )
+
+
+def check_engines(task: Task) -> Iterator[Problem]:
+    """Every section's settings are what its engine can do."""
+    teacher = task["model"]["teacher"]
+    for name in ("teacher_samples", "teacher_beam", "decoding", "risk"):
+        settings = task[name]
+        if settings["engine"] != CTRANSLATE2:
+            continue
+        for key, reason in refusals(settings):
+            yield Problem((name, key), reason)
+        if teacher is not None and teacher["shard"]:
+            reason = f"{CTRANSLATE2} needs the teacher's weights whole, and model.teacher.shard parts them"
+            yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")
