@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -11,15 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import (
-    atomic,
+    read_identity,
     read_json,
     read_json_lines,
     read_parquet,
+    sha256,
     write_json,
     write_json_lines,
     write_parquet,
 )
+from fdistill.artifacts.records import as_text, record_of
 from fdistill.data.archives import Archive, fetch
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
@@ -77,7 +81,7 @@ def test_a_column_of_another_type_is_named(tmp_path):
     ("damage", "words"),
     [
         (lambda b: b[:100], "not a readable Parquet file"),
-        (lambda b: b[:-100], "damaged"),
+        (lambda b: b[:-100], "not a readable Parquet file"),
         (lambda b: b"", "is empty"),
         (lambda b: b"not parquet", "not a readable Parquet file"),
     ],
@@ -102,21 +106,22 @@ def _write_json_lines(path):
     write_json_lines(path, [{"a": 1}, {"b": "ș"}], {"seed": "1"})
 
 
-@pytest.mark.parametrize(
-    ("write", "read"),
-    [
-        (_write_parquet, lambda path: read_parquet(path, SPLIT)),
-        (_write_json, read_json),
-        (_write_json_lines, read_json_lines),
-    ],
-)
+FORMATS = [
+    pytest.param(_write_parquet, lambda path: read_parquet(path, SPLIT), id="parquet"),
+    pytest.param(_write_json, read_json, id="json"),
+    pytest.param(_write_json_lines, read_json_lines, id="json lines"),
+]
+
+
+@pytest.mark.parametrize(("write", "read"), FORMATS)
 def test_every_bit_and_every_length_counts(tmp_path, write, read):
-    """A file is read as it was written, or refused by its name: whichever bit flips, wherever it ends."""
+    """A file beside its record is read as it was written, or refused: whichever bit flips, wherever it ends."""
     path, tried = tmp_path / "file", 0
     write(path)
+    record_of(path).write_text(as_text({"outputs": {str(path): sha256(path)}}))
     whole, content = path.read_bytes(), read(path)
     damaged = [whole[:length] for length in range(0, len(whole), max(1, len(whole) // 60))]
-    for place in {*range(0, len(whole), max(1, len(whole) // 120)), *range(whole.rindex(b"fdistill-"), len(whole), 7)}:
+    for place in range(0, len(whole), max(1, len(whole) // 120)):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8
         damaged.append(bytes(flipped))
@@ -130,15 +135,64 @@ def test_every_bit_and_every_length_counts(tmp_path, write, read):
     assert read(path) == content
 
 
-def test_a_file_without_a_seal_is_refused(tmp_path):
+@pytest.mark.parametrize(("write", "read"), FORMATS)
+def test_a_file_that_travels_alone_is_read_unless_its_form_shows_the_damage(tmp_path, write, read):
+    path = tmp_path / "file"
+    write(path)
+    whole, content = path.read_bytes(), read(path)
+    for length in range(0, len(whole) - 1, max(1, len(whole) // 60)):  # but for the last line's end, which says nothing
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="^" + re.escape(str(path))):
+            read(path)
+    path.write_bytes(whole)
+    assert read(path) == content
+
+
+def test_a_table_that_travels_alone_shows_damage_of_any_value(tmp_path):
+    """Its pages carry checksums: no flipped bit in the rows is read as another value."""
+    path = tmp_path / "x.parquet"
+    rows = {name: [f"{name} {i}" for i in range(200)] for name in ("id", "group", "source")}
+    write_parquet(path, rows | {"references": [[str(i)] for i in range(200)]}, SPLIT)
+    whole, content = path.read_bytes(), read_parquet(path, SPLIT)
+    end_of_pages = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # the footer, its length and PAR1 follow
+    refused = 0
+    for place in range(4, end_of_pages, 13):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(bytes(flipped))
+        try:
+            assert read_parquet(path, SPLIT) == content  # a bit of a page's header that nobody reads
+        except UserError:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_file_from_elsewhere_is_refused(tmp_path):
     pq.write_table(pa.Table.from_pydict(ROWS, schema=SPLIT), tmp_path / "x.parquet")
-    (tmp_path / "x.json").write_text('{"a": 1}')
-    (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
-    for read in (lambda: read_parquet(tmp_path / "x.parquet", SPLIT), lambda: read_json(tmp_path / "x.json")):
-        with pytest.raises(UserError, match="has no seal"):
-            read()
-    with pytest.raises(UserError, match="has no seal"):
-        read_json_lines(tmp_path / "x.jsonl")
+    with pytest.raises(UserError, match=r"x\.parquet: not written by this workflow; delete it"):
+        read_parquet(tmp_path / "x.parquet", SPLIT)
+    for text in ('{"a": 1}\n', "[1]\n", "1\n"):
+        (tmp_path / "x.jsonl").write_text(text)
+        with pytest.raises(UserError, match=r"x\.jsonl: not one JSON object per line"):
+            read_json_lines(tmp_path / "x.jsonl")
+    for text in ("[1]", "null", '"a"'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+            read_json(tmp_path / "x.json")
+
+
+def test_results_of_earlier_versions_are_refused_by_name(tmp_path):
+    """Version 0.5.0 and earlier wrote a hash of a file into the file itself."""
+    seal = "fdistill-sha256:" + "0" * 64
+    (tmp_path / "x.json").write_text(json.dumps({"a": 1, "seal": seal}))
+    (tmp_path / "x.jsonl").write_text(json.dumps({"a": 1}) + "\n" + json.dumps({"identity": {}, "seal": seal}) + "\n")
+    table = pa.Table.from_pydict(ROWS, schema=SPLIT).replace_schema_metadata({"fdistill": "{}", "seal": seal})
+    pq.write_table(table, tmp_path / "x.parquet")
+    readers = {"json": read_json, "jsonl": read_json_lines, "parquet": lambda path: read_parquet(path, SPLIT)}
+    for suffix, read in (*readers.items(), *((suffix, read_identity) for suffix in readers)):
+        path = tmp_path / f"x.{suffix}"
+        with pytest.raises(UserError, match=re.escape(f"{path}: was written by version 0.5.0 or earlier")):
+            read(path)
 
 
 # --- disks

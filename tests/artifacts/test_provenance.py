@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from chain import METHOD, Study, run
-from fdistill.artifacts import provenance
+from fdistill.artifacts import journal, provenance
+from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import read_json, sha256, write_json
-from fdistill.artifacts.records import SUFFIX
+from fdistill.artifacts.records import SUFFIX, as_text, read_record
 from fdistill.evaluation.ledger import ledger
 from fdistill.runtime.errors import UserError
 from snake import ROOT, planned, snakemake
@@ -24,7 +25,7 @@ def study(tmp_path_factory):
 
 
 def records(study):
-    return {path: read_json(path) for path in (study.folder / "results").rglob("*" + SUFFIX)}
+    return {path: read_record(path) for path in (study.folder / "results").rglob("*" + SUFFIX)}
 
 
 def summed(study, targets=None):
@@ -71,13 +72,13 @@ def test_a_run_killed_before_its_record_leaves_none_that_contradicts_it(tmp_path
     """What an earlier run had said of the same file goes when the file does."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["score.py", "--output", "x.json"])
-    provenance.begin()
-    write_json("x.json", {"run": 1})
-    provenance.record()
-    assert read_json("x.json") == {"run": 1}
-    write_json("x.json", {"run": 2})
-    assert read_json("x.json") == {"run": 2} and not Path(f"x.json{SUFFIX}").exists()
-    provenance.record()
+    with journal.opened() as notes:
+        write_json("x.json", {"run": 1})
+        provenance.write_record(notes)
+        assert read_json("x.json") == {"run": 1}
+        write_json("x.json", {"run": 2})
+        assert read_json("x.json") == {"run": 2} and not Path(f"x.json{SUFFIX}").exists()
+        provenance.write_record(notes)
     Path("x.json").rename("y.json")
     write_json(tmp_path / "elsewhere/x.json", {"run": 3})
     (tmp_path / "elsewhere/x.json").rename("x.json")
@@ -101,11 +102,11 @@ def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_p
     monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"GPU {i}")
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
-    provenance.begin()
-    monkeypatch.setattr(provenance, "_began", (0, provenance._began[1] - 1800))
-    write_json(tmp_path / "x.json", {})
-    provenance.record()
-    made = read_json(tmp_path / f"x.json{SUFFIX}")
+    with journal.opened() as notes:
+        notes.started -= 1800
+        write_json(tmp_path / "x.json", {})
+        provenance.write_record(notes)
+    made = read_record(tmp_path / f"x.json{SUFFIX}")
     assert made["hardware"]["gpus"] == ["GPU 1"] * 4
     assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
 
@@ -116,13 +117,13 @@ def test_attempts_that_were_cut_off_are_in_the_record(monkeypatch, tmp_path, cap
     write_json(kept / f"1{provenance.COST}", dict.fromkeys(SUMS, 1000) | dict.fromkeys(PEAKS, 10**9))
     write_json(kept / f"2{provenance.COST}", {"wall_seconds": "long"})
     monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
-    provenance.begin()
-    for _ in range(2):  # as often as there is work that is kept
-        provenance.take_over_costs(kept)
-        provenance.note_cost(kept)
-    write_json(tmp_path / "x.json", {})
-    provenance.record()
-    made = read_json(tmp_path / f"x.json{SUFFIX}")
+    with journal.opened() as notes:
+        for _ in range(2):  # as often as there is work that is kept
+            provenance.take_over_costs(kept)
+            provenance.note_cost(kept)
+        write_json(tmp_path / "x.json", {})
+        provenance.write_record(notes)
+    made = read_record(tmp_path / f"x.json{SUFFIX}")
     assert made["attempts"] == 2 and 1000 < made["wall_seconds"] < 1100
     assert made["gpu_hours"] == 1000 and made["peak_memory_mib"] == 10**9
     assert f"2{provenance.COST}: damaged" in caplog.text
@@ -160,7 +161,7 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
         costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
         content = {"stage": "distill", "inputs": {}, "outputs": {str(output): "x"}} | costs
         content |= {"attempts": seed, "code": {"commit": "c", "dirty": True}}
-        write_json(output.parents[1] / f"model{SUFFIX}", content)
+        write_text(output.parents[1] / f"model{SUFFIX}", as_text(content))
     found = ledger(tmp_path / "results", [tmp_path / f"results/t/kl/seed{seed}/model/manifest.json" for seed in (1, 2)])
     (row,) = found["rows"]
     assert (row["stage"], row["method"], row["jobs"], row["gpu_hours"]) == ("distill", "kl", 2, 4.5)
@@ -186,9 +187,9 @@ def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
 def test_what_was_made_again_is_said_by_name(study):
     record = study.train.with_name("train.parquet" + SUFFIX)
     kept = record.read_bytes()
-    content = read_json(record)
+    content = read_record(record)
     try:
-        write_json(record, content | {"outputs": dict.fromkeys(content["outputs"], "0" * 64)})
+        write_text(record, as_text(content | {"outputs": dict.fromkeys(content["outputs"], "0" * 64)}))
         assert str(study.train) in summed(study)["changed"]
     finally:
         record.write_bytes(kept)

@@ -16,7 +16,8 @@ from fdistill.bench.machine import INSTALL
 from fdistill.bench.study import Job, Sizes, chains_of, jobs_of, makespan, plan
 from fdistill.bench.work import AS_IN_TEXT, FULL, Work
 from fdistill.config import load
-from fdistill.data.batches import Limits, source_batch
+from fdistill.data.batches import source_batch
+from fdistill.data.encoding import Limits
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import ancestral_sample

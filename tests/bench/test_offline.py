@@ -9,7 +9,8 @@ import tiny
 import torch
 from fdistill.bench import offline
 from fdistill.bench.work import AS_IN_TEXT, Work, end_by_context
-from fdistill.data.batches import Limits, source_batch
+from fdistill.data.batches import source_batch
+from fdistill.data.encoding import Limits
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, ENGINES, TRANSFORMERS

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from fdistill.config import cli
-from fdistill.config.schema import section, types
+from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import types
 
 SECTIONS = ["training", "text", "sampling", "decoding", "selection", "risk"]
 REQUIRED = {

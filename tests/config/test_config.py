@@ -12,7 +12,8 @@ from fdistill.config.files import merge
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import Drawing
-from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, ROOT, STUDY, TABLE, TASK, WEB, Project, put
+from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+from snake import ROOT
 
 
 @pytest.fixture

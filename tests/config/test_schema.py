@@ -6,14 +6,14 @@ from dataclasses import MISSING, fields, is_dataclass
 import pytest
 import yaml
 from fdistill.config.model_checks import NLL
-from fdistill.config.schema import SCHEMA_FILE, allowed, fill_defaults, section
+from fdistill.config.schema import SCHEMA_FILE, fill_defaults, section
 from fdistill.data import batches
 from fdistill.data.source_options import options_schema
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.evaluation.metrics import METRICS
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import condition_problems, problems
+from fdistill.runtime.validation import allowed, condition_problems, problems
 from fdistill.sampling.sampler import MODES, mode_settings
 from fdistill.training import selection, trainer
 from jsonschema import Draft202012Validator

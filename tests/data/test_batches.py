@@ -6,16 +6,8 @@ from collections import Counter
 import pytest
 import tiny
 import torch
-from fdistill.data.batches import (
-    POOL_BATCHES,
-    Limits,
-    encode_split,
-    epoch_batches,
-    label_batch,
-    pad,
-    sorted_batches,
-    source_batch,
-)
+from fdistill.data.batches import POOL_BATCHES, epoch_batches, label_batch, pad, sorted_batches, source_batch
+from fdistill.data.encoding import Limits, encode_split
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer

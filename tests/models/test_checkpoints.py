@@ -9,7 +9,9 @@ import pytest
 import tiny
 import torch
 import transformers
-from fdistill.artifacts.files import READ, sha256
+from fdistill.artifacts import journal
+from fdistill.artifacts.files import sha256
+from fdistill.artifacts.records import as_text, record_of
 from fdistill.artifacts.manifest import model_identity
 from fdistill.models.checkpoints import (
     PICKLE,
@@ -84,6 +86,8 @@ def test_damaged_json(folder, name):
 def test_every_file_of_our_own_checkpoint_counts(tmp_path):
     """Flipped, cut off, emptied or gone: named by the file, whichever it is."""
     save(tiny.checkpoint("gpt2"), tmp_path / "model", {"seed": 1})
+    manifest = tmp_path / "model/manifest.json"
+    record_of(tmp_path / "model").write_text(as_text({"outputs": {str(manifest): sha256(manifest)}}))
     whole = contents(tmp_path / "model")
     assert {WEIGHTS, "config.json", "tokenizer.json", "manifest.json"} <= set(whole)
     load(tmp_path / "model")
@@ -140,9 +144,10 @@ def test_a_pickle_is_refused_unless_it_is_allowed_and_its_code_is_never_run(fold
     assert not (tmp_path / "ran").exists()
     torch.save(weights, folder / PICKLE)
     refused(folder, WEIGHTS)
-    found = load(folder, allow_pickle=True).model.module.state_dict()
+    with journal.opened() as notes:
+        found = load(folder, allow_pickle=True).model.module.state_dict()
     assert found.keys() == weights.keys() and all(torch.equal(found[name], weights[name]) for name in weights)
-    assert READ[str(folder / PICKLE)] == sha256(folder / PICKLE)
+    assert notes.inputs[str(folder / PICKLE)] == sha256(folder / PICKLE)
     (folder / PICKLE).write_bytes((folder / PICKLE).read_bytes()[:1000])
     with pytest.raises(UserError, match=r"\.bin file is damaged"):
         load(folder, allow_pickle=True)

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 import yaml
-from fdistill.data.batches import Encoded
+from fdistill.data.encoding import Encoded
 from fdistill.losses import chunks
 from fdistill.losses.objectives import Objective
 from fdistill.models import memory
@@ -175,31 +175,3 @@ def test_what_costs_memory_raises_the_estimate():
     assert memory.states(student, teacher, "adafactor", []) < base
     assert memory.states(student, teacher, "adam", ["embeddings"]) < base
     assert memory.in_bytes(base) > FLOAT * base
-
-
-def test_rows_that_fit_fill_the_memory_and_no_more():
-    model, _ = models("bart")
-    size = memory.size_of(model.module, model.family)
-    free, beams, target = 8e6, 2, 32
-    rows = memory.rows_that_fit(size, free, beams, target)
-
-    def needed(count, source):
-        return max(memory.decoding(size, count, beams, source, target), memory.scoring(size, count, source, target))
-
-    for source in (16, 64, 256):
-        assert needed(rows(source), source) <= free < needed(rows(source) + 1, source)
-    assert rows(256) < rows(64) < rows(16)
-    assert memory.rows_that_fit(size, 1.0, beams, target)(16) == 1
-    assert memory.rows_that_fit(size, 1e12, beams, target)(16) * beams == memory.MOST_ROWS
-
-
-def test_batches_follow_from_the_study_and_the_shapes_alone():
-    teacher, student = models("bart")
-    assert memory.batch_size(7, [teacher], "transformers", 1, 32, 40) == 7
-    on_cpu = [memory.batch_size(None, [student, teacher], "transformers", 4, 32, gib)(400) for gib in (None, 1, 80)]
-    assert len(set(on_cpu)) == 1 and 1 < on_cpu[0] <= memory.MOST_ROWS // 4
-    weights = 1e9
-    assert memory.free_on_gpu(None, weights) == memory.free_on_gpu(memory.UNKNOWN_GPU, weights)
-    assert memory.free_on_gpu(40, weights) > memory.free_on_gpu(16, weights) > memory.free_on_gpu(16, 2 * weights)
-    whole = memory.free_on_gpu(16, weights) / memory.CAUTION + weights
-    assert memory.in_bytes(whole) == pytest.approx(16 * memory.GIB)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import yaml
-from fdistill.artifacts.files import write_text
+from fdistill.artifacts.atomic import write_text
 from fdistill.models import checkpoints, memory
 from fdistill.preflight import Plan, data, disk, gpu, metrics, preflight, reach, slurm, teachers
 from fdistill.runtime.errors import UserError

@@ -84,7 +84,7 @@ def together(command, root, count=2):
 
 def curve(folder):
     lines = map(json.loads, (folder / "train.jsonl").read_text().splitlines())
-    return [line for line in lines if "step" in line]  # the last one is the file's seal
+    return [line for line in lines if "step" in line]  # the last one is the file's identity
 
 
 def numbers(lines):

@@ -10,7 +10,7 @@ import torch
 import yaml
 from chain import TEXT, TRAINING, Study, run
 from fdistill.artifacts.files import read_json, read_json_lines
-from fdistill.data.batches import Encoded
+from fdistill.data.encoding import Encoded
 from fdistill.losses.divergences import DIVERGENCES, coarsened
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.runtime.errors import UserError

@@ -7,11 +7,11 @@ import pytest
 import tiny
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import SAFEGUARDS, section
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
+from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from fdistill.training.experiment import read_split, set_up
 from snake import ROOT
 
 

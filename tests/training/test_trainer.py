@@ -10,7 +10,8 @@ import pytest
 import tiny
 import torch
 import yaml
-from fdistill.data.batches import Encoded, label_batch, source_batch
+from fdistill.data.batches import label_batch, source_batch
+from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import IGNORE, STUDENT_SAMPLES, Objective
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student

@@ -13,7 +13,8 @@ import tiny
 import torch
 import transformers
 from fdistill.artifacts.files import read_json_lines, write_parquet
-from fdistill.data.batches import Limits, encode_split, label_batch, source_batch
+from fdistill.data.batches import label_batch, source_batch
+from fdistill.data.encoding import Limits, encode_split
 from fdistill.data.schemas import SPLIT
 from fdistill.losses.objectives import IGNORE, LOSSES, Objective
 from fdistill.models.architectures import model_class

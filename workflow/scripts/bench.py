@@ -7,10 +7,10 @@ from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.work import LENGTHS, Work
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
+from fdistill.runtime.device import set_up
 from fdistill.sampling.teacher_cache import TOP_K
-from fdistill.training.experiment import set_up
 from fdistill.training.trainer import TrainingSettings
 
 

@@ -13,8 +13,8 @@ from fdistill.bench.costs import stage_costs
 from fdistill.bench.growth import grown_steps
 from fdistill.bench.machine import machine
 from fdistill.config import cli
+from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from fdistill.training.experiment import set_up
 
 SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1, 2, 4, 8, 16]}
 

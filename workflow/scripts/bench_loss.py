@@ -6,7 +6,7 @@ from fdistill.bench import command, losses, report
 from fdistill.bench.machine import machine
 from fdistill.bench.steps import check_methods, with_on_policy
 from fdistill.config import cli
-from fdistill.training.experiment import set_up
+from fdistill.runtime.device import set_up
 
 
 def main() -> None:

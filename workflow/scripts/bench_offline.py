@@ -6,8 +6,8 @@ from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.work import AS_IN_TEXT, Work, end_by_context
 from fdistill.config import cli
-from fdistill.data.batches import Limits
-from fdistill.training.experiment import set_up
+from fdistill.data.encoding import Limits
+from fdistill.runtime.device import set_up
 
 
 def main() -> None:

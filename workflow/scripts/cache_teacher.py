@@ -5,15 +5,15 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
 from fdistill.config.schema import section
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints
+from fdistill.runtime.device import set_up
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
-from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:

@@ -8,15 +8,16 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import MANIFEST, model_identity
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import read_samples
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
 from fdistill.runtime import ranks
+from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import Drawing
 from fdistill.sampling.teacher_cache import TeacherCache, made_from
-from fdistill.training.experiment import read_split, set_up, train_and_save
+from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
 
 

@@ -7,16 +7,17 @@ import logging
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import common
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import SPLIT
 from fdistill.losses.objectives import Objective
 from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime import ranks
+from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import Drawing
-from fdistill.training.experiment import read_split, set_up, train_and_save
+from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
 
 log = logging.getLogger(__name__)

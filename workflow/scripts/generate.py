@@ -6,15 +6,16 @@ from pathlib import Path
 from fdistill.artifacts import shards
 from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import GENERATIONS
-from fdistill.models import checkpoints, fsdp, memory
+from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import ranks
+from fdistill.runtime.device import set_up
+from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import generate_texts
-from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
         checkpoint.tokenizer,
         encoded.sources,
         decoding,
-        memory.batch_size(batch_size, [checkpoint.model], engine, beams, longest, args.gpu_memory),
+        offline_batch_size(batch_size, [checkpoint.model], engine, beams, longest, args.gpu_memory),
         args.seed,
         kept,
         engine,

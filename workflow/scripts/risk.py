@@ -6,17 +6,18 @@ from pathlib import Path
 from fdistill.artifacts import shards
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
-from fdistill.models import checkpoints, fsdp, memory
+from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import ranks
+from fdistill.runtime.device import set_up
+from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import draw_samples
 from fdistill.sampling.sampler import Drawing
-from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     of_student = {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
     kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, together)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
-    batch_size = memory.batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
+    batch_size = offline_batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
     own = draw_samples(
         student.model,
         test.ids,

@@ -6,16 +6,17 @@ from pathlib import Path
 from fdistill.artifacts import shards
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import write_samples
-from fdistill.models import checkpoints, fsdp, memory
+from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import ranks
+from fdistill.runtime.device import set_up
+from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import draw_samples
 from fdistill.sampling.sampler import Drawing
-from fdistill.training.experiment import read_split, set_up, versions
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def main() -> None:
         encoded.sources,
         drawing,
         per_input,
-        memory.batch_size(batch_size, [teacher.model], engine, beams, drawing.max_new_tokens, args.gpu_memory),
+        offline_batch_size(batch_size, [teacher.model], engine, beams, drawing.max_new_tokens, args.gpu_memory),
         args.seed,
         kept,
         engine,

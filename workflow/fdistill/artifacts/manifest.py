@@ -1,5 +1,7 @@
 """A checkpoint's manifest: how it came about, and the hash of each of its files. Imports nothing heavy."""
 
+import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,9 @@ def model_identity(path: Path | str) -> str:
     if not weights.exists():
         raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
     return sha256(weights)
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a model's numbers are."""
+    packages = ("fdistill", "torch", "transformers", "tokenizers")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}

@@ -20,9 +20,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import READ, WRITTEN, sha256, write_json
+from fdistill.artifacts import records
+from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.files import sha256, write_json
+from fdistill.artifacts.journal import Journal, current
 from fdistill.artifacts.manifest import MANIFEST
-from fdistill.artifacts.records import record_of
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -31,58 +33,51 @@ PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "nump
 MIB = 2**20
 SUMS, PEAKS = ("wall_seconds", "gpu_hours"), ("peak_memory_mib", "peak_gpu_memory_mib")
 
-COST = ".cost"  # suffix of what a run notes of its cost, beside what it would go on from
-_began: tuple[int, float]  # of this process: the time, which names its note, and the clock
-_earlier: dict[str, dict[str, float]] = {}  # costs of runs that were cut off, by the names of their notes
-
-
-def begin() -> None:
-    """Time counts from now on; what was read or written before is another run's."""
-    global _began
-    READ.clear()
-    WRITTEN.clear()
-    _earlier.clear()
-    _began = time.time_ns(), time.monotonic()
-
-
-begin()
+COST = ".cost"  # suffix of the note that an unfinished run leaves of its cost, beside the work that it has kept
 
 
 def note_cost(folder: Path) -> None:
-    """Write down what this job has cost so far, beside the work that it keeps in `folder`."""
-    if os.environ.get("RANK", "0") != "0":  # of its workers one
+    """Write what this run has cost so far to `folder`, where it keeps its unfinished work."""
+    journal = current()
+    if journal is None or os.environ.get("RANK", "0") != "0":  # one rank notes it for all
         return
     try:
-        write_json(folder / _note(), _cost())
+        write_json(folder / _note(journal), _cost(journal))
     except UserError as error:
         log.warning("%s", error)
 
 
 def take_over_costs(folder: Path) -> None:
-    """Count what the runs that were cut off and left `folder` have cost; of a killed one, until its last note."""
-    for path in (path for path in folder.glob(f"*{COST}") if path.name != _note()):
+    """Count the cost of the interrupted runs that left `folder`; of a killed one, until its last note."""
+    journal = current()
+    if journal is None:
+        return
+    for path in (path for path in folder.glob(f"*{COST}") if path.name != _note(journal)):
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))
-            _earlier[path.name] = {key: noted[key] + 0 for key in (*SUMS, *PEAKS)}
+            journal.earlier_costs[path.name] = {key: noted[key] + 0 for key in (*SUMS, *PEAKS)}
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("%s: damaged (%s); this cost is not counted", path, error)
 
 
-def _note() -> str:
-    return f"{_began[0]}{COST}"
+def _note(journal: Journal) -> str:
+    return f"{journal.started_at}{COST}"
 
 
-def record() -> None:
-    """Write the record of this process, which has done its work, unless it wrote nothing that it was told to."""
+def write_record(journal: Journal) -> None:
+    """Write the record of a run that has succeeded beside the first output that its command line names.
+
+    Nothing is written when the command line names none of the files that the run has written.
+    """
     arguments = sys.argv[1:]
     named = {part for argument in arguments for part in (argument, argument.partition("=")[2])}
-    outputs = [path for path in dict.fromkeys(WRITTEN) if str(path) in named and path.exists()]
+    outputs = [path for path in dict.fromkeys(journal.outputs) if str(path) in named and path.exists()]
     if not outputs:
         return
     files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest has its folder's hashes
     content = {
         "stage": Path(sys.argv[0]).stem,
-        "inputs": dict(sorted(READ.items())),
+        "inputs": dict(sorted(journal.inputs.items())),
         "outputs": {str(path): sha256(path) for path in files},
         "configuration": hashlib.sha256(json.dumps(arguments).encode()).hexdigest(),
         "seed": _seed(arguments),
@@ -90,10 +85,10 @@ def record() -> None:
         "packages": {"python": platform.python_version()} | _versions(),
         "hardware": {"cpu": _cpu(), "cpus": os.cpu_count(), "gpus": _gpus()},
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "attempts": 1 + len(_earlier),
-        **total([_cost(), *_earlier.values()]),
+        "attempts": 1 + len(journal.earlier_costs),
+        **total([_cost(journal), *journal.earlier_costs.values()]),
     }
-    write_json(record_of(outputs[0]), content)
+    write_text(records.record_of(outputs[0]), records.as_text(content))
 
 
 def total(costs: list[dict[str, float]]) -> dict[str, float]:
@@ -102,9 +97,9 @@ def total(costs: list[dict[str, float]]) -> dict[str, float]:
     return sums | {key: max((cost[key] for cost in costs), default=0) for key in PEAKS}
 
 
-def _cost() -> dict[str, float]:
-    """Of this process until now."""
-    seconds = time.monotonic() - _began[1]
+def _cost(journal: Journal) -> dict[str, float]:
+    """The cost of this process until now."""
+    seconds = time.monotonic() - journal.started
     return {
         "wall_seconds": round(seconds, 3),
         "gpu_hours": round(seconds * len(_gpus()) / 3600, 6),

@@ -1,54 +1,82 @@
-"""What the records beside results (see `provenance`) say of a file: whether it is the one that was written there.
+"""Records: `NAME.provenance.json` beside an output holds the hash of every file that its job wrote.
 
-A whole file of another run that has taken a result's place is sealed, too; the record is all that contradicts it.
+A file that is read is held against the records in its folder and the one above. They detect a damaged file and one
+that was replaced by another run's, which is whole and would pass any check of its own content.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from fdistill import seals
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".provenance.json"
+OWN_HASH = "record_sha256"  # everything else is checked against the record, so it has to show its own damage
 
 
 def record_of(path: Path) -> Path:
-    """Where the record of a job lies whose first output is `path`."""
+    """The record of the job whose first output is `path`."""
     return path.with_name(path.name + SUFFIX)
 
 
-def check(path: Path, digest: str) -> None:
-    """UserError when the file at `path` with this SHA-256 is named by records, and by each with another hash.
+def as_text(content: dict[str, Any]) -> str:
+    """The text of a record with this content, its own hash included."""
+    return json.dumps(content | {OWN_HASH: _own_hash(content)}, indent=2, ensure_ascii=False) + "\n"
 
-    A job's record lies beside its first output and names all of them, of a folder the manifest in it. Names count from
-    there, as results may have been moved since. A record that cannot be read says nothing: it is no reason to stop.
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of a record. Raises UserError when the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        own_hash = content.pop(OWN_HASH)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        own_hash = content = None
+    if content is None or own_hash != _own_hash(content):
+        raise UserError(f"{path}: is damaged, its content is not what was written; delete it and run again")
+    return content
+
+
+def _own_hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check(path: Path, digest: str) -> None:
+    """Raise UserError when records name the file at `path` and none of them with this SHA-256.
+
+    A job's record lies beside its first output and names all of its outputs; for a folder it names the manifest inside.
+    Paths count from where the record lies now, because results may have been moved. A record that cannot be read is
+    logged and not used: it must not stop anyone.
     """
-    told = list(_told(path))
-    if told and digest not in [its for _, its in told]:
-        record, _ = told[0]
-        result = record.parent / path.absolute().relative_to(record.parent).parts[0]  # the file, or the folder it is of
+    recorded = list(_recorded_hashes(path))
+    if recorded and digest not in [known for _, known in recorded]:
+        record, _ = recorded[0]
+        result = record.parent / path.absolute().relative_to(record.parent).parts[0]  # the file or its model folder
+        what = "it" if result == path.absolute() else f"its {path.name}"
         raise UserError(
-            f"{result}: is not what was written there: {record} has another hash of it; delete it and run the "
+            f"{result}: is not what was written there: {record} has another hash of {what}; delete it and run the "
             "rule that makes it again, or, if it is meant to be there, delete the record"
         )
 
 
-def _told(path: Path) -> Iterator[tuple[Path, str]]:
-    """The records that name `path`, in its folder and the one above, each with the hash that it gives."""
+def _recorded_hashes(path: Path) -> Iterator[tuple[Path, str]]:
+    """Each record in the folder of `path` or the one above that names `path`, with the hash that it gives."""
     path = path.absolute()
-    for folder in path.parents[: 0 if path.name.endswith(SUFFIX) else 2]:  # of records there are none
+    for folder in path.parents[:2]:
         for record in sorted(folder.glob(f"*{SUFFIX}")):
             try:
-                seals.check(record)
-                outputs = json.loads(record.read_text(encoding="utf-8"))["outputs"]
+                outputs = read_record(record)["outputs"]
                 first = Path(next(iter(outputs)))
-                # as the job had named the folder that the record is in
-                there = first.parent if record == record_of(folder / first.name) else first.parent.parent
-                if digest := outputs.get(str(there / path.relative_to(folder))):
-                    yield record, digest
-            except (UserError, OSError, ValueError, LookupError, TypeError, StopIteration, AttributeError):
-                log.warning("%s: damaged; it is not known whether the results beside it are those of its job", record)
+            except (UserError, LookupError, TypeError, StopIteration):
+                log.warning("%s: damaged; the results beside it are not checked against it", record)
+                continue
+            # The folder that the record lies in, as its job named it.
+            named = first.parent if record == record_of(folder / first.name) else first.parent.parent
+            if digest := outputs.get(str(named / path.relative_to(folder))):
+                yield record, digest

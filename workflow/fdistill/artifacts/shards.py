@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import write_text
+from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.provenance import note_cost, take_over_costs
 from fdistill.runtime.interruption import Interruption
 from fdistill.runtime.progress import Progress

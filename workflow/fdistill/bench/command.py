@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import write_json, write_text
+from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.files import write_json
 from fdistill.config import cli
 from fdistill.evaluation.tables.render import Table, to_markdown
 

@@ -10,11 +10,11 @@ from fdistill.bench.clock import now
 from fdistill.bench.steps import Terms
 from fdistill.bench.study import GENERATE, RISK, TEACHER_GENERATE, TEST_SAMPLES, TRAIN_TEACHER
 from fdistill.bench.work import AS_IN_TEXT, Work
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits
 from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
-from fdistill.models import memory
 from fdistill.models.language_model import LanguageModel
+from fdistill.sampling.batch_sizes import MOST_ROWS, offline_batch_size
 from fdistill.sampling.offline import draw_samples, generate_texts
 from fdistill.sampling.sampler import ANCESTRAL, Drawing
 from fdistill.training.trainer import Trainer, TrainingSettings
@@ -39,7 +39,7 @@ def stage_costs(
     work = Work.of(task["model"], limits, largest, AS_IN_TEXT, seed, device)
     teacher, student, longest = work.teacher, work.student, work.longest
     ids, sources, targets = (
-        rows[: memory.MOST_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
+        rows[:MOST_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
     )
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
@@ -57,14 +57,14 @@ def stage_costs(
         repeated, size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
         drawing = Drawing.from_settings(settings, longest)
         beams = drawing.options.get("num_beams", 1)
-        rows = memory.batch_size(size, [model], engine, beams, drawing.max_new_tokens, gpu_memory)
+        rows = offline_batch_size(size, [model], engine, beams, drawing.max_new_tokens, gpu_memory)
         return lambda: draw_samples(model, ids, sources, drawing, repeated, rows, seed, engine=engine)
 
     def generated(model: LanguageModel) -> float:
         settings = dict(task["decoding"])
         size, engine = settings.pop("batch_size"), settings.pop("engine")
         beams, longest = settings["num_beams"], settings["max_new_tokens"]
-        rows = memory.batch_size(size, [model], engine, beams, longest, gpu_memory)
+        rows = offline_batch_size(size, [model], engine, beams, longest, gpu_memory)
         return per_input(lambda: generate_texts(model, _NO_WORDS, sources, settings, rows, seed, engine=engine), model)
 
     nll = [{"sequences": GROUND_TRUTH, "loss": "nll"}]
@@ -77,7 +77,7 @@ def stage_costs(
     costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * per_input(drawn(teacher, risk), teacher)
     costs[TEACHER_GENERATE], costs[GENERATE] = generated(teacher), generated(student)
     of_student = drawn(student, risk)
-    rows = memory.batch_size(risk["batch_size"], [student, teacher], risk["engine"], 1, longest, gpu_memory)
+    rows = offline_batch_size(risk["batch_size"], [student, teacher], risk["engine"], 1, longest, gpu_memory)
     costs[RISK] = per_input(lambda: risks(student, teacher, sources, of_student()["tokens"], targets, rows), student)
     return costs
 

@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.bench.steps import Terms, compare
 from fdistill.bench.work import FULL, Work
 from fdistill.config.model_checks import SCRATCH
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits
 from fdistill.training.trainer import TrainingSettings
 
 

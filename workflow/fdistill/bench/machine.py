@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fdistill.training.experiment import versions
+from fdistill.artifacts.manifest import versions
 
 OPPONENTS = ("trl", "liger-kernel")
 INSTALL = "python -m pip install -e '.[bench]'"

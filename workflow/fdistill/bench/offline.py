@@ -14,9 +14,9 @@ import torch
 
 from fdistill.data.batches import BatchSize, source_batch
 from fdistill.losses.objectives import IGNORE
-from fdistill.models import memory
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engine_limits import ENGINES
 from fdistill.sampling.engines import engine_for
 from fdistill.sampling.offline import draw_samples
@@ -50,7 +50,7 @@ def compare(
         runs: dict[str, Callable[[int], int]] = {PLAIN: _plain(model, sources, settings | {"max_new_tokens": longest})}
         reasons = {engine: reason for engine in engines if (reason := missing(engine, model, drawing))}
         for engine in (engine for engine in engines if engine not in reasons):
-            rows = memory.batch_size(None, [model], engine, options.get("num_beams", 1), longest, gpu_memory)
+            rows = offline_batch_size(None, [model], engine, options.get("num_beams", 1), longest, gpu_memory)
             runs[engine] = _ours(model, sources, drawing, rows, engine)
         rounds = [{way: _timed(run, seed + turn, model) for way, run in runs.items()} for turn in range(repeats)]
         speeds = {way: median(tokens / seconds for tokens, seconds in (each[way] for each in rounds)) for way in runs}

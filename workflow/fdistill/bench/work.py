@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from fdistill.data.batches import POOL_BATCHES, Encoded, Limits, label_batch, source_batch
+from fdistill.data.batches import POOL_BATCHES, label_batch, source_batch
+from fdistill.data.encoding import Encoded, Limits
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint

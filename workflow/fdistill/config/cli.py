@@ -5,7 +5,6 @@ A section of the schema (`training`, `text`, `sampling`, ...) is one group of fl
 """
 
 import argparse
-import gc
 import json
 import logging
 import math
@@ -16,11 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts import provenance
-from fdistill.config.schema import STUDY, Schema, allowed, section, types
+from fdistill.artifacts import journal, provenance
+from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
+from fdistill.runtime.validation import Schema, allowed, types
 
 NULL = "none"
 _BOUNDS = {
@@ -39,11 +39,10 @@ def run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    provenance.begin()
-    gc.freeze()  # what has been imported stays: no use in going through it again and again
     try:
-        main()
-        provenance.record()
+        with journal.opened() as notes:
+            main()
+            provenance.write_record(notes)
     except UserError as error:
         sys.exit(f"error: {redact(str(error))}")
     except Exception:  # a bug of the project: its traceback, and exit status 1 as ever

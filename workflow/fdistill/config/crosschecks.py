@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from fdistill.config import method_checks, model_checks
+from fdistill.config import engine_checks, method_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
@@ -19,7 +19,6 @@ from fdistill.data.sources.filters import read_options
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, nearest, problems
-from fdistill.sampling import engine_limits as engine_checks
 
 # Folders below results/{task}/ that are not methods', and below results/ that are not tasks'.
 NOT_METHODS = (

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.yaml_files import read_mapping
+from fdistill.runtime.validation import Schema, chosen
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 # Keys of `training` that decide how far a run gets, and nothing of what it has made when it gets to its end.
 SAFEGUARDS = ("max_skipped_steps", "checkpoint_minutes")
 STUDY = "study"
-
-Schema = dict[str, Any]
 
 
 @cache
@@ -72,50 +71,3 @@ def fill_defaults(value: Any, schema: Schema, around: dict[str, Any] | None = No
                 continue
             filled[key] = child["default"]
     return {key: fill_defaults(item, schema.get("properties", {}).get(key, {}), filled) for key, item in filled.items()}
-
-
-def chosen(condition: dict[str, list] | None, settings: dict[str, Any], around: dict[str, Any] | None) -> bool:
-    """Whether `only_for` or `needed_for` holds: its key has one of its values. No condition always holds."""
-    if condition is None:
-        return True
-    settings = {**(around or {}), **settings}
-    return any(settings.get(key) in values for key, values in condition.items())
-
-
-def types(schema: Schema) -> list[str]:
-    """The JSON types that a value may have."""
-    given = schema.get("type", [])
-    return [given] if isinstance(given, str) else given
-
-
-def allowed(schema: Schema, null: str = "null") -> str:
-    """What a value may be, in words: "an integer >= 1, or null"."""
-    if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
-    if "oneOf" in schema:
-        return ", or ".join(allowed(choice, null) for choice in schema["oneOf"])
-    words = {
-        "integer": "an integer" + _range(schema),
-        "number": "a number" + _range(schema),
-        "string": "text",
-        "boolean": "true or false",
-        "array": "a list" + _items(schema, null),
-        "object": "a mapping" + (" with an entry at least" if schema.get("minProperties") else ""),
-        "null": null,
-    }
-    return ", or ".join(words[name] for name in types(schema)) or "anything"
-
-
-def _range(schema: Schema) -> str:
-    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    return " and".join(f" {sign} {schema[key]}" for key, sign in signs.items() if key in schema)
-
-
-def _items(schema: Schema, null: str) -> str:
-    details = [f"each {allowed(schema['items'], null)}"] if "items" in schema else []
-    if "minItems" in schema:
-        exactly = schema["minItems"] == schema.get("maxItems")
-        details.append(f"{'exactly' if exactly else 'at least'} {schema['minItems']}")
-    if schema.get("uniqueItems"):
-        details.append("no two alike")
-    return f" ({'; '.join(details)})" if details else ""

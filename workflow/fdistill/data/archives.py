@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdistill.artifacts.files import READ, atomic, note_input, sha256
+from fdistill.artifacts import journal
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import note_input, sha256
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Pat
         path = paths[archive.package]
         if not path.exists():
             _download(archive, path)
-            READ[str(path)] = archive.sha256
+            journal.note_input(path, archive.sha256)
         elif (found := _hash(path)) != archive.sha256:
             raise UserError(
                 f"{path}: its sha256 is {found}, but {archive.package} {archive.version} is pinned to "

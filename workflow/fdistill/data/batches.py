@@ -2,16 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
-from fdistill.models.tokenization import encode_targets
-from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -19,86 +15,6 @@ log = logging.getLogger(__name__)
 # each, batches of about equal targets. Little padding on both sides, and any example is as likely at any time.
 GROUPS = 6
 POOL_BATCHES = GROUPS * GROUPS
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long texts may be, in tokens, and what happens to a longer one: "error" or "truncate"."""
-
-    max_source_tokens: int
-    max_target_tokens: int
-    too_long: str = "error"
-    source_prefix: str = ""  # for example T5's "translate English to Romanian: "
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A split as token ids. `references[i]` lists those of example i; each ends in EOS."""
-
-    ids: list[str]
-    sources: list[list[int]]
-    references: list[list[list[int]]]
-
-    @property
-    def targets(self) -> list[list[int]]:
-        """The first reference of each example."""
-        return [references[0] for references in self.references]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
-    """Tokenise a split (see `schemas.SPLIT`).
-
-    Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error",
-    or when the split is empty.
-    """
-    if not split["id"]:
-        raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
-    sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
-    owners = [i for i, references in enumerate(split["references"]) for _ in references]
-    targets = encode_targets(tokenizer, [text for references in split["references"] for text in references])
-    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
-    if tokenizer.truncation_side == "left":  # of a dialogue, the last turns matter most
-        closing = limits.max_source_tokens
-    sources = _limit(
-        sources, limits.max_source_tokens, "source", range(len(sources)), split["id"], limits, name, closing
-    )
-    targets = _limit(targets, limits.max_target_tokens, "target", owners, split["id"], limits, name)
-    references: list[list[list[int]]] = [[] for _ in sources]
-    for i, target in zip(owners, targets, strict=True):
-        references[i].append(target)
-    return Encoded(split["id"], sources, references)
-
-
-def _limit(
-    texts: list[list[int]],
-    limit: int,
-    side: str,
-    rows: Sequence[int],
-    ids: list[str],
-    limits: Limits,
-    name: str,
-    closing: int = 1,
-) -> list[list[int]]:
-    """Cut each text to `limit` tokens, or refuse. What is cut is before the `closing` last tokens, one of them EOS.
-
-    `rows` says which row of the split each text belongs to.
-    """
-    long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
-    if long and limits.too_long == "error":
-        worst = max(long, key=lambda i: len(texts[i]))
-        row = rows[worst]
-        raise UserError(
-            f"{name}, row {row + 1} (id '{ids[row]}'): the {side} has {len(texts[worst])} tokens, more than "
-            f"max_{side}_tokens = {limit}, and is the longest of {len(long)} such among {len(texts)}; "
-            f"raise text.max_{side}_tokens in the task file or set text.too_long: truncate"
-        )
-    if long:
-        log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
-    head = max(0, limit - closing)
-    return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ import types
 from dataclasses import MISSING, fields
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from fdistill.config.schema import Schema
+from fdistill.runtime.validation import Schema
 
 _NAMES = {int: "integer", float: "number", str: "string", bool: "boolean", types.NoneType: "null"}
 

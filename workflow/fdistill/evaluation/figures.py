@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from fdistill.artifacts.files import atomic, read_json, read_json_lines
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import common
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError

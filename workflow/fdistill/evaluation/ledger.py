@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import read_json
-from fdistill.artifacts.provenance import PEAKS, SUMS, total
-from fdistill.artifacts.records import SUFFIX
+from fdistill.artifacts.provenance import total
+from fdistill.artifacts.records import SUFFIX, read_record
 from fdistill.evaluation.tables.render import Cell, Column, Table
 
 Record = dict[str, Any]
@@ -97,8 +96,7 @@ def _cells(row: dict[str, Any]) -> list[Cell]:
 
 
 def _records(results: Path) -> list[Record]:
-    keys = ("stage", "inputs", "outputs", "code", "attempts", *SUMS, *PEAKS)
-    return [read_json(path, keys) for path in sorted(results.rglob(f"*{SUFFIX}"))]
+    return [read_record(path) for path in sorted(results.rglob(f"*{SUFFIX}"))]
 
 
 def _method(made: Record, results: Path) -> str:

@@ -18,9 +18,10 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from fdistill.artifacts.files import READ, atomic, note_input
+from fdistill.artifacts import journal
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import note_input
 from fdistill.artifacts.manifest import MANIFEST, WEIGHTS, check_files, write_manifest
-from fdistill.lean_imports import refused
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.families import Family, family_of
 from fdistill.models.language_model import LanguageModel
@@ -149,7 +150,7 @@ def _note(name: str | Path, config: PreTrainedConfig) -> None:
     if weights:
         note_input(weights[0])
     elif revision := getattr(config, "_commit_hash", None):
-        READ[str(name)] = revision
+        journal.note_input(name, revision)
 
 
 def _check_weights(name: str | Path, report: dict[str, Any]) -> None:
@@ -196,11 +197,10 @@ def save(
 ) -> None:
     """Write model, tokenizer and `manifest` (how the model came about) with every file's hash to `path`, atomically.
 
-    `weights` are the model's where it does not hold them itself, whole (see `sharding`).
+    `weights` are the model's where it does not hold them itself, whole (see `fdistill.models.fsdp`).
     """
     with atomic(path, directory=True) as folder:
-        with refused("torch.distributed.tensor"):  # a second's import, to see whether the weights are of it
-            checkpoint.model.module.save_pretrained(folder, state_dict=weights)
+        checkpoint.model.module.save_pretrained(folder, state_dict=weights)
         checkpoint.tokenizer.save_pretrained(folder)
         if manifest is not None:
             write_manifest(folder, manifest)

@@ -10,7 +10,7 @@ import transformers
 from transformers import AutoConfig, PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH
-from fdistill.data.batches import Limits
+from fdistill.data.encoding import Limits, check_positions
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import PICKLE, WEIGHTS, Checkpoint
 from fdistill.models.families import FAMILIES, family_of
@@ -18,7 +18,6 @@ from fdistill.models.memory import Size, size_of
 from fdistill.models.students import init_student
 from fdistill.preflight import reach
 from fdistill.runtime.errors import UserError
-from fdistill.training.experiment import check_positions
 
 SAFETENSORS = {WEIGHTS, f"{WEIGHTS}.index.json"}
 PICKLES = {PICKLE, f"{PICKLE}.index.json"}

@@ -10,6 +10,7 @@ from fdistill.losses.objectives import GROUND_TRUTH, Objective
 from fdistill.models import memory
 from fdistill.preflight.architectures import Architecture
 from fdistill.preflight.plan import Finding, Plan
+from fdistill.sampling.batch_sizes import free_on_gpu, rows_that_fit, weight_copies
 
 
 def check(plan: Plan) -> Iterator[Finding]:
@@ -59,12 +60,10 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         need(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
 
     def off_line(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
-        beams, weights = settings.get("num_beams") or 1, weights * memory.weight_copies(settings["engine"])
+        beams, weights = settings.get("num_beams") or 1, weights * weight_copies(settings["engine"])
         rows = settings["batch_size"]
         if rows is None:
-            rows = memory.rows_that_fit(size, memory.free_on_gpu(plan.study.gpu_memory, weights), beams, longest)(
-                source
-            )
+            rows = rows_that_fit(size, free_on_gpu(plan.study.gpu_memory, weights), beams, longest)(source)
         work = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
         need(stage, weights + max(work))
 

@@ -8,8 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from fdistill.config.schema import Schema, allowed, chosen, types
-
+Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
 
 
@@ -146,3 +145,50 @@ def _as_number(value: Any) -> str | None:
         return None
     text = repr(int(number)) if "." not in value and "e" not in value.lower() else repr(number)
     return text.replace("e", ".0e") if "e" in text and "." not in text else text
+
+
+def chosen(condition: dict[str, list] | None, settings: dict[str, Any], around: dict[str, Any] | None) -> bool:
+    """Whether `only_for` or `needed_for` holds: its key has one of its values. No condition always holds."""
+    if condition is None:
+        return True
+    settings = {**(around or {}), **settings}
+    return any(settings.get(key) in values for key, values in condition.items())
+
+
+def types(schema: Schema) -> list[str]:
+    """The JSON types that a value may have."""
+    given = schema.get("type", [])
+    return [given] if isinstance(given, str) else given
+
+
+def allowed(schema: Schema, null: str = "null") -> str:
+    """What a value may be, in words: "an integer >= 1, or null"."""
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    if "oneOf" in schema:
+        return ", or ".join(allowed(choice, null) for choice in schema["oneOf"])
+    words = {
+        "integer": "an integer" + _range(schema),
+        "number": "a number" + _range(schema),
+        "string": "text",
+        "boolean": "true or false",
+        "array": "a list" + _items(schema, null),
+        "object": "a mapping" + (" with an entry at least" if schema.get("minProperties") else ""),
+        "null": null,
+    }
+    return ", or ".join(words[name] for name in types(schema)) or "anything"
+
+
+def _range(schema: Schema) -> str:
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    return " and".join(f" {sign} {schema[key]}" for key, sign in signs.items() if key in schema)
+
+
+def _items(schema: Schema, null: str) -> str:
+    details = [f"each {allowed(schema['items'], null)}"] if "items" in schema else []
+    if "minItems" in schema:
+        exactly = schema["minItems"] == schema.get("maxItems")
+        details.append(f"{'exactly' if exactly else 'at least'} {schema['minItems']}")
+    if schema.get("uniqueItems"):
+        details.append("no two alike")
+    return f" ({'; '.join(details)})" if details else ""

@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fdistill.config.model_checks import Task
-from fdistill.runtime.validation import Problem
-
 TRANSFORMERS, CTRANSLATE2 = "transformers", "ctranslate2"
 ENGINES = (TRANSFORMERS, CTRANSLATE2)
 
@@ -29,17 +26,3 @@ def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"engine {CTRANSLATE2} ends a search of several beams when as many outputs have ended; "
             f"set early_stopping: true, or use engine {TRANSFORMERS}",
         )
-
-
-def check_engines(task: Task) -> Iterator[Problem]:
-    """Every section's settings are what its engine can do."""
-    teacher = task["model"]["teacher"]
-    for name in ("teacher_samples", "teacher_beam", "decoding", "risk"):
-        settings = task[name]
-        if settings["engine"] != CTRANSLATE2:
-            continue
-        for key, reason in refusals(settings):
-            yield Problem((name, key), reason)
-        if teacher is not None and teacher["shard"]:
-            reason = f"{CTRANSLATE2} needs the teacher's weights whole, and model.teacher.shard parts them"
-            yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")

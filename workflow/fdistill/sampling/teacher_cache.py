@@ -20,9 +20,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fdistill.artifacts.files import atomic, sha256
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import check_files, manifest_of, model_identity, write_manifest
-from fdistill.data.batches import Limits, label_batch, sorted_batches, source_batch
+from fdistill.data.batches import label_batch, sorted_batches, source_batch
+from fdistill.data.encoding import Limits
 from fdistill.losses import chunks
 from fdistill.losses.divergences import coarsened, log_softmax
 from fdistill.losses.objectives import IGNORE

@@ -2,23 +2,17 @@
 
 import argparse
 import logging
-import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from fdistill.artifacts.files import read_parquet, sha256, write_json_lines
+from fdistill.artifacts.files import sha256, write_json_lines
+from fdistill.artifacts.manifest import versions
 from fdistill.artifacts.shards import Shards
 from fdistill.config import cli
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.data.batches import Encoded, Limits, encode_split
-from fdistill.data.schemas import SPLIT
+from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
 from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
-from fdistill.runtime.errors import UserError
 from fdistill.runtime.ranks import ALONE, Workers
 from fdistill.sampling.sampler import Drawing
 from fdistill.training.micro_batches import TrainingData
@@ -27,51 +21,6 @@ from fdistill.training.state import Checkpoints, code_identity, weights_identity
 from fdistill.training.trainer import Trainer, TrainingSettings
 
 log = logging.getLogger(__name__)
-
-
-def set_up(device: str, threads: int) -> str:
-    """Fix the number of threads and make results repeatable; returns the device that `device` stands for."""
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms, which would load the compiler
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for, but torch sees no GPU here; use auto or cpu")
-    return device
-
-
-def read_split(
-    path: Path, checkpoint: Checkpoint, limits: Limits, max_examples: int | None = None
-) -> tuple[Encoded, dict[str, list]]:
-    """A prepared split as token ids of the checkpoint's tokenizer, and its text columns.
-
-    With `max_examples`, that many of its rows, evenly spread: every stage that asks for the same number gets the same.
-    """
-    check_positions(checkpoint, limits)
-    columns, _ = read_parquet(path, SPLIT)
-    size = len(columns["id"])
-    if max_examples is not None and max_examples < size:
-        rows = [i * size // max_examples for i in range(max_examples)]
-        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
-    return encode_split(columns, checkpoint.tokenizer, limits, str(path)), columns
-
-
-def check_positions(checkpoint: Checkpoint, limits: Limits) -> None:
-    """UserError when texts within `limits` can be longer than the positions that the model has."""
-    model = checkpoint.model
-    if model.family.positions_key is None:
-        return
-    positions = getattr(model.module.config, model.family.positions_key)
-    source, target = limits.max_source_tokens, limits.max_target_tokens
-    if model.family.is_encoder_decoder:
-        longest, words = max(source, target), "the larger of max_source_tokens and max_target_tokens"
-    else:
-        longest, words = source + target, "max_source_tokens + max_target_tokens"
-    if longest > positions:
-        raise UserError(
-            f"text: {words} is {longest}, but the model has {positions} positions ({model.family.positions_key}); "
-            "lower the lengths"
-        )
 
 
 def train_and_save(
@@ -129,9 +78,3 @@ def train_and_save(
         save(student, args.model, manifest, weights)
         write_json_lines(args.history, lines, {"lineage": manifest["lineage"]})
     kept.clear()
-
-
-def versions() -> dict[str, str]:
-    """The versions that decide what a model's numbers are."""
-    packages = ("fdistill", "torch", "transformers", "tokenizers")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}

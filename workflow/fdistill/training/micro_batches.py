@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from torch import Tensor
 
-from fdistill.data.batches import Encoded
+from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
 from fdistill.models.language_model import Context, Source
 from fdistill.sampling.teacher_cache import Cached, TeacherCache

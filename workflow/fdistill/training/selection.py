@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.shards import IN_MEMORY, Shards
-from fdistill.data.batches import Encoded
+from fdistill.data.encoding import Encoded
 from fdistill.evaluation import metrics
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError

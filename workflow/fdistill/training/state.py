@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from fdistill.artifacts.files import atomic, sha256, write_json
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.provenance import note_cost, take_over_costs
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Interruption

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from fdistill.artifacts.files import atomic, note_input
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import note_input
 from fdistill.data.archives import read_members
 from fdistill.data.sources.local_files import Reader
 from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered

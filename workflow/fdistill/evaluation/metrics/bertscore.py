@@ -6,7 +6,6 @@ from typing import Any
 
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
-from fdistill.lean_imports import late, made
 from fdistill.runtime.errors import UserError
 
 OPTIONS = {
@@ -46,13 +45,12 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
 def _scorer(model: str, options: dict) -> Any:
     if find_spec("bert_score") is None:
         raise MetricMissing("the package bert-score is not installed", "pip install bert-score")
+    from bert_score import BERTScorer
+    from bert_score.utils import model2layers
     from transformers.utils import logging
 
-    with late("matplotlib", "matplotlib.pyplot", "mpl_toolkits", "mpl_toolkits.axes_grid1", "pandas"):
-        from bert_score import BERTScorer
-        from bert_score.utils import model2layers
-
     logging.disable_progress_bar()
+
     layers = options.get("num_layers", model2layers.get(model))
     if layers is None:
         raise UserError(
@@ -60,13 +58,11 @@ def _scorer(model: str, options: dict) -> Any:
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
     try:
-        scorer = made(
-            lambda: BERTScorer(
-                model_type=_Location(encoders.locate("bertscore", model)),
-                num_layers=layers,
-                lang=options.get("lang", "en"),
-                rescale_with_baseline=options.get("rescale_with_baseline", False),
-            )
+        scorer = BERTScorer(
+            model_type=_Location(encoders.locate("bertscore", model)),
+            num_layers=layers,
+            lang=options.get("lang", "en"),
+            rescale_with_baseline=options.get("rescale_with_baseline", False),
         )
     except OSError as error:  # what transformers raises for a hub out of reach and for a damaged directory
         raise encoders.not_loaded("bertscore", model, error) from None

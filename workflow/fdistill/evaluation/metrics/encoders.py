@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.evaluation.metrics.score import MetricMissing, release
-from fdistill.lean_imports import made
 from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
@@ -32,7 +31,7 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
-        loaded, report = made(lambda: getattr(transformers, kind).from_pretrained(directory, **options))
+        loaded, report = getattr(transformers, kind).from_pretrained(directory, **options)
     except (OSError, ValueError) as error:  # a hub out of reach, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:

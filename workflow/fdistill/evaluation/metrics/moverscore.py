@@ -3,14 +3,11 @@
 import string
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
 from math import log
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import Score
-from fdistill.lean_imports import refused
 from fdistill.runtime.progress import Progress
 
 if TYPE_CHECKING:  # every script knows the metrics; numpy is imported by those that compute this one
@@ -103,20 +100,13 @@ def _inverse_frequencies(texts: Iterable[list[int]]) -> Weights:
 
 
 def _score(hypothesis: Words, weights: Weights, reference: Words, reference_weights: Weights) -> float:
+    from ot import emd2
     from scipy.spatial.distance import cdist
 
     if not (hypothesis.ids and reference.ids):
         return 0.0
     distances = cdist(hypothesis.vectors, reference.vectors)  # in float64
-    return 1 - _transport().emd2(_shares(hypothesis.ids, weights), _shares(reference.ids, reference_weights), distances)
-
-
-@cache
-def _transport() -> ModuleType:
-    """POT, without what its other parts use where it is installed: most of the seconds of its import."""
-    with refused("networkx"), refused("sklearn"):
-        import ot
-    return ot
+    return 1 - emd2(_shares(hypothesis.ids, weights), _shares(reference.ids, reference_weights), distances)
 
 
 def _shares(ids: list[int], weights: Weights) -> "np.ndarray":

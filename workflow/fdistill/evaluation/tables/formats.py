@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fdistill.artifacts.files import write_text
+from fdistill.artifacts.atomic import write_text
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.page import to_html
 from fdistill.evaluation.tables.render import Table, to_csv, to_markdown

@@ -1,0 +1,21 @@
+"""Checks of the engines of offline work: every section's settings are what its engine can do."""
+
+from collections.abc import Iterator
+
+from fdistill.config.model_checks import Task
+from fdistill.runtime.validation import Problem
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
+
+
+def check_engines(task: Task) -> Iterator[Problem]:
+    """Every section's settings are what its engine can do."""
+    teacher = task["model"]["teacher"]
+    for name in ("teacher_samples", "teacher_beam", "decoding", "risk"):
+        settings = task[name]
+        if settings["engine"] != CTRANSLATE2:
+            continue
+        for key, reason in refusals(settings):
+            yield Problem((name, key), reason)
+        if teacher is not None and teacher["shard"]:
+            reason = f"{CTRANSLATE2} needs the teacher's weights whole, and model.teacher.shard parts them"
+            yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")
