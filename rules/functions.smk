@@ -142,10 +142,10 @@ def sampling_flags(wildcards):
     if split == "test":
         risk = task["risk"]
         size = {key: risk[key] for key in ("batch_size", "engine")}
-        return [*flags("sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
+        return [*flags("offline_sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
     used = task["training"]["distill"]["max_examples"]
     size = ["--max-examples", str(used)] if used else []
-    return [*flags("sampling", task[kind]), *size, *memory_flags(task[kind])]
+    return [*flags("offline_sampling", task[kind]), *size, *memory_flags(task[kind])]
 
 
 def start_model(wildcards):
@@ -196,11 +196,11 @@ def sequence_flags(wildcards, input):
     return [part for flag, path in stored.items() if path for part in (flag, path)]
 
 
-def drawing_flags(wildcards):
+def sampling_flags(wildcards):
     """How the student samples, as flags; a method without its samples has none."""
     method = method_of(wildcards)
     if any(term["sequences"] == "student_samples" for term in method["terms"]):
-        return flags("drawing", method["student_samples"], prefix="student-samples-")
+        return flags("sampling", method["student_samples"], prefix="student-samples-")
     return []
 
 

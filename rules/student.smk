@@ -54,13 +54,13 @@ rule distill:
         shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         sequences=sequence_flags,
-        drawing=drawing_flags,
+        sampling=sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
         "{params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q} --teacher {input.teacher:q}"
-        " --train {input.train:q} --dev {input.dev:q} {params.sequences:q} {params.drawing:q}"
+        " --train {input.train:q} --dev {input.dev:q} {params.sequences:q} {params.sampling:q}"
         " --model {output.model:q} --history {output.history:q} --threads {threads} {params.run:q} {params.training:q}"
         " {params.shard:q} {params.safeguards:q} 2> {log:q}"
 

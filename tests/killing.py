@@ -35,7 +35,7 @@ def start(script: str, arguments: list, log: Path, **environment: str) -> multip
     return process
 
 
-def start_workers(script: str, arguments: list, log: Path, count: int = 2) -> list[multiprocessing.Process]:
+def start_ranks(script: str, arguments: list, log: Path, count: int = 2) -> list[multiprocessing.Process]:
     """Start a script as torchrun does: so many processes that meet, each told who it is."""
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]

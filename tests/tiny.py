@@ -111,12 +111,12 @@ def random_pairs(made: Checkpoint, count: int, longest: int = 6, seed: int = 0) 
     eos = made.model.eos_token_id
     letters = torch.tensor(letter_ids(made))
 
-    def draw() -> list[int]:
+    def random_ids() -> list[int]:
         length = int(torch.randint(1, longest + 1, (1,), generator=generator))
         return letters[torch.randint(len(letters), (length,), generator=generator)].tolist()
 
     closing = [eos] if made.model.family.closes_text else []
-    return [draw() + closing for _ in range(count)], [[*draw(), eos] for _ in range(count)]
+    return [random_ids() + closing for _ in range(count)], [[*random_ids(), eos] for _ in range(count)]
 
 
 def settings(**changes) -> TrainingSettings:

@@ -21,9 +21,9 @@ from fdistill.artifacts.shards import Shards
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
 from fdistill.runtime import interruption
-from fdistill.runtime.ranks import Workers
+from fdistill.runtime.distributed import Ranks
 from fdistill.sampling import offline
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from snake import ROOT
 
 SIZES = [3, 3, 3, 3, 1]
@@ -138,9 +138,9 @@ def test_told_to_stop_it_keeps_what_is_done(tmp_path, number, caplog):
 
 def test_workers_share_the_batches(tmp_path, monkeypatch):
     """Each one's part, without the others; the same shards serve any number of workers."""
-    monkeypatch.setattr(Workers, "gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
+    monkeypatch.setattr(Ranks, "gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
     for rank, numbers in enumerate([[0, 2, 4], [1, 3]]):
-        got = Shards(tmp_path, IDENTITY, Workers(rank, 2)).run("work", SIZES, work := Work())
+        got = Shards(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, work := Work())
         assert work.done == numbers
         assert as_json(got) == [EXPECTED[i] if i in numbers else [] for i in range(len(SIZES))]
     monkeypatch.undo()
@@ -156,12 +156,12 @@ def test_shards_of_other_batches_are_not_used(tmp_path, caplog):
     sources, _ = tiny.random_pairs(made, 30)
     ids = [str(i) for i in range(30)]
 
-    def drawn(batch_size, shards):
-        return offline.draw_samples(made.model, ids, sources, Drawing(6), 1, batch_size, 1, shards)["tokens"]
+    def sampled(batch_size, shards):
+        return offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), 1, batch_size, 1, shards)["tokens"]
 
-    expected = drawn(10, Shards())
-    assert drawn(10, Shards(tmp_path, IDENTITY)) == expected
-    assert drawn(lambda longest: 60 // longest, Shards(tmp_path, IDENTITY)) == expected
+    expected = sampled(10, Shards())
+    assert sampled(10, Shards(tmp_path, IDENTITY)) == expected
+    assert sampled(lambda longest: 60 // longest, Shards(tmp_path, IDENTITY)) == expected
     assert "belongs to another run (batches)" in caplog.text
 
 
@@ -169,7 +169,7 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn():
     made = tiny.checkpoint("bart")
     sources, _ = tiny.random_pairs(made, 10)
     ids = [str(i) for i in range(10)]
-    one, three = (offline.draw_samples(made.model, ids, sources, Drawing(6), n, 4, seed=1) for n in (1, 3))
+    one, three = (offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), n, 4, seed=1) for n in (1, 3))
     assert one["tokens"] == three["tokens"][::3] and one["log_prob"] == three["log_prob"][::3]
 
 
@@ -177,11 +177,11 @@ def test_samples_over_a_split_follow_the_models_distribution():
     """The first tokens drawn for one source over 200 batches, against their exact probabilities."""
     made, count = tiny.checkpoint("bart"), 1600
     source = tiny.random_pairs(made, 1)[0][0]
-    columns = offline.draw_samples(made.model, ["x"] * count, [source] * count, Drawing(2), 1, 8, seed=1)
-    drawn = [tokens[0] for tokens in columns["tokens"]]
+    columns = offline.sample_sequences(made.model, ["x"] * count, [source] * count, SamplingConfig(2), 1, 8, seed=1)
+    sampled = [tokens[0] for tokens in columns["tokens"]]
     exact = tiny.reference_log_probs(made.model, source, [0])[0].exp().tolist()
     for token, p in enumerate(exact):
-        assert abs(drawn.count(token) / count - p) < 4 * (p * (1 - p) / count) ** 0.5 + 1e-9
+        assert abs(sampled.count(token) / count - p) < 4 * (p * (1 - p) / count) ** 0.5 + 1e-9
 
 
 # --- whole scripts: killed at any moment, and several workers

@@ -43,7 +43,7 @@ def work_of(family, lengths=AS_IN_TEXT, batch_size=5):
 
 def batch_of(made):
     (batch,) = next(made.trainer.batches())
-    made.trainer.learner.drawn(batch, 0)
+    made.trainer.learner.sampled(batch, 0)
     return batch
 
 
@@ -134,8 +134,8 @@ def test_a_method_that_has_no_teacher_samples_has_no_cache():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_texts_and_samples_are_as_long_as_is_said(family):
-    full, drawn = work_of(family, FULL, 40), work_of(family, AS_IN_TEXT, 40)
-    for work in (full, drawn):
+    full, sampled = work_of(family, FULL, 40), work_of(family, AS_IN_TEXT, 40)
+    for work in (full, sampled):
         made = steps.Steps(work, "js", METHODS["js"], tiny.settings(batch_size=40), seed=0)
         lengths = {kind: (labels != IGNORE).sum(1) for kind, labels in batch_of(made).labels.items()}
         if work is full:
@@ -152,7 +152,7 @@ def test_both_sample_from_the_model(family):
     source = tiny.random_pairs(made, 1)[0][0]
     batch, eos = source_batch(made.model, [source] * 2000), made.model.eos_token_id
     torch.manual_seed(0)
-    drawn = {
+    sampled = {
         steps.OURS: ancestral_sample(made.model, batch, 2, [7]).labels,
         steps.PLAIN: plain.sample(made.model.module.eval(), batch.input_ids, batch.attention_mask, 2),
     }
@@ -166,7 +166,7 @@ def test_both_sample_from_the_model(family):
             else:
                 expected |= {(first, second): (p[0, first] * p[1, second]).item() for second in vocabulary}
     common = [pair for pair, p in expected.items() if p * 2000 >= 5]
-    for name, labels in drawn.items():
+    for name, labels in sampled.items():
         seen = list(map(tuple, labels.tolist()))
         observed = [seen.count(pair) for pair in common]
         rest = 2000 * (1 - sum(expected[pair] for pair in common))
@@ -277,7 +277,7 @@ TOTAL = (80 + 30 + 6 + 9) + 2 * (20 + 150 + 2 * 8)
 
 
 def test_the_jobs_of_a_study_wait_for_what_they_read():
-    sizes = Sizes({"teacher": 20, "predistill": 10, "distill": 30}, drawn=10, inputs=1)
+    sizes = Sizes({"teacher": 20, "predistill": 10, "distill": 30}, sampled=10, inputs=1)
     jobs = jobs_of("xsum", COSTS, sizes, STAGES, 2)
     assert len(jobs) == 4 + 2 * 2 * 3
     assert jobs["xsum/js/1"] == Job(

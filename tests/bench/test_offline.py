@@ -14,7 +14,7 @@ from fdistill.data.encoding import Limits
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, ENGINES, TRANSFORMERS
-from fdistill.sampling.sampler import Drawing, draw
+from fdistill.sampling.sampler import SamplingConfig, sample_batch
 from snake import ROOT
 
 
@@ -70,8 +70,8 @@ def test_contexts_decide_where_sequences_end(family):
     work = Work.of(model, Limits(12, 10), 4, AS_IN_TEXT, seed=1)
     end_by_context(work.teacher, work.data)
     source = source_batch(work.teacher, work.data.train.sources)
-    for drawing in (Drawing(10), Drawing(10, "beam", offline.MODES["beam search"][2])):
-        lengths = (draw(work.teacher, source, drawing, (1,)).labels != IGNORE).sum(1).float()
-        assert 2 < lengths.mean() < 9 and lengths.std() > 0.5, (drawing.mode, lengths)
+    for sampling in (SamplingConfig(10), SamplingConfig(10, "beam", offline.MODES["beam search"][2])):
+        lengths = (sample_batch(work.teacher, source, sampling, (1,)).labels != IGNORE).sum(1).float()
+        assert 2 < lengths.mean() < 9 and lengths.std() > 0.5, (sampling.mode, lengths)
     head = work.teacher.module.get_output_embeddings().weight
     assert not torch.equal(head, work.teacher.module.get_input_embeddings().weight)  # which are as they were

@@ -165,14 +165,14 @@ def test_flags_of_a_script_that_trains():
 
 def test_what_is_left_out_is_the_default():
     settings = {"per_input": 5, "batch_size": 64}
-    assert parse("sampling", cli.flags("sampling", settings)) == parse("sampling", []) | settings
+    assert parse("sampling", cli.flags("offline_sampling", settings)) == parse("sampling", []) | settings
 
 
 def test_flags_of_a_key_that_does_not_exist_or_is_missing():
     with pytest.raises(KeyError, match="learning_rate"):
         cli.flags("training", {"epochs": 1})
     with pytest.raises(KeyError, match="per_inputs"):
-        cli.flags("sampling", {"per_inputs": 5})
+        cli.flags("offline_sampling", {"per_inputs": 5})
 
 
 def test_run_turns_user_errors_into_a_message():

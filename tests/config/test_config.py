@@ -11,7 +11,7 @@ from fdistill import config
 from fdistill.config.files import merge
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
 from snake import ROOT
 
@@ -275,13 +275,13 @@ def test_the_shipped_files():
         for name in study.all_tasks:
             task = study.task(name)
             for kind in ("teacher_samples", "teacher_beam"):
-                drawn = {key: value for key, value in task[kind].items() if key not in ("per_input", "batch_size")}
-                Drawing.from_settings(drawn, task["text"]["max_target_tokens"])
+                sampled = {key: value for key, value in task[kind].items() if key not in ("per_input", "batch_size")}
+                SamplingConfig.from_settings(sampled, task["text"]["max_target_tokens"])
         for name in study.all_methods:
             for task in [None, *study.all_tasks]:
                 method = study.method(name, task)
                 objectives.Objective.from_config(method["terms"])
-                Drawing.from_settings(method["student_samples"], 1000)
+                SamplingConfig.from_settings(method["student_samples"], 1000)
 
 
 def test_reading_the_configuration_imports_no_model_library():

@@ -163,13 +163,13 @@ def sized(predistill, distill):
     return put(put(WEB, "training.predistill.max_examples", predistill), "training.distill.max_examples", distill)
 
 
-@pytest.mark.parametrize(("used", "drawn"), [(8, 4), (4, 8), (None, 8), (8, None)])
+@pytest.mark.parametrize(("used", "sampled"), [(8, 4), (4, 8), (None, 8), (8, None)])
 @pytest.mark.parametrize("sequences", ["teacher_samples", "teacher_beam"])
-def test_stored_sequences_are_those_of_the_examples_trained_on(project, used, drawn, sequences):
+def test_stored_sequences_are_those_of_the_examples_trained_on(project, used, sampled, sequences):
     terms = [NLL, {"sequences": sequences, "loss": "nll"}]
     project.write(METHODS, TABLE | {"new": TABLE["mle"] | {"terms": terms}})
-    project.write(TASK, sized(used, drawn))
-    shown = ["null" if size is None else str(size) for size in (used, drawn)]
+    project.write(TASK, sized(used, sampled))
+    shown = ["null" if size is None else str(size) for size in (used, sampled)]
     assert project.mistakes() == [
         f"{TASK}: training.predistill.max_examples: {shown[0]}, but method 'new' trains with it on "
         f"{sequences}, which are drawn for training.distill.max_examples, {shown[1]}; "
@@ -177,7 +177,7 @@ def test_stored_sequences_are_those_of_the_examples_trained_on(project, used, dr
     ]
     project.write(TASK, sized(used, used))
     project.load()
-    project.write(TASK, sized(used, drawn) | {"method_overrides": {"new": {"training": "distill"}}})
+    project.write(TASK, sized(used, sampled) | {"method_overrides": {"new": {"training": "distill"}}})
     project.load()
 
 

@@ -129,9 +129,9 @@ def teacher_beam(task: str) -> list:
 def decoding(task: str) -> list:
     settings, code = PAPERS.task(task)["decoding"], CODES.task(task)["decoding"]
     assert code == settings | {"top_k": 50 if settings["do_sample"] else 0} and settings["top_k"] == 0
-    drawn = "yes" if settings["do_sample"] else "no"
+    sampled = "yes" if settings["do_sample"] else "no"
     numbers = keys(settings, "num_beams", "top_p", "length_penalty", *LENGTHS, "no_repeat_ngram_size")
-    return [drawn, *numbers[:4], *(number or None for number in numbers[4:])]
+    return [sampled, *numbers[:4], *(number or None for number in numbers[4:])]
 
 
 def js_weight(study, task: str, method: str = "js") -> float:

@@ -122,7 +122,7 @@ def test_terms():
 
 
 def test_sampling_modes():
-    sampling = section("sampling")["properties"]
+    sampling = section("offline_sampling")["properties"]
     assert set(sampling["mode"]["enum"]) == set(MODES)
     for mode, settings in MODES.items():
         needed = {key for key, child in sampling.items() if mode in child.get("needed_for", {}).get("mode", [])}
@@ -138,8 +138,8 @@ def test_every_mode_with_every_option_is_decided_as_generation_does():
     for mode, size in itertools.product(MODES, range(3)):
         for given in itertools.combinations(values, size):
             options = {key: values[key] for key in given}
-            settings = fill_defaults({"mode": mode} | options, section("sampling"))
-            missing = any("missing" in p.text for p in condition_problems(settings, section("sampling")))
+            settings = fill_defaults({"mode": mode} | options, section("offline_sampling"))
+            missing = any("missing" in p.text for p in condition_problems(settings, section("offline_sampling")))
             try:
                 mode_settings(mode, options)
                 assert not missing

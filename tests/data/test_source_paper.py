@@ -91,9 +91,9 @@ def test_wmt16_draws_a_seeded_sample_without_blanks_and_records_it(tmp_path):
         load(tmp_path, "wmt16", ".jsonl", translations(50), translations(4), train_size=20, sample_seed=seed)
         for seed in (1, 1, 2)
     )
-    drawn = [example.id for example in first.splits["train"]]
-    assert first == again and drawn != [example.id for example in other.splits["train"]]
-    assert len(drawn) == 20 and drawn == sorted(drawn, key=lambda id: int(id.removeprefix("train/")))
+    sampled = [example.id for example in first.splits["train"]]
+    assert first == again and sampled != [example.id for example in other.splits["train"]]
+    assert len(sampled) == 20 and sampled == sorted(sampled, key=lambda id: int(id.removeprefix("train/")))
     rows = [int(example.id.removeprefix("train/")) for example in first.splits["train"]]
     assert pairs(first, "train") == [(f"one {n}", f"unu {n}") for n in rows]
     assert [len(first.splits[split]) for split in ("dev", "test")] == [3, 40]

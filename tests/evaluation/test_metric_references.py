@@ -18,17 +18,15 @@ def entry(metric, hypotheses, references, options=None, threads=1):
 
 def corpus(size, seed=0):
     """Random sentences, and one to three references that share most of their words, of quite different lengths."""
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     hypotheses, references = [], []
     for _ in range(size):
-        words = draw.choices(SENTENCE.split(), k=draw.randint(3, 14))
+        words = rng.choices(SENTENCE.split(), k=rng.randint(3, 14))
         hypotheses.append(" ".join(words))
         several = []
-        for _ in range(draw.randint(1, 3)):
-            other = [word for word in words if draw.random() > 0.2] + draw.choices(
-                SENTENCE.split(), k=draw.randint(0, 24)
-            )
-            draw.shuffle(other[len(other) // 2 :])
+        for _ in range(rng.randint(1, 3)):
+            other = [word for word in words if rng.random() > 0.2] + rng.choices(SENTENCE.split(), k=rng.randint(0, 24))
+            rng.shuffle(other[len(other) // 2 :])
             several.append(" ".join(other))
         references.append(several)
     return hypotheses, references

@@ -8,7 +8,7 @@ from fdistill.evaluation import risks
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import offline
-from fdistill.sampling.sampler import Drawing, as_labels, mode_settings
+from fdistill.sampling.sampler import SamplingConfig, as_labels, mode_settings
 
 
 @pytest.fixture
@@ -72,16 +72,16 @@ def test_drawn_samples_carry_their_own_log_probability(pair):
     teacher, _ = pair
     sources, _ = tiny.random_pairs(teacher, 5)
     ids = [f"x{i}" for i in range(5)]
-    arguments = (teacher.model, ids, sources, Drawing(6), 2, 3)
-    columns = offline.draw_samples(*arguments, seed=1)
+    arguments = (teacher.model, ids, sources, SamplingConfig(6), 2, 3)
+    columns = offline.sample_sequences(*arguments, seed=1)
     assert columns["id"] == [i for i in ids for _ in range(2)] and columns["sample"] == [0, 1] * 5
     for row, (tokens, log_prob) in enumerate(zip(columns["tokens"], columns["log_prob"], strict=True)):
         expected = -tiny.reference_nll(teacher.model, sources[row // 2], tokens).item()
         assert log_prob == pytest.approx(expected, rel=1e-4)
         assert columns["finished"][row] == (tokens[-1] == teacher.model.eos_token_id)
         assert finished_or_full(columns, row)
-    assert offline.draw_samples(*arguments, seed=1) == columns
-    assert offline.draw_samples(*arguments, seed=2)["tokens"] != columns["tokens"]
+    assert offline.sample_sequences(*arguments, seed=1) == columns
+    assert offline.sample_sequences(*arguments, seed=2)["tokens"] != columns["tokens"]
     assert any(columns["tokens"][2 * i] != columns["tokens"][2 * i + 1] for i in range(5))
 
 
@@ -102,7 +102,9 @@ def test_sampling_modes(pair, mode, options):
     """Each is transformers' mode of that name; the log-probability is the model's own."""
     teacher, _ = pair
     sources, _ = tiny.random_pairs(teacher, 6)
-    columns = offline.draw_samples(teacher.model, list("abcdef"), sources, Drawing(5, mode, options), 1, 4, seed=3)
+    columns = offline.sample_sequences(
+        teacher.model, list("abcdef"), sources, SamplingConfig(5, mode, options), 1, 4, seed=3
+    )
     for source, tokens, log_prob in zip(sources, columns["tokens"], columns["log_prob"], strict=True):
         with torch.no_grad():
             log_probs = tiny.reference_log_probs(teacher.model, source, tokens)
@@ -114,7 +116,9 @@ def test_sampling_modes(pair, mode, options):
             if mode == "nucleus":
                 assert p[p > p[token]].sum() < 0.6
     if mode == "beam":
-        again = offline.draw_samples(teacher.model, list("abcdef"), sources, Drawing(5, mode, options), 1, 2, seed=4)
+        again = offline.sample_sequences(
+            teacher.model, list("abcdef"), sources, SamplingConfig(5, mode, options), 1, 2, seed=4
+        )
         assert again["tokens"] == columns["tokens"]
 
 

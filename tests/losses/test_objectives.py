@@ -277,15 +277,15 @@ def random_step(seed=0):
 def test_the_loss_is_the_mean_over_the_valid_positions_of_each_row_alone(loss):
     """Rows of unequal lengths in one batch, and one by one without padding."""
     step = random_step()
-    together = Term("teacher_samples", loss).evaluate(step, {LABELS: 14})
+    ranks = Term("teacher_samples", loss).evaluate(step, {LABELS: 14})
     values, begin = [], 0
     for labels in step.labels:
         labels = labels[labels != IGNORE]
         rows = slice(begin, begin := begin + len(labels))
         values.append(LOSSES[loss].function(Step(labels[None], step.student_logits[rows], step.teacher_logits[rows])))
     alone = torch.cat(values).mean()
-    torch.testing.assert_close(together, alone)
-    grads = [torch.autograd.grad(value, step.student_logits, retain_graph=True)[0] for value in (together, alone)]
+    torch.testing.assert_close(ranks, alone)
+    grads = [torch.autograd.grad(value, step.student_logits, retain_graph=True)[0] for value in (ranks, alone)]
     torch.testing.assert_close(grads[0], grads[1])
 
 
@@ -315,8 +315,8 @@ def test_hidden_mse_against_loops(normalize):
     generator = torch.Generator().manual_seed(0)
     step = random_step()
     step.source_mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]])
-    draw = lambda length: tuple(torch.randn(4, length, 5, generator=generator) * 3 + 1 for _ in range(2))  # noqa: E731
-    step.hidden_pairs = [(*draw(3), SOURCE), (*draw(6), LABELS), (*draw(6), LABELS)]
+    random_states = lambda length: tuple(torch.randn(4, length, 5, generator=generator) * 3 + 1 for _ in range(2))  # noqa: E731
+    step.hidden_pairs = [(*random_states(3), SOURCE), (*random_states(6), LABELS), (*random_states(6), LABELS)]
     total = 0.0
     for student, teacher, positions in step.hidden_pairs:
         mask = (step.source_mask == 1) if positions == SOURCE else (step.labels != IGNORE)

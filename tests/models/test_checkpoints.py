@@ -11,8 +11,8 @@ import torch
 import transformers
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.records import as_text, record_of
 from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.records import as_text, record_of
 from fdistill.models.checkpoints import (
     PICKLE,
     WEIGHTS,
@@ -97,11 +97,11 @@ def test_every_file_of_our_own_checkpoint_counts(tmp_path):
         flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         for damaged in (flipped, content[:-1], content[:middle], b""):
             file.write_bytes(damaged)
-            refused(tmp_path / "model", name, "delete", "run again")
+            refused(tmp_path / "model", name, "delete", "again")
         file.write_bytes(content)
         if name != "manifest.json":
             file.unlink()
-            refused(tmp_path / "model", name, "delete", "run again")
+            refused(tmp_path / "model", name, "delete", "again")
             file.write_bytes(content)
     load(tmp_path / "model")
 

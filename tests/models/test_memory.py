@@ -12,7 +12,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.models import memory
 from fdistill.models.language_model import Source
 from fdistill.models.students import init_student
-from fdistill.sampling.sampler import Drawing, sequence_log_probs
+from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.trainer import Trainer
 from snake import ROOT
@@ -109,7 +109,7 @@ def measured_step(student, teacher, objective, batch_size, source, target):
         objective,
         TrainingData(Encoded([str(i) for i in range(batch_size)], texts(source), stored["teacher_beam"]), stored),
         tiny.settings(optimizer="adam", batch_size=batch_size, warmup_steps=1),
-        Drawing(target),
+        SamplingConfig(target),
         seed=1,
     )
     batches = trainer.batches()

@@ -278,13 +278,13 @@ def test_the_mode_is_restored_after_a_failure(made, batch):
 def test_the_seed_decides_the_draw(made, batch):
     source = source_batch(made.model, batch[0] * 5)
 
-    def draw(seed):
+    def one_sample(seed):
         return ancestral_sample(made.model, source, 5, [seed]).labels
 
-    first = draw(1)
+    first = one_sample(1)
     torch.rand(3)  # the global generator has no say
-    assert torch.equal(first, draw(1))
-    other = draw(2)
+    assert torch.equal(first, one_sample(1))
+    other = one_sample(2)
     assert first.shape != other.shape or not torch.equal(first, other)
 
 

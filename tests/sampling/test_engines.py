@@ -13,7 +13,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.sampling import engines, offline
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.engines import CTranslate2, engine_for
-from fdistill.sampling.sampler import Drawing, sequence_log_probs
+from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
 from scipy.stats import chisquare
 
 SEED = (0, 1, 0)
@@ -25,10 +25,10 @@ def made(family):
     return tiny.checkpoint(family, seed=3)
 
 
-def drawn(model, sources, drawing, engine=CTRANSLATE2, seed=SEED, rows=None):
+def sampled(model, sources, sampling, engine=CTRANSLATE2, seed=SEED, rows=None):
     """Tokens of each row, up to EOS, and whether it is there."""
     rows = range(len(sources)) if rows is None else rows
-    samples = engine_for(engine, model, drawing)(source_batch(model, sources), drawing, seed, rows)
+    samples = engine_for(engine, model, sampling)(source_batch(model, sources), sampling, seed, rows)
     return [[token for token in row if token != IGNORE] for row in samples.labels.tolist()], samples.finished.tolist()
 
 
@@ -52,7 +52,7 @@ def test_samples_follow_the_models_distribution(made, length):
     count, eos = 2000, made.model.eos_token_id
     sources = tiny.random_pairs(made, 50)[0]
     source = next(each for each in sources if len(each) > length)
-    tokens, _ = drawn(made.model, [source] * count + sources, Drawing(2))
+    tokens, _ = sampled(made.model, [source] * count + sources, SamplingConfig(2))
     vocabulary = range(made.model.module.config.vocab_size)
     expected = {}
     for first in vocabulary:
@@ -78,21 +78,21 @@ def test_samples_follow_the_models_distribution(made, length):
     ids=["greedy", "beams", "shorter", "longer", "longest"],
 )
 def test_a_search_finds_what_the_reference_finds(family, options):
-    drawing, lengths = Drawing(8, "beam", options), set()
+    sampling, lengths = SamplingConfig(8, "beam", options), set()
     for seed in range(4):
         made = tiny.checkpoint(family, seed=seed)
         sources = tiny.random_pairs(made, 20)[0]
-        tokens, finished = drawn(made.model, sources, drawing)
-        assert (tokens, finished) == drawn(made.model, sources, drawing, TRANSFORMERS)
+        tokens, finished = sampled(made.model, sources, sampling)
+        assert (tokens, finished) == sampled(made.model, sources, sampling, TRANSFORMERS)
         lengths |= {*map(len, tokens)}
     assert len(lengths) > 1  # with EOS, and without
 
 
-@pytest.mark.parametrize("drawing", [Drawing(6), Drawing(6, "beam", BEAMS | {"length_penalty": 2.0})])
-def test_log_probabilities_come_with_the_sequences(made, drawing):
+@pytest.mark.parametrize("sampling", [SamplingConfig(6), SamplingConfig(6, "beam", BEAMS | {"length_penalty": 2.0})])
+def test_log_probabilities_come_with_the_sequences(made, sampling):
     sources = tiny.random_pairs(made, 12)[0]
     batch = source_batch(made.model, sources)
-    samples = engine_for(CTRANSLATE2, made.model, drawing)(batch, drawing, SEED, range(12))
+    samples = engine_for(CTRANSLATE2, made.model, sampling)(batch, sampling, SEED, range(12))
     expected = sequence_log_probs(made.model, batch, samples.labels).sum(-1)
     torch.testing.assert_close(samples.log_probs, expected, atol=1e-4, rtol=1e-5)
 
@@ -101,8 +101,8 @@ def test_without_early_stopping_the_search_is_another():
     """Why it is refused then: the reference goes on, and finds other sequences."""
     made = tiny.checkpoint("t5", seed=3)
     sources = tiny.random_pairs(made, 40)[0]
-    late, _ = drawn(made.model, sources, Drawing(8, "beam", {"num_beams": 4}), TRANSFORMERS)
-    assert late != drawn(made.model, sources, Drawing(8, "beam", BEAMS), TRANSFORMERS)[0]
+    late, _ = sampled(made.model, sources, SamplingConfig(8, "beam", {"num_beams": 4}), TRANSFORMERS)
+    assert late != sampled(made.model, sources, SamplingConfig(8, "beam", BEAMS), TRANSFORMERS)[0]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -112,14 +112,14 @@ def test_the_seed_and_the_rows_decide(made, threads):
     torch.set_num_threads(threads)
     try:
         sources = tiny.random_pairs(made, 30)[0]
-        first = drawn(made.model, sources, Drawing(6))
-        runtime = engine_for(CTRANSLATE2, made.model, Drawing(6))
+        first = sampled(made.model, sources, SamplingConfig(6))
+        runtime = engine_for(CTRANSLATE2, made.model, SamplingConfig(6))
         batch = source_batch(made.model, sources)
-        labels = [runtime(batch, Drawing(6), seed, range(30)).labels for seed in ((1,), SEED, SEED)]
+        labels = [runtime(batch, SamplingConfig(6), seed, range(30)).labels for seed in ((1,), SEED, SEED)]
         assert torch.equal(labels[1], labels[2])
         assert [[token for token in row if token != IGNORE] for row in labels[1].tolist()] == first[0]
-        assert drawn(made.model, sources, Drawing(6), seed=(0, 2, 0)) != first
-        assert drawn(made.model, sources, Drawing(6), rows=range(1, 31)) != first
+        assert sampled(made.model, sources, SamplingConfig(6), seed=(0, 2, 0)) != first
+        assert sampled(made.model, sources, SamplingConfig(6), rows=range(1, 31)) != first
     finally:
         torch.set_num_threads(before)
 
@@ -128,7 +128,7 @@ def test_a_run_that_was_cut_off_gives_the_same(made, tmp_path):
     sources, ids = tiny.random_pairs(made, 30)[0], [str(i) for i in range(30)]
 
     def columns(shards):
-        return offline.draw_samples(made.model, ids, sources, Drawing(6), 2, 8, 1, shards, CTRANSLATE2)
+        return offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), 2, 8, 1, shards, CTRANSLATE2)
 
     whole = columns(Shards())
     assert whole == columns(Shards(tmp_path))
@@ -151,27 +151,30 @@ def test_a_decoder_prompt_is_read_and_not_drawn(prompt):
     runtime = CTranslate2(model)
     assert runtime.prefix == prompt[1:]
     for engine in (CTRANSLATE2, TRANSFORMERS):
-        tokens, _ = drawn(model, sources, greedy := Drawing(5, "beam", {"num_beams": 1}), engine)
-        assert tokens == drawn(model, sources, greedy, TRANSFORMERS)[0] and max(map(len, tokens)) <= 5
+        tokens, _ = sampled(model, sources, greedy := SamplingConfig(5, "beam", {"num_beams": 1}), engine)
+        assert tokens == sampled(model, sources, greedy, TRANSFORMERS)[0] and max(map(len, tokens)) <= 5
     assert runtime._difference() < 1e-4
     if len(prompt) > 1:
         with pytest.raises(UserError, match="it searches otherwise after a decoder prompt of several tokens"):
-            engine_for(CTRANSLATE2, model, Drawing(5, "beam", BEAMS))
+            engine_for(CTRANSLATE2, model, SamplingConfig(5, "beam", BEAMS))
     assert plain.module is model.module and targets
 
 
 @pytest.mark.parametrize(
-    ("drawing", "reason"),
+    ("sampling", "reason"),
     [
-        (Drawing(6, "nucleus", {"top_p": 0.9}), "mode: nucleus is drawn by engine transformers alone"),
-        (Drawing(6, "beam", {"num_beams": 2}), "early_stopping: .* set early_stopping: true, or use engine"),
-        (Drawing(6, "beam", {"num_beams": 1, "min_new_tokens": 2}), "min_new_tokens: not with engine ctranslate2"),
-        (Drawing(6, "beam", {"num_beams": 1, "do_sample": True}), "do_sample: not with engine ctranslate2"),
+        (SamplingConfig(6, "nucleus", {"top_p": 0.9}), "mode: nucleus is drawn by engine transformers alone"),
+        (SamplingConfig(6, "beam", {"num_beams": 2}), "early_stopping: .* set early_stopping: true, or use engine"),
+        (
+            SamplingConfig(6, "beam", {"num_beams": 1, "min_new_tokens": 2}),
+            "min_new_tokens: not with engine ctranslate2",
+        ),
+        (SamplingConfig(6, "beam", {"num_beams": 1, "do_sample": True}), "do_sample: not with engine ctranslate2"),
     ],
 )
-def test_what_it_does_otherwise_is_refused(drawing, reason):
+def test_what_it_does_otherwise_is_refused(sampling, reason):
     with pytest.raises(UserError, match=reason):
-        engine_for(CTRANSLATE2, tiny.checkpoint("bart").model, drawing)
+        engine_for(CTRANSLATE2, tiny.checkpoint("bart").model, sampling)
 
 
 def test_a_model_that_it_cannot_run_is_refused():

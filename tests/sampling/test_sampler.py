@@ -8,20 +8,20 @@ from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import MODES, Drawing, _inverse_cdf, ancestral_sample, draw, mixed_seed
+from fdistill.sampling.sampler import MODES, SamplingConfig, _inverse_cdf, ancestral_sample, mixed_seed, sample_batch
 
 DRAWINGS = [
-    Drawing(6),
-    Drawing(6, "top_k", {"top_k": 4}),
-    Drawing(6, "nucleus", {"top_p": 0.9, "top_k": 6}),
-    Drawing(6, "beam", {"num_beams": 2}),
-    Drawing(6, "beam_sample", {"num_beams": 2, "top_k": 5}),
+    SamplingConfig(6),
+    SamplingConfig(6, "top_k", {"top_k": 4}),
+    SamplingConfig(6, "nucleus", {"top_p": 0.9, "top_k": 6}),
+    SamplingConfig(6, "beam", {"num_beams": 2}),
+    SamplingConfig(6, "beam_sample", {"num_beams": 2, "top_k": 5}),
 ]
-DRAWN = [drawing for drawing in DRAWINGS if drawing.mode != "beam"]
+DRAWN = [sampling for sampling in DRAWINGS if sampling.mode != "beam"]
 
 
-def by_mode(drawing):
-    return drawing.mode
+def by_mode(sampling):
+    return sampling.mode
 
 
 @pytest.fixture
@@ -35,21 +35,21 @@ def source(made):
 
 
 def test_the_modes_are_all_here():
-    assert {drawing.mode for drawing in DRAWINGS} == set(MODES)
+    assert {sampling.mode for sampling in DRAWINGS} == set(MODES)
 
 
 def test_ancestral_is_the_plain_loop_to_the_bit(made, source):
     expected = ancestral_sample(made.model, source, 6, [0])
-    got = draw(made.model, source, Drawing(6), [0])
+    got = sample_batch(made.model, source, SamplingConfig(6), [0])
     assert torch.equal(got.labels, expected.labels) and torch.equal(got.finished, expected.finished)
 
 
 def test_one_token_kept_and_one_beam_are_greedy(made, source):
     """Against the argmax of each position, one example at a time."""
     rows = {
-        (drawing.mode, i): [token for token in row if token != IGNORE]
-        for drawing in (Drawing(5, "top_k", {"top_k": 1}), Drawing(5, "beam", {"num_beams": 1}))
-        for i, row in enumerate(draw(made.model, source, drawing, [0]).labels.tolist())
+        (sampling.mode, i): [token for token in row if token != IGNORE]
+        for sampling in (SamplingConfig(5, "top_k", {"top_k": 1}), SamplingConfig(5, "beam", {"num_beams": 1}))
+        for i, row in enumerate(sample_batch(made.model, source, sampling, [0]).labels.tolist())
     }
     made.model.module.eval()
     for i, (ids, mask) in enumerate(zip(source.input_ids, source.attention_mask.bool(), strict=True)):
@@ -61,45 +61,47 @@ def test_one_token_kept_and_one_beam_are_greedy(made, source):
         assert rows["top_k", i] == rows["beam", i] == tokens
 
 
-@pytest.mark.parametrize("drawing", DRAWN, ids=by_mode)
-def test_the_seed_and_the_rows_alone_decide(made, source, drawing):
+@pytest.mark.parametrize("sampling", DRAWN, ids=by_mode)
+def test_the_seed_and_the_rows_alone_decide(made, source, sampling):
     torch.manual_seed(1)
-    first = draw(made.model, source, drawing, [0]).labels
+    first = sample_batch(made.model, source, sampling, [0]).labels
     torch.manual_seed(2)
-    assert torch.equal(draw(made.model, source, drawing, [0]).labels, first)
-    assert not torch.equal(draw(made.model, source, drawing, [1]).labels, first)
-    assert not torch.equal(draw(made.model, source, drawing, [0], range(1, 13)).labels, first)
+    assert torch.equal(sample_batch(made.model, source, sampling, [0]).labels, first)
+    assert not torch.equal(sample_batch(made.model, source, sampling, [1]).labels, first)
+    assert not torch.equal(sample_batch(made.model, source, sampling, [0], range(1, 13)).labels, first)
 
 
-@pytest.mark.parametrize("drawing", DRAWINGS, ids=by_mode)
-def test_dropout_is_off_and_the_global_generator_and_the_mode_are_as_before(made, source, drawing):
+@pytest.mark.parametrize("sampling", DRAWINGS, ids=by_mode)
+def test_dropout_is_off_and_the_global_generator_and_the_mode_are_as_before(made, source, sampling):
     """Whose next numbers are the dropout of the training step that follows."""
     made.model.module.eval()
-    still = draw(made.model, source, drawing, [0]).labels
+    still = sample_batch(made.model, source, sampling, [0]).labels
     made.model.module.train()
     before = torch.get_rng_state()
-    assert torch.equal(draw(made.model, source, drawing, [0]).labels, still)
+    assert torch.equal(sample_batch(made.model, source, sampling, [0]).labels, still)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(module.training for module in made.model.module.modules())
 
 
 def test_lengths_and_repetitions(made, source):
     eos = made.model.eos_token_id
-    drawing = Drawing(6, "nucleus", {"top_p": 1.0, "min_new_tokens": 3, "no_repeat_ngram_size": 1})
-    for row in draw(made.model, source, drawing, [0]).labels.tolist():
+    sampling = SamplingConfig(6, "nucleus", {"top_p": 1.0, "min_new_tokens": 3, "no_repeat_ngram_size": 1})
+    for row in sample_batch(made.model, source, sampling, [0]).labels.tolist():
         tokens = [token for token in row if token != IGNORE]
         assert 3 <= len(tokens) <= 6 and len(set(tokens)) == len(tokens)
         assert eos not in tokens[:-1]
 
 
 def test_settings_of_the_schema():
-    filled = fill_defaults({"mode": "beam_sample", "num_beams": 6, "top_k": 30}, section("drawing"))
-    assert Drawing.from_settings(filled, 9) == Drawing(9, "beam_sample", {"num_beams": 6, "top_k": 30})
-    assert Drawing.from_settings(fill_defaults({"max_new_tokens": 4}, section("drawing")), 9) == Drawing(4)
+    filled = fill_defaults({"mode": "beam_sample", "num_beams": 6, "top_k": 30}, section("sampling"))
+    assert SamplingConfig.from_settings(filled, 9) == SamplingConfig(9, "beam_sample", {"num_beams": 6, "top_k": 30})
+    assert SamplingConfig.from_settings(fill_defaults({"max_new_tokens": 4}, section("sampling")), 9) == SamplingConfig(
+        4
+    )
     with pytest.raises(UserError, match="max_new_tokens: 10 is more than max_target_tokens, 9"):
-        Drawing.from_settings(fill_defaults({"max_new_tokens": 10}, section("drawing")), 9)
+        SamplingConfig.from_settings(fill_defaults({"max_new_tokens": 10}, section("sampling")), 9)
     with pytest.raises(UserError, match="mode 'top_k' needs top_k"):
-        Drawing.from_settings(fill_defaults({"mode": "top_k"}, section("drawing")), 9)
+        SamplingConfig.from_settings(fill_defaults({"mode": "top_k"}, section("sampling")), 9)
 
 
 def test_a_row_draws_the_same_whoever_else_is_in_its_batch(made, source):
@@ -123,8 +125,8 @@ def test_unlikely_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should
     """50,000 tokens that share a hundredth, behind one that has the rest."""
     logits = torch.cat([torch.tensor([0.99]), torch.full((50_000,), 0.01 / 50_000)]).log().unsqueeze(0)
     chances = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    drawn = torch.cat([_inverse_cdf(logits, chance.reshape(1)) for chance in chances])
-    rare = drawn[drawn > 0]
+    sampled = torch.cat([_inverse_cdf(logits, chance.reshape(1)) for chance in chances])
+    rare = sampled[sampled > 0]
     assert 20 <= len(rare) <= 62  # 40 ± 3.5 standard deviations
     assert 20_000 <= rare.double().mean() <= 30_000  # all over the tail
 

@@ -14,7 +14,7 @@ from fdistill.data.encoding import Encoded
 from fdistill.losses.divergences import DIVERGENCES, coarsened
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.trainer import Trainer
@@ -40,8 +40,8 @@ def setting(request, tmp_path):
 
 def cached(folder, teacher, data, kind, top_k=3):
     samples = data.stored[TEACHER_SAMPLES]
-    sources = [source for source, drawn in zip(data.train.sources, samples, strict=True) for _ in drawn]
-    flat = [sequence for drawn in samples for sequence in drawn]
+    sources = [source for source, sampled in zip(data.train.sources, samples, strict=True) for _ in sampled]
+    flat = [sequence for sampled in samples for sequence in sampled]
     write_cache(folder, teacher.model, sources, flat, kind, top_k, 3, nullcontext(), {"inputs": IDENTITY})
     return TrainingData(data.train, data.stored, TeacherCache(folder, IDENTITY))
 
@@ -49,7 +49,13 @@ def cached(folder, teacher, data, kind, top_k=3):
 def trainer_of(setting, data, terms):
     teacher, student, _ = setting
     return Trainer(
-        student.model, teacher.model, Objective.from_config(terms), data, tiny.settings(batch_size=5), Drawing(6), 1
+        student.model,
+        teacher.model,
+        Objective.from_config(terms),
+        data,
+        tiny.settings(batch_size=5),
+        SamplingConfig(6),
+        1,
     )
 
 
@@ -58,7 +64,7 @@ def loss_and_gradients(trainer, epoch=0, parts=1):
     pieces = batch.split(parts)
     counts = {}
     for piece in pieces:
-        for kind, found in trainer.learner.drawn(piece, 0).items():
+        for kind, found in trainer.learner.sampled(piece, 0).items():
             counts[kind] = counts[kind] + found if kind in counts else found
     trainer.student.module.zero_grad()
     loss = sum(trainer.learner.piece_gradient(piece, counts, 0) for piece in pieces)
@@ -88,7 +94,7 @@ def test_the_teacher_is_not_run_on_what_is_stored(setting, method, tmp_path):
         decoded.append(labels) or decode(context, labels, hidden)
     )
     batch = trainer.micro_batch([0, 1], 0)
-    trainer.learner.loss(batch, trainer.learner.drawn(batch, 0))
+    trainer.learner.loss(batch, trainer.learner.sampled(batch, 0))
     assert len(decoded) == (method == "js")
     assert all(labels is batch.labels[STUDENT_SAMPLES] for labels in decoded)
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-import test_training
+import test_trainer
 import tiny
 import torch
 from fdistill.artifacts.provenance import COST
@@ -194,9 +194,9 @@ def pieces(family, name, folder=None, minutes=0, interrupt_at=(), **settings):
     while True:
         starts += 1
         teacher, student = tiny.checkpoint(family, 1), tiny.checkpoint(family, 2, **tiny.DROPOUT[family])
-        data = test_training.data_of(student, 21)
+        data = test_trainer.data_of(student, 21)
         chosen = {"batch_size": 4, "accumulation": 2, "epochs": 2, "evaluate_every": 0.5, "patience": 2} | settings
-        trainer = test_training.trainer_of(student, teacher, name, data, 3, **chosen)
+        trainer = test_trainer.trainer_of(student, teacher, name, data, 3, **chosen)
         try:
             with Checkpoints(folder, IDENTITY, minutes) as checkpoints:
                 score = Scores(interrupt_at if starts == 1 else ())

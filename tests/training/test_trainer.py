@@ -16,7 +16,7 @@ from fdistill.losses.objectives import IGNORE, STUDENT_SAMPLES, Objective
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing, Samples, ancestral_sample, draw, sequence_log_probs
+from fdistill.sampling.sampler import Samples, SamplingConfig, ancestral_sample, sample_batch, sequence_log_probs
 from fdistill.training import learner, trainer
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.trainer import Trainer
@@ -24,7 +24,7 @@ from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
 MAX_NEW = 6
-ANCESTRAL = Drawing(MAX_NEW)
+ANCESTRAL = SamplingConfig(MAX_NEW)
 
 
 def objective(name):
@@ -42,10 +42,10 @@ def data_of(made, count=8, seed=0):
     return TrainingData(Encoded([str(i) for i in range(count)], sources, [[target] for target in targets]), stored)
 
 
-def trainer_of(made, teacher, name, data, seed=0, drawing=ANCESTRAL, **settings):
+def trainer_of(made, teacher, name, data, seed=0, sampling=ANCESTRAL, **settings):
     chosen = tiny.settings(**settings)
     terms = objective(name) if isinstance(name, str) else name
-    return Trainer(made.model, teacher.model if teacher else None, terms, data, chosen, drawing, seed)
+    return Trainer(made.model, teacher.model if teacher else None, terms, data, chosen, sampling, seed)
 
 
 def micro_batches(trainer, size):
@@ -92,7 +92,7 @@ def fixed_samples(monkeypatch):
             rows = [sequence(made, ids[m].tolist()) for ids, m in zip(source.input_ids, mask, strict=True)]
             return Samples(label_batch(rows, "cpu"), None)
 
-        monkeypatch.setattr(learner, "draw", sample)
+        monkeypatch.setattr(learner, "sample_batch", sample)
         return lambda source: sequence(made, source)
 
     return install
@@ -323,10 +323,10 @@ def test_samples_come_from_the_current_student(pair, monkeypatch):
 
     def watched(model, *arguments):
         weights = torch.cat([p.detach().flatten() for p in model.module.parameters()])
-        seen.append((weights.clone(), draw(model, *arguments)))
+        seen.append((weights.clone(), sample_batch(model, *arguments)))
         return seen[-1][1]
 
-    monkeypatch.setattr(learner, "draw", watched)
+    monkeypatch.setattr(learner, "sample_batch", watched)
     trainer = trainer_of(student, teacher, "rkl", data_of(student), learning_rate=0.05)
     for _ in range(3):
         before = torch.cat([p.detach().flatten().clone() for p in student.model.module.parameters()])
@@ -394,17 +394,19 @@ def test_every_method_learns(family, name):
 
     generator = torch.Generator().manual_seed(0)
     everything = leaves(teacher.model.eos_token_id, teacher.model.module.config.vocab_size, length)
-    drawn = [[everything[i] for i in torch.multinomial(row, 160, True, generator=generator)] for row in p]
+    sampled = [[everything[i] for i in torch.multinomial(row, 160, True, generator=generator)] for row in p]
     train = Encoded(
         [str(i) for i in range(64)],
         [s for s in sources for _ in range(16)],
-        [[y] for row in drawn for y in row[:16]],
+        [[y] for row in sampled for y in row[:16]],
     )
-    samples = [drawn[i // 16][j::16] for i in range(64) for j in [i % 16]]
+    samples = [sampled[i // 16][j::16] for i in range(64) for j in [i % 16]]
     hard = [[everything[row.argmax()]] for row in p for _ in range(16)]
     data = TrainingData(train, {"teacher_samples": samples, "teacher_beam": hard})
 
-    trainer = trainer_of(student, teacher, name, data, batch_size=16, learning_rate=5e-3, drawing=Drawing(length))
+    trainer = trainer_of(
+        student, teacher, name, data, batch_size=16, learning_rate=5e-3, sampling=SamplingConfig(length)
+    )
 
     def loss_now():
         """The objective on one large batch, samples drawn with fixed random numbers."""
@@ -652,7 +654,7 @@ def nothing(model):
     return {"nll": 0.0}
 
 
-def run_bytes(seed, name="js", disturb=0, drawing=ANCESTRAL):
+def run_bytes(seed, name="js", disturb=0, sampling=ANCESTRAL):
     teacher = tiny.checkpoint("bart", seed=1)
     student = init_student(teacher, {"encoder": 1, "decoder": 1})
     student.model.module.config.dropout = 0.3
@@ -660,24 +662,24 @@ def run_bytes(seed, name="js", disturb=0, drawing=ANCESTRAL):
         if hasattr(module, "dropout") and isinstance(module.dropout, float):
             module.dropout = 0.3
     torch.manual_seed(disturb)
-    trainer = trainer_of(student, teacher, name, data_of(student, 24), seed, drawing, epochs=2)
+    trainer = trainer_of(student, teacher, name, data_of(student, 24), seed, sampling, epochs=2)
     trainer.run(nothing, "nll", higher_is_better=True)
     return b"".join(p.detach().numpy().tobytes() for p in student.model.module.parameters())
 
 
-BEAM_SAMPLE = Drawing(MAX_NEW, "beam_sample", {"num_beams": 2, "top_k": 4})
+BEAM_SAMPLE = SamplingConfig(MAX_NEW, "beam_sample", {"num_beams": 2, "top_k": 4})
 
 
-@pytest.mark.parametrize(("name", "drawing"), [("mle", ANCESTRAL), ("js", ANCESTRAL), ("js", BEAM_SAMPLE)])
-def test_a_seed_decides_the_weights_to_the_byte(name, drawing):
-    first = run_bytes(1, name, drawing=drawing)
-    assert run_bytes(1, name, drawing=drawing, disturb=7) == first
-    assert run_bytes(2, name, drawing=drawing) != first
+@pytest.mark.parametrize(("name", "sampling"), [("mle", ANCESTRAL), ("js", ANCESTRAL), ("js", BEAM_SAMPLE)])
+def test_a_seed_decides_the_weights_to_the_byte(name, sampling):
+    first = run_bytes(1, name, sampling=sampling)
+    assert run_bytes(1, name, sampling=sampling, disturb=7) == first
+    assert run_bytes(2, name, sampling=sampling) != first
 
 
 def test_how_the_student_samples_reaches_its_steps():
-    assert run_bytes(1, "js", drawing=BEAM_SAMPLE) != run_bytes(1, "js")
-    assert run_bytes(1, "mle", drawing=BEAM_SAMPLE) == run_bytes(1, "mle")  # which has no samples
+    assert run_bytes(1, "js", sampling=BEAM_SAMPLE) != run_bytes(1, "js")
+    assert run_bytes(1, "mle", sampling=BEAM_SAMPLE) == run_bytes(1, "mle")  # which has no samples
 
 
 class Scripted:

@@ -54,7 +54,7 @@ def test_every_module_is_in_a_package_that_has_its_layer():
     assert {path.name for path in LIBRARY.iterdir() if path.is_dir() and path.name != "__pycache__"} == LAYER_OF.keys()
 
 
-@pytest.mark.parametrize("package", LAYER_OF)
+@pytest.mark.parametrize("package", sorted(LAYER_OF))
 def test_packages_import_one_way(package):
     found = {(package, other): file for file in (LIBRARY / package).rglob("*.py") for other in imports_of(file)}
     assert {file.name: other for (_, other), file in found.items() if (package, other) in FORBIDDEN} == {}

@@ -24,7 +24,7 @@ from fdistill.models.students import init_student
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import sampler
 from fdistill.sampling.offline import generate_texts
-from fdistill.sampling.sampler import Drawing, ancestral_sample, sequence_log_probs
+from fdistill.sampling.sampler import SamplingConfig, ancestral_sample, sequence_log_probs
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.trainer import Trainer
 from hub_checkpoints import HUB, OTHER_TEXTS, TEXTS, TRANSLATE, write
@@ -294,7 +294,7 @@ def test_every_loss_is_finite_without_a_pad_token_and_leaves_its_row(hub, name, 
     data = TrainingData(train, {"teacher_samples": [[target] for target in train.targets]})
     terms = Objective.from_config([{"sequences": sequences, "loss": loss}])
     chosen = settings(batch_size=3, weight_decay=0.1)
-    trainer = Trainer(student.model, made.model, terms, data, chosen, Drawing(6), 0)
+    trainer = Trainer(student.model, made.model, terms, data, chosen, SamplingConfig(6), 0)
     before = [student.model.module.state_dict()[key].clone() for key in positions_of(student)]
     assert torch.isfinite(torch.tensor(trainer.step(next(trainer.batches()))))
     assert (student.model.module.get_input_embeddings().weight[student.model.pad_token_id] == 0).all()
@@ -501,8 +501,8 @@ def test_left_padding_changes_no_output(hub, decoding):
     made = teacher_of(hub, "DialoGPT")
     sources = encoded(made).sources
     assert len({len(source) for source in sources}) == 3
-    together = made.model.generate(source_batch(made.model, sources), max_new_tokens=8, **decoding).tolist()
-    for source, row in zip(sources, together, strict=True):
+    ranks = made.model.generate(source_batch(made.model, sources), max_new_tokens=8, **decoding).tolist()
+    for source, row in zip(sources, ranks, strict=True):
         alone = made.model.generate(source_batch(made.model, [source]), max_new_tokens=8, **decoding)[0].tolist()
         assert row[: len(alone)] == alone
 
@@ -599,7 +599,7 @@ def test_a_teacher_used_as_it_is(hub, name, tmp_path, monkeypatch):
         [{"sequences": "ground_truth", "loss": "kl"}, {"sequences": "student_samples", "loss": "rkl"}]
     )
     chosen = settings(batch_size=3, learning_rate=1e-3)
-    trainer = Trainer(student.model, teacher.model, terms, TrainingData(train, {}), chosen, Drawing(6), 0)
+    trainer = Trainer(student.model, teacher.model, terms, TrainingData(train, {}), chosen, SamplingConfig(6), 0)
     losses = [trainer.step(next(trainer.batches())) for _ in range(2)]
     assert all(torch.isfinite(torch.tensor(losses)))
     columns = generate_texts(

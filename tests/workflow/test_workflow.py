@@ -53,8 +53,8 @@ def test_slurm_profile_takes_the_papers_config(tmp_path):
 )
 def test_a_method_asks_for_the_sequences_it_learns_from(method, expected, tmp_path):
     jobs = dry_run(tmp_path, f"results/data_to_text/{method}/seed1/model")
-    drawn = {wildcards.split("sample_set=")[1] for rule, wildcards in jobs if rule == "sample_teacher"}
-    assert drawn == expected
+    sampled = {wildcards.split("sample_set=")[1] for rule, wildcards in jobs if rule == "sample_teacher"}
+    assert sampled == expected
     assert (("predistill", "task=data_to_text, method=predistill, seed=1") in jobs) == (method != "mle")
 
 

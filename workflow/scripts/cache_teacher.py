@@ -47,8 +47,8 @@ def main() -> None:
     write_cache(
         args.cache,
         teacher.model,
-        [source for source, drawn in zip(encoded.sources, samples, strict=True) for _ in drawn],
-        [sequence for drawn in samples for sequence in drawn],
+        [source for source, sampled in zip(encoded.sources, samples, strict=True) for _ in sampled],
+        [sequence for sampled in samples for sequence in sampled],
         args.kind,
         args.top_k,
         args.batch_size,

@@ -12,10 +12,10 @@ from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import read_samples
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
-from fdistill.runtime import ranks
+from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import TeacherCache, made_from
 from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
@@ -39,18 +39,18 @@ def main() -> None:
     parser.add_argument(
         "--teacher-cache", type=Path, help="folder of cache_teacher: the teacher is not run on its samples"
     )
-    cli.add_flags(parser, "drawing", prefix="student-samples-")
+    cli.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = parser.parse_args()
     optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
     given = (args.start, args.train, args.dev, *optional)
     lineage = common(*given, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = ranks.join(device)
+    ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
-    sampling = cli.read_flags(args, "drawing", prefix="student-samples-")
-    drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
+    settings = cli.read_flags(args, "sampling", prefix="student-samples-")
+    sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
 
     student = checkpoints.load(args.start, device)
     teacher = None
@@ -78,10 +78,10 @@ def main() -> None:
         "stage": "distill",
         "lineage": lineage,
         "terms": args.terms,
-        "student_samples": vars(drawing) if STUDENT_SAMPLES in objective.sequences else None,
+        "student_samples": vars(sampling) if STUDENT_SAMPLES in objective.sequences else None,
         "inputs": identity | {"start": model_identity(args.start)} | samples,
     }
-    train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), drawing, together, manifest)
+    train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), sampling, ranks, manifest)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from fdistill.losses.objectives import Objective
 from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
-from fdistill.runtime import ranks
+from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
 
@@ -50,7 +50,7 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.train, args.dev, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = ranks.join(device)
+    ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
 
     if args.init == "scratch":
@@ -82,8 +82,8 @@ def main() -> None:
         "init": args.init,
         "inputs": {"train": sha256(args.train)},
     }
-    objective, drawing = Objective.from_config(GROUND_TRUTH_NLL), Drawing(limits.max_target_tokens)
-    train_and_save(args, teacher, None, objective, TrainingData(train, {}), drawing, together, manifest)
+    objective, sampling = Objective.from_config(GROUND_TRUTH_NLL), SamplingConfig(limits.max_target_tokens)
+    train_and_save(args, teacher, None, objective, TrainingData(train, {}), sampling, ranks, manifest)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import GENERATIONS
 from fdistill.models import checkpoints, fsdp
-from fdistill.runtime import ranks
+from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
@@ -32,10 +32,10 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.model, args.test, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = ranks.join(device)
+    ranks = distributed.join(device)
     checkpoint = checkpoints.load(args.model, device)
     if args.shard_teacher:
-        fsdp.shard(checkpoint.model, together)
+        fsdp.shard(checkpoint.model, ranks)
     encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
     decoding = cli.read_flags(args, "decoding")
     batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
@@ -47,7 +47,7 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,
@@ -58,7 +58,7 @@ def main() -> None:
         kept,
         engine,
     )
-    if together.is_first:
+    if ranks.is_main:
         write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
         kept.remove()
 

@@ -12,12 +12,12 @@ from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
-from fdistill.runtime import ranks
+from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
-from fdistill.sampling.offline import draw_samples
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.offline import sample_sequences
+from fdistill.sampling.sampler import SamplingConfig
 
 
 def main() -> None:
@@ -38,11 +38,11 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
-    together = ranks.join(device)
+    ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
-        fsdp.shard(teacher.model, together)
+        fsdp.shard(teacher.model, ranks)
     student = checkpoints.load(args.student, device)
     checkpoints.check_same_vocabulary(teacher, student)
     test, _ = read_split(args.test, teacher, limits)
@@ -51,27 +51,27 @@ def main() -> None:
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.test),
     }
-    drawn = read_samples(args.teacher_samples, test.ids, identity)
+    sampled = read_samples(args.teacher_samples, test.ids, identity)
     of_student = {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
-    kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, together)
+    kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, ranks)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
     batch_size = offline_batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
-    own = draw_samples(
+    own = sample_sequences(
         student.model,
         test.ids,
         test.sources,
-        Drawing(longest),
+        SamplingConfig(longest),
         1,
         batch_size,
         args.seed,
         kept,
         args.engine,
     )["tokens"]
-    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in drawn], batch_size, kept)
-    if not together.is_first:
+    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in sampled], batch_size, kept)
+    if not ranks.is_main:
         return
     eos = teacher.tokenizer.eos_token_id
-    bare = [[[token for token in sample if token != eos] for sample in samples] for samples in drawn]
+    bare = [[[token for token in sample if token != eos] for sample in samples] for samples in sampled]
     write_json(
         args.risk,
         {

@@ -11,12 +11,12 @@ from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.samples import write_samples
 from fdistill.models import checkpoints, fsdp
-from fdistill.runtime import ranks
+from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
-from fdistill.sampling.offline import draw_samples
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.offline import sample_sequences
+from fdistill.sampling.sampler import SamplingConfig
 
 
 def main() -> None:
@@ -34,41 +34,41 @@ def main() -> None:
     args = parser.parse_args()
     lineage = common(args.split, teacher=args.teacher)
     device = set_up(args.device, args.threads)
-    together = ranks.join(device)
+    ranks = distributed.join(device)
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
-        fsdp.shard(teacher.model, together)
+        fsdp.shard(teacher.model, ranks)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
-    sampling = cli.read_flags(args, "sampling")
-    per_input, batch_size, engine = (sampling.pop(key) for key in ("per_input", "batch_size", "engine"))
-    drawing = Drawing.from_settings(sampling, limits.max_target_tokens)
-    beams = drawing.options.get("num_beams", 1)
+    settings = cli.read_flags(args, "offline_sampling")
+    per_input, batch_size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
+    sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
+    beams = sampling.options.get("num_beams", 1)
     identity = {
         "lineage": lineage,
         "teacher": model_identity(args.teacher),
         "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
         "split": sha256(args.split),
-        "mode": drawing.mode,
-        "options": str(drawing.options),
-        "max_new_tokens": str(drawing.max_new_tokens),
+        "mode": sampling.mode,
+        "options": str(sampling.options),
+        "max_new_tokens": str(sampling.max_new_tokens),
         "seed": str(args.seed),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, together)
-    columns = draw_samples(
+    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    columns = sample_sequences(
         teacher.model,
         encoded.ids,
         encoded.sources,
-        drawing,
+        sampling,
         per_input,
-        offline_batch_size(batch_size, [teacher.model], engine, beams, drawing.max_new_tokens, args.gpu_memory),
+        offline_batch_size(batch_size, [teacher.model], engine, beams, sampling.max_new_tokens, args.gpu_memory),
         args.seed,
         kept,
         engine,
     )
-    if together.is_first:
+    if ranks.is_main:
         write_samples(args.samples, columns, identity)
         kept.remove()
 

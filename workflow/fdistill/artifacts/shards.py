@@ -18,9 +18,9 @@ from typing import Any
 
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.provenance import note_cost, take_over_costs
+from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.runtime.interruption import Interruption
 from fdistill.runtime.progress import Progress
-from fdistill.runtime.ranks import ALONE, Workers
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Shards:
 
     folder: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
-    workers: Workers = ALONE
+    ranks: Ranks = SINGLE_PROCESS
     writes: bool = True  # or another process does, with the same results
 
     def run(self, what: str, sizes: Sequence[int], work: Callable[[int], list]) -> list[list]:
@@ -49,7 +49,7 @@ class Shards:
         `what` tells this work from other work that is kept in the same folder, and names it in the log. When it is told
         to stop (see `interruption`), a run that has a folder writes what it has done and ends with status 75.
         """
-        mine = range(self.workers.rank, len(sizes), self.workers.count)
+        mine = range(self.ranks.rank, len(sizes), self.ranks.world_size)
         done = {number: result for number, result in self._read(what).items() if number in mine}
         todo = [number for number in mine if number not in done]
         if done:
@@ -71,7 +71,7 @@ class Shards:
                     interruption.stop(f"{what}, {progress.done} of {progress.total}")
             self._write(what, shard)
         progress.close()
-        done = self.workers.gather(done)
+        done = self.ranks.all_gather(done)
         return [done[number] for number in range(len(sizes))]
 
     def remove(self) -> None:
@@ -106,7 +106,7 @@ class Shards:
 IN_MEMORY = Shards()
 
 
-def of_run(args: argparse.Namespace, identity: dict[str, Any], workers: Workers) -> Shards:
+def of_run(args: argparse.Namespace, identity: dict[str, Any], ranks: Ranks) -> Shards:
     """The shards of a script's run: `identity` says what its files are, its other arguments are taken as they are.
 
     Workers that share a model's weights are not given a part each: all of them run it, on the same batches.
@@ -114,8 +114,8 @@ def of_run(args: argparse.Namespace, identity: dict[str, Any], workers: Workers)
     settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
     identity = json.loads(json.dumps(settings | identity))
     if args.shard_teacher:
-        return Shards(args.shards, identity, writes=workers.is_first)
-    return Shards(args.shards, identity, workers)
+        return Shards(args.shards, identity, writes=ranks.is_main)
+    return Shards(args.shards, identity, ranks)
 
 
 def _digest(content: bytes) -> str:

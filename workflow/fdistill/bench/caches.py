@@ -32,7 +32,7 @@ def stored(
     if not Objective.from_config(terms).needs_teacher_on(TEACHER_SAMPLES):
         yield {}
         return
-    samples = [sequence for drawn in work.data.stored[TEACHER_SAMPLES] for sequence in drawn]
+    samples = [sequence for sampled in work.data.stored[TEACHER_SAMPLES] for sequence in sampled]
     tokens = sum(map(len, samples))
     found = {}
     with TemporaryDirectory() as folder:

@@ -15,8 +15,8 @@ from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.batch_sizes import MOST_ROWS, offline_batch_size
-from fdistill.sampling.offline import draw_samples, generate_texts
-from fdistill.sampling.sampler import ANCESTRAL, Drawing
+from fdistill.sampling.offline import generate_texts, sample_sequences
+from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
 from fdistill.training.trainer import Trainer, TrainingSettings
 
 _NO_WORDS = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))  # a tokenizer takes no time beside
@@ -45,20 +45,20 @@ def stage_costs(
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
         settings = replace(TrainingSettings(**task["training"][stage]), accumulation=1)
         objective = Objective.from_config(terms)
-        trainer = Trainer(model, teacher, objective, work.data, settings, Drawing(longest), seed)
+        trainer = Trainer(model, teacher, objective, work.data, settings, SamplingConfig(longest), seed)
         stream = trainer.batches()
         return _median(lambda: trainer.step(next(stream)), repeats, model) / settings.batch_size
 
     def per_input(run: Callable[[], Any], model: LanguageModel) -> float:
         return _median(run, repeats, model) / len(sources)
 
-    def drawn(model: LanguageModel, settings: dict[str, Any]) -> Callable[[], dict[str, list]]:
+    def sampled(model: LanguageModel, settings: dict[str, Any]) -> Callable[[], dict[str, list]]:
         settings = dict(settings)
         repeated, size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
-        drawing = Drawing.from_settings(settings, longest)
-        beams = drawing.options.get("num_beams", 1)
-        rows = offline_batch_size(size, [model], engine, beams, drawing.max_new_tokens, gpu_memory)
-        return lambda: draw_samples(model, ids, sources, drawing, repeated, rows, seed, engine=engine)
+        sampling = SamplingConfig.from_settings(settings, longest)
+        beams = sampling.options.get("num_beams", 1)
+        rows = offline_batch_size(size, [model], engine, beams, sampling.max_new_tokens, gpu_memory)
+        return lambda: sample_sequences(model, ids, sources, sampling, repeated, rows, seed, engine=engine)
 
     def generated(model: LanguageModel) -> float:
         settings = dict(task["decoding"])
@@ -72,11 +72,11 @@ def stage_costs(
     for name, method in methods.items():
         costs[name] = training(method["training"], method["terms"], student)
     for kind in TEACHER_SEQUENCES:
-        costs[kind] = per_input(drawn(teacher, task[kind]), teacher)
+        costs[kind] = per_input(sampled(teacher, task[kind]), teacher)
     risk = {"mode": ANCESTRAL, "per_input": 1, **{key: task["risk"][key] for key in ("batch_size", "engine")}}
-    costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * per_input(drawn(teacher, risk), teacher)
+    costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * per_input(sampled(teacher, risk), teacher)
     costs[TEACHER_GENERATE], costs[GENERATE] = generated(teacher), generated(student)
-    of_student = drawn(student, risk)
+    of_student = sampled(student, risk)
     rows = offline_batch_size(risk["batch_size"], [student, teacher], risk["engine"], 1, longest, gpu_memory)
     costs[RISK] = per_input(lambda: risks(student, teacher, sources, of_student()["tokens"], targets, rows), student)
     return costs

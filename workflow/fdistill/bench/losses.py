@@ -39,11 +39,11 @@ class Inputs:
         """Logits have a standard deviation of 3; the teacher's are the student's and something of their own."""
         generator = torch.Generator(device).manual_seed(seed)
 
-        def draw(*shape: int) -> Tensor:
+        def random_tensor(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, device=device)
 
-        hidden, head = draw(positions, width), 3 * width**-0.5 * draw(vocabulary, width)
-        teacher_hidden = hidden + 0.5 * draw(positions, width)
+        hidden, head = random_tensor(positions, width), 3 * width**-0.5 * random_tensor(vocabulary, width)
+        teacher_hidden = hidden + 0.5 * random_tensor(positions, width)
         return cls(hidden.requires_grad_(), head.clone().requires_grad_(), teacher_hidden, head)
 
 

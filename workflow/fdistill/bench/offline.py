@@ -19,8 +19,8 @@ from fdistill.runtime.errors import UserError
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engine_limits import ENGINES
 from fdistill.sampling.engines import engine_for
-from fdistill.sampling.offline import draw_samples
-from fdistill.sampling.sampler import Drawing, as_labels
+from fdistill.sampling.offline import sample_sequences
+from fdistill.sampling.sampler import SamplingConfig, as_labels
 
 PLAIN = "plain"
 PLAIN_BATCH = 8
@@ -46,12 +46,12 @@ def compare(
     """
     modes = {}
     for name, (settings, mode, options) in MODES.items():
-        drawing = Drawing(longest, mode, options)
+        sampling = SamplingConfig(longest, mode, options)
         runs: dict[str, Callable[[int], int]] = {PLAIN: _plain(model, sources, settings | {"max_new_tokens": longest})}
-        reasons = {engine: reason for engine in engines if (reason := missing(engine, model, drawing))}
+        reasons = {engine: reason for engine in engines if (reason := missing(engine, model, sampling))}
         for engine in (engine for engine in engines if engine not in reasons):
             rows = offline_batch_size(None, [model], engine, options.get("num_beams", 1), longest, gpu_memory)
-            runs[engine] = _ours(model, sources, drawing, rows, engine)
+            runs[engine] = _ours(model, sources, sampling, rows, engine)
         rounds = [{way: _timed(run, seed + turn, model) for way, run in runs.items()} for turn in range(repeats)]
         speeds = {way: median(tokens / seconds for tokens, seconds in (each[way] for each in rounds)) for way in runs}
         ways = {
@@ -67,10 +67,10 @@ def compare(
     return {"inputs": len(sources), "longest": longest, "modes": modes}
 
 
-def missing(engine: str, model: LanguageModel, drawing: Drawing) -> str | None:
+def missing(engine: str, model: LanguageModel, sampling: SamplingConfig) -> str | None:
     """Why it cannot be measured here, and what to do about it; None when it can."""
     try:
-        engine_for(engine, model, drawing)
+        engine_for(engine, model, sampling)
     except UserError as error:
         return str(error)
     return None
@@ -94,12 +94,16 @@ def _plain(model: LanguageModel, sources: Sequence[Sequence[int]], settings: dic
 
 
 def _ours(
-    model: LanguageModel, sources: Sequence[Sequence[int]], drawing: Drawing, rows: BatchSize, engine: str
+    model: LanguageModel,
+    sources: Sequence[Sequence[int]],
+    sampling: SamplingConfig,
+    rows: BatchSize,
+    engine: str,
 ) -> Callable[[int], int]:
     ids = [str(number) for number in range(len(sources))]
 
     def run(seed: int) -> int:
-        return sum(map(len, draw_samples(model, ids, sources, drawing, 1, rows, seed, engine=engine)["tokens"]))
+        return sum(map(len, sample_sequences(model, ids, sources, sampling, 1, rows, seed, engine=engine)["tokens"]))
 
     return run
 

@@ -17,7 +17,7 @@ from fdistill.bench.with_trl import TrlStep, missing
 from fdistill.bench.work import Work
 from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training import step_parts
 from fdistill.training.micro_batches import MicroBatch, TrainingData
@@ -106,8 +106,8 @@ class Steps:
         self.work, self.method, self.settings, self.seed = work, method, settings, seed
         self.module, self.teacher = work.student.module, work.teacher.module
         self.weights = {name: value.clone() for name, value in self.module.state_dict().items()}
-        objective, drawing = Objective.from_config(terms), Drawing(work.longest)
-        self.trainer = Trainer(work.student, work.teacher, objective, work.data, settings, drawing, seed)
+        objective, sampling = Objective.from_config(terms), SamplingConfig(work.longest)
+        self.trainer = Trainer(work.student, work.teacher, objective, work.data, settings, sampling, seed)
         self.optimizer = torch.optim.AdamW(
             self.trainer.trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
@@ -160,7 +160,7 @@ class Steps:
         for name in self.by_name:
             self.ready(name)
         piece = self._piece(self.work.data, batch)
-        counts = self.trainer.learner.drawn(piece, 0)
+        counts = self.trainer.learner.sampled(piece, 0)
         self.module.eval()
         with torch.no_grad():
             found = {OURS: self.trainer.learner.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}

@@ -27,7 +27,7 @@ class Sizes:
     """How much a task has of what the stages work on."""
 
     learnt: dict[str, float]  # examples, all epochs together, by stage of training
-    drawn: int  # examples that the teacher samples for
+    sampled: int  # examples that the teacher samples for
     inputs: int  # of the test split
 
     @classmethod
@@ -57,7 +57,7 @@ def jobs_of(
     jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, made)
     read = {term["sequences"] for method in methods.values() for term in method["terms"]}
     for kind in sorted(read & {*TEACHER_SEQUENCES}):
-        jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.drawn, made)
+        jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.sampled, made)
     for name, method in methods.items():
         stored = {term["sequences"] for term in method["terms"]} & {*TEACHER_SEQUENCES}
         for seed in range(seeds):

@@ -67,18 +67,18 @@ def check_no_teacher(task: Task, methods: Methods) -> Iterator[Problem]:
 
 def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
     """A method that learns from the teacher's stored sequences trains on the examples they were drawn for."""
-    drawn = task["training"][DISTILL]["max_examples"]
+    sampled = task["training"][DISTILL]["max_examples"]
     for name, method in methods.items():
         stored = _stored(method)
         if not stored or "training" not in method:
             continue
         stage = method["training"]
         used = task["training"][stage]["max_examples"]
-        if used != drawn:
+        if used != sampled:
             yield Problem(
                 ("training", stage, "max_examples"),
                 f"{show(used)}, but method '{name}' trains with it on {stored[0]}, which are drawn for "
-                f"training.{DISTILL}.max_examples, {show(drawn)}; "
+                f"training.{DISTILL}.max_examples, {show(sampled)}; "
                 f"make the two equal, or give the method training: {DISTILL}",
             )
 
@@ -86,12 +86,12 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
 def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
     """No sequence is drawn that is longer than targets may be, whose positions the models are known to have."""
     longest = task["text"]["max_target_tokens"]
-    drawings = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
-    drawings += [  # which may stand in the table of methods: what every task has is its own bound
+    configs = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
+    configs += [  # which may stand in the table of methods: what every task has is its own bound
         (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
     ]
-    for path, what, drawing in drawings:
-        wanted = drawing["max_new_tokens"]
+    for path, what, sampling in configs:
+        wanted = sampling["max_new_tokens"]
         if wanted is not None and wanted > longest:
             text = f"{what} asks for sequences of {wanted} tokens (max_new_tokens), more than text.max_target_tokens"
             yield Problem(path, f"{text}, {longest}; lower the one or raise the other")
@@ -130,7 +130,7 @@ def _start_problems(methods: Methods) -> Iterator[Problem]:
 
 
 def _unused_sampling(methods: Methods) -> Iterator[Problem]:
-    default = fill_defaults({}, section("drawing"))
+    default = fill_defaults({}, section("sampling"))
     for name, method in methods.items():
         used = any(term.get("sequences") == STUDENT_SAMPLES for term in method.get("terms", []))
         if not used and method.get(STUDENT_SAMPLES, default) != default:

@@ -14,7 +14,7 @@ REMEDY = {
 
 
 def write_samples(path: Path | str, columns: dict[str, list], identity: dict[str, str]) -> None:
-    """Write the columns of `generation.draw_samples`; `identity` holds the keys of `REMEDY` and what else is known."""
+    """Write the columns of `sampling.offline.sample_sequences`; `identity` holds at least the keys of `REMEDY`."""
     write_parquet(path, columns, SAMPLES, identity)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fdistill.models.language_model import LanguageModel
-from fdistill.runtime.ranks import Workers
+from fdistill.runtime.distributed import Ranks
 
 
 class _Root(nn.Module):
@@ -23,14 +23,14 @@ class _Root(nn.Module):
         return work()
 
 
-def shard(model: LanguageModel, workers: Workers) -> None:
+def shard(model: LanguageModel, ranks: Ranks) -> None:
     """Share the weights of `model` among the workers; one that is alone keeps them. Gradients are summed over them."""
-    if workers.count == 1:
+    if ranks.world_size == 1:
         return
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
-    mesh = init_device_mesh(model.device.type, (workers.count,))
+    mesh = init_device_mesh(model.device.type, (ranks.world_size,))
     for stack in model.family.stacks.values():
         for layer in model.module.get_submodule(stack.modules):
             fully_shard(layer, mesh=mesh)

@@ -59,7 +59,7 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         selection = plan.study.selection(name, stage)
         need(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
 
-    def off_line(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
+    def offline(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
         beams, weights = settings.get("num_beams") or 1, weights * weight_copies(settings["engine"])
         rows = settings["batch_size"]
         if rows is None:
@@ -67,10 +67,10 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         work = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
         need(stage, weights + max(work))
 
-    for drawing in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
-        off_line("sample_teacher", drawing, teacher.parameters, teacher, target)
-    off_line("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
-    off_line("risk", task["risk"], teacher.parameters + student.parameters, teacher, target)
+    for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
+        offline("sample_teacher", sampling, teacher.parameters, teacher, target)
+    offline("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
+    offline("risk", task["risk"], teacher.parameters + student.parameters, teacher, target)
     return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
 
 

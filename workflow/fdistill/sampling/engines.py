@@ -18,10 +18,18 @@ from fdistill.data.batches import label_batch, source_batch
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
-from fdistill.sampling.sampler import ANCESTRAL, Drawing, Samples, draw, mixed_seed, mode_settings, sequence_log_probs
+from fdistill.sampling.sampler import (
+    ANCESTRAL,
+    Samples,
+    SamplingConfig,
+    mixed_seed,
+    mode_settings,
+    sample_batch,
+    sequence_log_probs,
+)
 
 # Sources, how to draw, what seeds the batch, and the numbers of its rows.
-Engine = Callable[[Source, Drawing, Sequence[int], Sequence[int]], Samples]
+Engine = Callable[[Source, SamplingConfig, Sequence[int], Sequence[int]], Samples]
 
 _Scored = tuple[list[int], float]  # a sequence's tokens, and its log-probability
 
@@ -29,16 +37,16 @@ TOLERANCE = 0.01  # nats per token between the two runtimes; rounding alone is b
 PROBES, PROBE_LENGTH = 4, 6  # random sequences that they are compared on
 
 
-def engine_for(name: str, model: LanguageModel, drawing: Drawing) -> Engine:
-    """The engine of a name, for sequences of `model`; UserError where it cannot draw them as `drawing` says."""
+def engine_for(name: str, model: LanguageModel, sampling: SamplingConfig) -> Engine:
+    """The engine of a name, for sequences of `model`; UserError where it cannot draw them as `sampling` says."""
     if name == TRANSFORMERS:
-        return partial(draw, model)
-    for key, reason in refusals({"mode": drawing.mode} | mode_settings(drawing.mode, drawing.options)):
+        return partial(sample_batch, model)
+    for key, reason in refusals({"mode": sampling.mode} | mode_settings(sampling.mode, sampling.options)):
         raise UserError(f"{key}: {reason}")
     runtime = CTranslate2(model)
-    if drawing.options.get("num_beams", 1) > 1 and runtime.prefix:  # it would count it among a sequence's tokens
+    if sampling.options.get("num_beams", 1) > 1 and runtime.prefix:  # it would count it among a sequence's tokens
         raise _refused("it searches otherwise after a decoder prompt of several tokens (mBART-50)")
-    return runtime.draw
+    return runtime.sample_batch
 
 
 def version_of(name: str) -> dict[str, str]:
@@ -87,21 +95,23 @@ class CTranslate2:
         if not apart <= TOLERANCE:
             raise _refused(f"its log-probabilities are not this model's (up to {apart:.2g} nats apart)")
 
-    def draw(self, source: Source, drawing: Drawing, seed: Sequence[int], rows: Sequence[int]) -> Samples:
-        """As `sampling.draw`. Every mode draws by the whole batch; `rows` are part of its seed."""
-        if drawing.mode == ANCESTRAL:  # its threads read the seed at their first draw: a new runtime has new ones
+    def sample_batch(
+        self, source: Source, sampling: SamplingConfig, seed: Sequence[int], rows: Sequence[int]
+    ) -> Samples:
+        """As `sampling.sample_batch`. Every mode draws by the whole batch; `rows` are part of its seed."""
+        if sampling.mode == ANCESTRAL:  # its threads read the seed at their first draw: a new runtime has new ones
             self._set_seed(mixed_seed(*seed, *rows) % 2**32)
             self._runtime = self._open()
         options = {
-            "beam_size": drawing.options.get("num_beams", 1),
-            "length_penalty": 0.0 if drawing.mode == ANCESTRAL else drawing.options.get("length_penalty", 1.0),
+            "beam_size": sampling.options.get("num_beams", 1),
+            "length_penalty": 0.0 if sampling.mode == ANCESTRAL else sampling.options.get("length_penalty", 1.0),
             "return_scores": True,
-            "sampling_topk": 0 if drawing.mode == ANCESTRAL else 1,  # 0: from all tokens
+            "sampling_topk": 0 if sampling.mode == ANCESTRAL else 1,  # 0: from all tokens
             "return_end_token": True,  # which then counts in a sequence's length, as with transformers
         }
         sources = [ids[mask.bool()].tolist() for ids, mask in zip(source.input_ids, source.attention_mask, strict=True)]
         answer = self._translate if self.model.family.is_encoder_decoder else self._continue
-        sequences, log_probs = zip(*answer(sources, drawing.max_new_tokens, options), strict=True)
+        sequences, log_probs = zip(*answer(sources, sampling.max_new_tokens, options), strict=True)
         finished = [tokens[-1] == self.model.eos_token_id for tokens in sequences]
         device = self.model.device
         labels = label_batch(sequences, device)

@@ -13,9 +13,9 @@ from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.engines import engine_for
-from fdistill.sampling.sampler import Drawing, Samples, sequence_log_probs
+from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_probs
 
-OFF_LINE = 0  # the first number of these draws' seeds; those of training have others
+OFFLINE = 0  # the first number of these draws' seeds; those of training have others
 
 
 def _in_batches(
@@ -45,12 +45,12 @@ def _in_batches(
     return [results[key] for key in sorted(results)]
 
 
-def _draw_all(
+def _generate_all(
     what: str,
     engine: str,
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
-    drawing: Drawing,
+    sampling: SamplingConfig,
     per_input: int,
     batch_size: BatchSize,
     seed: int,
@@ -59,11 +59,11 @@ def _draw_all(
 ) -> list:
     """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
     model.module.eval()
-    drawn_by = engine_for(engine, model, drawing)
+    engine_run = engine_for(engine, model, sampling)
 
     def work(indices: list[int], sample: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
-        return described(source, drawn_by(source, drawing, (OFF_LINE, seed, sample), indices))
+        return described(source, engine_run(source, sampling, (OFFLINE, seed, sample), indices))
 
     return _in_batches(what, [len(s) for s in sources], batch_size, work, shards, per_input)
 
@@ -92,22 +92,22 @@ def generate_texts(
     draws (`do_sample`).
     """
     options = dict(decoding)
-    drawing = Drawing(options.pop("max_new_tokens"), "beam", options)
+    sampling = SamplingConfig(options.pop("max_new_tokens"), "beam", options)
 
     def described(_: Source, samples: Samples) -> list:
         tokens = _rows(samples)
         texts = [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
         return list(zip(texts, map(len, tokens), samples.finished.tolist(), strict=True))
 
-    rows = _draw_all("generations", engine, model, sources, drawing, 1, batch_size, seed, described, shards)
+    rows = _generate_all("generations", engine, model, sources, sampling, 1, batch_size, seed, described, shards)
     return _columns(rows, "hypothesis", "n_tokens", "finished")
 
 
-def draw_samples(
+def sample_sequences(
     model: LanguageModel,
     ids: Sequence[str],
     sources: Sequence[Sequence[int]],
-    drawing: Drawing,
+    sampling: SamplingConfig,
     per_input: int,
     batch_size: BatchSize,
     seed: int,
@@ -126,7 +126,7 @@ def draw_samples(
             log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
         return list(zip(_rows(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
 
-    rows = _draw_all("samples", engine, model, sources, drawing, per_input, batch_size, seed, described, shards)
+    rows = _generate_all("samples", engine, model, sources, sampling, per_input, batch_size, seed, described, shards)
     keys = {"id": [i for i in ids for _ in range(per_input)], "sample": [*range(per_input)] * len(ids)}
     return keys | _columns(rows, "tokens", "log_prob", "finished")
 

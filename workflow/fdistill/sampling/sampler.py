@@ -38,7 +38,7 @@ def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingConfig:
     """How sequences are drawn: one of `MODES` with its options, and the longest sequence, EOS included."""
 
     max_new_tokens: int
@@ -46,8 +46,8 @@ class Drawing:
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_settings(cls, settings: dict[str, Any], longest: int) -> "Drawing":
-        """From section `drawing` of the schema, where null stands for what transformers does unasked.
+    def from_settings(cls, settings: dict[str, Any], longest: int) -> "SamplingConfig":
+        """From section `sampling` of the schema, where null stands for what transformers does unasked.
 
         `longest` is text.max_target_tokens, the bound of every sequence. Raises UserError for one that may be longer,
         and as `mode_settings` does.
@@ -69,15 +69,15 @@ class Samples:
     log_probs: Tensor | None = None  # (B,), of the whole sequences, nats, where they are known from drawing
 
 
-def draw(
+def sample_batch(
     model: LanguageModel,
     source: Source,
-    drawing: Drawing,
+    sampling: SamplingConfig,
     seed: Sequence[int],
     rows: Sequence[int] | None = None,
     context: Context | None = None,
 ) -> Samples:
-    """One sequence per source, drawn as `drawing` says. Dropout is off, and the global generator stays as it was.
+    """One sequence per source, drawn as `sampling` says. Dropout is off, and the global generator stays as it was.
 
     A `context` is the source already encoded, without dropout; ancestral sampling goes on from there.
 
@@ -88,9 +88,9 @@ def draw(
     its expectation under q.
     """
     rows = range(len(source.input_ids)) if rows is None else rows
-    if drawing.mode == ANCESTRAL:
-        return ancestral_sample(model, source, drawing.max_new_tokens, seed, rows, context)
-    settings = mode_settings(drawing.mode, drawing.options) | {"max_new_tokens": drawing.max_new_tokens}
+    if sampling.mode == ANCESTRAL:
+        return ancestral_sample(model, source, sampling.max_new_tokens, seed, rows, context)
+    settings = mode_settings(sampling.mode, sampling.options) | {"max_new_tokens": sampling.max_new_tokens}
     with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(mixed_seed(*seed, *rows))
         return as_labels(model.generate(source, **settings), model.eos_token_id)
@@ -122,7 +122,7 @@ def ancestral_sample(
 ) -> Samples:
     """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing cut or reweighted.
 
-    See `draw` for `seed`, `rows` and `context`.
+    See `sample_batch` for `seed`, `rows` and `context`.
     """
     rows = range(len(source.input_ids)) if rows is None else rows
     with _without_dropout(model):
@@ -140,15 +140,15 @@ def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
     going = torch.arange(count, device=chances.device)  # the rows that have not ended
     logits, state = model.start(context)
     for step in range(steps):
-        drawn = _inverse_cdf(logits, chances[going, step])
-        labels[going, step] = drawn
-        goes_on = (drawn != model.eos_token_id).nonzero().squeeze(1)
+        sampled = _inverse_cdf(logits, chances[going, step])
+        labels[going, step] = sampled
+        goes_on = (sampled != model.eos_token_id).nonzero().squeeze(1)
         if len(goes_on) == 0 or step == steps - 1:
             break
         if len(goes_on) < len(going):
-            going, drawn = going[goes_on], drawn[goes_on]
+            going, sampled = going[goes_on], sampled[goes_on]
             model.keep(goes_on, state)
-        logits = model.step(drawn.unsqueeze(1), state)
+        logits = model.step(sampled.unsqueeze(1), state)
     labels = labels[:, : step + 1]
     return Samples(labels, (labels == model.eos_token_id).any(1))
 
@@ -158,8 +158,8 @@ def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
     In float64, where no token of a large vocabulary is lost in the sum.
     """
     sums = logits.double().softmax(-1).cumsum(-1)
-    drawn = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
-    return drawn.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may be rounded up to the sum itself
+    sampled = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
+    return sampled.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may be rounded up to the sum itself
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:

@@ -13,8 +13,8 @@ from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
 from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
-from fdistill.runtime.ranks import ALONE, Workers
-from fdistill.sampling.sampler import Drawing
+from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.selection import LAST, Selection, dev_scorer
 from fdistill.training.state import Checkpoints, code_identity, weights_identity
@@ -29,8 +29,8 @@ def train_and_save(
     teacher: Checkpoint | None,
     objective: Objective,
     data: TrainingData,
-    drawing: Drawing,
-    workers: Workers,
+    sampling: SamplingConfig,
+    ranks: Ranks,
     manifest: dict[str, Any],
 ) -> None:
     """Train `student` as `args` (of `cli.add_training_flags`) say; write it with `manifest`, and its curve.
@@ -50,16 +50,16 @@ def train_and_save(
         "tokenizer": tokenizer_identity(student.tokenizer),
         "dev": sha256(args.dev),
         "text": vars(limits),
-        "drawing": vars(drawing),
+        "sampling": vars(sampling),
         "selection": vars(selection) | {"options": args.metric_options},
         "device": student.model.device.type,
         "code": code_identity(),
     }
     if args.shard_teacher:
-        fsdp.shard((teacher or student).model, workers)
+        fsdp.shard((teacher or student).model, ranks)
     dev, columns = read_split(args.dev, student, limits)
     # Who shares weights runs the model as often as the others do: not on a part of the split.
-    evaluating = ALONE if student.model.is_sharded else workers
+    evaluating = SINGLE_PROCESS if student.model.is_sharded else ranks
     score = dev_scorer(
         selection,
         student.tokenizer,
@@ -67,14 +67,14 @@ def train_and_save(
         columns["references"],
         limits.max_target_tokens,
         args.metric_options,
-        Shards(workers=evaluating),
+        Shards(ranks=evaluating),
     )
     teacher_model = teacher.model if teacher else None
-    trainer = Trainer(student.model, teacher_model, objective, data, settings, drawing, args.seed, workers)
-    with Checkpoints(args.checkpoints, identity, settings.checkpoint_minutes, workers) as kept:
+    trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
+    with Checkpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as kept:
         lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST, kept)
     weights = trainer.weights()
-    if workers.is_first:
+    if ranks.is_main:
         save(student, args.model, manifest, weights)
         write_json_lines(args.history, lines, {"lineage": manifest["lineage"]})
     kept.clear()

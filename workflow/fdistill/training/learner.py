@@ -10,10 +10,10 @@ from torch import Tensor
 from fdistill.losses.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.students import supervising_layers
+from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
-from fdistill.runtime.ranks import Workers
-from fdistill.sampling.sampler import ANCESTRAL, Drawing, draw, mixed_seed
+from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig, mixed_seed, sample_batch
 from fdistill.sampling.teacher_cache import stacked
 from fdistill.training.batch_loss import Models, Pass, batch_loss
 from fdistill.training.micro_batches import MicroBatch
@@ -32,22 +32,28 @@ class Learner:
         student: LanguageModel,
         teacher: LanguageModel | None,
         objective: Objective,
-        drawing: Drawing,
+        sampling: SamplingConfig,
         precision: str,
         seed: int,
-        workers: Workers,
+        ranks: Ranks,
     ):
-        """`drawing` is how the student's samples are drawn; `seed` fixes them and dropout. UserError without a teacher
+        """`sampling` is how the student's samples are drawn; `seed` fixes them and dropout. UserError without a teacher
         that the objective needs.
         """
         if objective.needs_teacher and teacher is None:
             raise UserError("this method compares distributions with a teacher's; give --teacher")
-        self.student, self.objective, self.drawing, self.seed, self.workers = student, objective, drawing, seed, workers
+        self.student, self.objective, self.sampling, self.seed, self.ranks = (
+            student,
+            objective,
+            sampling,
+            seed,
+            ranks,
+        )
         self.teacher = teacher if objective.needs_teacher else None  # seqkd loads none and runs none
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
         # Who shares weights needs the others' part whenever it runs the model.
-        self.in_step = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
+        self.is_sharded = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
         self.autocast = autocast(precision, student.device.type)
         self.tokens = 0  # valid positions of the last batch, of all workers
@@ -59,16 +65,16 @@ class Learner:
         `step` decides what is drawn. None when the GPU memory of any worker was not enough and all can try again;
         torch's OutOfMemoryError when they cannot, as they share weights.
         """
-        mine = list(range(self.workers.rank, len(pieces), self.workers.count))
-        missing = -(-len(pieces) // self.workers.count) - len(mine) if self.in_step else 0
+        mine = list(range(self.ranks.rank, len(pieces), self.ranks.world_size))
+        missing = -(-len(pieces) // self.ranks.world_size) - len(mine) if self.is_sharded else 0
         idle = [0] * missing  # run for the others' sake, and not counted
         alone = len(idle + mine) == 1
-        drawn = self.together(lambda: {number: self.drawn(pieces[number], step, alone) for number in idle + mine})
-        if drawn is None:
+        sampled = self.together(lambda: {number: self.sampled(pieces[number], step, alone) for number in idle + mine})
+        if sampled is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
         for number in range(len(pieces)):
-            for kind, count in drawn[number].items():
+            for kind, count in sampled[number].items():
                 counts[kind] += count
         self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
@@ -85,10 +91,10 @@ class Learner:
             if weight.grad is None:  # of a worker that had no piece
                 weight.grad = torch.zeros_like(weight)
         if not self.student.is_sharded:  # or it is done
-            self.workers.add_up(weight.grad for weight in self.trainable)
+            self.ranks.all_reduce(weight.grad for weight in self.trainable)
         return [losses[number] for number in range(len(pieces))]
 
-    def drawn(self, piece: MicroBatch, step: int, alone: bool = False) -> dict[str, Counter]:
+    def sampled(self, piece: MicroBatch, step: int, alone: bool = False) -> dict[str, Counter]:
         """Draw the student's samples, if it learns from them; the piece's valid positions.
 
         Where the student has no dropout, it samples from what it will learn from: the source is encoded once. Not of
@@ -96,17 +102,17 @@ class Learner:
         """
         if STUDENT_SAMPLES in self.objective.sequences:
             with self.autocast, step_part(SAMPLING):
-                if alone and self.drawing.mode == ANCESTRAL and not self.student.has_dropout:
+                if alone and self.sampling.mode == ANCESTRAL and not self.student.has_dropout:
                     piece.context = self.student.encode(piece.source, self.objective.needs_hidden)
                 seed = (SAMPLES, self.seed, step)
-                samples = draw(self.student, piece.source, self.drawing, seed, piece.rows, piece.context)
+                samples = sample_batch(self.student, piece.source, self.sampling, seed, piece.rows, piece.context)
             piece.labels[STUDENT_SAMPLES] = samples.labels
         return piece.counts()
 
     def together(self, work: Callable[[], dict]) -> dict | None:
         """What `work` gives, of all workers; None when the GPU memory of one was not enough and all can try again."""
         # Who stops amid shared weights leaves the others waiting for its part.
-        return self.workers.gather(work()) if self.in_step else self.workers.attempt(work)
+        return self.ranks.all_gather(work()) if self.is_sharded else self.ranks.attempt(work)
 
     def piece_gradient(self, piece: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
         """Add a piece's gradient; its share in the loss."""

@@ -19,9 +19,9 @@ from torch.nn import Module
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.provenance import note_cost, take_over_costs
+from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Interruption
-from fdistill.runtime.ranks import ALONE, Workers
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Checkpoints:
 
     `identity` is everything that decides what the run computes, as JSON: a state of another identity is not used.
     Within its context, being told to stop (see `interruption`) waits for `keep`. Without a folder nothing is kept, and
-    who is told to stop does so at once. The first of `workers` writes for all, and all stop where one is told to.
+    who is told to stop does so at once. The first of `ranks` writes for all, and all stop where one is told to.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Checkpoints:
         folder: Path | None = None,
         identity: dict[str, Any] | None = None,
         minutes: float | None = None,
-        workers: Workers = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ):
         """`minutes` between two states, or more where saving one takes long: see `SHARE`. 0 saves at every step, None
         only when the run is told to stop.
         """
-        self.folder, self.minutes, self.workers = folder, minutes, workers
+        self.folder, self.minutes, self.ranks = folder, minutes, ranks
         self.identity = _flat(json.loads(json.dumps(identity or {})))
         self.interruption = Interruption()
         self.saved, self.took = time.monotonic(), 0.0
@@ -81,16 +81,16 @@ class Checkpoints:
             return
         since = time.monotonic() - self.saved
         due = self.minutes == 0 or (self.minutes and since >= max(60 * self.minutes, self.took / SHARE))
-        said = self.workers.gather({self.workers.rank: (self.interruption.reason, due)})
+        said = self.ranks.all_gather({self.ranks.rank: (self.interruption.reason, due)})
         told = next((reason for reason, _ in said.values() if reason is not None), None)
         if told or said[0][1]:  # by the first one's clock
             began, whole = time.monotonic(), state()
-            if self.workers.is_first:
+            if self.ranks.is_main:
                 self._save(whole, where)
             self.saved = time.monotonic()
             self.took = self.saved - began
         if told:
-            self.workers.gather({})  # the first that ends has torchrun end the others: not before it is written
+            self.ranks.all_gather({})  # the first that ends has torchrun end the others: not before it is written
             self.interruption.reason = told
             self.interruption.stop(where)
 
@@ -113,7 +113,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the folder: the run has its results."""
-        if self.folder is not None and self.workers.is_first:
+        if self.folder is not None and self.ranks.is_main:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:

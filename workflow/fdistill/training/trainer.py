@@ -18,11 +18,11 @@ from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
+from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Stopped
 from fdistill.runtime.progress import Progress
-from fdistill.runtime.ranks import ALONE, Workers
-from fdistill.sampling.sampler import Drawing
+from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.learner import Learner
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.state import NOWHERE, Checkpoints, State
@@ -71,18 +71,18 @@ class Trainer:
         objective: Objective,
         data: TrainingData,
         settings: TrainingSettings,
-        drawing: Drawing,
+        sampling: SamplingConfig,
         seed: int,
-        workers: Workers = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ):
-        """`drawing` is how the student's samples are drawn on line; `seed` fixes order, dropout, samples.
+        """`sampling` is how the student's samples are drawn on line; `seed` fixes order, dropout, samples.
 
-        The micro-batches of a step are shared among `workers`, which all take the same step. Where they are fewer than
+        The micro-batches of a step are shared among `ranks`, which all take the same step. Where they are fewer than
         the workers they are split, and dropout is another, as it is not drawn by example; all else is the same.
         """
-        self.student, self.data, self.settings, self.seed, self.workers = student, data, settings, seed, workers
+        self.student, self.data, self.settings, self.seed, self.ranks = student, data, settings, seed, ranks
         freeze(student, settings.freeze)
-        self.learner = Learner(student, teacher, objective, drawing, settings.precision, seed, workers)
+        self.learner = Learner(student, teacher, objective, sampling, settings.precision, seed, ranks)
         self.trainable = self.learner.trainable
         if not self.trainable:
             raise UserError(f"training.freeze: {', '.join(settings.freeze)} leaves nothing to train")
@@ -109,9 +109,9 @@ class Trainer:
         try:
             losses = self.learner.gradient(pieces, self.state.step)
         except torch.OutOfMemoryError:
-            if not self.learner.in_step:
+            if not self.learner.is_sharded:
                 raise
-            raise self.too_large(f"a micro-batch shared among {self.workers.count} GPUs") from None
+            raise self.too_large(f"a micro-batch shared among {self.ranks.world_size} GPUs") from None
         if losses is None:
             self.halve(batches)
             return self.step(batches)
@@ -128,7 +128,7 @@ class Trainer:
 
     def pieces_of_each(self, batches: int) -> int:
         """Into how many pieces a micro-batch is split: for the GPU's memory, and so that each worker has one."""
-        return (2 if self.state.halved else 1) * -(-self.workers.count // batches)
+        return (2 if self.state.halved else 1) * -(-self.ranks.world_size // batches)
 
     def halve(self, batches: list[MicroBatch]) -> None:
         """Take micro-batches of half the size from now on, and as many more; UserError when that cannot be done."""
@@ -252,7 +252,7 @@ class Trainer:
         """Score the student, and remember its weights when it is the best so far; nothing, when told to stop."""
         state = self.state
         try:  # it may take longer than there is time to stop; workers end it, as they wait for each other's part
-            with checkpoints.interruption.at_once() if self.workers.count == 1 else nullcontext():
+            with checkpoints.interruption.at_once() if self.ranks.world_size == 1 else nullcontext():
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:  # begun again by the run that goes on
             return

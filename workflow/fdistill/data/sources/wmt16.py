@@ -44,9 +44,9 @@ def sample(examples: list[Example], chosen: Options, corpus: Corpus) -> list[Exa
     """`train_size` examples with text on both sides, in the order of the data set; the seed decides which."""
     full = [example for example in examples if example.source.strip() and example.references[0].strip()]
     corpus.count("train: neither side blank", len(examples), len(full))
-    drawn = shuffled(full, key=lambda example: f"{chosen.sample_seed}/{example.id}")[: chosen.train_size]
-    corpus.count("train: sampled", len(full), len(drawn))
-    ids = {example.id for example in drawn}
+    sampled = shuffled(full, key=lambda example: f"{chosen.sample_seed}/{example.id}")[: chosen.train_size]
+    corpus.count("train: sampled", len(full), len(sampled))
+    ids = {example.id for example in sampled}
     return [example for example in full if example.id in ids]
 
 

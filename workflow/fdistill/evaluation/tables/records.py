@@ -48,8 +48,8 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
         files[place] = file
         of_task.setdefault(place[0], []).append(path)
-    for together in of_task.values():
-        common(*together, seeds_differ=True)
+    for ranks in of_task.values():
+        common(*ranks, seeds_differ=True)
     return [files[place] for place in order if place in files]
 
 

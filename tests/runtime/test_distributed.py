@@ -74,9 +74,9 @@ def alone(command, root):
     assert killing.run(*command, root / "log") == 0, (root / "log").read_text()
 
 
-def together(command, root, count=2):
+def on_several_ranks(command, root, count=2):
     """How the workers end."""
-    processes = killing.start_workers(*command, root / "log", count)
+    processes = killing.start_ranks(*command, root / "log", count)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * count, (root / "log").read_text()
@@ -117,7 +117,7 @@ def test_workers_train_the_model_that_one_trains(folder, family, method, accumul
     more = ["--epochs", 1, "--accumulation", accumulation]
     alone(training(folder, family, method, tmp_path / "one", *more), tmp_path)
     shared = ["--shard-teacher"] if shard else []
-    together(training(folder, family, method, tmp_path / "several", *more, *shared), tmp_path, count)
+    on_several_ranks(training(folder, family, method, tmp_path / "several", *more, *shared), tmp_path, count)
     one, several = curve(tmp_path / "one"), curve(tmp_path / "several")
     assert [line["step"] for line in one] == [line["step"] for line in several] and len(one) >= 4
     assert numbers(several) == pytest.approx(numbers(one), rel=1e-6, abs=1e-6)
@@ -130,7 +130,7 @@ def test_workers_train_the_model_that_one_trains(folder, family, method, accumul
 
 def test_workers_with_a_micro_batch_each_drop_out_what_one_drops_out(folder, tmp_path):
     """Dropout is drawn by micro-batch: it is the same unless one has to be split."""
-    for name, run in (("one", alone), ("two", together)):
+    for name, run in (("one", alone), ("two", on_several_ranks)):
         script, arguments = training(folder, "bart", "js", tmp_path / name, "--epochs", 1, "--accumulation", 2)
         run((script, [*arguments, "--start", folder / "bart.dropout"]), tmp_path)
     assert numbers(curve(tmp_path / "two")) == pytest.approx(numbers(curve(tmp_path / "one")), rel=1e-6, abs=1e-6)
@@ -153,8 +153,8 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
     elif script == "generate":
         files = ["--test", dev, "--model", teacher]
     else:
-        drawn = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "drawn.parquet"]
-        alone(("sample_teacher", [*drawn, *SAMPLE]), tmp_path)
+        sampled = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "drawn.parquet"]
+        alone(("sample_teacher", [*sampled, *SAMPLE]), tmp_path)
         student = folder / "bart.student"
         files = [
             "--test",
@@ -168,7 +168,7 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
         ]
     for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
         written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
-        (together if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
+        (on_several_ranks if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert not (tmp_path / "kept").exists()
 
@@ -177,17 +177,17 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
 @pytest.mark.parametrize("method", ["finetune_teacher", "js"])
 def test_workers_of_whom_one_is_told_to_stop_go_on_together(folder, method, shard, tmp_path):
     command = training(folder, "bart", method, tmp_path / "whole", "--epochs", 2, *shard)
-    together(command, tmp_path)
+    on_several_ranks(command, tmp_path)
     kept = ["--checkpoints", tmp_path / "kept", "--checkpoint-minutes", "none", "--epochs", 2, *shard]
     script, arguments = training(folder, "bart", method, tmp_path / "stopped", *kept)
     log = tmp_path / "stopped.log"
-    processes = killing.start_workers(script, arguments, log)
+    processes = killing.start_ranks(script, arguments, log)
     killing.wait_for(lambda: log.exists() and "step 6: development" in log.read_text(), processes[1])
     assert killing.signal_after(processes[1], 0, signal.SIGTERM)
     processes[0].join()
     assert [process.exitcode for process in processes] == [STATUS, STATUS], log.read_text()
     assert "SIGTERM: stopped at step " in log.read_text() and not (tmp_path / "stopped").exists()
-    together((script, arguments), tmp_path)
+    on_several_ranks((script, arguments), tmp_path)
     assert "goes on from" in (tmp_path / "log").read_text()
     assert not (tmp_path / "kept").exists()
     for name in ("train.jsonl", "model/model.safetensors"):
@@ -206,7 +206,7 @@ def test_adafactor_cannot_train_a_shared_model(folder, tmp_path):
         "--epochs",
         1,
     )
-    for process in killing.start_workers(*command, tmp_path / "log"):
+    for process in killing.start_ranks(*command, tmp_path / "log"):
         process.join()
         assert process.exitcode == 1
     assert "training.optimizer: adafactor cannot train a model shared among GPUs" in (tmp_path / "log").read_text()
