@@ -7,6 +7,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+# This folder's library, whichever is installed: jobs get the same one by PYTHONPATH below.
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
 from fdistill import config as study_config
 from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS

@@ -196,7 +196,7 @@ def sequence_flags(wildcards, input):
     return [part for flag, path in stored.items() if path for part in (flag, path)]
 
 
-def sampling_flags(wildcards):
+def student_sampling_flags(wildcards):
     """How the student samples, as flags; a method without its samples has none."""
     method = method_of(wildcards)
     if any(term["sequences"] == "student_samples" for term in method["terms"]):

@@ -54,7 +54,7 @@ rule distill:
         shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         sequences=sequence_flags,
-        sampling=sampling_flags,
+        sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),

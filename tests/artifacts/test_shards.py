@@ -138,7 +138,7 @@ def test_told_to_stop_it_keeps_what_is_done(tmp_path, number, caplog):
 
 def test_workers_share_the_batches(tmp_path, monkeypatch):
     """Each one's part, without the others; the same shards serve any number of workers."""
-    monkeypatch.setattr(Ranks, "gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
+    monkeypatch.setattr(Ranks, "all_gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
     for rank, numbers in enumerate([[0, 2, 4], [1, 3]]):
         got = Shards(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, work := Work())
         assert work.done == numbers

@@ -10,7 +10,7 @@ from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import types
 
-SECTIONS = ["training", "text", "sampling", "decoding", "selection", "risk"]
+SECTIONS = ["training", "text", "offline_sampling", "decoding", "selection", "risk"]
 REQUIRED = {
     "training": ["--learning-rate=0.1", "--epochs=1"],
     "text": ["--max-source-tokens=8", "--max-target-tokens=8"],
@@ -96,7 +96,7 @@ def test_a_default_list_is_not_shared():
         ("training", "--freeze=heads", "'heads' is not allowed; must be one of embeddings, encoder, decoder"),
         ("decoding", "--do-sample=yes", "--do-sample: 'yes' is not allowed; must be true or false"),
         ("decoding", "--top-p=1.5", "--top-p: '1.5' is not allowed; must be a number > 0 and <= 1"),
-        ("sampling", "--top-p=0", "--top-p: '0' is not allowed; must be a number > 0 and <= 1, or none"),
+        ("offline_sampling", "--top-p=0", "--top-p: '0' is not allowed; must be a number > 0 and <= 1, or none"),
         ("text", "--max-target-tokens=1", "'1' is not allowed; must be an integer >= 2"),
     ],
 )
@@ -165,7 +165,9 @@ def test_flags_of_a_script_that_trains():
 
 def test_what_is_left_out_is_the_default():
     settings = {"per_input": 5, "batch_size": 64}
-    assert parse("sampling", cli.flags("offline_sampling", settings)) == parse("sampling", []) | settings
+    assert (
+        parse("offline_sampling", cli.flags("offline_sampling", settings)) == parse("offline_sampling", []) | settings
+    )
 
 
 def test_flags_of_a_key_that_does_not_exist_or_is_missing():

@@ -286,7 +286,7 @@ def test_the_shipped_files():
 
 def test_reading_the_configuration_imports_no_model_library():
     code = (
-        "import sys, yaml; from pathlib import Path; from fdistill import config, cli\n"
+        "import sys, yaml; from pathlib import Path; from fdistill import config; from fdistill.config import cli\n"
         f"root = Path({str(ROOT)!r}); file = root / {MAIN!r}\n"
         "config.load(yaml.safe_load(file.read_text()), [file], root)\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'sacrebleu', 'nltk'} & set(sys.modules)\n"

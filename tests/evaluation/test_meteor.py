@@ -61,7 +61,7 @@ def test_a_program_that_dies_hangs_or_complains(tmp_path, monkeypatch, script, r
     java.write_text(f"#!/bin/sh\n{script}\n")
     java.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(meteor, "PATIENCE", 0.5)
+    monkeypatch.setattr(meteor, "ANSWER_TIMEOUT", 0.5)
     entry = meteor_entry()
     assert entry["value"] is None
     assert reason in entry["missing"]["reason"] and entry["missing"]["fix"]

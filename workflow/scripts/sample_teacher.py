@@ -29,7 +29,7 @@ def main() -> None:
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
-    for section in ("text", "sampling"):
+    for section in ("text", "offline_sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
     lineage = common(args.split, teacher=args.teacher)

