@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 from fdistill import config as study_config
 from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.data.sources.local_files import input_files
+from fdistill.data.sources.files.local_files import input_files
 from fdistill.runtime.errors import UserError
 
 ROOT = Path(os.path.relpath(workflow.basedir))

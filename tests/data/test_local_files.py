@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from fdistill.data.sources.local_files import FORMATS, input_files
-from fdistill.data.sources.text_files import json_document
+from fdistill.data.sources.files.local_files import FORMATS, input_files
+from fdistill.data.sources.files.text_files import json_document
 from fdistill.runtime.errors import UserError
 from published_files import write
 

@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fdistill.data.sources import botocore, load
-from fdistill.data.sources.botocore import support
-from fdistill.data.sources.botocore_models import opening, spell
+from fdistill.data.sources import load
+from fdistill.data.sources.embedded import botocore
+from fdistill.data.sources.embedded.botocore import support
+from fdistill.data.sources.embedded.botocore_models import opening, spell
 from fdistill.runtime.errors import UserError
 
 

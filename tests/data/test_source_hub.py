@@ -7,9 +7,9 @@ import datasets
 import pyarrow as pa
 import pytest
 from fdistill.data.sources import SOURCES, source_module
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.raw import Raw
-from fdistill.data.sources.rows import Row
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles
 from fdistill.runtime.errors import UserError
 from published_files import PAIR, load, only_from, pairs, publish
 
@@ -108,13 +108,13 @@ def test_without_a_network_one_error_lists_everything_tried(monkeypatch, kind):
         raise UserError(f"{url}: cannot be downloaded")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    monkeypatch.setattr("fdistill.data.sources.raw.download", nothing)
+    monkeypatch.setattr("fdistill.data.sources.published.web.download", nothing)
     module = source_module(kind)
     with pytest.raises(UserError) as error:
         module.load({}, {})
     first = hubs(kind)[0]
     assert tried == [(first.id, first.config, first.revision)]  # a hub that is down is asked once
-    raw = [place.urls[0] for place in module.DATASET.places if isinstance(place, Raw)]
+    raw = [place.urls[0] for place in module.DATASET.places if isinstance(place, WebFiles)]
     raw += map(str, module.DATASET.places)
     local = ["source.path: {train: FILE, dev: FILE, test: FILE}", module.DATASET.local_files]
     for part in (module.DATASET.name, "the hub is out of reach", *raw, *local):

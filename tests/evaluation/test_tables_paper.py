@@ -114,7 +114,7 @@ def test_marks_are_those_of_table_2(metrics):
             best, second, *_ = sorted(values, key=values.get, reverse=METRICS[metric].better == "higher")
             found = {system: marked[task, metric, system] for system in ("teacher", "copy", *STUDENTS)}
             assert found == dict.fromkeys(found, "") | {best: "best", second: "second"}
-    lines = (ROOT / "tests/data/papers/fdistill_table2.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "tests/evaluation/papers/fdistill_table2.txt").read_text(encoding="utf-8").splitlines()
     underlined = []
     for panel, tasks in ((lines[:11], ["dart"]), (lines[12:], list(TASKS)[1:])):
         places = [(task, metric) for task in tasks for metric in printed(task)["teacher"]]

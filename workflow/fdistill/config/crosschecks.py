@@ -13,9 +13,8 @@ from fdistill.config import engine_checks, method_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
-from fdistill.data.source_options import options_schema
 from fdistill.data.sources import SOURCES, source_module
-from fdistill.data.sources.filters import read_options
+from fdistill.data.sources.options import options_schema, read_options
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, nearest, problems

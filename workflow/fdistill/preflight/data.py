@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data import sources
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.local_files import input_files
+from fdistill.data.sources.files.local_files import input_files
+from fdistill.data.sources.published.hub import Hub
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError

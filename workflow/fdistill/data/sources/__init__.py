@@ -10,16 +10,16 @@ from fdistill.runtime.errors import UserError
 
 # kind (as written in a task file's `source: {kind: ...}`) -> module in this package
 SOURCES = {
-    "botocore": "botocore",
-    "docstrings": "docstrings",
-    "wordnet_ro": "wordnet_ro",
-    "chitchat": "chitchat",
-    "dart": "dart",
-    "xsum": "xsum",
-    "wmt16": "wmt16",
-    "commonsense_dialogues": "commonsense_dialogues",
-    "cnn_dailymail": "cnn_dailymail",
-    "files": "own_files",
+    "botocore": "embedded.botocore",
+    "docstrings": "embedded.docstrings",
+    "wordnet_ro": "embedded.wordnet_ro",
+    "chitchat": "embedded.chitchat",
+    "dart": "published.dart",
+    "xsum": "published.xsum",
+    "wmt16": "published.wmt16",
+    "commonsense_dialogues": "published.commonsense_dialogues",
+    "cnn_dailymail": "published.cnn_dailymail",
+    "files": "files.own_files",
 }
 
 

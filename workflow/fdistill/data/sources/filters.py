@@ -4,61 +4,9 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import MISSING, fields
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-from fdistill.runtime.errors import UserError
+from typing import TypeVar
 
 T = TypeVar("T")
-
-
-def read_options(cls: type[T], options: dict[str, Any]) -> T:
-    """The dataclass `cls` from a task file's `source:` mapping (less its `kind`), with lists as tuples.
-
-    Raises UserError for a key that `cls` does not have, for one that it needs, and for a value of the wrong type;
-    whole numbers are above 0.
-    """
-    hints, known = get_type_hints(cls), [field.name for field in fields(cls)]
-    given = {key: value for key, value in options.items() if key != "kind"}
-    for key, value in given.items():
-        if key not in known:
-            raise UserError(f"source.{key}: unknown option; known: {', '.join(known)}")
-        if not _fits(value, hints[key]):
-            raise UserError(f"source.{key}: {value!r} is not {_in_words(hints[key])}")
-    for field in fields(cls):
-        if field.default is MISSING and field.default_factory is MISSING and field.name not in given:
-            raise UserError(f"source.{field.name}: missing; give {_in_words(hints[field.name])}")
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return any(_is(value, get_origin(kind) or kind) for kind in kinds)
-
-
-def _is(value: Any, kind: type) -> bool:
-    if kind is int:
-        return type(value) is int and value > 0
-    if kind is float:
-        return type(value) in (int, float)
-    return isinstance(value, list if kind is tuple else kind)
-
-
-def _in_words(hint: Any) -> str:
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return " or ".join(_WORDS[get_origin(kind) or kind] for kind in kinds)
-
-
-_WORDS = {
-    int: "a whole number above 0",
-    float: "a number",
-    str: "text",
-    tuple: "a list",
-    list: "a list",
-    dict: "a mapping",
-    NoneType: "null",
-}
 
 
 def position(key: str) -> float:

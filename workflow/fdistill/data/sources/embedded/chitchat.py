@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from fdistill.data.archives import Archive, read_text
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.filters import capped, read_options
+from fdistill.data.sources.filters import capped
+from fdistill.data.sources.options import read_options
 from fdistill.data.sources.splits import split_by_group
 from fdistill.runtime.errors import UserError
 

@@ -9,14 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fdistill.data.sources import Corpus, Example, local_files, published
-from fdistill.data.sources.chitchat import TURN_SEPARATOR
-from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.published import Published, one_line
-from fdistill.data.sources.raw import Raw, one_per_split
-from fdistill.data.sources.rows import Row
-from fdistill.data.sources.text_files import json_document
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
+from fdistill.data.sources.files import local_files
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.files.text_files import json_document
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import (
+    SPLIT_RULE,
+    Published,
+    PublishedOptions,
+    finish,
+    one_line,
+    read_corpus,
+)
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles, one_per_split
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
@@ -27,7 +35,7 @@ REPOSITORY = "gretelai/commonsense-dialogues"
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    return published.finish(published.read_corpus(DATASET, chosen), chosen.expected_counts)
+    return finish(read_corpus(DATASET, chosen), chosen.expected_counts)
 
 
 def as_examples(row: Row, dialogue: str) -> Iterator[Example]:
@@ -55,18 +63,18 @@ DATASET = Published(
     name="Commonsense Dialogue",
     licence="CC-BY-NC-4.0",
     places=(  # the authors' own files first: the hub has copies by others
-        Raw((f"{FILES}train.json", f"{FILES}valid.json", f"{FILES}test.json"), one_per_split(FORMATS)),
+        WebFiles((f"{FILES}train.json", f"{FILES}valid.json", f"{FILES}test.json"), one_per_split(FORMATS)),
         Hub(REPOSITORY),
         Hub(REPOSITORY, revision=PARQUET_BRANCH),
     ),
     as_examples=as_examples,
     local_files="data/*.json of the GitHub repository alexa/Commonsense-Dialogues",
-    split_rule=f"{published.SPLIT_RULE}, by dialogue",
+    split_rule=f"{SPLIT_RULE}, by dialogue",
 )
 
 
 @dataclass(frozen=True)
-class Options(published.Options):
+class Options(PublishedOptions):
     """The task file's `source:` mapping."""
 
     formats: ClassVar = FORMATS

@@ -12,28 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fdistill.data.sources import Corpus, Example, local_files, published
-from fdistill.data.sources.filters import distinct, read_options
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.published import Published
-from fdistill.data.sources.raw import Raw, one_per_split
-from fdistill.data.sources.rows import Row
-from fdistill.data.sources.text_files import json_document, text_lines
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files import local_files
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.files.text_files import json_document, text_lines
+from fdistill.data.sources.filters import distinct
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published import dataset
+from fdistill.data.sources.published.dataset import Published, PublishedOptions, finish, read_corpus
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles, one_per_split
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
-SPLIT_RULE = f"{published.SPLIT_RULE}; test entries with the same triples are one input"
+SPLIT_RULE = f"{dataset.SPLIT_RULE}; test entries with the same triples are one input"
 FILES = "https://raw.githubusercontent.com/Yale-LILY/dart/master/data/v1.1.1/dart-v1.1.1-full-"
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(DATASET, chosen)
+    corpus = read_corpus(DATASET, chosen)
     merged = merge(corpus.splits["test"], chosen.test_references)
     corpus.count("test: entries with the same triples merged", len(corpus.splits["test"]), len(merged))
     corpus.splits["test"] = merged
-    return published.finish(corpus, chosen.expected_counts)
+    return finish(corpus, chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
@@ -114,8 +117,8 @@ DATASET = Published(
     places=(
         Hub("Yale-LILY/dart", revision=PARQUET_BRANCH),  # its main branch has a loading script only
         Hub("GEM/dart", revision=PARQUET_BRANCH, adapt=gem_entries),
-        Raw((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.json"), one_per_split(FORMATS)),
-        Raw((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.xml"), one_per_split(FORMATS)),
+        WebFiles((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.json"), one_per_split(FORMATS)),
+        WebFiles((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.xml"), one_per_split(FORMATS)),
     ),
     as_examples=as_examples,
     local_files="dart-v1.1.1-full-*.json of the GitHub repository Yale-LILY/dart, data/v1.1.1; .xml for test",
@@ -124,7 +127,7 @@ DATASET = Published(
 
 
 @dataclass(frozen=True)
-class Options(published.Options):
+class Options(PublishedOptions):
     """The task file's `source:` mapping."""
 
     test_references: int | None = None  # of each test input, the first ones; None keeps all

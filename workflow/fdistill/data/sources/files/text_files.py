@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources.rows import Pair, Row, unpartnered
+from fdistill.data.sources.files.rows import Pair, Row, unpartnered
 from fdistill.runtime.errors import UserError
 
 

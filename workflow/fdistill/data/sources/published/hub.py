@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources.files.rows import OUR_NAMES, SPLITS, Row, Rows
 from fdistill.runtime.errors import UserError
 
 PARQUET_BRANCH = "refs/convert/parquet"  # the hub's own conversion of repositories that have a loading script

@@ -13,9 +13,10 @@ from typing import Any
 
 from fdistill.data.archives import read_members
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.docstring_text import letter_share, parse
-from fdistill.data.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
-from fdistill.data.sources.filters import Overlap, read_options, shuffled, words
+from fdistill.data.sources.embedded.docstring_text import letter_share, parse
+from fdistill.data.sources.embedded.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
+from fdistill.data.sources.filters import Overlap, shuffled, words
+from fdistill.data.sources.options import read_options
 from fdistill.runtime.errors import UserError
 
 __all__ = ["ARCHIVES", "Options", "load"]

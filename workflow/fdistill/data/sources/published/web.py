@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
 from fdistill.data.archives import read_members
-from fdistill.data.sources.local_files import Reader
-from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered
+from fdistill.data.sources.files.local_files import Reader
+from fdistill.data.sources.files.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ CHUNK = 2**20
 
 
 @dataclass(frozen=True)
-class Raw:
+class WebFiles:
     """A data set in files on the web, and what makes rows of them."""
 
     urls: tuple[str, ...]

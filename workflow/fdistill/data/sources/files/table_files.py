@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fdistill.data.sources.rows import Row
-from fdistill.data.sources.text_files import text_lines
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.files.text_files import text_lines
 from fdistill.runtime.errors import UserError
 
 LONGEST_FIELD = 2**31 - 1  # the csv module's own bound is shorter than some articles

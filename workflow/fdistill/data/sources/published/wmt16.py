@@ -4,19 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources import Corpus, Example, published
-from fdistill.data.sources.filters import read_options, shuffled
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.published import Published
-from fdistill.data.sources.raw import Raw, archived_pairs
-from fdistill.data.sources.rows import Row
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.filters import shuffled
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import SPLIT_RULE, Published, PublishedOptions, finish, read_corpus
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles, archived_pairs
 
 ARCHIVES = ()
 REPOSITORY, CONFIG = "wmt/wmt16", "ro-en"
 
 
 @dataclass(frozen=True)
-class Options(published.Options):
+class Options(PublishedOptions):
     """The task file's `source:` mapping."""
 
     train_size: int | None = None  # pairs drawn from train, blank ones never; None keeps all
@@ -29,9 +30,9 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     An example's id has the number of its row, so that the prepared training split records what was drawn.
     """
     chosen = read_options(Options, options)
-    corpus = published.read_corpus(DATASET, chosen)
+    corpus = read_corpus(DATASET, chosen)
     corpus.splits["train"] = sample(corpus.splits["train"], chosen, corpus)
-    return published.finish(corpus, chosen.expected_counts)
+    return finish(corpus, chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
@@ -56,7 +57,7 @@ DATASET = Published(
     places=(
         Hub(REPOSITORY, CONFIG),
         Hub(REPOSITORY, CONFIG, PARQUET_BRANCH),
-        Raw(
+        WebFiles(
             ("https://cdn-datasets.huggingface.co/translation/wmt_en_ro.tar.gz",),
             archived_pairs,
             note="these files were preprocessed for other systems: their text differs from the hub's, "
@@ -66,5 +67,5 @@ DATASET = Published(
     as_examples=as_examples,
     local_files="JSON lines or Parquet with the column translation: {en, ro}, any table with the columns en and ro, "
     "or .source with .target",
-    split_rule=f"{published.SPLIT_RULE}; train is a seeded sample",
+    split_rule=f"{SPLIT_RULE}; train is a seeded sample",
 )

@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fdistill.data.archives import read_members
-from fdistill.data.sources import Corpus, Example, published
-from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.published import Options, Published, one_line
-from fdistill.data.sources.raw import Raw, archived_pairs, decoded
-from fdistill.data.sources.rows import OUR_NAMES, SPLITS, Row, Rows
-from fdistill.data.sources.text_files import json_document
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.rows import OUR_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources.files.text_files import json_document
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
+from fdistill.data.sources.published.dataset import PublishedOptions as Options
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles, archived_pairs, decoded
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
@@ -29,7 +30,7 @@ BUTTONS = {
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    return published.finish(published.read_corpus(DATASET, chosen), chosen.expected_counts)
+    return finish(read_corpus(DATASET, chosen), chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
@@ -78,7 +79,7 @@ DATASET = Published(
     places=(
         Hub(REPOSITORY),
         Hub(REPOSITORY, revision=PARQUET_BRANCH),
-        Raw(
+        WebFiles(
             (
                 "http://bollin.inf.ed.ac.uk/public/direct/XSUM-EMNLP18-Summary-Data-Original.tar.gz",
                 "https://raw.githubusercontent.com/EdinburghNLP/XSum/master/XSum-Dataset/"
@@ -86,7 +87,7 @@ DATASET = Published(
             ),
             summary_files,
         ),
-        Raw(("https://cdn-datasets.huggingface.co/summarization/xsum.tar.gz",), archived_pairs),
+        WebFiles(("https://cdn-datasets.huggingface.co/summarization/xsum.tar.gz",), archived_pairs),
     ),
     as_examples=as_examples,
     local_files="JSON lines, CSV, TSV or Parquet with the columns document and summary, or .source with .target",

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import note_input
-from fdistill.data.sources.rows import SPLITS, Row, Rows
-from fdistill.data.sources.table_files import csv_rows, parquet_rows, tsv_rows
-from fdistill.data.sources.text_files import json_lines, line_pairs, target_file
+from fdistill.data.sources.files.rows import SPLITS, Row, Rows
+from fdistill.data.sources.files.table_files import csv_rows, parquet_rows, tsv_rows
+from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file
 from fdistill.runtime.errors import UserError
 
 Reader = Callable[[Path], Iterable[Row]]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.hub import Hub, HubDown
-from fdistill.data.sources.local_files import FORMATS, Reader, check_path, check_per_split, read_files
-from fdistill.data.sources.raw import Raw
-from fdistill.data.sources.rows import SPLITS, Pair, Row, Rows
+from fdistill.data.sources.files.local_files import FORMATS, Reader, check_path, check_per_split, read_files
+from fdistill.data.sources.files.rows import SPLITS, Pair, Row, Rows
+from fdistill.data.sources.published.hub import Hub, HubDown
+from fdistill.data.sources.published.web import WebFiles
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,14 @@ class Published:
 
     name: str
     licence: str
-    places: tuple[Hub | Raw, ...]  # tried in this order
+    places: tuple[Hub | WebFiles, ...]  # tried in this order
     as_examples: AsExamples
     local_files: str  # what local files hold, in words
     split_rule: str = SPLIT_RULE
 
 
 @dataclass(frozen=True)
-class Options:
+class PublishedOptions:
     """The task file's `source:` mapping, as far as all published data sets have it."""
 
     path: dict[str, str] | None = None  # a file per split; without: the web
@@ -46,7 +46,7 @@ class Options:
             check_per_split("expected_counts", self.expected_counts, int, "a whole number")
 
 
-def read_corpus(dataset: Published, options: Options) -> Corpus:
+def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
     """A corpus of the examples of every row, in order, from `options.path` or else from the data set's places."""
     if not options.path:
         return _from_places(dataset)

@@ -8,16 +8,9 @@ from typing import Any
 
 from fdistill.data.archives import Archive
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.botocore_models import ATTRIBUTES, KINDS, Record, model_records, read_models
-from fdistill.data.sources.filters import (
-    Overlap,
-    capped,
-    distinct,
-    position,
-    read_options,
-    shuffled,
-    words,
-)
+from fdistill.data.sources.embedded.botocore_models import ATTRIBUTES, KINDS, Record, model_records, read_models
+from fdistill.data.sources.filters import Overlap, capped, distinct, position, shuffled, words
+from fdistill.data.sources.options import read_options
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = (

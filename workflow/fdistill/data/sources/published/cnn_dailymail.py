@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources import Corpus, Example, published
-from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.published import Options, Published, one_line
-from fdistill.data.sources.rows import Row
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
+from fdistill.data.sources.published.dataset import PublishedOptions as Options
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 
 ARCHIVES = ()
 REPOSITORY, VERSION = "abisee/cnn_dailymail", "3.0.0"
@@ -16,7 +17,7 @@ REPOSITORY, VERSION = "abisee/cnn_dailymail", "3.0.0"
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
-    return published.finish(published.read_corpus(DATASET, chosen), chosen.expected_counts)
+    return finish(read_corpus(DATASET, chosen), chosen.expected_counts)
 
 
 def as_examples(row: Row, id: str) -> list[Example]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import datasets
 import pytest
 from fdistill.data.sources import source_module
-from fdistill.data.sources.chitchat import TURN_SEPARATOR
-from fdistill.data.sources.raw import Raw, download
+from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
+from fdistill.data.sources.published.web import WebFiles, download
 from fdistill.runtime.errors import UserError
 from published_files import only_from, pairs
 
@@ -55,7 +55,7 @@ def serve(web, monkeypatch):
     """A function that serves a kind's raw place (the nth) from the server, and makes it the only one."""
 
     def put(kind, *contents, n=0):
-        raw = [place for place in source_module(kind).DATASET.places if isinstance(place, Raw)][n]
+        raw = [place for place in source_module(kind).DATASET.places if isinstance(place, WebFiles)][n]
         assert len(raw.urls) == len(contents)
         names = [f"/{Path(url).name}" for url in raw.urls]
         web.files |= {

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.filters import read_options
-from fdistill.data.sources.local_files import FORMATS, check_path, check_per_split, read_files
-from fdistill.data.sources.published import check_counts
-from fdistill.data.sources.rows import SPLITS, Row
+from fdistill.data.sources.files.local_files import FORMATS, check_path, check_per_split, read_files
+from fdistill.data.sources.files.rows import SPLITS, Row
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import check_counts
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()

@@ -1,7 +1,7 @@
 """English to Romanian: the definitions of WordNet 3.0 and of RoWordNet 1.1, paired by synset.
 
 Both describe the same concepts, written apart: many definitions are translations of each other, many are not.
-What is kept agrees in its digits, in its length and word by word (`fdistill.data.sources.lexical`).
+What is kept agrees in its digits, in its length and word by word (`fdistill.data.sources.embedded.lexical`).
 """
 
 from collections import defaultdict
@@ -11,11 +11,12 @@ from typing import Any
 
 from fdistill.data.archives import Archive, read_members
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.filters import distinct, read_options
-from fdistill.data.sources.lexical import lexical_scores
-from fdistill.data.sources.rowordnet import read_definitions
+from fdistill.data.sources.embedded.lexical import lexical_scores
+from fdistill.data.sources.embedded.rowordnet import read_definitions
+from fdistill.data.sources.embedded.wordnet_text import Pair, clean, digits, is_plain, key, word_count
+from fdistill.data.sources.filters import distinct
+from fdistill.data.sources.options import read_options
 from fdistill.data.sources.splits import split_by_group
-from fdistill.data.sources.wordnet_text import Pair, clean, digits, is_plain, key, word_count
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
