@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 from fdistill.data.sources import Corpus
+from fdistill.data.sources.dialogue import TURN_SEPARATOR
 from fdistill.data.sources.embedded import chitchat
-from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
 from fdistill.runtime.errors import UserError
 
 

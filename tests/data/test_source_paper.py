@@ -2,7 +2,7 @@
 
 import pytest
 from fdistill.data.sources import source_module
-from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR as SEP
+from fdistill.data.sources.dialogue import TURN_SEPARATOR as SEP
 from fdistill.data.sources.published.dataset import PublishedOptions, finish
 from fdistill.data.sources.published.wmt16 import sample
 from fdistill.runtime.errors import UserError

@@ -1,4 +1,4 @@
-"""The files that authors have put on the web, in their real formats, from a server on this machine."""
+"""Published data sets in files on the web, in their real formats, from a server on this machine."""
 
 import http.server
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 import datasets
 import pytest
 from fdistill.data.sources import source_module
-from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
+from fdistill.data.sources.dialogue import TURN_SEPARATOR
 from fdistill.data.sources.published.web import WebFiles, download
 from fdistill.runtime.errors import UserError
 from published_files import only_from, pairs
@@ -20,13 +20,13 @@ from published_files import only_from, pairs
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """A server: `files` maps its paths to contents, of which it sends no more than `sends` has for the path."""
+    """A server: `files` maps paths to contents, `sends` paths to how many bytes of the content are sent."""
     monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            server.asked.append(self.path)
+            server.requested.append(self.path)
             content = server.files.get(self.path)
             if content is None:
                 self.send_error(404)
@@ -40,7 +40,7 @@ def web(tmp_path, monkeypatch):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.sends, server.asked = {}, {}, []
+    server.files, server.sends, server.requested = {}, {}, []
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -52,17 +52,17 @@ def web(tmp_path, monkeypatch):
 
 @pytest.fixture
 def serve(web, monkeypatch):
-    """A function that serves a kind's raw place (the nth) from the server, and makes it the only one."""
+    """A function that serves a kind's nth place on the web from the server, and makes it the only place."""
 
     def put(kind, *contents, n=0):
-        raw = [place for place in source_module(kind).DATASET.places if isinstance(place, WebFiles)][n]
-        assert len(raw.urls) == len(contents)
-        names = [f"/{Path(url).name}" for url in raw.urls]
+        place = [place for place in source_module(kind).DATASET.places if isinstance(place, WebFiles)][n]
+        assert len(place.urls) == len(contents)
+        names = [f"/{Path(url).name}" for url in place.urls]
         web.files |= {
             name: content if isinstance(content, bytes) else json.dumps(content).encode()
             for name, content in zip(names, contents, strict=True)
         }
-        return only_from(monkeypatch, kind, replace(raw, urls=tuple(f"{web.url}{name}" for name in names)))
+        return only_from(monkeypatch, kind, replace(place, urls=tuple(f"{web.url}{name}" for name in names)))
 
     return put
 
@@ -89,7 +89,7 @@ def refusal(module):
 def test_a_file_is_downloaded_once_and_keeps_its_name(web, tmp_path):
     web.files["/data/a.json"] = b"{}"
     paths = {download(f"{web.url}/data/a.json") for _ in range(2)}
-    assert [path.read_bytes() for path in paths] == [b"{}"] and web.asked == ["/data/a.json"]
+    assert [path.read_bytes() for path in paths] == [b"{}"] and web.requested == ["/data/a.json"]
     assert paths.pop().relative_to(tmp_path / "cache") == Path(web.url.removeprefix("http://"), "data/a.json")
 
 
@@ -150,7 +150,7 @@ def test_commonsense_dialogues_from_its_repository(serve):
 def test_a_damaged_download_is_named_with_the_remedy(serve, tmp_path):
     message = refusal(serve("dart", [ENTRY], json.dumps([ENTRY]).encode()[:-9], [ENTRY]))
     (path,) = tmp_path.rglob("*full-dev.json")
-    assert f"{path}: not valid JSON" in message and "delete it, and it is fetched again" in message
+    assert f"{path}: not valid JSON" in message and "The file was downloaded: delete it and run again" in message
 
 
 # ---- XSum: an archive of articles with a list of splits, or of line pairs
@@ -190,7 +190,7 @@ def test_xsum_from_its_authors_archive(serve):
     [
         (articles("123"), SPLITS, "lacks 1 of the 4 articles of XSum-TRAINING-DEV-TEST-SPLIT-90-5-5.json (one is 4."),
         (articles("1234", "[SN]URL[SN]\nx"), SPLITS, "3.summary: no 'document' (found: URL)"),
-        (articles("1234"), {"train": []}, "90-5-5.json: gives ids of train, not of train, validation and test"),
+        (articles("1234"), {"train": []}, "90-5-5.json: has ids of train, not of train, validation and test; del"),
     ],
 )
 def test_xsum_names_what_its_archive_lacks(serve, content, splits, message):
@@ -217,7 +217,7 @@ def test_archives_of_line_pairs(serve, kind, caplog):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"xsum/val.target": None}, "lacks dev.target"),
+        ({"xsum/val.target": None}, "lacks dev.target: not the expected archive; delete it"),
         ({"xsum/val.target": "one\n"}, "dev.source has 2 lines and "),
         ({"xsum/val.target": "one\n\ntwo\n"}, "line 3 of "),
     ],
@@ -229,7 +229,7 @@ def test_archives_of_line_pairs_name_what_they_lack(serve, changes, message):
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 def test_a_half_downloaded_archive_is_named_with_the_remedy(serve, tmp_path, share):
-    """As it may lie in the cache, copied there by hand; or on the server itself."""
+    """Whether the cache has half of it, copied by hand, or the server itself."""
     whole = tar(PAIRS)
     message = refusal(serve("wmt16", whole[: int(share * len(whole))]))
     (path,) = tmp_path.rglob("wmt_en_ro.tar.gz")

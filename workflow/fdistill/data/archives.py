@@ -113,7 +113,7 @@ def read_bytes(path: Path, member: str) -> bytes:
     """Return the content of one file of the archive; raises UserError if there is no file of that name."""
     for _, content in read_members(path, member.__eq__):
         return content
-    raise UserError(f"{path}: has no file '{member}', so it is not the pinned version; delete it and run again")
+    raise UserError(f"{path}: has no file '{member}': not the pinned version; delete it and run again")
 
 
 def read_text(path: Path, member: str) -> str:

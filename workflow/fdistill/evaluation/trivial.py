@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
+from fdistill.data.sources.dialogue import TURN_SEPARATOR
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 

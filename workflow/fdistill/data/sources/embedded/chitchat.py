@@ -1,9 +1,6 @@
-"""Dialogue: what two people said so far -> what one of them says next.
+"""Dialogue: the turns of a conversation so far -> the next turn.
 
-Source: `dataset.json` in the wheel of chitchat-dataset, conversations of students who were asked to chat.
-
-A source is its turns, oldest first, each closed by `TURN_SEPARATOR`, the last one too, so that it is plain
-whose turn it is. The separator is GPT-2's end-of-text token, used as DialoGPT uses it.
+The text is `dataset.json` in the wheel of chitchat-dataset: conversations of students who were asked to chat.
 """
 
 import json
@@ -15,6 +12,7 @@ from typing import Any, NamedTuple
 
 from fdistill.data.archives import Archive, read_text
 from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.dialogue import join_turns
 from fdistill.data.sources.filters import capped
 from fdistill.data.sources.options import read_options
 from fdistill.data.sources.splits import split_by_group
@@ -31,8 +29,7 @@ ARCHIVES = (
 )
 MEMBER = "chitchat_dataset/dataset.json"
 
-TURN_SEPARATOR = "<|endoftext|>"
-REPLY_CAP = 3  # times that one reply, but for case and punctuation, may occur
+REPLY_CAP = 3  # how often one reply may occur; case and punctuation do not count
 
 PROFANITY = re.compile(
     r"\b(?:\w*fuck\w*|(?:bull)?shit\w*|(?:bull)?crap\w*|(?:dumb|bad|jack|smart)?ass(?:es|holes?)?|hell|wtf|"
@@ -44,29 +41,29 @@ ADDRESS = re.compile(
     r"https?:|\bwww\.|\w\.(?:com|org|net|edu|gov|io)\b|\S@\S+\.\w|\B@\w|\d{3}\)?[-. ]?\d{3}[-. ]\d{4}",
     re.IGNORECASE,
 )
-NOISE = re.compile(r"[^\w\s.,;:!?'\"()/$%&*+#@-]|_|\S{26}")  # code, drawings, fists on the keyboard
-DRAWN_OUT = re.compile(r"(\S)\1{3,}")  # "sooooo", "!!!!!!"
+NOISE = re.compile(r"[^\w\s.,;:!?'\"()/$%&*+#@-]|_|\S{26}")  # code, drawings, random keys
+REPEATED = re.compile(r"(\S)\1{3,}")  # "sooooo", "!!!!!!"
 
 SPLIT_RULE = "by conversation, seeded hash"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
-    context_turns: int = 6  # turns before the reply, at most
-    context_words: int = 100  # words in those turns together, at most
-    target_words: tuple[int, int] = (5, 25)  # words of the reply
+    context_turns: int = 6  # at most so many turns before the reply
+    context_words: int = 100  # at most so many words in those turns together
+    target_words: tuple[int, int] = (5, 25)  # fewest and most words of the reply
     train_size: int | None = None  # None keeps all
     dev_size: int = 1000
     test_size: int = 2000
 
 
 class Exchange(NamedTuple):
-    """A reply and the turns before it."""
+    """A reply with the turns before it."""
 
     conversation: str
-    position: int  # of the reply among the turns
+    position: int  # index of the reply among the turns
     context: list[str]
     reply: str
 
@@ -80,7 +77,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     corpus.count("conversations: two speakers", len(conversations), len(dialogues))
 
     exchanges = select(dialogues, chosen, corpus)
-    corpus.splits = split_by_group([as_example(one) for one in exchanges], chosen.dev_size, chosen.test_size)
+    corpus.splits = split_by_group([as_example(exchange) for exchange in exchanges], chosen.dev_size, chosen.test_size)
     train = corpus.splits["train"]
     corpus.splits["train"] = train[: chosen.train_size]
     corpus.count("train: sampled", len(train), len(corpus.splits["train"]))
@@ -88,9 +85,9 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def read_conversations(wheel: Path) -> Iterator[tuple[str, list[str], int]]:
-    """(name, turns, number of speakers) of each conversation; a turn is one speaker's messages in a row.
+    """Yield (name, turns, number of speakers) of each conversation; a turn is one speaker's successive messages.
 
-    Raises UserError, naming the conversation, when the file is not what the pinned version holds.
+    Raises UserError with the conversation's name when the file does not have the format of the pinned version.
     """
     try:
         dataset = json.loads(read_text(wheel, MEMBER))
@@ -111,12 +108,12 @@ def read_conversations(wheel: Path) -> Iterator[tuple[str, list[str], int]]:
 
 
 def tidy(text: str) -> str:
-    """One line with single spaces; a character drawn out beyond three is cut to three."""
-    return DRAWN_OUT.sub(r"\1\1\1", " ".join(text.split()))
+    """Return the text on one line with single spaces; a character repeated more than three times is cut to three."""
+    return REPEATED.sub(r"\1\1\1", " ".join(text.split()))
 
 
 def merge(messages: list[tuple[str, str]]) -> tuple[list[str], int]:
-    """Turns, and the number of speakers, of (sender, text) messages; empty messages count for nothing."""
+    """Return the turns and the number of speakers of (sender, text) messages; empty messages are ignored."""
     senders: list[str] = []
     turns: list[str] = []
     for sender, text in messages:
@@ -131,7 +128,7 @@ def merge(messages: list[tuple[str, str]]) -> tuple[list[str], int]:
 
 
 def select(dialogues: list[tuple[str, list[str]]], chosen: Options, corpus: Corpus) -> list[Exchange]:
-    """The exchanges of (name, turns) dialogues that pass every filter; each filter is counted."""
+    """Return the exchanges of (name, turns) dialogues that pass every filter; `corpus` counts what each keeps."""
     exchanges = [
         Exchange(name, position, turns[max(0, position - chosen.context_turns) : position], turns[position])
         for name, turns in dialogues
@@ -144,40 +141,40 @@ def select(dialogues: list[tuple[str, list[str]]], chosen: Options, corpus: Corp
         exchanges = kept
 
     def without(pattern: re.Pattern[str]) -> list[Exchange]:
-        found = {turn for _, turns in dialogues for turn in turns if pattern.search(turn)}
-        return [one for one in exchanges if found.isdisjoint((*one.context, one.reply))]
+        matches = {turn for _, turns in dialogues for turn in turns if pattern.search(turn)}
+        return [e for e in exchanges if matches.isdisjoint((*e.context, e.reply))]
 
     low, high = chosen.target_words
-    keep(f"reply of {low} to {high} words", [one for one in exchanges if low <= word_count(one.reply) <= high])
+    keep(f"reply of {low} to {high} words", [e for e in exchanges if low <= word_count(e.reply) <= high])
     keep(
         f"context of {chosen.context_words} words at most",
-        [one for one in exchanges if sum(map(word_count, one.context)) <= chosen.context_words],
+        [e for e in exchanges if sum(map(word_count, e.context)) <= chosen.context_words],
     )
     keep("no profanity", without(PROFANITY))
     keep("no URL, e-mail address, handle or telephone number", without(ADDRESS))
     keep("plain text", without(NOISE))
     keep(
         f"one reply {REPLY_CAP} times at most",
-        capped(exchanges, lambda one: normalised(one.reply), REPLY_CAP),
+        capped(exchanges, lambda e: normalised(e.reply), REPLY_CAP),
     )
     return exchanges
 
 
 def normalised(reply: str) -> str:
-    """What replies share that differ in case and punctuation only."""
+    """Return the reply without case and punctuation."""
     return " ".join(re.findall(r"\w+", reply.lower().replace("'", "")))
 
 
 def word_count(text: str) -> int:
-    """Words as written: what stands between spaces."""
+    """Return the number of words, split at white space."""
     return len(text.split())
 
 
 def as_example(exchange: Exchange) -> Example:
-    """The exchange with its turns in one string, the conversation as its group."""
+    """Return the exchange as an example; its group is the conversation."""
     return Example(
         id=f"{exchange.conversation}/{exchange.position}",
         group=exchange.conversation,
-        source="".join(f"{turn}{TURN_SEPARATOR}" for turn in exchange.context),
+        source=join_turns(exchange.context),
         references=(exchange.reply,),
     )

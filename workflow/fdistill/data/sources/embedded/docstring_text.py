@@ -1,4 +1,4 @@
-"""A docstring (reStructuredText as scientific packages write it) as a summary and a body of plain prose."""
+"""Parses a docstring, in the reStructuredText of scientific packages, into a summary and a body of plain prose."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,8 @@ PROSE_SECTIONS = (
     "introduction",
     "extended summary",
 )
-# a directive, target, footnote or comment; a doctest; a field such as `:param x:`; a table; a template's slot
+# Starts of lines that are not prose: a directive, link target, footnote or comment; a doctest; a field such as
+# `:param x:`; a table; a placeholder of a template.
 MARKED = re.compile(r"\.\.(?: |$)|::$|>>>|In \[|[:@][a-z]+[^:`]*:(?:\s|$)|[|+=][ =|+-]|%\(\w+\)s|\{+\w+\}|%s")
 BULLET = re.compile(r"^[-*•]\s+")
 
@@ -34,10 +35,10 @@ class Docstring(NamedTuple):
 
 
 def parse(docstring: str) -> Docstring | None:
-    """Take a docstring apart; None when its first paragraph is not one sentence."""
+    """Return the summary and the body; None when the first paragraph is not one sentence."""
     first, _, rest = docstring.partition("\n\n")
     if any(UNDERLINE.fullmatch(line.strip()) for line in first.split("\n")):
-        return None  # a section without anything before it
+        return None  # it begins with the heading of a section
     summary = plain(first)
     if not (summary[:1].isupper() and summary.endswith(".") and first_sentence(summary) == summary):
         return None
@@ -45,11 +46,11 @@ def parse(docstring: str) -> Docstring | None:
 
 
 def prose(text: str) -> Iterator[str]:
-    """The paragraphs that are running text: none of a section such as Parameters, a directive or indented."""
+    """Yield the paragraphs of running text: no sections such as Parameters, no directives, nothing indented."""
     lines = text.split("\n")
     keeping = True
     paragraph: list[str] = []
-    hidden, after_blank = False, True  # inside a directive, a field, a doctest
+    hidden, after_blank = False, True  # hidden: inside a directive, a field or a doctest
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         stripped, indented = line.strip(), line.startswith((" ", "\t"))
         is_heading = bool(stripped and UNDERLINE.fullmatch(following.strip()) and not indented)
@@ -63,7 +64,7 @@ def prose(text: str) -> Iterator[str]:
                 keeping = False
             after_blank = True
             continue
-        if not indented:  # a marked line hides what follows it to the next blank line, and what is indented
+        if not indented:  # a marked line hides what follows, up to the first line without indent after a blank line
             marked = MARKED.match(stripped) and (not paragraph or stripped.startswith((".. ", ">>>")))
             hidden = bool(marked) or (hidden and not after_blank)
         after_blank = False
@@ -83,17 +84,17 @@ SUBSTITUTION = re.compile(r"\|(\w[\w. ]*)\|_?")
 
 
 def plain(text: str) -> str:
-    """One line without mark-up: roles, links and literals become their words, footnote marks go."""
-    text = ROLE.sub(lambda found: ROLE_TARGET.sub("", found[1]), text)
+    """Return the text on one line without mark-up: roles, links and literals become words, footnote marks go."""
+    text = ROLE.sub(lambda match: ROLE_TARGET.sub("", match[1]), text)
     text = FOOTNOTE.sub("", LINK.sub(r"\1", text))
-    text = CODE.sub(lambda found: found[1] or found[2].lstrip("~."), text)
+    text = CODE.sub(lambda match: match[1] or match[2].lstrip("~."), text)
     text = SUBSTITUTION.sub(r"\1", EMPHASIS.sub(r"\1", text))
-    text = re.sub(r"\\(?=\W)\s?", "", text)  # an escaped character is itself, an escaped space is nothing
+    text = re.sub(r"\\(?=\W)\s?", "", text)  # a backslash before a space removes the space
     text = " ".join(text.replace("::", ":").replace("`", "").split())
-    return re.sub(r" (?=[.,;](?: |$))", "", text)  # left by a footnote mark
+    return re.sub(r" (?=[.,;](?: |$))", "", text)  # a footnote mark stood there
 
 
 def letter_share(text: str) -> float:
-    """Letters among the characters that are not spaces; 0 for an empty text."""
+    """Return the share of letters among the characters that are not white space; 0 for an empty text."""
     characters = "".join(text.split())
     return sum(character.isalpha() for character in characters) / len(characters) if characters else 0.0

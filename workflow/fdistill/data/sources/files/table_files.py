@@ -1,4 +1,4 @@
-"""Local tables: CSV and TSV, whose rows are counted by the lines of the file, and Parquet."""
+"""Tables: CSV and TSV, whose rows are named by their line in the file, and Parquet."""
 
 import csv
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.files.text_files import text_lines
 from fdistill.runtime.errors import UserError
 
-LONGEST_FIELD = 2**31 - 1  # the csv module's own bound is shorter than some articles
+LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's default
 
 
 def csv_rows(file: Path) -> Iterator[Row]:
-    """The rows of a CSV file with a header; a quoted field may run over several lines."""
+    """Yield the rows of a CSV file with a header; a quoted field may contain line breaks."""
     return _delimited(file, ",")
 
 
 def tsv_rows(file: Path) -> Iterator[Row]:
-    """The same with tabs: fields are quoted as in CSV."""
+    """Yield the rows of a TSV file with a header; fields are quoted as in CSV."""
     return _delimited(file, "\t")
 
 
@@ -35,10 +35,10 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
                 header = _header(record, place)
             elif len(record) == len(header):
                 yield Row(place, dict(zip(header, record, strict=True)))
-            elif record:  # a blank line is none
+            elif record:  # empty for a blank line
                 raise UserError(
                     f"{place}: has {len(record)} fields, the header {len(header)} ({', '.join(header)}); "
-                    "put a field that holds the delimiter or a quotation mark in quotation marks"
+                    "put a field that contains the delimiter or a quotation mark in quotation marks"
                 )
     except csv.Error as error:
         raise UserError(
@@ -55,7 +55,7 @@ def _header(names: list[str], place: str) -> list[str]:
 
 
 def parquet_rows(file: Path) -> Iterator[Row]:
-    """The rows of a Parquet file."""
+    """Yield the rows of a Parquet file."""
     number = 0
     try:
         for batch in pq.ParquetFile(file).iter_batches():
@@ -63,4 +63,4 @@ def parquet_rows(file: Path) -> Iterator[Row]:
                 number += 1
                 yield Row(f"{file}, row {number}", values)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file}: not a readable Parquet file ({error}); is it complete?") from None
+        raise UserError(f"{file}: not a readable Parquet file ({error}); check that it is complete") from None

@@ -1,4 +1,4 @@
-"""Local text files: UTF-8 with Unix line ends, or an error that names the line and the command that mends it."""
+"""Text files: UTF-8 with Unix line ends, or an error that names the line and a command that corrects the file."""
 
 import codecs
 import json
@@ -12,10 +12,10 @@ from fdistill.runtime.errors import UserError
 
 
 def text_lines(file: Path, windows_ends: bool = False) -> Iterator[str]:
-    """The lines of a file with their ends, which are line feeds only: a text may hold any other control character.
+    """Yield the lines of a file with their line feeds; no other control character ends a line.
 
-    Raises UserError with the line's number for what is not UTF-8, for a byte-order mark, and for Windows line ends
-    unless `windows_ends` takes them.
+    Raises UserError with the line's number for bytes that are not UTF-8, for a byte-order mark, and for Windows line
+    ends unless `windows_ends` allows them.
     """
     name = shlex.quote(str(file))
     with file.open("rb") as lines:
@@ -36,7 +36,7 @@ def text_lines(file: Path, windows_ends: bool = False) -> Iterator[str]:
 
 
 def json_lines(file: Path) -> Iterator[Row]:
-    """One JSON object per line, blank lines aside."""
+    """Yield a row per line of a JSON-lines file; blank lines are skipped."""
     for number, line in enumerate(text_lines(file), start=1):
         if line.strip():
             place = f"{file}, line {number}"
@@ -44,30 +44,30 @@ def json_lines(file: Path) -> Iterator[Row]:
 
 
 def json_document(file: Path) -> Any:
-    """A whole JSON file; UserError names it when it is damaged."""
+    """Return the content of a JSON file; raises UserError with its name when it is damaged."""
     return _parsed("".join(text_lines(file, windows_ends=True)), str(file))
 
 
 def _parsed(text: str, place: str) -> Any:
-    """The value that is JSON text; UserError when it is not, or holds what no file could be written with."""
+    """The value of a JSON text; raises UserError when it is invalid or has half of a surrogate pair."""
     try:
         value = json.loads(text)
-        if "\\ud" in text.lower():  # an escaped surrogate, which JSON takes without its other half too
+        if "\\ud" in text.lower():  # an escaped surrogate, which JSON accepts without its other half
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start].encode("ascii", "backslashreplace").decode()
         raise UserError(
-            f"{place}: {half} is half of a surrogate pair and no character; mend or remove the text"
+            f"{place}: {half} is half of a surrogate pair and no character; correct or remove the text"
         ) from None
     except ValueError as error:
-        raise UserError(f"{place}: not valid JSON ({error}); is it complete?") from None
+        raise UserError(f"{place}: not valid JSON ({error}); check that it is complete") from None
     return value
 
 
 def line_pairs(file: Path) -> Iterator[Row]:
-    """The lines of `NAME.source`, each with the same line of `NAME.target` beside it."""
+    """Yield each line of `NAME.source` with the same line of `NAME.target`; raises UserError if one is longer."""
     partner = target_file(file)
-    sources, targets = (sum(1 for _ in text_lines(one)) for one in (file, partner))
+    sources, targets = (sum(1 for _ in text_lines(path)) for path in (file, partner))
     if sources != targets:
         raise unpartnered(file, sources, partner, targets)
     pairs = zip(text_lines(file), text_lines(partner), strict=True)
@@ -76,5 +76,5 @@ def line_pairs(file: Path) -> Iterator[Row]:
 
 
 def target_file(source_file: Path) -> Path:
-    """The file of the targets that belong to a file of sources."""
+    """Return the file with the targets of a file of sources."""
     return source_file.with_suffix(".target")

@@ -1,1 +1,1 @@
-"""The papers' data sets, from the Hugging Face hub, from their authors' web pages, or from local files."""
+"""The papers' data sets: from the hub, from files on the web, or from local files."""

@@ -21,7 +21,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """One article; its highlights, one per line, are the sentences of one text."""
+    """Return an article with its highlights, which are lines there and become the sentences of one text."""
     return [Example(id, id, one_line(row.text("article")), (one_line(row.text("highlights")),))]
 
 

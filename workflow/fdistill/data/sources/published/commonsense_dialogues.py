@@ -1,7 +1,7 @@
 """Commonsense-Dialogues (Zhou et al. 2021): a social context and the turns so far -> the next turn.
 
-Every turn is a target, the first one, too, which follows the context alone: this gives the sizes of Wen et
-al. 2023, Table 6. A source is the context and the turns before it, each closed by `chitchat`'s separator.
+Every turn is a target, also the first one, which follows the context alone: this reproduces the sizes of Wen et al.
+2023, Table 6. A source is the context and the turns before the target (`fdistill.data.sources.dialogue`).
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.embedded.chitchat import TURN_SEPARATOR
+from fdistill.data.sources.dialogue import join_turns
 from fdistill.data.sources.files import local_files
 from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.files.text_files import json_document
@@ -39,18 +39,18 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, dialogue: str) -> Iterator[Example]:
-    """One example per turn of a dialogue."""
+    """Yield one example per turn of a dialogue."""
     turns = row.get("turns")
     if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in turns):
         raise row.wrong("turns", "a list of texts")
-    said = [one_line(text) for text in (row.text("context"), *turns)]
-    for number, turn in enumerate(said[1:]):
-        source = "".join(f"{text}{TURN_SEPARATOR}" for text in said[: number + 1])
+    texts = [one_line(text) for text in (row.text("context"), *turns)]
+    for number, turn in enumerate(texts[1:]):
+        source = join_turns(texts[: number + 1])
         yield Example(id=f"{dialogue}/{number}", group=dialogue, source=source, references=(turn,))
 
 
 def json_dialogues(file: Path) -> Iterator[Row]:
-    """The dialogues of a raw JSON file, a mapping from their ids."""
+    """Yield the dialogues of one of the authors' JSON files, which maps ids to dialogues."""
     dialogues = json_document(file)
     if not isinstance(dialogues, dict):
         raise UserError(f"{file}: not a mapping of dialogues; give a Commonsense-Dialogues file")
@@ -62,7 +62,7 @@ FORMATS = local_files.FORMATS | {".json": json_dialogues}
 DATASET = Published(
     name="Commonsense Dialogue",
     licence="CC-BY-NC-4.0",
-    places=(  # the authors' own files first: the hub has copies by others
+    places=(  # the authors' own files first, since the hub has copies by others
         WebFiles((f"{FILES}train.json", f"{FILES}valid.json", f"{FILES}test.json"), one_per_split(FORMATS)),
         Hub(REPOSITORY),
         Hub(REPOSITORY, revision=PARQUET_BRANCH),
@@ -75,6 +75,6 @@ DATASET = Published(
 
 @dataclass(frozen=True)
 class Options(PublishedOptions):
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
     formats: ClassVar = FORMATS

@@ -1,9 +1,9 @@
-"""DART v1.1.1 (Nan et al. 2021): a set of triples -> a sentence that says them.
+"""DART v1.1.1 (Nan et al. 2021): a set of triples -> a sentence that expresses them.
 
-A source is its triples, `subject : relation : object`, the relation in lower case, joined by ` | `.
+A source is the triples, `subject : relation : object` with the relation in lower case, joined by ` | `.
 
-Train and dev have one example per entry of the data set. Test has one per distinct set of triples, whose
-references are those of all its entries. These are the rules that give the sizes of Wen et al. 2023, Table 6.
+Train and dev have one example per entry of the data set. Test has one per distinct set of triples, with the references
+of all its entries. These rules reproduce the sizes of Wen et al. 2023, Table 6.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -40,13 +40,13 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """One example per entry, with all its sentences as references."""
+    """Return one example per entry, with all its sentences as references."""
     source = " | ".join(f"{s} : {r.lower()} : {o}" for s, r, o in triples(row))
     return [Example(id=id, group=id, source=source, references=tuple(sentences(row)))]
 
 
 def triples(row: Row) -> list[list[str]]:
-    """The entry's (subject, relation, object) triples."""
+    """Return the entry's (subject, relation, object) triples; raises UserError when they have another form."""
     value = row.get("tripleset")
     if not _list_of(value, list) or not all(_list_of(triple, str) and len(triple) == 3 for triple in value):
         raise row.wrong("tripleset", "a list of [subject, relation, object]")
@@ -54,7 +54,10 @@ def triples(row: Row) -> list[list[str]]:
 
 
 def sentences(row: Row) -> list[str]:
-    """The entry's texts. Annotations are a list of mappings in raw files, a mapping of lists on the hub."""
+    """Return the entry's texts; raises UserError when they have another form.
+
+    Annotations are a list of mappings in the authors' files, and a mapping of lists on the hub.
+    """
     value = row.get("annotations")
     if _list_of(value, dict):
         value = {"text": [annotation.get("text") for annotation in value]}
@@ -64,7 +67,7 @@ def sentences(row: Row) -> list[str]:
 
 
 def merge(examples: list[Example], limit: int | None) -> list[Example]:
-    """One example per source, with the first `limit` of its distinct references, blank ones left out."""
+    """Return one example per source with the first `limit` of its distinct references that are not blank."""
     references: dict[str, dict[str, None]] = {}
     for example in examples:
         references.setdefault(example.source, {}).update(dict.fromkeys(filter(str.strip, example.references)))
@@ -75,7 +78,7 @@ def merge(examples: list[Example], limit: int | None) -> list[Example]:
 
 
 def gem_entries(rows: Iterable[Row]) -> Iterator[Row]:
-    """The entries of GEM's version, whose training split has one row per sentence; `dart_id` is the entry's number."""
+    """Yield the entries of GEM's version, whose training split has a row per sentence with the entry's `dart_id`."""
     entries: dict[Any, list[Row]] = {}
     for row in rows:
         entries.setdefault(row.get("dart_id"), []).append(row)
@@ -85,7 +88,7 @@ def gem_entries(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def json_entries(file: Path) -> Iterator[Row]:
-    """The entries of a raw JSON file, a list."""
+    """Yield the entries of one of the authors' JSON files, which is a list."""
     entries = json_document(file)
     if not isinstance(entries, list):
         raise UserError(f"{file}: not a list of entries; give a DART v1.1.1 file")
@@ -94,12 +97,12 @@ def json_entries(file: Path) -> Iterator[Row]:
 
 
 def xml_entries(file: Path) -> Iterator[Row]:
-    """The entries of a raw XML file, in the form of the JSON ones."""
+    """Yield the entries of one of the authors' XML files in the form of the JSON entries."""
     text = "".join(text_lines(file, windows_ends=True))
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise UserError(f"{file}: not valid XML ({error}); is it complete?") from None
+        raise UserError(f"{file}: not valid XML ({error}); check that it is complete") from None
     for number, entry in enumerate(root.iter("entry"), start=1):
         triples = [(triple.text or "").split(" | ") for triple in entry.iterfind("modifiedtripleset/mtriple")]
         texts = [lex.text or "" for lex in entry.iterfind("lex")]
@@ -128,7 +131,7 @@ DATASET = Published(
 
 @dataclass(frozen=True)
 class Options(PublishedOptions):
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
-    test_references: int | None = None  # of each test input, the first ones; None keeps all
+    test_references: int | None = None  # the first so many of each test input; None keeps all
     formats: ClassVar = FORMATS

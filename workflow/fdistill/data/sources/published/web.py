@@ -1,4 +1,4 @@
-"""Published data sets from the files that their authors, or others, have put on the web."""
+"""Reads published data sets from files on the web, which the authors or others have published."""
 
 import io
 import logging
@@ -11,31 +11,31 @@ from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
 from fdistill.data.archives import read_members
 from fdistill.data.sources.files.local_files import Reader
-from fdistill.data.sources.files.rows import OUR_NAMES, SPLITS, Pair, Row, Rows, unpartnered
+from fdistill.data.sources.files.rows import SPLIT_NAMES, SPLITS, Pair, Row, Rows, unpartnered
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = (10, 60)  # seconds: for a connection, and for the next bytes
-CHUNK = 2**20
+TIMEOUT = (10, 60)  # seconds until a connection, and until the next bytes
+CHUNK = 2**20  # bytes that are written at a time
 
 
 @dataclass(frozen=True)
 class WebFiles:
-    """A data set in files on the web, and what makes rows of them."""
+    """A data set in files on the web, and the reader of their rows."""
 
     urls: tuple[str, ...]
-    reader: Callable[[list[Path]], Rows]  # the downloaded files, in the order of `urls` -> their rows
-    note: str = ""  # how the text differs from that of the other places
+    reader: Callable[[list[Path]], Rows]  # from the downloaded files, in the order of `urls`, to rows
+    note: str = ""  # how the text differs from other places, for log and manifest
 
     def __str__(self) -> str:
         names = ", ".join(PurePosixPath(url).name for url in self.urls)
         return f"{urlsplit(self.urls[0]).netloc}, {names}"
 
     def read(self) -> tuple[Rows, list[dict[str, str]]]:
-        """Their rows by split, and the origins for the manifest.
+        """Return the rows by split, and the files as origins for the manifest.
 
-        Raises UserError for a file that cannot be had now, for damaged content once it is reached.
+        Raises UserError for a file that cannot be downloaded at once, for damaged content when its row is read.
         """
         files = [download(url) for url in self.urls]
         origins = [
@@ -51,19 +51,19 @@ def _downloaded(rows: Iterable[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except UserError as error:
-        raise UserError(f"{error} It was downloaded: delete it, and it is fetched again") from None
+        raise UserError(f"{error} The file was downloaded: delete it and run again") from None
 
 
 def download(url: str) -> Path:
-    """The file at `url` in the cache of the `datasets` library; downloaded, whole or not at all, if need be.
+    """Return the file at `url` in the cache of the `datasets` library, downloaded if it is not there yet.
 
-    Raises UserError when it cannot be had.
+    A download that breaks off leaves no file. Raises UserError when the file cannot be downloaded.
     """
-    import datasets  # here, because the configuration is checked without it
+    import datasets  # imported here, because it is slow and the configuration is checked without it
     import requests
 
-    place = urlsplit(url)
-    path = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / place.netloc / place.path.lstrip("/")
+    parts = urlsplit(url)
+    path = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / parts.netloc / parts.path.lstrip("/")
     if path.exists():
         return path
     log.info("downloading %s", url)
@@ -73,29 +73,29 @@ def download(url: str) -> Path:
             with temporary.open("wb") as file:
                 for chunk in response.iter_content(CHUNK):
                     file.write(chunk)
-    except OSError as error:  # the network's errors, too, are of this kind, and hold what went wrong
+    except OSError as error:  # errors of `requests` are OSErrors too; their first argument has the reason
         reason = getattr(error.args[0] if error.args else None, "reason", error)
         raise UserError(
-            f"{url}: cannot be downloaded ({reason}); nothing was kept. To place it by hand, copy the file to {path}"
+            f"{url}: cannot be downloaded ({reason}); check the network. To place it by hand, copy the file to {path}"
         ) from None
     return path
 
 
 def one_per_split(formats: dict[str, Reader]) -> Callable[[list[Path]], Rows]:
-    """A reader of three files: train, dev, test."""
+    """Return a reader of three files: train, dev and test."""
     return lambda files: {split: formats[file.suffix](file) for split, file in zip(SPLITS, files, strict=True)}
 
 
 def archived_pairs(files: list[Path]) -> Rows:
-    """A reader of one archive with the files `train.source`, `train.target`, and so for `val` and `test`."""
+    """Read one archive with `train.source` and `train.target`, and the same for `val` and `test`."""
     (archive,) = files
     lines = {}
     for name, content in read_members(archive, lambda name: name.endswith((".source", ".target"))):
         stem, _, side = PurePosixPath(name).name.rpartition(".")
-        lines[OUR_NAMES.get(stem, stem), side] = io.BytesIO(content).readlines()
+        lines[SPLIT_NAMES.get(stem, stem), side] = io.BytesIO(content).readlines()
     missing = [f"{split}.{side}" for split in SPLITS for side in ("source", "target") if (split, side) not in lines]
     if missing:
-        raise UserError(f"{archive}: lacks {', '.join(missing)}; it is not the archive that is known here")
+        raise UserError(f"{archive}: lacks {', '.join(missing)}: not the expected archive; delete it and run again")
     return {split: _pairs(f"{archive}, {split}", lines[split, "source"], lines[split, "target"]) for split in SPLITS}
 
 
@@ -108,7 +108,7 @@ def _pairs(place: str, sources: list[bytes], targets: list[bytes]) -> Iterator[R
 
 
 def decoded(content: bytes, place: str) -> str:
-    """A piece of an archive as text; UserError when it is not UTF-8."""
+    """Return bytes of an archive as text; raises UserError when they are not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -18,16 +18,16 @@ REPOSITORY, CONFIG = "wmt/wmt16", "ro-en"
 
 @dataclass(frozen=True)
 class Options(PublishedOptions):
-    """The task file's `source:` mapping."""
+    """The options of a task file's `source:`."""
 
-    train_size: int | None = None  # pairs drawn from train, blank ones never; None keeps all
+    train_size: int | None = None  # pairs without blanks that are sampled from train; None keeps all
     sample_seed: int = 1
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`).
 
-    An example's id has the number of its row, so that the prepared training split records what was drawn.
+    An example's id has the number of its row, so that the prepared training split records which rows were sampled.
     """
     chosen = read_options(Options, options)
     corpus = read_corpus(DATASET, chosen)
@@ -36,13 +36,13 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """One pair of sentences, under `translation` as the hub has them, or in columns of their own."""
+    """Return a row's pair of sentences, which are under `translation`, as on the hub, or in columns `en` and `ro`."""
     where = ("translation",) if row.has("translation") else ()
     return [Example(id, id, row.text(*where, "en"), (row.text(*where, "ro"),))]
 
 
 def sample(examples: list[Example], chosen: Options, corpus: Corpus) -> list[Example]:
-    """`train_size` examples with text on both sides, in the order of the data set; the seed decides which."""
+    """Return `train_size` examples with text on both sides, chosen by the seed, in the order of the data set."""
     full = [example for example in examples if example.source.strip() and example.references[0].strip()]
     corpus.count("train: neither side blank", len(examples), len(full))
     sampled = shuffled(full, key=lambda example: f"{chosen.sample_seed}/{example.id}")[: chosen.train_size]

@@ -7,7 +7,7 @@ from typing import Any
 
 from fdistill.data.archives import read_members
 from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.files.rows import OUR_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources.files.rows import SPLIT_NAMES, SPLITS, Row, Rows
 from fdistill.data.sources.files.text_files import json_document
 from fdistill.data.sources.options import read_options
 from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
@@ -19,8 +19,8 @@ from fdistill.runtime.errors import UserError
 ARCHIVES = ()
 REPOSITORY = "EdinburghNLP/xsum"
 
-SECTIONS = {"FIRST-SENTENCE": "summary", "RESTBODY": "document"}  # of the authors' files -> the hub's columns
-# Lines of the web pages that are in the authors' files and not in the hub's articles.
+SECTIONS = {"FIRST-SENTENCE": "summary", "RESTBODY": "document"}  # in the authors' files -> columns on the hub
+# Lines of the web pages that are in the authors' files but not in the articles on the hub.
 BUTTONS = {
     *("Share this with", "Email", "Facebook", "Messenger", "Twitter", "Pinterest", "WhatsApp", "LinkedIn", "Linkedin"),
     *("Copy this link", "These are external links and will open in a new window"),
@@ -34,16 +34,18 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """One article, on one line as in the data that BART was fine-tuned on; its summary."""
+    """Return an article with its summary, both on one line, as in the data that BART was fine-tuned on."""
     return [Example(id, id, one_line(row.text("document")), (one_line(row.text("summary")),))]
 
 
 def summary_files(files: list[Path]) -> Rows:
-    """The rows of the authors' archive, one file per article, and of their list of ids per split, in its order."""
+    """Read the authors' archive, with a file per article, in the order of their list of ids per split."""
     archive, list_file = files
-    ids = {OUR_NAMES.get(split, split): names for split, names in json_document(list_file).items()}
+    ids = {SPLIT_NAMES.get(split, split): names for split, names in json_document(list_file).items()}
     if set(ids) != set(SPLITS):
-        raise UserError(f"{list_file}: gives ids of {', '.join(ids)}, not of train, validation and test")
+        raise UserError(
+            f"{list_file}: has ids of {', '.join(ids)}, not of train, validation and test; delete it and run again"
+        )
     wanted = {name for names in ids.values() for name in names}
     articles = {}
     for member, content in read_members(archive, lambda member: member.endswith(".summary")):
@@ -53,18 +55,18 @@ def summary_files(files: list[Path]) -> Rows:
     if missing := wanted - articles.keys():
         raise UserError(
             f"{archive}: lacks {len(missing):,} of the {len(wanted):,} articles of {list_file.name} (one is "
-            f"{min(missing)}.summary); is it complete? Delete it and run again"
+            f"{min(missing)}.summary); the file is incomplete, delete it and run again"
         )
 
     def rows(names: list[str]) -> Iterator[Row]:
         for name in names:
-            yield Row(f"{archive}, {name}.summary", sections(articles.pop(name)))  # popped: it is large
+            yield Row(f"{archive}, {name}.summary", sections(articles.pop(name)))  # pop frees memory
 
     return {split: rows(names) for split, names in ids.items()}
 
 
 def sections(text: str) -> dict[str, str]:
-    """The sections of an article's file, each headed by its name as `[SN]NAME[SN]`, under the hub's names."""
+    """Return the sections of an article's file, each headed by `[SN]NAME[SN]`, by their names on the hub."""
     parts = re.split(r"\[SN\](.*?)\[SN\]", text)[1:]
     bodies = (
         "\n".join(line for line in body.splitlines() if line.strip() and line.strip() not in BUTTONS)
