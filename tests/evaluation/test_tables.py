@@ -165,7 +165,7 @@ def test_main_table_refusals(files, tmp_path):
     other = tmp_path / "other.json"
     metrics = {"bleu4": metric("BLEU-4", 1.0, signature="t")}
     write_json(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
-    with pytest.raises(UserError, match=r"'bleu4' was not computed alike for 'teacher' \(s\) and 'tvd' \(t\)"):
+    with pytest.raises(UserError, match=r"'bleu4' was computed in different ways for 'teacher' \(s\) and 'tvd' \(t\)"):
         main_table([files[0], other], TASKS, LAYOUT)
 
 

@@ -277,9 +277,9 @@ def test_datasets_table_beside_the_paper(manifests):
     ],
 )
 def test_differences_as_they_are_shown(measured, text, form, shown):
-    (_, [paper]), (_, [difference]) = comparison.values([comparison.compared(measured, text)], form)
+    (_, [paper]), (_, [difference]) = comparison.values([comparison.compare(measured, text)], form)
     assert difference == Cell(shown, "aside") and float(paper.text.replace(",", "")) == float(text)
-    assert comparison.values([comparison.compared(measured, None), None], form) == []
+    assert comparison.values([comparison.compare(measured, None), None], form) == []
 
 
 def test_systems_stand_apart_with_their_rows(metrics):
