@@ -16,7 +16,9 @@ def slurm_jobs():
     if not submits_to_slurm():
         return {}
     asked = {}
-    for submitted in (rule for rule in workflow.rules if rule in OWN_RULES and not workflow.is_local(rule)):
+    for submitted in workflow.rules:
+        if submitted not in OWN_RULES or workflow.is_local(submitted):
+            continue
         resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, as for the first attempt
         asked[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
     return asked

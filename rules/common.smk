@@ -16,6 +16,9 @@ from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.local_files import input_files
 from fdistill.runtime.errors import UserError
 
+if Path(study_config.__file__).resolve().parents[3] != FOLDER.resolve():
+    raise WorkflowError(f"{FOLDER}: another fdistill is loaded ({study_config.__file__}); import one checkout only")
+
 # Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not
 # its environment is activated. Either way they find the library.
 ENVIRONMENT = "../envs/fdistill.yaml"  # from the folder of the rules

@@ -76,7 +76,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     """The study of Snakemake's merged `config`, made from `files` in order, in the repository at `root`.
 
     When another workflow imports this one as a module, `config` may be a section of its files, the one under `keys`,
-    and its folder `project` may have tasks and a table of methods of its own, which come before those of `root`.
+    and its folder `project` may have tasks and methods of its own, which come before those of `root` of the same name.
 
     Raises one UserError that lists every mistake of every file, each with its file, key, value and remedy.
     """
@@ -120,11 +120,12 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:
-    """The first folder's table of methods with its defaults; empty when it cannot be read."""
-    files = [folder / METHODS for folder in folders]
-    content = report.read(next((file for file in files if file.exists()), files[-1]))
-    if content is None:
+    """The folders' tables of methods as one, with its defaults; empty when one cannot be read."""
+    *more, last = [folder / METHODS for folder in folders]
+    tables = [report.read(file) for file in (last, *(file for file in more if file.exists()))]
+    if None in tables:
         return {}
+    content = {name: method for table in tables for name, method in table.items()}
     methods, found = read_methods(content)
     names = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
     report.add(str(METHODS), [*names, *found])
