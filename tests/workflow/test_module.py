@@ -97,7 +97,7 @@ def test_a_module_runs_the_same_commands_as_the_workflow_itself(project):
     project.write(STUDY)
     study = ["--configfile", project.folder / "config/study.yaml", "--"]
     runs = project.run("-n", "-p", "all"), snakemake("-n", "-p", *study, "all", directory=project.folder)
-    own, direct = (sorted(re.findall(r"^ +(exec .*)$", run.stdout, re.M)) for run in runs)
+    own, direct = (sorted(re.findall(r"^Shell command: (exec .*)$", run.stdout, re.M)) for run in runs)
     assert len(own) > 20 and own == direct
 
 
