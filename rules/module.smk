@@ -31,6 +31,7 @@ def unpacked(repository, ref):
             file.seek(0)
             with tarfile.open(fileobj=file) as archive:
                 archive.extractall(f"{partial}/files", filter="data")
+            Path(partial, "files/COMMIT").write_text(commit)  # for the records of what jobs write
             try:
                 os.rename(f"{partial}/files", folder)
             except OSError:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -119,6 +120,10 @@ rule all:
         "mine.txt",
 
 
+onstart:
+    fdistill.onstart()
+
+
 print("local:", *sorted(workflow._localrules))
 """
     settings = {"samples": {"a": [1]}, "fdistill": STUDY}
@@ -228,13 +233,14 @@ def test_a_remote_module_finds_the_library_the_configuration_and_the_scripts(pro
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{checkout.parents[1]}/.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
-    project.write(STUDY, snakefile="github('someone/f-distill', path='Snakefile', tag='v1')")
+    project.write(STUDY, snakefile="github('someone/f-distill', path='workflow/Snakefile', tag='v1')")
     project.run("--cores", 1, PREPARED)
     assert (project.folder / PREPARED).exists()
     [unpacked] = (project.folder / ".snakemake/fdistill").iterdir()
     head = subprocess.run(["git", "rev-parse", "v1"], cwd=checkout, capture_output=True, text=True, check=True)
     assert unpacked.name == head.stdout.strip()
-    assert (unpacked / "workflow/fdistill/config/__init__.py").exists()
+    [record] = (project.folder / PREPARED).parent.glob("*.provenance.json")
+    assert json.loads(record.read_text())["code"] == {"commit": unpacked.name, "dirty": False}
 
 
 def test_a_web_page_is_refused(project, checkout):
