@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
-from fdistill.config.files import Merged, Report, Settings, merge, set_in
+from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
 from fdistill.config.method_checks import Methods, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, condition_problems, nearest, problems, without
+from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
@@ -72,26 +72,36 @@ def _entry(entries: dict[str, Settings], what: str, name: str) -> Settings:
     return deepcopy(entries[name])
 
 
-def load(config: Settings, files: list[Path], root: Path) -> Study:
+def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), project: Path | None = None) -> Study:
     """The study of Snakemake's merged `config`, made from `files` in order, in the repository at `root`.
+
+    When another workflow imports this one as a module, `config` may be a section of its files, the one under `keys`,
+    and its folder `project` may have tasks and methods of its own, which come before those of `root` of the same name.
 
     Raises one UserError that lists every mistake of every file, each with its file, key, value and remedy.
     """
     report = Report(root)
-    contents = {report.label(file): content for file in files if (content := report.read(file)) is not None}
+    folders = [root] if project is None else [project, root]
+    contents, unread = {}, 0
+    for file in files:
+        content = report.read(file)
+        unread += content is None
+        if isinstance(part := at(content, keys, None), dict):
+            contents[": ".join((report.label(file), *keys))] = part
     for label, content in contents.items():
         report.add(label, problems(content, nothing_required(section(STUDY))))
     whole = Merged(config, contents)
     # With a file that cannot be read, nothing certain can be said of what was merged from it.
-    form = problems(config, section(STUDY)) if len(contents) == len(files) else []
+    form = [] if unread else problems(config, section(STUDY))
     for problem in form:
         report.add(whole.file_of(problem.path), [problem])
     study = fill_defaults(without(config, form), section(STUDY))
     changes = study.pop(OVERRIDES)
 
-    methods = _methods(report)
+    methods = _methods(folders, report)
     tasks = {}
-    for path in sorted((root / TASKS).glob("*.yaml")):
+    paths = {path.stem: path for folder in reversed(folders) for path in (folder / TASKS).glob("*.yaml")}
+    for path in sorted(paths.values(), key=lambda path: path.name):
         task = _Task(path, methods, study.get("methods", []), report)
         if path.stem in changes:
             task.change(changes[path.stem], form, whole)
@@ -109,11 +119,13 @@ def load(config: Settings, files: list[Path], root: Path) -> Study:
     return Study(**study, _tasks=tasks, _methods=methods)
 
 
-def _methods(report: Report) -> Methods:
-    """The table of methods with its defaults; empty when it cannot be read."""
-    content = report.read(report.root / METHODS)
-    if content is None:
+def _methods(folders: list[Path], report: Report) -> Methods:
+    """The folders' tables of methods as one, with its defaults; empty when one cannot be read."""
+    *more, last = [folder / METHODS for folder in folders]
+    tables = [report.read(file) for file in (last, *(file for file in more if file.exists()))]
+    if None in tables:
         return {}
+    content = {name: method for table in tables for name, method in table.items()}
     methods, found = read_methods(content)
     names = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
     report.add(str(METHODS), [*names, *found])

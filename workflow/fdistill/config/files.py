@@ -55,8 +55,8 @@ class Merged:
 
     def file_of(self, path: KeyPath) -> str:
         """The last file that gives this key the value it has; for a key that nobody gives, the first file."""
-        value = _at(self.config, path)
-        files = [label for label, content in self.contents.items() if _at(content, path) == value]
+        value = at(self.config, path)
+        files = [label for label, content in self.contents.items() if at(content, path) == value]
         if not files:
             return MERGED
         return files[0] if value is _ABSENT else files[-1]
@@ -68,7 +68,7 @@ def set_in(settings: Settings, path: KeyPath) -> KeyPath | None:
     None if nothing is there.
     """
     for depth in range(len(path) + 1):
-        value = _at(settings, path[:depth])
+        value = at(settings, path[:depth])
         if value is not _ABSENT and (depth == len(path) or not isinstance(value, dict)):
             return path[:depth]
     return None
@@ -81,11 +81,11 @@ def merge(base: Any, changes: Any) -> Any:
     return deepcopy(base) | {key: merge(base.get(key), value) for key, value in changes.items()}
 
 
-def _at(settings: Any, path: KeyPath) -> Any:
-    """The value at a path of keys, or `_ABSENT`."""
+def at(settings: Any, path: KeyPath, default: Any = _ABSENT) -> Any:
+    """The value at a path of keys, or `default`."""
     for key in path:
         try:
             settings = settings[key]
         except (KeyError, IndexError, TypeError):
-            return _ABSENT
+            return default
     return settings
