@@ -1,4 +1,4 @@
-"""MkDocs hook: the configuration reference, made from workflow/schemas/config.schema.yaml whenever the site is built."""
+"""MkDocs hook: the configuration reference, made from the configuration's schema whenever the site is built."""
 
 import json
 import sys
