@@ -5,7 +5,7 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo report test lint env lock clean
+.PHONY: demo report test lint docs env lock clean
 
 demo: env
 	$(BIN)/snakemake --cores $(CORES) all
@@ -26,6 +26,10 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
+# The documentation, README.md and the library reference included, into site/; any warning fails it.
+docs: env
+	$(BIN)/mkdocs build
+
 env: $(VENV)/.complete
 
 $(VENV)/.complete: envs/requirements.txt pyproject.toml
@@ -44,4 +48,4 @@ lock: env
 	envs/conda_from_lock.sh
 
 clean:
-	rm -rf results checkpoints logs benchmarks .snakemake
+	rm -rf results checkpoints logs benchmarks site .snakemake

@@ -17,10 +17,10 @@ from snake import ROOT, planned, snakemake
 
 ROWS = [{"source": "a b", "target": "c"}, {"source": "d", "target": "e"}]
 
-# The example of the README: its task file, and the commands that make its files.
-README = (ROOT / "README.md").read_text()
-(MINE,) = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.S) if "kind: files" in block]
-(COMMANDS,) = [block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "capitals" in block]
+# The example of the documentation: its task file, and the commands that make its files.
+PAGE = (ROOT / "docs/your_data.md").read_text()
+(MINE,) = re.findall(r"```yaml title=\"config/tasks/capitals.yaml\"\n(.*?)```", PAGE, re.S)
+(COMMANDS,) = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if "capitals" in block]
 
 
 def test_the_worked_example(tmp_path):

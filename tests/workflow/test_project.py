@@ -1,4 +1,4 @@
-"""What the project says of itself: the lock, the README, the scripts' help."""
+"""What the project says of itself: the lock, the scripts' help; its pages are in test_docs.py."""
 
 import re
 import subprocess
@@ -6,10 +6,8 @@ import sys
 
 import pytest
 import yaml
-from fdistill.losses.objectives import Objective
 from snake import ROOT
 
-README = (ROOT / "README.md").read_text()
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 
 
@@ -20,18 +18,6 @@ def test_the_lock_pins_everything_and_conda_has_the_same():
     assert conda == [line for line in lines if not line.startswith("pip==")]
     wanted = re.findall(r"^([a-z][\w-]*)", (ROOT / "envs/requirements.in").read_text(), re.M)
     assert {name.lower() for name in wanted} <= {line.split("==")[0].lower() for line in lines}
-
-
-def test_every_path_that_the_readme_names_is_there():
-    named = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests)/[\w/.]*)`", README)
-    assert len(named) > 8
-    assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-def test_the_readmes_method_is_one():
-    [entry] = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.S) if "terms:" in block]
-    [method] = entry.values()
-    assert Objective.from_config(method["terms"]).sequences == ("teacher_samples",)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -46,12 +32,3 @@ def test_every_rule_has_a_script_of_its_stage():
     rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     used = set(re.findall(r'script\("(\w+)"\)', rules))
     assert used == {path.stem for path in SCRIPTS}
-
-
-def test_no_target_stands_where_snakemake_takes_it_for_a_configuration_file():
-    texts = [README, *(path.read_text() for part in ("docs", "config") for path in (ROOT / part).glob("*.[my]*"))]
-    given = [each for text in texts for each in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)]
-    assert len(given) >= 5
-    for arguments in given:
-        files = re.split(r" -", arguments)[0].split()
-        assert files and all((ROOT / name).is_file() for name in files), arguments

@@ -1,0 +1,1 @@
+"""Benchmarks: what a step, offline work and a whole study cost."""

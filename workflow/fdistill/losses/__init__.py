@@ -1,0 +1,1 @@
+"""Losses: f-divergences, objectives made of them, and their computation in chunks of positions."""

@@ -1,0 +1,1 @@
+"""Sampling: sequences from a model, on-policy in training and offline over a split."""

@@ -1,0 +1,1 @@
+"""Training: one loop for every method, from batches to gradients to checkpoints."""

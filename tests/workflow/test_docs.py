@@ -1,0 +1,422 @@
+"""The README and the documentation: every command, example, path and message in them is checked."""
+
+import functools
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import griffe
+import pytest
+import tiny
+import yaml
+from fdistill.artifacts.files import write_parquet
+from fdistill.config.schema import section
+from fdistill.data.schemas import GENERATIONS, SPLIT
+from fdistill.data.sources import SOURCES
+from fdistill.models.checkpoints import save
+from fdistill.models.students import init_student
+from snake import ROOT
+from snakemake.cli import get_argument_parser
+from test_imports import LAYER_OF
+
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)(?: title=\"(.*?)\")?\n(.*?)^```$", re.M | re.S)
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the page it is on, its language, its title and its text."""
+
+    page: str
+    language: str
+    title: str
+    text: str
+
+
+BLOCKS = [
+    Block(page.name, *match) for page in PAGES for match in FENCE.findall(page.read_text(encoding="utf-8"))
+]  # fmt: skip
+FILES = [block for block in BLOCKS if block.title]  # what the reader writes into the repository
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def commands_of(block: str) -> list[str]:
+    """The commands of a block, one per line or joined by backslashes."""
+    return [line for line in block.replace("\\\n", " ").splitlines() if shlex.split(line, comments=True)]
+
+
+# Commands in prose count as well, if they are whole.
+COMMANDS = list(
+    dict.fromkeys(
+        [line for block in BLOCKS if block.language == "sh" for line in commands_of(block.text)]
+        + [
+            code
+            for page in PAGES
+            for code in CODE.findall(prose(page))
+            if re.match(r"(snakemake|make) [^A-Z]", code) and "TARGET" not in code
+        ]
+    )
+)
+
+
+def words(command: str) -> list[str]:
+    return shlex.split(command, comments=True)
+
+
+# --- what is done to check a command, by how it begins; `site` is a repository with all of the pages' files
+
+
+def check_make(command, site):
+    """A dry run; all of it, whatever is made already."""
+    done = subprocess.run([*words(command), "-n", "-B"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def check_activate(command, site):
+    """`make env` makes the folder that is activated."""
+    printed = subprocess.run(["make", "-n", "-B", "env"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert f"-m venv {Path(words(command)[1]).parents[1]}\n" in printed
+
+
+def check_unlock(command, site):
+    run([sys.executable, "-m", *words(command)], site)
+
+
+def check_script(command, site):
+    """Without its inputs a script takes all of its arguments, then refuses the first file that is missing."""
+    _, script, *arguments = words(command)
+    if arguments == ["--help"]:  # of every script, in test_project.py
+        assert (ROOT / script).is_file()
+        return
+    done = subprocess.run([sys.executable, script, *arguments], cwd=site, capture_output=True, text=True)
+    assert done.returncode == 1 and "no such file" in done.stderr, done.stderr
+
+
+def check_tests(command, site):
+    assert all((ROOT / word).is_file() for word in words(command)[3:])
+
+
+def check_extra(command, site):
+    """An extra of this project; it is not installed."""
+    (extra,) = re.findall(r"\.\[(\w+)\]$", words(command)[-1])
+    assert extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def check_python(command, site):
+    """As it stands."""
+    run([sys.executable, *words(command)[1:]], site)
+
+
+def check_files(command, site):
+    """As it stands: `site` has run it already."""
+    assert (site / "capitals").is_dir()
+
+
+def check_snakemake(command, site):
+    """In a dry run, with others that have the same options: below."""
+    assert any(command in group for group in GROUPS.values())
+
+
+CHECKS = {
+    r"make ": check_make,
+    r"source .venv/bin/activate": check_activate,
+    r"snakemake --unlock": check_unlock,
+    r"snakemake ": check_snakemake,
+    r"python workflow/scripts/": check_script,
+    r"python -m pytest tests/": check_tests,
+    r"python -m pip install -e ": check_extra,
+    r"python (-c |make_pairs)": check_python,
+    r"(mkdir|printf|echo) ": check_files,
+}
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A copy of the repository after a reader has written what the pages give: files, entries of registries, data."""
+    site = tmp_path_factory.mktemp("site")
+    for name in ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "slurm"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, site / name)
+    for block in FILES:
+        write(site, block)
+    for block in BLOCKS:
+        if block.language == "sh" and "mkdir" in block.text:
+            run(
+                ["sh", "-e", "-c", "\n".join(c for c in commands_of(block.text) if re.match("mkdir|printf|echo", c))],
+                site,
+            )
+    return site
+
+
+def write(site: Path, block: Block) -> None:
+    """What a block's title says: `FILE`, `FILE, at the end` or `FILE, below: START OF A LINE`."""
+    name, _, place = block.title.partition(", ")
+    path = site / name
+    if not place:
+        assert not path.exists(), f"{block.page}: {name} is there already"
+        path.write_text(block.text, encoding="utf-8")
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if place != "at the end":
+        start = place.removeprefix("below: ")
+        (number,) = [i for i, line in enumerate(lines, start=1) if line.strip().startswith(start)]
+    else:
+        number = len(lines)
+    path.write_text("".join([*lines[:number], "\n"[: place == "at the end"], block.text, *lines[number:]]), "utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_checked(command, site):
+    checks = [check for pattern, check in CHECKS.items() if re.match(pattern, command)]
+    assert checks, f"no way to check this command: {command}"
+    checks[0](command, site)
+
+
+# --- Snakemake's commands: one dry run for all that differ in targets only
+
+
+def options_and_targets(command: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A command's options that matter to a dry run, and its targets, which must be what Snakemake takes for them."""
+    arguments = words(command)[1:]
+    targets = list(get_argument_parser().parse_args(arguments).targets)
+    assert targets and arguments[-len(targets) :] == targets, f"{command}: no target, or not at the end"
+    text = shlex.join(arguments[: -len(targets)]).removesuffix(" --")
+    text = re.sub(r"(^| )(-[np]|-c\d+|--(directory|report) \S+)(?= |$)", "", text)
+    return tuple(shlex.split(text)), tuple(targets)
+
+
+def grouped() -> dict[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """{options: {command: its targets}}."""
+    groups: dict = {}
+    for command in COMMANDS:
+        if command.startswith("snakemake ") and "--unlock" not in command:
+            options, targets = options_and_targets(command)
+            groups.setdefault(options, {})[command] = targets
+    return groups
+
+
+GROUPS = grouped()
+
+
+@pytest.mark.parametrize("options", GROUPS, ids=lambda options: " ".join(options) or "no options")
+def test_snakemake_would_run_it(options, site):
+    targets = dict.fromkeys(target for several in GROUPS[options].values() for target in several)
+    run([sys.executable, "-m", "snakemake", "-n", "--quiet", "all", *options, "--", *targets], site)
+
+
+# --- examples
+
+
+def test_every_fenced_block_is_of_a_kind_that_is_checked_or_shown():
+    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text", "mermaid", "bibtex"}
+    loose = [
+        (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
+    ]
+    assert sorted(loose) == [("README.md", "python"), ("methods.md", "yaml"), ("your_data.md", "python")]  # below
+
+
+def block_on(page: str, language: str) -> str:
+    """The one block of a language without a title on a page."""
+    (text,) = [b.text for b in BLOCKS if (b.page, b.language, b.title) == (page, language, "")]
+    return text
+
+
+def test_the_readme_loads_a_student_in_six_lines(tmp_path, capsys):
+    code = block_on("README.md", "python")
+    assert len([line for line in code.splitlines() if line]) == 6
+    teacher = tiny.checkpoint("bart", max_position_embeddings=64)
+    save(init_student(teacher, {"encoder": 1, "decoder": 1}), tmp_path / "model")
+    (folder,) = re.findall(r'"(results/.*?)"', code)
+    exec(code.replace(folder, str(tmp_path / "model")), {})
+    assert set(capsys.readouterr().out.split()) <= {*tiny.LETTERS, "<unk>"}
+
+
+def test_outputs_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = block_on("your_data.md", "python")
+    test, outputs = re.findall(r'"(results/.*?)"', code)
+    row = {"id": ["a"], "group": ["g"], "source": ["os getcwd"], "references": [["Return it."]]}
+    write_parquet(test, row, SPLIT)
+    write_parquet(outputs, {"id": ["a"], "hypothesis": ["Return."], "n_tokens": [2], "finished": [True]}, GENERATIONS)
+    exec(code, {})
+    assert "os getcwd" in capsys.readouterr().out
+
+
+def test_the_method_shown_is_the_one_that_runs():
+    shown = yaml.safe_load(block_on("methods.md", "yaml"))
+    methods = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
+    assert shown == {name: methods[name] for name in shown}
+
+
+# What the examples of docs/extending.md are worth, in the copy that has them: its own library, in a process of its own.
+EXTENDED = """
+import pathlib, tempfile, tiny, torch
+from fdistill.data.batches import source_batch
+from fdistill.evaluation.metrics import evaluate
+from fdistill.losses.divergences import DIVERGENCES
+from fdistill.losses.objectives import LOSSES
+from fdistill.models.checkpoints import Checkpoint, from_scratch, load, save
+from fdistill.models.families import FAMILIES
+from fdistill.models.students import init_student
+
+p, q = torch.rand(2, 5, 7, dtype=torch.float64).softmax(-1)
+torch.testing.assert_close(DIVERGENCES["le_cam"](p.log(), q.log()), ((p - q) ** 2 / (p + q)).sum(-1))
+assert "le_cam" in LOSSES
+
+score = evaluate(["a b", "c"], [["x", "a b"], ["d"]], ["exact"])["metrics"]["exact"]
+assert (score["value"], score["signature"]) == (50.0, "exact|refs:any")
+
+family = FAMILIES["blenderbot"]
+teacher = from_scratch(family, tiny.CONFIGS["bart"], tiny.tokenizer("bart"), seed=0)
+with tempfile.TemporaryDirectory() as folder:
+    save(init_student(teacher, {"encoder": 1, "decoder": 2}), pathlib.Path(folder) / "model")
+    student = load(pathlib.Path(folder) / "model").model
+assert student.module.config.model_type == "blenderbot" and len(student.module.model.encoder.layers) == 1
+source, target = [5, 6, 2], [7, 8, 2]
+student.module.eval()
+batch = source_batch(student, [source])
+with torch.no_grad():
+    ours = tiny.logits(Checkpoint(student, teacher.tokenizer), batch, torch.tensor([target]))[0].log_softmax(-1)
+    torch.testing.assert_close(ours, tiny.reference_log_probs(student, source, target), rtol=1e-4, atol=1e-4)
+"""
+
+
+def test_the_examples_of_extending_work(site):
+    done = subprocess.run(
+        [sys.executable, "-c", EXTENDED],
+        env={"PYTHONPATH": f"{site / 'workflow'}:{ROOT / 'tests'}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    all_at_once = {"model": {"family": "blenderbot"}, "metrics": ["bleu4", "exact"]}
+    config = ["--config", f"task_overrides={{operations: {all_at_once}}}"]
+    run(
+        [sys.executable, "-m", "snakemake", "-n", "-q", "all", *config, "--", "results/operations/le_cam/metrics.json"],
+        site,
+    )
+
+
+# --- words
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_is_there(page):
+    written = {block.title.partition(",")[0] for block in FILES}
+    found = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests|docs)/[\w/.-]*)`", prose(page))
+    assert [path for path in found if not (ROOT / path).exists() and path not in written] == []
+
+
+@functools.cache
+def messages() -> str:
+    """The text of the library, the scripts and the rules, with literals that continue on the next line joined."""
+    files = [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
+    return re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in files))
+
+
+def quoted_messages() -> list[str]:
+    """The code in the first column of the tables of refusals."""
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    rows = [line.split(" | ")[0] for line in text[text.index("## Refusals") :].splitlines() if line.startswith("| `")]
+    return [double or single for row in rows for double, single in re.findall(r"`` (.*?) ``|`([^`]+)`", row)]
+
+
+def test_there_are_refusals():
+    assert len(quoted_messages()) > 40
+
+
+@pytest.mark.parametrize("message", quoted_messages())
+def test_every_refusal_that_the_page_cures_exists(message):
+    assert message in messages()
+
+
+def test_no_target_stands_where_snakemake_takes_it_for_a_configuration_file():
+    texts = [*(page.read_text() for page in PAGES), *(path.read_text() for path in (ROOT / "config").glob("*.yaml"))]
+    given = [found for text in texts for found in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)]
+    assert len(given) >= 5
+    written = {block.title for block in FILES}
+    for arguments in given:
+        files = re.split(r" -", arguments)[0].split()
+        assert files and all((ROOT / name).is_file() or name in written for name in files), arguments
+
+
+def test_the_list_of_packages_is_in_the_order_of_their_imports():
+    listed = re.findall(r"^\| \[(\w+)\]", (ROOT / "docs/reference/index.md").read_text(), re.M)
+    assert set(listed) == set(LAYER_OF)
+    assert [LAYER_OF[package] for package in listed] == sorted(LAYER_OF[package] for package in listed)
+
+
+# --- the site
+
+
+def hook(name: str):
+    """A module of docs/hooks."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs/hooks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built")
+    run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder], ROOT)
+    return folder
+
+
+def test_the_site_builds_without_a_warning_and_has_every_key_and_package(built):
+    assert yaml.compose((ROOT / "mkdocs.yml").read_text())  # it has tags that a safe loader does not know
+    reference = (built / "configuration/index.html").read_text()
+    for part in ("study", "task", "method", "training", "offline_sampling"):
+        for key in section(part)["properties"]:
+            assert f"<code>{key}</code>" in reference, key
+    assert all(f"<code>kind: {kind}</code>" in reference for kind in SOURCES)
+    for package, name in [
+        ("losses", "divergences.kl"),
+        ("models", "students.init_student"),
+        ("training", "trainer.Trainer"),
+    ]:
+        assert f'id="fdistill.{package}.{name}"' in (built / "reference" / package / "index.html").read_text()
+
+
+def test_a_broken_link_and_a_missing_docstring_fail_the_build(tmp_path):
+    for name in ("README.md", "mkdocs.yml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("docs", "workflow"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "docs/cost.md").open("a") as page:
+        page.write("\n[nowhere](no_such_page.md)\n")
+    with (tmp_path / "workflow/fdistill/losses/chunks.py").open("a") as module:
+        module.write("\n\ndef undescribed():\n    pass\n")
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", tmp_path / "site"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "no_such_page.md" in done.stderr and "fdistill.losses.chunks.undescribed has no docstring" in done.stderr
+
+
+def test_what_counts_as_documented(tmp_path):
+    code = '"""Module."""\n\nclass A:\n    """A."""\n\n    def f(self): ...\n    def _g(self): ...\n\ndef h(): ...\n'
+    (tmp_path / "some.py").write_text(code)
+    module = griffe.load("some", search_paths=[tmp_path])
+    assert list(hook("reference").undocumented(module)) == ["some.A.f", "some.h"]
