@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts import shards
+from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
@@ -47,7 +47,7 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,

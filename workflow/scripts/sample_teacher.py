@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts import shards
+from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
@@ -56,7 +56,7 @@ def main() -> None:
         "seed": str(args.seed),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = sample_sequences(
         teacher.model,
         encoded.ids,
