@@ -65,7 +65,7 @@ def project(tmp_path):
             [],
             "[] is not allowed; must be an integer >= 1, or a list (each an integer >= 0;",
         ),
-        ("metrics", [], "[] is not allowed; must be a list (each text; at least 1; no two alike)"),
+        ("metrics", [], "[] is not allowed; must be a list (each text; at least 1; no duplicates)"),
         ("metrics", ["ter", "ter"], '["ter", "ter"] is not allowed; must be a list'),
         ("metric_options.ter", 3, "3 is not allowed; must be a mapping (Options of one metric.)"),
         ("title", 7, "7 is not allowed; must be text"),
@@ -174,9 +174,9 @@ def test_names_of_tasks(project, name):
     [
         ("", "line 1: the file is empty; write its keys as 'key: value' lines, or delete it"),
         ("# nothing\n", "line 1: the file is empty"),
-        ("- a\n- b\n", "line 1: the file holds a list, not a mapping; write 'key: value' lines"),
-        ("title\n", "line 1: the file holds a single value, not a mapping"),
-        ("title: a\ntext:\n\tmax: 1\n", "line 3: indented with a tab; YAML is indented with spaces"),
+        ("- a\n- b\n", "line 1: the file contains a list, not a mapping; write 'key: value' lines"),
+        ("title\n", "line 1: the file contains a single value, not a mapping"),
+        ("title: a\ntext:\n\tmax: 1\n", "line 3: indented with a tab; use spaces"),
         ("title: a\ntext: [1, 2\nmodel: 3\n", "line 3: not YAML"),
         (
             "title: a: b\n",
