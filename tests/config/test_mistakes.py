@@ -23,7 +23,8 @@ def project(tmp_path):
         (
             "training.teacher.batch_size",
             0,
-            "0 is not allowed; must be an integer >= 1 (Examples per forward pass.)",
+            "0 is not allowed; must be an integer >= 1 (Examples per micro-batch; an optimiser step has "
+            "batch_size × accumulation examples.)",
         ),
         ("training.teacher.batch_size", 8.0, "8.0 is not allowed; must be an integer >= 1"),
         ("training.teacher.batch_size", True, "true is not allowed; must be an integer >= 1"),
@@ -51,9 +52,9 @@ def project(tmp_path):
             "encoder",
             '"encoder" is not allowed; must be a list (each one of embeddings,',
         ),
-        ("training.teacher", None, "null is not allowed; must be a mapping (How a model is trained.)"),
-        ("training.teacher.epochs", ..., "missing; give a number >= 0 (Passes over the training split"),
-        ("training.distill", ..., "missing; give a mapping"),
+        ("training.teacher", None, "null is not allowed; must be a mapping (Settings of one training.)"),
+        ("training.teacher.epochs", ..., "missing; set a number >= 0 (Passes over the training examples"),
+        ("training.distill", ..., "missing; set a mapping"),
         ("decoding.do_sample", "yes please", '"yes please" is not allowed; must be true or false'),
         (
             "model.student.encoder",
@@ -102,7 +103,7 @@ def test_what_the_message_tells_to_write_is_read_as_a_number():
         (
             "kl.terms.0.weight",
             -1,
-            "kl.terms[0].weight: -1 is not allowed; must be a number >= 0 (Its weight.)",
+            "kl.terms[0].weight: -1 is not allowed; must be a number >= 0 (Weight of the term in the objective.)",
         ),
         (
             "kl.terms.0.tau",
@@ -126,7 +127,7 @@ def test_what_the_message_tells_to_write_is_read_as_a_number():
             "teacher",
             'kl.start: "teacher" is not allowed; must be one of init_student, predistill',
         ),
-        ("kl.title", ..., "kl.title: missing; give text (Its row in the tables.)"),
+        ("kl.title", ..., "kl.title: missing; set text (Name of the method in tables and figures.)"),
         (
             "predistill.start",
             "predistill",
@@ -279,7 +280,7 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "metrics",
             ["ter", "bertscore"],
             "metric_options.bertscore.model: missing; metric 'bertscore' cannot be computed without it; "
-            "give it (fdistill/evaluation/metrics says what it may be) or leave the metric out",
+            "set it (see fdistill/evaluation/metrics/bertscore.py) or remove the metric",
         ),
         (
             WEB,
@@ -312,7 +313,7 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             WEB,
             "model.student.decoder",
             ...,
-            "model.student.decoder: missing; give the layers of every stack of 'bart': encoder and decoder",
+            "model.student.decoder: missing; set the layers of every stack of 'bart': encoder and decoder",
         ),
         (
             CHAT,
@@ -325,14 +326,14 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "model.student.decoder",
             3,
             "model.student.decoder: 3 is a student of 3 layers, but the teacher has 2 "
-            "(model.teacher.config.decoder_layers); give 1 to 2",
+            "(model.teacher.config.decoder_layers); set 1 to 2",
         ),
         (
             CHAT,
             "model.student.decoder",
             5,
             "model.student.decoder: 5 is a student of 5 layers, but the teacher has 4 "
-            "(model.teacher.config.n_layer); give 1 to 4",
+            "(model.teacher.config.n_layer); set 1 to 4",
         ),
         (
             WEB,
@@ -350,7 +351,7 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             WEB,
             "model.teacher.config.encoder_layers",
             ...,
-            "model.teacher.config.encoder_layers: missing; a teacher from scratch needs its size: give an integer >= 1",
+            "model.teacher.config.encoder_layers: missing; a teacher from scratch needs its size: set an integer >= 1",
         ),
         (
             WEB,
@@ -374,7 +375,8 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             WEB,
             "model.teacher.init",
             "org/bart",
-            "model.teacher.config: not used with init 'org/bart', which has its own; remove it or use init scratch",
+            "model.teacher.config: not used with init 'org/bart', a checkpoint with its own; "
+            "remove it or use init scratch",
         ),
         (
             WEB,
@@ -450,20 +452,20 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             WEB,
             "teacher_samples",
             {"mode": "nucleus"},
-            "teacher_samples.top_p: missing; mode 'nucleus' needs it: give a number "
-            "> 0 and <= 1, or null (Mass kept, by decreasing probability.)",
+            "teacher_samples.top_p: missing; mode 'nucleus' needs it: set a number "
+            "> 0 and <= 1, or null (Probability mass of the most likely tokens that are sampled from",
         ),
         (
             WEB,
             "teacher_samples",
             {"mode": "top_k"},
-            "teacher_samples.top_k: missing; mode 'top_k' needs it: give an integer",
+            "teacher_samples.top_k: missing; mode 'top_k' needs it: set an integer",
         ),
         (
             WEB,
             "teacher_beam",
             {"mode": "beam"},
-            "teacher_beam.num_beams: missing; mode 'beam' needs it: give an integer",
+            "teacher_beam.num_beams: missing; mode 'beam' needs it: set an integer",
         ),
         (
             WEB,
@@ -489,7 +491,7 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "teacher_beam",
             {"mode": "beam", "num_beams": 2, "max_new_tokens": 17},
             "teacher_beam.max_new_tokens: teacher_beam asks for sequences of 17 tokens (max_new_tokens), "
-            "more than text.max_target_tokens, 16; lower the one or raise the other",
+            "more than text.max_target_tokens, 16; lower max_new_tokens or raise text.max_target_tokens",
         ),
         (
             WEB,
@@ -555,7 +557,8 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             put(WEB, "model.teacher.shard", True),
             "risk",
             CTRANSLATE2,
-            "risk.engine: ctranslate2 needs the teacher's weights whole, and model.teacher.shard parts them",
+            "risk.engine: ctranslate2 cannot run a teacher that is sharded over GPUs (model.teacher.shard); "
+            "use engine transformers",
         ),
     ],
 )
@@ -619,9 +622,9 @@ def test_the_depth_of_the_teacher_before_init_is_overridden_is_not_the_checkpoin
 def test_a_task_without_a_teacher(project, method, reason):
     project.write(TASK, put(WEB, "model.teacher", None))
     assert project.mistakes(methods=[method]) == [
-        f"{TASK}: model.teacher: null, but method '{method}' needs a teacher: {reason}; give one ({{init: "
+        f"{TASK}: model.teacher: null, but method '{method}' needs a teacher: {reason}; set one ({{init: "
         f"scratch}}, "
-        f"or a folder or hub id), or take '{method}' out of methods"
+        f"or a folder or hub id), or remove '{method}' from methods"
     ]
 
 

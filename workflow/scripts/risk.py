@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--task", required=True, help="task, recorded in the file")
     parser.add_argument("--method", required=True, help="method, recorded in the file")
-    cli.add_kept_flag(parser, "--shards", "finished batches")
+    cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)

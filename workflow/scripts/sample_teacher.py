@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
-    cli.add_kept_flag(parser, "--shards", "finished batches")
+    cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)

@@ -8,7 +8,7 @@ from fdistill.runtime.errors import UserError
 def set_up(device: str, threads: int) -> str:
     """Set torch's number of threads and its deterministic algorithms; return the device, `cpu` or `cuda`.
 
-    `device` is `cpu`, `cuda`, or `auto`, which takes a GPU if torch sees one. Raises UserError for `cuda` without a GPU.
+    `device` is `cpu`, `cuda`, or `auto`: a GPU if torch sees one. Raises UserError for `cuda` without a GPU.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)

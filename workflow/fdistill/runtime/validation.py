@@ -111,7 +111,7 @@ def without(settings: dict[str, Any], mistakes: Iterable[Problem]) -> dict[str, 
 
 
 def not_allowed(value: Any, schema: Schema) -> str:
-    """Return a message such as `0 is not allowed; must be an integer >= 1 (Examples per forward pass.)`."""
+    """Return a message such as `0 is not allowed; must be an integer >= 1 (CPU threads.)`."""
     text = f"{show(value)} is not allowed; must be {allowed(schema)}{_description(schema)}"
     number = _as_number(value) if {"integer", "number"} & set(types(schema)) else None
     return text if number is None else f"{text}; to YAML {show(value)} is text, write {number}"
@@ -131,7 +131,7 @@ def show(value: Any) -> str:
 
 
 def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
-    return Problem(path, f"missing; {why + ': ' if why else ''}give {allowed(schema)}{_description(schema)}")
+    return Problem(path, f"missing; {why + ': ' if why else ''}set {allowed(schema)}{_description(schema)}")
 
 
 def _description(schema: Schema) -> str:
