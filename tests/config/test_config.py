@@ -12,14 +12,8 @@ from fdistill.config.files import merge
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, put
 from snake import ROOT
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
-
 
 # --- what is read ---
 

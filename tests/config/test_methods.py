@@ -1,15 +1,10 @@
 """A task's own changes to the table of methods: what they make of it, and their mistakes."""
 
 import pytest
-from small_config import MAIN, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+from small_config import MAIN, METHODS, OPEN, STUDY, TABLE, TASK, WEB, put
 
 MSE = {"sequences": "ground_truth", "loss": "hidden_mse"}
 NLL = {"sequences": "ground_truth", "loss": "nll"}
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
 
 
 def change(project, **methods):
