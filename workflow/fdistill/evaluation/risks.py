@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from fdistill.artifacts.shards import IN_MEMORY, Shards
+from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.offline import token_means
 
@@ -16,7 +16,7 @@ def risks(
     student_samples: Sequence[Sequence[int]],
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
 ) -> dict[str, float]:
     """Return R_llh, the mean of -log p(y'|x), and R_cvg, the mean of -log q(y|x), in nats.
 

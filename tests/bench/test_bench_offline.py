@@ -1,4 +1,4 @@
-"""The benchmark of off-line drawing: everyone draws for the same inputs, and the figures are of what was drawn."""
+"""The benchmark of offline sampling: all sample for the same inputs, and the figures agree with the samples."""
 
 import json
 import runpy
@@ -8,31 +8,31 @@ import pytest
 import tiny
 import torch
 from fdistill.bench import offline
-from fdistill.bench.work import AS_IN_TEXT, Work, end_by_context
+from fdistill.bench.workload import end_by_context
 from fdistill.data.batches import source_batch
-from fdistill.data.encoding import Limits
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, ENGINES, TRANSFORMERS
 from fdistill.sampling.sampler import SamplingConfig, sample_batch
 from snake import ROOT
+from workloads import workload_of
 
 
 @pytest.mark.parametrize("name", ["bart", "t5", "gpt2"])
-def test_it_says_what_it_has_measured(name):
-    made = tiny.checkpoint(name, seed=3)
-    sources = tiny.random_pairs(made, 20)[0]
-    found = offline.compare(made.model, sources, 6, repeats=2, seed=1)
-    assert (found["inputs"], found["longest"]) == (20, 6)
+def test_the_figures_agree_with_the_samples(name):
+    checkpoint = tiny.checkpoint(name, seed=3)
+    sources = tiny.random_pairs(checkpoint, 20)[0]
+    compared = offline.compare(checkpoint.model, sources, 6, repeats=2, seed=1)
+    assert (compared["inputs"], compared["longest"]) == (20, 6)
     for mode in offline.MODES:
-        ways, missing = (found["modes"][mode][key] for key in ("ways", "missing"))
+        ways, missing = (compared["modes"][mode][key] for key in ("ways", "missing"))
         assert ways.keys() == {offline.PLAIN, *ENGINES} and missing == {}
-        for way, one in ways.items():
-            assert all(20 <= tokens <= 120 for tokens in one["tokens"]), way
-            speeds = [tokens / seconds for tokens, seconds in zip(one["tokens"], one["seconds"], strict=True)]
-            assert one["tokens_per_s"] == pytest.approx(sum(speeds) / 2)
-            assert one["ratio"] == pytest.approx(one["tokens_per_s"] / ways[offline.PLAIN]["tokens_per_s"])
-    searched = found["modes"]["beam search"]["ways"]
+        for way, result in ways.items():
+            assert all(20 <= tokens <= 120 for tokens in result["tokens"]), way
+            speeds = [tokens / seconds for tokens, seconds in zip(result["tokens"], result["seconds"], strict=True)]
+            assert result["tokens_per_s"] == pytest.approx(sum(speeds) / 2)
+            assert result["ratio"] == pytest.approx(result["tokens_per_s"] / ways[offline.PLAIN]["tokens_per_s"])
+    searched = compared["modes"]["beam search"]["ways"]
     assert searched["transformers"]["tokens"] == searched["ctranslate2"]["tokens"] == searched["plain"]["tokens"]
 
 
@@ -50,9 +50,9 @@ def test_the_script_writes_what_it_measured_and_names_what_is_missing(engine, tm
     arguments += ["--max-source-tokens=8", "--max-target-tokens=6", f"--json={tmp_path}/b.json"]
     monkeypatch.setattr(sys, "argv", ["bench_offline.py", *arguments, f"--table={tmp_path}/b.md"])
     runpy.run_path(str(ROOT / "workflow/scripts/bench_offline.py"), run_name="__main__")
-    found, text = (tmp_path / "b.json").read_text(), (tmp_path / "b.md").read_text()
-    modes = json.loads(found)["modes"]
-    assert modes.keys() == set(offline.MODES) and json.loads(found)["machine"]["name"] in text
+    content, text = (tmp_path / "b.json").read_text(), (tmp_path / "b.md").read_text()
+    modes = json.loads(content)["modes"]
+    assert modes.keys() == set(offline.MODES) and json.loads(content)["machine"]["name"] in text
     for measured in modes.values():
         assert {*measured["ways"], *measured["missing"]} == {offline.PLAIN, *ENGINES}
         for way in measured["ways"].values():
@@ -63,15 +63,12 @@ def test_the_script_writes_what_it_measured_and_names_what_is_missing(engine, tm
 
 @pytest.mark.parametrize("family", ["bart", "gpt2"])
 def test_contexts_decide_where_sequences_end(family):
-    """A search's, too: neither all at once nor all at the longest length."""
-    stacks = ("decoder",) if family == "gpt2" else ("encoder", "decoder")
-    teacher = {"init": "scratch", "vocab_size": 200, "config": tiny.CONFIGS[family]}
-    model = {"family": family, "teacher": teacher, "student": dict.fromkeys(stacks, 1)}
-    work = Work.of(model, Limits(12, 10), 4, AS_IN_TEXT, seed=1)
-    end_by_context(work.teacher, work.data)
-    source = source_batch(work.teacher, work.data.train.sources)
+    """Also with beam search: sequences end neither all immediately nor all at the maximum length."""
+    workload = workload_of(family, batch_size=4, vocab_size=200)
+    end_by_context(workload.teacher, workload.data)
+    source = source_batch(workload.teacher, workload.data.train.sources)
     for sampling in (SamplingConfig(10), SamplingConfig(10, "beam", offline.MODES["beam search"][2])):
-        lengths = (sample_batch(work.teacher, source, sampling, (1,)).labels != IGNORE).sum(1).float()
+        lengths = (sample_batch(workload.teacher, source, sampling, (1,)).labels != IGNORE).sum(1).float()
         assert 2 < lengths.mean() < 9 and lengths.std() > 0.5, (sampling.mode, lengths)
-    head = work.teacher.module.get_output_embeddings().weight
-    assert not torch.equal(head, work.teacher.module.get_input_embeddings().weight)  # which are as they were
+    head = workload.teacher.module.get_output_embeddings().weight
+    assert not torch.equal(head, workload.teacher.module.get_input_embeddings().weight)  # the embeddings are unchanged
