@@ -1,4 +1,4 @@
-"""Prepared data: what is written, and what is refused before anything is."""
+"""Prepared data: what is written, and what is refused before anything is written."""
 
 import json
 

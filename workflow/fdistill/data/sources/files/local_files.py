@@ -25,7 +25,7 @@ FORMATS: dict[str, Reader] = {
 def check_per_split(key: str, values: dict[str, Any], type_: type, what: str) -> None:
     """Raise UserError unless `values`, the option `source.{key}`, has one value of type `type_` for each split."""
     if set(values) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
-        raise UserError(f"source.{key}: {values!r} does not give {what} for each of {', '.join(SPLITS)}, and no other")
+        raise UserError(f"source.{key}: {values!r} must have {what} for each of {', '.join(SPLITS)}, and nothing else")
 
 
 def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
