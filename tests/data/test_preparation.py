@@ -5,9 +5,9 @@ import json
 import pytest
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.data import preparation, sources
-from fdistill.data.preparation import SPLITS, prepare
+from fdistill.data.preparation import prepare
 from fdistill.data.schemas import SPLIT
-from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.evaluation.trivial import SYSTEMS
 from fdistill.runtime.errors import UserError
 

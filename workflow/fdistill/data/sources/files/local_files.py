@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import note_input
-from fdistill.data.sources.files.rows import SPLITS, Row, Rows
+from fdistill.data.sources import SPLITS
+from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.table_files import csv_rows, parquet_rows, tsv_rows
 from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file
 from fdistill.runtime.errors import UserError
