@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from fdistill.config import cli
-from fdistill.data.preparation import SPLITS, prepare
-from fdistill.data.sources import SOURCES
+from fdistill.data.preparation import prepare
+from fdistill.data.sources import SOURCES, SPLITS
 
 
 def main() -> None:
