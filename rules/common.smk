@@ -1,4 +1,4 @@
-# The study's configuration, what wildcards may be, and the names that several rules share.
+# The study's configuration, the constraints of wildcards, and names that several rules use.
 import json
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# This folder's library, whichever is installed: jobs get the same one by PYTHONPATH below.
+# The library in this folder, even if another version is installed; PYTHONPATH below does the same for jobs.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from fdistill import config as study_config
@@ -17,16 +17,16 @@ from fdistill.data.sources.local_files import input_files
 from fdistill.runtime.errors import UserError
 
 ROOT = Path(os.path.relpath(workflow.basedir))
-# Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not
-# its environment is activated. Either way they find the library.
-ENVIRONMENT = "../envs/fdistill.yaml"  # from the folder of the rules
+# Used only with `--software-deployment-method conda`. Otherwise rules run the Python that runs Snakemake, even if its
+# environment is not activated.
+ENVIRONMENT = "../envs/fdistill.yaml"  # relative to the folder of the rules
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
     PYTHONPATH=str(Path(workflow.basedir) / "workflow"),
 )
 
-# The script takes the shell's place: what SLURM or a user sends to the job, such as "stop, your time is nearly over",
-# reaches it, and Snakemake waits until it has kept its work. A shell would die at once and leave it behind.
+# The script replaces the shell, so that a signal that SLURM or the user sends to the job reaches the script, and
+# Snakemake waits until the script has saved its progress. A shell would die immediately and leave the script running.
 shell.prefix("exec ")
 
 try:
@@ -34,7 +34,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# By environment, not as a parameter: where packages are kept changes nothing that is made from them (prepare.py).
+# An environment variable (read by prepare.py) and not a parameter: another cache folder must not re-run anything.
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
 
 TRIVIAL = ["most_frequent", "copy"]

@@ -1,7 +1,7 @@
 # Data: prepare a task's splits.
 
 
-# Downloads, so it runs where Snakemake does: a cluster's nodes often have no network.
+# It downloads, so it runs on the machine that runs Snakemake: compute nodes of a cluster often have no network.
 localrules:
     prepare,
 
@@ -9,7 +9,7 @@ localrules:
 rule prepare:
     input:
         script=script("prepare"),
-        # The user's own files, if the task reads any: missing ones are refused at once, changed ones prepared again.
+        # The user's own files, if the task reads any: Snakemake reports missing files and prepares changed ones again.
         files=lambda wildcards: input_files(task_of(wildcards)["source"]),
     output:
         train="results/{task}/prepare/train.parquet",
@@ -20,7 +20,7 @@ rule prepare:
         "logs/{task}/prepare.log",
     benchmark:
         "benchmarks/{task}/prepare.tsv"
-    priority: 4  # everything waits for it
+    priority: 4  # all other jobs wait for it
     conda:
         ENVIRONMENT
     resources:

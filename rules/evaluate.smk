@@ -1,7 +1,7 @@
-# Evaluation: answer the test split, score the answers, measure the risks, average over seeds.
+# Evaluation: generate outputs for the test split, score them, measure the risks, aggregate over seeds.
 
 
-# Means of a few numbers: a second here, minutes in a cluster's queue.
+# They take a second each, less than a cluster's queue, so they run on the machine that runs Snakemake.
 localrules:
     metrics,
     risks,

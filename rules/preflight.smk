@@ -1,4 +1,5 @@
-# Preflight: what would stop the study later, said in seconds. Runs where Snakemake does: that is where jobs are submitted.
+# Preflight: reports in seconds what would stop the study later. It runs on the machine that runs Snakemake, because jobs
+# are submitted there.
 
 
 localrules:
@@ -10,12 +11,12 @@ rule preflight:
         script=script("preflight"),
     log:
         "logs/preflight.log",
-    retries: 0  # a profile's retries are for what may pass
+    retries: 0  # a problem that it finds does not pass by trying again
     conda:
         ENVIRONMENT
     params:
         files=[str(path) for path in workflow.configfiles],
-        study=json.dumps(config),  # the files merged, and `snakemake --config` over them
+        study=json.dumps(config),  # the merged files with `snakemake --config` over them
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:
         "python {input.script:q} --configfile {params.files:q} --config {params.study:q} --jobs {params.jobs:q}"

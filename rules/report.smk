@@ -1,7 +1,7 @@
-# Tables and figures, from the files of all systems, and the captions that the report shows them with.
+# Tables and figures from the results of all systems, with their captions in the report.
 
 
-# Seconds each, from small files: they run where Snakemake does, for a cluster's queue would take longer.
+# They take seconds each, less than a cluster's queue, so they run on the machine that runs Snakemake.
 localrules:
     main_table,
     risk_table,
@@ -171,7 +171,7 @@ rule risk_figure:
         " --output {output:q} 2> {log:q}"
 
 
-# Not a part of `all`: it reads the records that jobs leave beside their outputs, which no other rule knows.
+# Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.
 rule provenance:
     input:
         script=script("provenance"),
