@@ -222,7 +222,7 @@ def test_several_nodes_are_refused_where_they_could_not_meet(tmp_path):
     assert refused in launched("nodes=2", directory=tmp_path)
     assert refused in launched("nodes=2", "gpu=4", directory=tmp_path)
     uneven = launched("nodes=2", "gpu=3", "mpi=srun", directory=tmp_path)
-    assert "3 GPUs cannot be shared out evenly among 2 nodes" in uneven
+    assert "3 GPUs cannot be divided evenly among 2 nodes" in uneven
 
 
 def test_each_node_starts_its_share_and_none_waits_for_ever(tmp_path):

@@ -620,5 +620,5 @@ def test_a_prefix_that_t5_does_not_know(hub, tmp_path, monkeypatch, caplog):
     ("name", "given"), [("pegasus", "bart"), ("mbart-50", "bart"), ("DialoGPT", "t5"), ("marian", "pegasus")]
 )
 def test_a_checkpoint_of_another_family(hub, name, given, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {given}; name its family"):
+    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {given}; set its family"):
         finetune(monkeypatch, tmp_path, hub, name, "--family", given)
