@@ -43,7 +43,7 @@ def work_of(family, lengths=AS_IN_TEXT, batch_size=5):
 
 def batch_of(made):
     (batch,) = next(made.trainer.batches())
-    made.trainer.learner.sampled(batch, 0)
+    made.trainer.learner.sample_and_count(batch, 0)
     return batch
 
 
@@ -57,7 +57,7 @@ def test_both_steps_have_the_same_loss_and_gradient(family, method):
     made = steps.Steps(work, method, steps.with_on_policy(METHODS)[method], tiny.settings(batch_size=5), seed=0)
     batch = batch_of(made)
     assert all(len(set((labels != IGNORE).sum(1).tolist())) > 1 for labels in batch.labels.values())
-    ours = made.trainer.learner.piece_gradient(batch, batch.counts(), 0)
+    ours = made.trainer.learner.add_gradient(batch, batch.counts(), 0)
     gradients = [weight.grad.clone() for weight in made.trainer.trainable]
     work.student.module.zero_grad()
     value = made.plain_loss(batch)
@@ -185,7 +185,7 @@ def test_parts_are_told_to_who_listens_and_the_inner_one_counts():
         told.append(name)
         yield
 
-    with step_parts.heard_by(listener), step_parts.step_part(step_parts.LOSS):
+    with step_parts.observed_by(listener), step_parts.step_part(step_parts.LOSS):
         pass
     with step_parts.step_part(step_parts.LOSS):
         pass

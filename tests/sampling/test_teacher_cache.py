@@ -64,10 +64,10 @@ def loss_and_gradients(trainer, epoch=0, parts=1):
     pieces = batch.split(parts)
     counts = {}
     for piece in pieces:
-        for kind, found in trainer.learner.sampled(piece, 0).items():
+        for kind, found in trainer.learner.sample_and_count(piece, 0).items():
             counts[kind] = counts[kind] + found if kind in counts else found
     trainer.student.module.zero_grad()
-    loss = sum(trainer.learner.piece_gradient(piece, counts, 0) for piece in pieces)
+    loss = sum(trainer.learner.add_gradient(piece, counts, 0) for piece in pieces)
     return loss, [weight.grad.clone() for weight in trainer.trainable]
 
 
@@ -94,7 +94,7 @@ def test_the_teacher_is_not_run_on_what_is_stored(setting, method, tmp_path):
         decoded.append(labels) or decode(context, labels, hidden)
     )
     batch = trainer.micro_batch([0, 1], 0)
-    trainer.learner.loss(batch, trainer.learner.sampled(batch, 0))
+    trainer.learner.loss(batch, trainer.learner.sample_and_count(batch, 0))
     assert len(decoded) == (method == "js")
     assert all(labels is batch.labels[STUDENT_SAMPLES] for labels in decoded)
 

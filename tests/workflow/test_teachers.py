@@ -95,7 +95,7 @@ def raw_logits(module, made, source, target):
         else:
             logits = module(torch.tensor([source + target[:-1]])).logits[0]
     logits = logits[-len(target) :].clone()
-    if made.model.family.pad_is_no_word:
+    if made.model.family.pad_is_never_predicted:
         logits[:, made.model.pad_token_id] = float("-inf")
     return logits
 
@@ -150,7 +150,7 @@ def test_beam_search_is_transformers_own_with_the_tasks_settings(hub, name):
         eos_token_id=made.model.eos_token_id,
         pad_token_id=made.model.pad_token_id,
         decoder_start_token_id=made.model.decoder_start_token_id,
-        bad_words_ids=[[made.model.pad_token_id]] if made.model.family.pad_is_no_word else None,
+        bad_words_ids=[[made.model.pad_token_id]] if made.model.family.pad_is_never_predicted else None,
     )
     module.generation_config = transformers.GenerationConfig()
     sources = encoded(made).sources

@@ -20,7 +20,7 @@ from fdistill.bench.machine import INSTALL
 from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, Terms, without_determinism
 from fdistill.losses import chunks
 from fdistill.losses.objectives import LABELS, Objective
-from fdistill.training.batch_loss import Models, Pass, batch_loss
+from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 
 LIGER = "liger"
 
@@ -73,7 +73,7 @@ def ours(inputs: Inputs, method: str, terms: Terms) -> Tensor:
     passes, counts = {}, {}
     for kind, of_student, of_teacher in zip(objective.sequences, *_shared_out(inputs, objective), strict=True):
         labels = torch.zeros((1, len(of_student)), dtype=torch.long, device=of_student.device)
-        passes[kind] = Pass(labels, of_student, of_teacher)
+        passes[kind] = SequenceOutputs(labels, of_student, of_teacher)
         counts[kind] = Counter({LABELS: len(of_student)})
     models = Models(OutputLayer(inputs.student_head), OutputLayer(inputs.teacher_head), nullcontext())
     return batch_loss(objective, passes, counts, models)

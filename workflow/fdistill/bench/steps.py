@@ -78,7 +78,7 @@ def _compared(steps: "Steps", repeats: int) -> dict[str, Any]:
             found = {"seconds": now(device) - began, "tokens": tokens}
             clock = Clock(device)
             steps.ready(name)
-            with step_parts.heard_by(clock.part), clock.part(REST):
+            with step_parts.observed_by(clock.part), clock.part(REST):
                 steps.run(name, batch)
             if repeat:  # the first warms up
                 times[name].append(found | {"parts": dict(clock.seconds)})
@@ -160,12 +160,12 @@ class Steps:
         for name in self.by_name:
             self.ready(name)
         piece = self._piece(self.work.data, batch)
-        counts = self.trainer.learner.sampled(piece, 0)
+        counts = self.trainer.learner.sample_and_count(piece, 0)
         self.module.eval()
         with torch.no_grad():
             found = {OURS: self.trainer.learner.loss(piece, counts).item(), PLAIN: self.plain_loss(piece).item()}
             for name, data in self.cached.items():
-                read = replace(piece, cached=[data.cached(row, 0) for row in piece.rows])
+                read = replace(piece, cached_distributions=[data.cached_distributions(row, 0) for row in piece.rows])
                 found[name] = self.trainer.learner.loss(read, counts).item()
         if TRL in self.by_name:
             found[TRL] = self.trl.loss(piece.source, piece.labels[STUDENT_SAMPLES])

@@ -23,8 +23,8 @@ class Family:
     `scratch_tokens` are the special tokens of a tokenizer trained from scratch, and `closes_text` says
     whether the family's tokenizers put EOS at the end of every text (sources too).
 
-    `pad_is_no_word`: the original model has no pad token in its vocabulary. The conversion to transformers added one
-    with a row of zeros, so that its logit is 0 whatever the context, and leaves it to decoding to ban it. Here the
+    `pad_is_never_predicted`: the original model has no pad token in its vocabulary. The conversion to transformers
+    added one with a row of zeros, so that its logit is 0 whatever the context, and leaves it to decoding to ban it. Here the
     distribution itself is over words: the pad token's logit is `NEVER` in teacher-forcing, sampling and decoding alike.
     """
 
@@ -38,7 +38,7 @@ class Family:
     closes_text: bool = True
     decoder_start: str = "eos_token"  # which special token a decoder trained from scratch starts with
     positions_key: str | None = None  # configuration key of the longest position; None: they are relative
-    pad_is_no_word: bool = False
+    pad_is_never_predicted: bool = False
 
 
 NEVER = -1e4  # a logit: its probability is 0 in float32, and every divergence of it finite, which -inf's is not
@@ -65,7 +65,7 @@ _SINUSOIDAL = replace(
     constant=_POSITIONS,
     scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
     decoder_start="pad_token",
-    pad_is_no_word=True,
+    pad_is_never_predicted=True,
 )
 
 FAMILIES = {

@@ -96,7 +96,7 @@ class LanguageModel(ABC):
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
         )
-        if family.pad_is_no_word:
+        if family.pad_is_never_predicted:
             module.final_logits_bias[:, config.pad_token_id] = NEVER
         for name in family.constant:
             module.get_submodule(name).requires_grad_(False)

@@ -36,7 +36,7 @@ from fdistill.runtime.progress import Progress
 NONE, STATES, TOPK = "none", "states", "topk"
 FILE = "cache.arrow"
 TOP_K = 64  # likeliest tokens, where nothing says otherwise
-# What is stored of each position, by the names that `batch_loss.Pass` has for it.
+# What is stored of each position, by the names that `batch_loss.SequenceOutputs` has for it.
 COLUMNS = {STATES: ("teacher_states",), TOPK: ("top_tokens", "top_log_probs")}
 REMEDY = {
     "teacher": "it was made with another teacher",
@@ -49,7 +49,7 @@ REMEDY = {
 Cached = dict[str, Tensor]  # of one sequence: states (T, D), or tokens (T, K) and log-probabilities (T, K+1)
 
 
-def made_from(
+def cache_identity(
     teacher: Path, samples: Path, ids: list[str], limits: Limits, precision: str, device: str
 ) -> dict[str, str]:
     """What decides a cache's content, by the keys of `REMEDY`."""
@@ -75,7 +75,7 @@ def write_cache(
 ) -> None:
     """Run the teacher on each source with its sample, and write `kind` ("states" or "topk") to `folder`, atomically.
 
-    A source stands as often as it has samples. `manifest` holds `made_from` under `inputs`.
+    A source stands as often as it has samples. `manifest` holds `cache_identity` under `inputs`.
     """
     names = COLUMNS[kind]
     schema = pa.schema([("row", pa.int64()), *((name, pa.large_binary()) for name in names)])
@@ -118,7 +118,7 @@ class TeacherCache:
     """A cache that has been written, open for reading."""
 
     def __init__(self, folder: Path, identity: dict[str, Any]):
-        """`identity` is what it must be `made_from`; UserError when it is not, or is damaged."""
+        """`identity` is what it must be `cache_identity`; UserError when it is not, or is damaged."""
         check_files(folder)
         manifest = manifest_of(folder)
         recorded = manifest.get("inputs", {})

@@ -12,7 +12,7 @@ from fdistill.models.language_model import LanguageModel
 
 
 @dataclass
-class Pass:
+class SequenceOutputs:
     """Both models' pass over one kind of sequence; N valid positions, row by row."""
 
     labels: Tensor  # (B, T), IGNORE after the end
@@ -39,13 +39,13 @@ class Models:
 
 
 def batch_loss(
-    objective: Objective, passes: dict[str, Pass], counts: dict[str, dict[str, int]], models: Models
+    objective: Objective, passes: dict[str, SequenceOutputs], counts: dict[str, dict[str, int]], models: Models
 ) -> Tensor:
     """The objective of a batch: `passes` and `counts` by kind of sequence (see `Term.evaluate`)."""
     return sum(_loss_on(objective.on(kind), each, counts[kind], models) for kind, each in passes.items())
 
 
-def _loss_on(terms: tuple[Term, ...], each: Pass, counts: dict[str, int], models: Models) -> Tensor:
+def _loss_on(terms: tuple[Term, ...], each: SequenceOutputs, counts: dict[str, int], models: Models) -> Tensor:
     """The terms on one kind of sequence."""
     on_states = [term for term in terms if LOSSES[term.loss].needs_hidden]
     on_logits = [term for term in terms if term not in on_states]
@@ -70,7 +70,7 @@ def _loss_on(terms: tuple[Term, ...], each: Pass, counts: dict[str, int], models
     return total + chunks.summed(of_chunk, positions, models.student.output_weights(), models.chunk_size)
 
 
-def _prefix_log_odds(each: Pass, labels: Tensor, models: Models) -> Tensor:
+def _prefix_log_odds(each: SequenceOutputs, labels: Tensor, models: Models) -> Tensor:
     """See `objectives.prefix_log_odds`: it sums over whole sequences, which chunks are not."""
 
     def whole(found: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig, mixed_seed, sample_batch
 from fdistill.sampling.teacher_cache import stacked
-from fdistill.training.batch_loss import Models, Pass, batch_loss
+from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 from fdistill.training.micro_batches import MicroBatch
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 
@@ -69,7 +69,9 @@ class Learner:
         missing = -(-len(pieces) // self.ranks.world_size) - len(mine) if self.is_sharded else 0
         idle = [0] * missing  # run for the others' sake, and not counted
         alone = len(idle + mine) == 1
-        sampled = self.together(lambda: {number: self.sampled(pieces[number], step, alone) for number in idle + mine})
+        sampled = self.together(
+            lambda: {number: self.sample_and_count(pieces[number], step, alone) for number in idle + mine}
+        )
         if sampled is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
@@ -81,8 +83,8 @@ class Learner:
 
         def backwards() -> dict[int, float]:
             for number in idle:
-                self.piece_gradient(pieces[number], counts, step, weight=0)
-            return {number: self.piece_gradient(pieces[number], counts, step) for number in mine}
+                self.add_gradient(pieces[number], counts, step, weight=0)
+            return {number: self.add_gradient(pieces[number], counts, step) for number in mine}
 
         losses = self.together(backwards)
         if losses is None:
@@ -94,7 +96,7 @@ class Learner:
             self.ranks.all_reduce(weight.grad for weight in self.trainable)
         return [losses[number] for number in range(len(pieces))]
 
-    def sampled(self, piece: MicroBatch, step: int, alone: bool = False) -> dict[str, Counter]:
+    def sample_and_count(self, piece: MicroBatch, step: int, alone: bool = False) -> dict[str, Counter]:
         """Draw the student's samples, if it learns from them; the piece's valid positions.
 
         Where the student has no dropout, it samples from what it will learn from: the source is encoded once. Not of
@@ -114,7 +116,7 @@ class Learner:
         # Who stops amid shared weights leaves the others waiting for its part.
         return self.ranks.all_gather(work()) if self.is_sharded else self.ranks.attempt(work)
 
-    def piece_gradient(self, piece: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
+    def add_gradient(self, piece: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
         """Add a piece's gradient; its share in the loss."""
         torch.manual_seed(mixed_seed(DROPOUT, self.seed, step, *piece.rows))
         loss = weight * self.loss(piece, counts)
@@ -126,7 +128,7 @@ class Learner:
         """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
         hidden = self.objective.needs_hidden
         read = {kind for kind in batch.labels if self.objective.needs_teacher_on(kind)}
-        run = read - ({TEACHER_SAMPLES} if batch.cached else set())
+        run = read - ({TEACHER_SAMPLES} if batch.cached_distributions else set())
         with self.autocast:
             with step_part(STUDENT):
                 student_context = batch.context or self.student.encode(batch.source, hidden)
@@ -137,7 +139,7 @@ class Learner:
             for kind, labels in batch.labels.items():
                 with step_part(STUDENT):
                     student = self.student.decode(student_context, labels, hidden)
-                passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
+                passes[kind] = SequenceOutputs(labels, student.states, source_mask=batch.source.attention_mask)
                 if kind in run:
                     with torch.no_grad(), step_part(TEACHER):
                         teacher = self.teacher.decode(teacher_context, labels, hidden)
@@ -146,7 +148,7 @@ class Learner:
                         pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
                         passes[kind].hidden_pairs = pairs
                 elif kind in read:
-                    passes[kind] = replace(passes[kind], **stacked(batch.cached, labels.device))
+                    passes[kind] = replace(passes[kind], **stacked(batch.cached_distributions, labels.device))
         with step_part(LOSS):
             return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
 

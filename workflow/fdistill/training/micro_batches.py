@@ -30,7 +30,7 @@ class TrainingData:
         choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
         return choices[epoch % len(choices)]
 
-    def cached(self, index: int, epoch: int) -> Cached:
+    def cached_distributions(self, index: int, epoch: int) -> Cached:
         """The teacher's distributions on one example's sample of an epoch."""
         number = epoch % len(self.stored[TEACHER_SAMPLES][index])
         return self.cache.of(self._first_rows[index] + number, len(self.sequences(TEACHER_SAMPLES, index, epoch)))
@@ -48,7 +48,7 @@ class MicroBatch:
     labels: dict[str, Tensor]
     rows: list[int]  # of the training split
     ids: list[str]  # of the examples
-    cached: list[Cached] | None = None  # the teacher's distributions on its samples, where they are stored
+    cached_distributions: list[Cached] | None = None  # the teacher's on its samples, where they are stored
     context: Context | None = None  # what the student made of the source when it sampled, where that can be learnt from
 
     def split(self, parts: int) -> list["MicroBatch"]:
@@ -61,7 +61,7 @@ class MicroBatch:
                 {kind: labels[begin:end] for kind, labels in self.labels.items()},
                 self.rows[begin:end],
                 self.ids[begin:end],
-                self.cached and self.cached[begin:end],
+                self.cached_distributions and self.cached_distributions[begin:end],
             )
             for begin, end in pairwise(bounds)
             if begin < end

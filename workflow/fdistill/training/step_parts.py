@@ -21,7 +21,7 @@ def step_part(name: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
+def observed_by(listener: Listener) -> Iterator[None]:
     """Every part that begins meanwhile is told to `listener`, whose context manager it runs in."""
     global _listener
     _listener = listener

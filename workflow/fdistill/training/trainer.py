@@ -186,7 +186,7 @@ class Trainer:
             for kind in stored
         }
         source = source_batch(self.student, [train.sources[i] for i in indices])
-        cached = [self.data.cached(i, epoch) for i in indices] if self.data.cache else None
+        cached = [self.data.cached_distributions(i, epoch) for i in indices] if self.data.cache else None
         return MicroBatch(source, labels, indices, [train.ids[i] for i in indices], cached)
 
     def run(
