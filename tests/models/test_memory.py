@@ -92,8 +92,8 @@ def _positions(family):
 @pytest.fixture(autouse=True, params=[2**24, 2**16], ids=["one chunk", "chunks"])
 def as_on_a_gpu(request, monkeypatch):
     """Chunks of one size on either device: all of these small batches at a time, or a part of them."""
-    for device in chunks.LOGITS:
-        monkeypatch.setitem(chunks.LOGITS, device, request.param)
+    for device in chunks.LOGITS_PER_CHUNK:
+        monkeypatch.setitem(chunks.LOGITS_PER_CHUNK, device, request.param)
 
 
 def measured_step(student, teacher, objective, batch_size, source, target):

@@ -9,7 +9,7 @@ import tiny
 import torch
 import transformers
 from fdistill.data.batches import label_batch, source_batch
-from fdistill.losses.objectives import IGNORE, LABELS, Step, Term
+from fdistill.losses.objectives import IGNORE, LABELS, LossInputs, Term
 from fdistill.models.checkpoints import load, save
 from fdistill.models.language_model import Source
 from fdistill.sampling.sampler import ancestral_sample, as_labels, sequence_log_probs
@@ -30,8 +30,8 @@ def batch(made):
 
 
 def mean_nll(model, source, labels):
-    step = Step(labels, model.logits(model.decode(model.encode(source), labels).states))
-    return Term("ground_truth", "nll").evaluate(step, {LABELS: int((labels != IGNORE).sum())})
+    inputs = LossInputs(labels, model.logits(model.decode(model.encode(source), labels).states))
+    return Term("ground_truth", "nll").evaluate(inputs, {LABELS: int((labels != IGNORE).sum())})
 
 
 # --- teacher forcing
@@ -102,7 +102,9 @@ def test_first_target_token_counts_and_is_predicted_from_the_source_alone(made, 
     else:
         logits = made.model.module(torch.tensor([source])).logits[0, -1]
     torch.testing.assert_close(forced[0, 0], logits, rtol=1e-4, atol=1e-4)
-    assert (Step(labels, forced[labels != IGNORE]).mask(LABELS).sum(1) == torch.tensor([1, len(targets[1])])).all()
+    assert (
+        LossInputs(labels, forced[labels != IGNORE]).mask(LABELS).sum(1) == torch.tensor([1, len(targets[1])])
+    ).all()
     nll = -sequence_log_probs(made.model, padded, labels)
     assert nll[0, 0].item() == pytest.approx(-logits.log_softmax(-1)[target[0]].item(), rel=1e-4)
     assert (nll[0, 1:] == 0).all()

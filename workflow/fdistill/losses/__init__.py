@@ -1,0 +1,1 @@
+"""What training minimises: divergences, the objectives made of them, and their evaluation in chunks."""

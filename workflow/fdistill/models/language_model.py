@@ -164,7 +164,7 @@ class LanguageModel(ABC):
         def of_chunk(states: Tensor, labels: Tensor) -> Tensor:
             return log_softmax(self.logits(states)).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
 
-        return chunks.each(of_chunk, [states, labels], self.chunk_size)
+        return chunks.map_over_chunks(of_chunk, [states, labels], self.chunk_size)
 
     @property
     def chunk_size(self) -> int:

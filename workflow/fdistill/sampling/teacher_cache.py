@@ -26,7 +26,7 @@ from fdistill.artifacts.manifest import check_files, manifest_of, model_identity
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
 from fdistill.data.encoding import Limits
 from fdistill.losses import chunks
-from fdistill.losses.divergences import coarsened, log_softmax
+from fdistill.losses.divergences import coarsen, log_softmax
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
@@ -106,7 +106,7 @@ def _made(teacher: LanguageModel, states: Tensor, kind: str, top_k: int) -> tupl
     for chunk in states.split(chunks.chunk_size(teacher.module.config.vocab_size, states.device)):
         log_p = log_softmax(teacher.logits(chunk))
         tokens.append(log_p.topk(min(top_k, log_p.shape[-1])).indices)
-        log_probs.append(coarsened(log_p, tokens[-1]))
+        log_probs.append(coarsen(log_p, tokens[-1]))
     return torch.cat(tokens).int(), torch.cat(log_probs)
 
 
