@@ -167,7 +167,7 @@ def test_step_by_step_decoding_equals_teacher_forcing(made, batch):
         goes_on = (labels[going, t + 1] != IGNORE).nonzero().squeeze(1) if t + 1 < labels.shape[1] else going[:0]
         if len(goes_on) == 0:
             break
-        made.model.keep(goes_on, state)
+        made.model.select_rows(goes_on, state)
         going = going[goes_on]
         logits = made.model.step(labels[going, t : t + 1], state)
     assert t + 1 == labels.shape[1] and len(going) < len(labels)

@@ -167,7 +167,11 @@ def test_beam_search_is_transformers_own_with_the_tasks_settings(hub, name):
 def test_what_is_not_used_is_said_once(hub, name, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="fdistill")
     made = fresh(hub, name)
-    said = [record.getMessage() for record in caplog.records if "not used of the checkpoint" in record.getMessage()]
+    said = [
+        record.getMessage()
+        for record in caplog.records
+        if "settings of the checkpoint are ignored" in record.getMessage()
+    ]
     assert len(said) == (name != "t5-v1_1") and all(str(hub(name)) in line for line in said)
     expected = HUB[name].generation or {key: v for key, v in HUB[name].legacy.items() if key == "num_beams"}
     for key, value in expected.items():

@@ -147,7 +147,7 @@ def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
             break
         if len(goes_on) < len(going):
             going, sampled = going[goes_on], sampled[goes_on]
-            model.keep(goes_on, state)
+            model.select_rows(goes_on, state)
         logits = model.step(sampled.unsqueeze(1), state)
     labels = labels[:, : step + 1]
     return Samples(labels, (labels == model.eos_token_id).any(1))
