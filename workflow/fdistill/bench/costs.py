@@ -14,7 +14,7 @@ from fdistill.data.encoding import Limits
 from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
 from fdistill.models.language_model import LanguageModel
-from fdistill.sampling.batch_sizes import MOST_ROWS, offline_batch_size
+from fdistill.sampling.batch_sizes import MAX_ROWS, offline_batch_size
 from fdistill.sampling.offline import generate_texts, sample_sequences
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
 from fdistill.training.trainer import Trainer, TrainingSettings
@@ -39,7 +39,7 @@ def stage_costs(
     work = Work.of(task["model"], limits, largest, AS_IN_TEXT, seed, device)
     teacher, student, longest = work.teacher, work.student, work.longest
     ids, sources, targets = (
-        rows[:MOST_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
+        rows[:MAX_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
     )
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:

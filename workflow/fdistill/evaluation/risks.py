@@ -6,7 +6,7 @@ from statistics import fmean
 
 from fdistill.artifacts.shards import IN_MEMORY, Shards
 from fdistill.models.language_model import LanguageModel
-from fdistill.sampling.offline import token_means
+from fdistill.sampling.offline import sequence_nlls
 
 
 def risks(
@@ -26,7 +26,7 @@ def risks(
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, judge, samples in pairs:
-        per_token, per_sequence = token_means(judge, sources, samples, batch_size, name, shards)
+        per_token, per_sequence = sequence_nlls(judge, sources, samples, batch_size, name, shards)
         result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
     return result
 

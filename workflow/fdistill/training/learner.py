@@ -14,7 +14,7 @@ from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig, mixed_seed, sample_batch
-from fdistill.sampling.teacher_cache import stacked
+from fdistill.sampling.teacher_cache import concatenate
 from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 from fdistill.training.micro_batches import MicroBatch
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
@@ -148,7 +148,7 @@ class Learner:
                         pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
                         passes[kind].hidden_pairs = pairs
                 elif kind in read:
-                    passes[kind] = replace(passes[kind], **stacked(batch.cached_distributions, labels.device))
+                    passes[kind] = replace(passes[kind], **concatenate(batch.cached_distributions, labels.device))
         with step_part(LOSS):
             return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
 

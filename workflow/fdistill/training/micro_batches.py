@@ -10,7 +10,7 @@ from torch import Tensor
 from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
 from fdistill.models.language_model import Context, Source
-from fdistill.sampling.teacher_cache import Cached, TeacherCache
+from fdistill.sampling.teacher_cache import CachedDistributions, TeacherCache
 
 
 @dataclass
@@ -30,10 +30,12 @@ class TrainingData:
         choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
         return choices[epoch % len(choices)]
 
-    def cached_distributions(self, index: int, epoch: int) -> Cached:
+    def cached_distributions(self, index: int, epoch: int) -> CachedDistributions:
         """The teacher's distributions on one example's sample of an epoch."""
         number = epoch % len(self.stored[TEACHER_SAMPLES][index])
-        return self.cache.of(self._first_rows[index] + number, len(self.sequences(TEACHER_SAMPLES, index, epoch)))
+        return self.cache.distributions(
+            self._first_rows[index] + number, len(self.sequences(TEACHER_SAMPLES, index, epoch))
+        )
 
     @cached_property
     def _first_rows(self) -> list[int]:
@@ -48,7 +50,7 @@ class MicroBatch:
     labels: dict[str, Tensor]
     rows: list[int]  # of the training split
     ids: list[str]  # of the examples
-    cached_distributions: list[Cached] | None = None  # the teacher's on its samples, where they are stored
+    cached_distributions: list[CachedDistributions] | None = None  # the teacher's on its samples, where they are stored
     context: Context | None = None  # what the student made of the source when it sampled, where that can be learnt from
 
     def split(self, parts: int) -> list["MicroBatch"]:

@@ -12,7 +12,7 @@ from fdistill.data.encoding import Encoded
 from fdistill.evaluation import metrics
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.offline import generate_texts, token_means
+from fdistill.sampling.offline import generate_texts, sequence_nlls
 
 NLL = "nll"
 LAST = "last"  # the choice of `keep` that selects nothing
@@ -55,7 +55,7 @@ def dev_scorer(
         _metric_value(selection.metric, [r[0] for r in references[:2]], references[:2], metric_options)
 
     def score(model: LanguageModel) -> dict[str, float]:
-        per_token, _ = token_means(model, sources, targets, selection.batch_size, "development NLL", shards)
+        per_token, _ = sequence_nlls(model, sources, targets, selection.batch_size, "development NLL", shards)
         scores = {NLL: fmean(per_token)}
         if selection.metric != NLL:
             decoding = {
