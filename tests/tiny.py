@@ -4,7 +4,7 @@ import torch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
-from fdistill.training.trainer import TrainingSettings
+from fdistill.training.settings import TrainingSettings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 

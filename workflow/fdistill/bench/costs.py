@@ -17,7 +17,8 @@ from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.batch_sizes import MAX_ROWS, offline_batch_size
 from fdistill.sampling.offline import generate_texts, sample_sequences
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
-from fdistill.training.trainer import Trainer, TrainingSettings
+from fdistill.training.settings import TrainingSettings
+from fdistill.training.trainer import Trainer
 
 _NO_WORDS = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))  # a tokenizer takes no time beside
 

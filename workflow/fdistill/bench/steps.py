@@ -21,7 +21,8 @@ from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training import step_parts
 from fdistill.training.micro_batches import MicroBatch, TrainingData
-from fdistill.training.trainer import Trainer, TrainingSettings
+from fdistill.training.settings import TrainingSettings
+from fdistill.training.trainer import Trainer
 
 OURS, PLAIN, TRL = "ours", "plain", "trl"
 CACHED = {kind: f"{OURS}, teacher_cache: {kind}" for kind in (STATES, TOPK)}  # ours, reading what is stored
