@@ -54,7 +54,7 @@ CONFIGS = {
 
 
 def for_kin(value) -> dict:
-    """The same for BART and its kin, one architecture up to positions and norms."""
+    """The same for BART and its relatives, one architecture up to positions and norms."""
     return dict.fromkeys(("bart", "mbart", "pegasus", "marian"), value)
 
 

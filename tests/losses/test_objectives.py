@@ -47,9 +47,9 @@ def test_the_loss_is_the_mean_over_the_valid_positions_of_each_row_alone(loss):
         values.append(
             LOSSES[loss].function(LossInputs(labels[None], inputs.student_logits[rows], inputs.teacher_logits[rows]))
         )
-    alone = torch.cat(values).mean()
-    torch.testing.assert_close(batched, alone)
-    grads = [torch.autograd.grad(value, inputs.student_logits, retain_graph=True)[0] for value in (batched, alone)]
+    row_by_row = torch.cat(values).mean()
+    torch.testing.assert_close(batched, row_by_row)
+    grads = [torch.autograd.grad(value, inputs.student_logits, retain_graph=True)[0] for value in (batched, row_by_row)]
     torch.testing.assert_close(grads[0], grads[1])
 
 

@@ -103,7 +103,7 @@ def test_generate_is_transformers_own_under_the_same_settings(checkpoint, batch,
     ours = as_labels(
         checkpoint.model.generate(source, max_new_tokens=6, do_sample=False, **decoding), checkpoint.model.eos_token_id
     )
-    for row, one in enumerate(sources):  # alone, unpadded
+    for row, one in enumerate(sources):  # one at a time, unpadded
         ids = torch.tensor([one])
         output = module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)[
             0
@@ -116,7 +116,7 @@ def test_generate_is_transformers_own_under_the_same_settings(checkpoint, batch,
 
 @torch.no_grad()
 def test_sampling_with_generate_is_not_cut_to_the_likeliest_tokens(family):
-    """transformers keeps the 50 likeliest tokens unless told otherwise; here 200 are as likely."""
+    """transformers keeps the 50 likeliest tokens by default; here 200 are as likely."""
     flat = {
         **tiny.for_kin({"init_std": 1e-3}),
         "t5": {"initializer_factor": 1e-2},

@@ -97,11 +97,11 @@ def test_nothing_after_eos_counts(checkpoint, batch):
         assert (labels != IGNORE).sum(1).tolist() == [3, 5]
         losses.append(mean_nll(checkpoint.model, source, labels).item())
     assert len(set(losses)) == 1
-    alone = [
+    unpadded = [
         tiny.reference_nll(checkpoint.model, sources[0], [a, b, eos]),
         tiny.reference_nll(checkpoint.model, sources[1], [b, b, b, a, eos]),
     ]
-    assert losses[0] == pytest.approx(sum(alone).item() / 8, rel=1e-4)
+    assert losses[0] == pytest.approx(sum(unpadded).item() / 8, rel=1e-4)
 
 
 def test_what_a_position_reads(checkpoint, batch):
@@ -127,8 +127,8 @@ def test_what_a_position_reads(checkpoint, batch):
 def test_sequence_log_probs(checkpoint, batch):
     sources, targets, source, labels = batch
     sums = sequence_log_probs(checkpoint.model, source, labels).sum(-1)
-    alone = [-tiny.reference_nll(checkpoint.model, s, t).item() for s, t in zip(sources, targets, strict=True)]
-    assert sums.tolist() == pytest.approx(alone, rel=1e-4)
+    unpadded = [-tiny.reference_nll(checkpoint.model, s, t).item() for s, t in zip(sources, targets, strict=True)]
+    assert sums.tolist() == pytest.approx(unpadded, rel=1e-4)
 
 
 def test_step_by_step_decoding_equals_teacher_forcing(checkpoint, batch):

@@ -107,11 +107,11 @@ def test_settings_of_the_schema():
 def test_a_row_does_not_depend_on_the_rest_of_its_batch(checkpoint, source):
     whole = ancestral_sample(checkpoint.model, source, 6, [0])
     rows = [7, 2, 11]
-    alone = ancestral_sample(
+    smaller = ancestral_sample(
         checkpoint.model, Source(source.input_ids[rows], source.attention_mask[rows]), 6, [0], rows
     )
-    shared = min(whole.labels.shape[1], alone.labels.shape[1])
-    assert torch.equal(whole.labels[rows, :shared], alone.labels[:, :shared])
+    shared = min(whole.labels.shape[1], smaller.labels.shape[1])
+    assert torch.equal(whole.labels[rows, :shared], smaller.labels[:, :shared])
 
 
 @pytest.mark.parametrize(

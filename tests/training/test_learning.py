@@ -86,7 +86,7 @@ def test_every_method_learns(family, name):
     )
 
     def loss_now():
-        """The objective on one large batch, samples drawn with fixed random numbers."""
+        """The objective on one large batch, with samples of a fixed seed."""
         (batch,) = micro_batches(trainer, 64)
         if STUDENT_SAMPLES in trainer.learner.objective.sequences:
             batch.labels[STUDENT_SAMPLES] = ancestral_sample(student.model, batch.source, length, [1]).labels

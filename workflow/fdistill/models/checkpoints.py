@@ -69,8 +69,8 @@ def load(
     """Load a local folder or a hub id, in float32; from safetensors only, unless `allow_pickle`.
 
     The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
-    Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has fewer or other weights
-    than its configuration says, or differs from the manifest that `save` wrote.
+    Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing or unused
+    weights, or differs from the manifest that `save` wrote.
     """
     check_files(Path(name))
     try:
@@ -137,7 +137,7 @@ def _read_model(
     except (UnpicklingError, EOFError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{name}: its .bin file is damaged, or holds more than tensors, which is not opened ({reason}); "
+            f"{name}: its .bin file is damaged, or contains more than tensors and is not opened ({reason}); "
             f"give a checkpoint with {WEIGHTS}"
         ) from None
 

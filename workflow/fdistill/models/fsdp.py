@@ -15,7 +15,7 @@ from fdistill.runtime.distributed import Ranks
 
 
 class _Root(nn.Module):
-    """Calls functions that use `module` in its own forward pass, before which FSDP gathers the weights of no layer."""
+    """Calls functions inside its own forward pass, for which FSDP gathers the weights that belong to no layer."""
 
     def __init__(self, module: nn.Module):
         super().__init__()

@@ -36,7 +36,7 @@ class Decoded:
     """The decoder's outputs for a batch of labels (B, T), without logits.
 
     `states` (N, D) are the inputs of the output layer at the N valid labels, row by row (see `LanguageModel.logits`).
-    `hidden_states`, if asked for, are those of the embeddings and of each layer at all labels, (B, T, D) each.
+    `hidden_states` are those of the embeddings and of each layer at all labels, (B, T, D) each; empty unless requested.
     """
 
     states: Tensor

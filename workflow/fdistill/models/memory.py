@@ -51,9 +51,8 @@ def size_of(module: PreTrainedModel, family: Family) -> Size:
     depth = {name: getattr(config, stack.size_key) for name, stack in family.stacks.items()}
     parts = {name: _count(stack) for name, stack in stacks.items()}
     parts["embeddings"] = sum(_count(module.get_submodule(name)) for name in family.embeddings)
-    fused = (
-        family.positions_key is not None
-    )  # T5's learned bias per head and pair of positions prevents fused attention
+    # T5 has relative positions: a learned bias per head and pair of positions, which prevents fused attention.
+    fused = family.positions_key is not None
     return Size(
         parameters=_count(module),
         parts=parts,

@@ -120,7 +120,7 @@ class Learner:
     def _on_all_ranks(self, function: Callable[[], dict[int, Any]]) -> dict[int, Any] | None:
         """Call `function` on every rank and return the results of all; None when one ran out of GPU memory.
 
-        Sharded ranks raise the error instead: the others wait in a collective operation and cannot be told.
+        Sharded ranks raise the error instead: the other ranks are in a collective operation, which cannot be left.
         """
         return self.ranks.all_gather(function()) if self.is_sharded else self.ranks.attempt(function)
 

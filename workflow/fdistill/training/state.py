@@ -151,7 +151,7 @@ class TrainingCheckpoints:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: a damaged checkpoint ({type(error).__name__}: {error})") from None
         if actual != expected:
-            raise UserError(f"{path}: a damaged checkpoint (state.pt does not have the hash of its manifest)")
+            raise UserError(f"{path}: a damaged checkpoint (state.pt differs from the hash in manifest.json)")
         different = [key for key in self.identity | identity if self.identity.get(key) != identity.get(key)]
         if different:
             raise UserError(f"{path}: a checkpoint of another run (different: {', '.join(different)})")

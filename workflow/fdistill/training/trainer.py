@@ -44,8 +44,8 @@ class Trainer:
         """`sampling` says how the student is sampled; `seed` determines the order of examples, dropout and samples.
 
         The micro-batches of a step are divided among `ranks`, which all take the same step. If there are fewer
-        micro-batches than ranks they are split, which changes dropout: it is drawn by micro-batch. All else is the
-        same. Raises UserError for settings with which this model cannot be trained.
+        micro-batches than ranks they are split, which changes dropout: its seed belongs to the micro-batch. All else
+        is the same. Raises UserError for settings with which this model cannot be trained.
         """
         self.student, self.data, self.settings, self.seed, self.ranks = student, data, settings, seed, ranks
         freeze(student, settings.freeze)
