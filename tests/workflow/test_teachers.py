@@ -517,7 +517,7 @@ def test_left_padding_changes_no_draw(hub, monkeypatch):
     sources = encoded(made).sources
     source = source_batch(made.model, sources)
     seen, going = [[] for _ in sources], [range(len(sources))]
-    start, step, keep = made.model.start, made.model.step, made.model.keep
+    start, step, keep = made.model.start, made.model.step, made.model.select_rows
 
     def watched(logits):
         for row, of_row in zip(going[-1], logits, strict=True):
@@ -534,7 +534,7 @@ def test_left_padding_changes_no_draw(hub, monkeypatch):
 
     monkeypatch.setattr(made.model, "start", started)
     monkeypatch.setattr(made.model, "step", lambda *args: watched(step(*args)))
-    monkeypatch.setattr(made.model, "keep", kept)
+    monkeypatch.setattr(made.model, "select_rows", kept)
     samples = ancestral_sample(made.model, source, 6, [0]).labels
     for row, one in enumerate(sources):
         tokens = [token for token in samples[row].tolist() if token != IGNORE]
