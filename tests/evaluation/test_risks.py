@@ -37,7 +37,7 @@ def test_risks_are_measured_without_dropout(family):
     student = tiny.checkpoint(family, **tiny.DROPOUT[family])
     sources, targets = tiny.random_pairs(student, 4)
     student.model.module.train()
-    values = [offline.token_means(student.model, sources, targets, 4, "nll") for _ in range(2)]
+    values = [offline.sequence_nlls(student.model, sources, targets, 4, "nll") for _ in range(2)]
     assert values[0] == values[1]
 
 

@@ -1,4 +1,4 @@
-"""Before training: what is refused while it has cost nothing."""
+"""Checks before training: lengths, devices and models that do not fit are refused before any work."""
 
 import subprocess
 import sys
@@ -24,10 +24,10 @@ def split(tmp_path):
 
 
 def test_a_part_of_a_split_is_spread_over_it_and_the_same_for_all_stages(split):
-    made = tiny.checkpoint("bart")
+    checkpoint = tiny.checkpoint("bart")
     for _ in range(2):
-        assert read_split(split, made, Limits(9, 9), max_examples=4)[0].ids == ["0", "2", "5", "7"]
-    assert len(read_split(split, made, Limits(9, 9), max_examples=99)[0]) == 10
+        assert read_split(split, checkpoint, Limits(9, 9), max_examples=4)[0].ids == ["0", "2", "5", "7"]
+    assert len(read_split(split, checkpoint, Limits(9, 9), max_examples=99)[0]) == 10
 
 
 @pytest.mark.parametrize(("name", "limits"), [("bart", (5000, 9)), ("bart", (9, 5000)), ("gpt2", (9, 5000))])

@@ -13,7 +13,7 @@ from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up
 from fdistill.runtime.precision import autocast
-from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
+from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, cache_identity, write_cache
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
         {
             "stage": "cache_teacher",
             "lineage": lineage,
-            "inputs": made_from(args.teacher, args.teacher_samples, encoded.ids, limits, args.precision, device),
+            "inputs": cache_identity(args.teacher, args.teacher_samples, encoded.ids, limits, args.precision, device),
             "top_k": args.top_k,
             "versions": versions(),
         },

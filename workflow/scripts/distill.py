@@ -17,7 +17,7 @@ from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import TeacherCache, made_from
+from fdistill.sampling.teacher_cache import TeacherCache, cache_identity
 from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
 
@@ -69,7 +69,7 @@ def main() -> None:
     cache = None
     if args.teacher_cache is not None:
         cached = (args.teacher, args.teacher_samples, train.ids, limits, args.precision, device)
-        cache = TeacherCache(args.teacher_cache, made_from(*cached))
+        cache = TeacherCache(args.teacher_cache, cache_identity(*cached))
         hashes["teacher_cache"] = sha256(args.teacher_cache / MANIFEST)
     manifest = {
         "stage": "distill",
