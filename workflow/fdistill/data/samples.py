@@ -19,7 +19,7 @@ def write_samples(path: Path | str, columns: dict[str, list], identity: dict[str
 
 
 def read_samples(path: Path | str, ids: list[str], identity: dict[str, str]) -> list[list[list[int]]]:
-    """Token ids of the samples of each input in `ids`, in their order: `[input][sample][token]`.
+    """Token ids of the samples of each input in `ids`, in their order: [input][sample][token].
 
     Raises UserError when the file's identity differs from `identity`, when an input has no sample, or when a sample
     is empty: nothing is trained on sequences that belong to something else.

@@ -1,1 +1,1 @@
-"""Losses: f-divergences, objectives made of them, and their computation in chunks of positions."""
+"""What training minimises: divergences, the objectives made of them, and their evaluation in chunks."""

@@ -1,1 +1,1 @@
-"""Sampling: sequences from a model, on-policy in training and offline over a split."""
+"""Sequences from a model: on-policy samples in training, offline samples and decoding, cached teacher distributions."""

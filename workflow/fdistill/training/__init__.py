@@ -1,1 +1,1 @@
-"""Training: one loop for every method, from batches to gradients to checkpoints."""
+"""Training: one loop for every method, from pre-distillation to sequence-level distillation."""
