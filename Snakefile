@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+include: "rules/module.smk"
+
+
+configfile: f"{FOLDER}/config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"

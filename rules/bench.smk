@@ -26,7 +26,7 @@ rule bench_task:
         kept=top_k_flags,
         run=run_flags(STUDY.teacher_seed),
     shell:
-        "python {input.script:q} --model {params.model:q} --methods {params.methods:q} --json {output.json:q}"
+        "exec python {input.script:q} --model {params.model:q} --methods {params.methods:q} --json {output.json:q}"
         " --table {output.table:q} {params.run:q} {params.text:q} {params.training:q} {params.kept:q} 2> {log:q}"
 
 
@@ -50,7 +50,7 @@ rule bench_offline:
         run=run_flags(STUDY.teacher_seed),
         memory=memory_flags({"batch_size": None}),
     shell:
-        "python {input.script:q} --model {params.model:q} --json {output.json:q} --table {output.table:q}"
+        "exec python {input.script:q} --model {params.model:q} --json {output.json:q} --table {output.table:q}"
         " {params.run:q} {params.memory:q} {params.text:q} 2> {log:q}"
 
 
@@ -72,7 +72,7 @@ rule bench_loss:
         methods=BENCH_METHODS,
         run=run_flags(STUDY.teacher_seed),
     shell:
-        "python {input.script:q} --methods {params.methods:q} --json {output.json:q} --table {output.table:q}"
+        "exec python {input.script:q} --methods {params.methods:q} --json {output.json:q} --table {output.table:q}"
         " {params.run:q} 2> {log:q}"
 
 
@@ -105,7 +105,7 @@ rule bench_growth:
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:
-        "python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
+        "exec python {input.script:q} --tasks {params.tasks:q} --methods {params.methods:q} --terms {params.terms:q}"
         " --study-seeds {params.seeds:q} --manifests {params.manifests:q} {params.memory:q}"
         " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
 

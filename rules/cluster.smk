@@ -3,6 +3,7 @@ import subprocess
 
 PROFILE = "profiles/slurm/config.yaml"
 UNSET = "SET-ME"  # what stands in the profile until a user has set it
+OWN_RULES = workflow.modifier.rules  # not those of a Snakefile that imports this one as a module
 
 
 def submits_to_slurm():
@@ -15,7 +16,9 @@ def slurm_jobs():
     if not submits_to_slurm():
         return {}
     asked = {}
-    for submitted in (each for each in workflow.rules if not workflow.is_local(each)):
+    for submitted in workflow.rules:
+        if submitted not in OWN_RULES or workflow.is_local(submitted):
+            continue
         resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, as for the first attempt
         asked[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
     return asked

@@ -8,29 +8,33 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 # This folder's library, whichever is installed: jobs get the same one by PYTHONPATH below.
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+sys.path.insert(0, f"{FOLDER}/workflow")
 
 from fdistill import config as study_config
 from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.data.sources.local_files import input_files
+from fdistill.data.sources.files.local_files import input_files
 from fdistill.runtime.errors import UserError
 
-ROOT = Path(os.path.relpath(workflow.basedir))
+if Path(study_config.__file__).resolve().parents[3] != FOLDER.resolve():
+    raise WorkflowError(f"{FOLDER}: another fdistill is loaded ({study_config.__file__}); import one checkout only")
+
 # Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not
 # its environment is activated. Either way they find the library.
 ENVIRONMENT = "../envs/fdistill.yaml"  # from the folder of the rules
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
-    PYTHONPATH=str(Path(workflow.basedir) / "workflow"),
+    PYTHONPATH=os.pathsep.join([f"{FOLDER}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]),
 )
 
-# The script takes the shell's place: what SLURM or a user sends to the job, such as "stop, your time is nearly over",
-# reaches it, and Snakemake waits until it has kept its work. A shell would die at once and leave it behind.
-shell.prefix("exec ")
+# Commands begin with `exec`: the script takes the shell's place. What SLURM or a user sends to the job, such as "stop,
+# your time is nearly over", reaches it, and Snakemake waits until it has kept its work. A shell would die at once and
+# leave it behind.
+
+CONFIG_FILES, SECTION = config_files()
 
 try:
-    STUDY = study_config.load(config, [Path(path) for path in workflow.configfiles], ROOT)
+    STUDY = study_config.load(config, CONFIG_FILES, ROOT, SECTION, PROJECT)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -38,7 +42,8 @@ except UserError as error:
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
 
 TRIVIAL = ["most_frequent", "copy"]
-SYSTEMS = ["teacher", *TRIVIAL, *STUDY.all_methods]
+MODELS = ["teacher", *STUDY.all_methods]
+SYSTEMS = [*TRIVIAL, *MODELS]
 TABLE_SYSTEMS = ["teacher", *TRIVIAL, *STUDY.methods]
 RISK_SYSTEMS = ["teacher", *STUDY.methods]
 

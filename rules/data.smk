@@ -1,11 +1,6 @@
 # Data: prepare a task's splits.
 
 
-# Downloads, so it runs where Snakemake does: a cluster's nodes often have no network.
-localrules:
-    prepare,
-
-
 rule prepare:
     input:
         script=script("prepare"),
@@ -21,6 +16,7 @@ rule prepare:
     benchmark:
         "benchmarks/{task}/prepare.tsv"
     priority: 4  # everything waits for it
+    localrule: True  # it downloads, and a cluster's nodes often have no network
     conda:
         ENVIRONMENT
     resources:
@@ -30,6 +26,6 @@ rule prepare:
         kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
         options=lambda wildcards: json.dumps({k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}),
     shell:
-        "python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
+        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
         " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"
         " --manifest {output.manifest:q} 2> {log:q}"

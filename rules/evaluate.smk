@@ -1,12 +1,6 @@
 # Evaluation: answer the test split, score the answers, measure the risks, average over seeds.
 
 
-# Means of a few numbers: a second here, minutes in a cluster's queue.
-localrules:
-    metrics,
-    risks,
-
-
 rule generate:
     input:
         script=script("generate"),
@@ -18,6 +12,8 @@ rule generate:
         "logs/{task}/{system}/seed{seed}/generate.log",
     benchmark:
         "benchmarks/{task}/{system}/seed{seed}/generate.tsv"
+    wildcard_constraints:
+        system="|".join(MODELS),
     conda:
         ENVIRONMENT
     threads: 1
@@ -31,13 +27,10 @@ rule generate:
         text=text_flags,
         decoding=decoding_flags,
     shell:
-        "{params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
+        "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.decoding:q} 2> {log:q}"
-
-
-ruleorder: trivial > generate
 
 
 rule trivial:
@@ -59,7 +52,7 @@ rule trivial:
             task_of(wildcards)["copy_baseline"] if wildcards.trivial == "copy" else wildcards.trivial
         ),
     shell:
-        "python {input.script:q} --system {params.system:q} --train {input.train:q} --test {input.test:q}"
+        "exec python {input.script:q} --system {params.system:q} --train {input.train:q} --test {input.test:q}"
         " --generations {output.generations:q} 2> {log:q}"
 
 
@@ -84,9 +77,9 @@ rule score:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
     shell:
-        "python {input.script:q} --test {input.test:q} --generations {input.generations:q} --metrics {params.metrics:q}"
-        " --metric-options {params.options:q} --task {wildcards.task:q} --method {wildcards.system:q}"
-        " --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} 2> {log:q}"
+        "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
+        " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
+        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} 2> {log:q}"
 
 
 rule risk:
@@ -115,7 +108,7 @@ rule risk:
         text=text_flags,
         settings=risk_flags,
     shell:
-        "{params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
+        "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
         " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
@@ -131,6 +124,7 @@ rule metrics:
         metrics="results/{task}/{system}/metrics.json",
     log:
         "logs/{task}/{system}/metrics.log",
+    localrule: True  # means of a few numbers: a second here, minutes in a cluster's queue
     conda:
         ENVIRONMENT
     resources:
@@ -139,7 +133,7 @@ rule metrics:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
+        "exec python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
         " 2> {log:q}"
 
 
@@ -151,6 +145,7 @@ rule risks:
         risks="results/{task}/{system}/risk.json",
     log:
         "logs/{task}/{system}/risks.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -159,4 +154,5 @@ rule risks:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q} 2> {log:q}"
+        "exec python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q}"
+        " 2> {log:q}"

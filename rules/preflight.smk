@@ -1,8 +1,4 @@
-# Preflight: what would stop the study later, said in seconds. Runs where Snakemake does: that is where jobs are submitted.
-
-
-localrules:
-    preflight,
+# Preflight: what would stop the study later, said in seconds.
 
 
 rule preflight:
@@ -11,12 +7,15 @@ rule preflight:
     log:
         "logs/preflight.log",
     retries: 0  # a profile's retries are for what may pass
+    localrule: True  # where jobs are submitted, SLURM can be asked about them
     conda:
         ENVIRONMENT
     params:
-        files=[str(path) for path in workflow.configfiles],
+        files=[str(file) for file in CONFIG_FILES],
+        section=SECTION,
+        project=[] if PROJECT is None else ["--project", str(PROJECT)],
         study=json.dumps(config),  # the files merged, and `snakemake --config` over them
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:
-        "python {input.script:q} --configfile {params.files:q} --config {params.study:q} --jobs {params.jobs:q}"
-        " 2> {log:q}"
+        "exec python {input.script:q} --configfile {params.files:q} --section {params.section:q}"
+        " {params.project:q} --config {params.study:q} --jobs {params.jobs:q} 2> {log:q}"

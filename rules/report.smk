@@ -1,15 +1,5 @@
 # Tables and figures, from the files of all systems, and the captions that the report shows them with.
-
-
-# Seconds each, from small files: they run where Snakemake does, for a cluster's queue would take longer.
-localrules:
-    main_table,
-    risk_table,
-    datasets_table,
-    examples_table,
-    training_curves,
-    risk_figure,
-    provenance,
+# Each takes seconds, from small files, and runs where Snakemake does: a cluster's queue would take longer.
 
 
 rule main_table:
@@ -21,6 +11,7 @@ rule main_table:
         page=table_page("main"),
     log:
         "logs/tables/main.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -31,7 +22,7 @@ rule main_table:
         rows=row_flags(TABLE_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
+        "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
         " {params.shown:q} --output {output:q} 2> {log:q}"
 
 
@@ -44,6 +35,7 @@ rule risk_table:
         page=table_page("risk"),
     log:
         "logs/tables/risk.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -54,8 +46,8 @@ rule risk_table:
         rows=row_flags(RISK_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q} {params.shown:q}"
-        " --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
+        " {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
@@ -67,6 +59,7 @@ rule datasets_table:
         page=table_page("datasets"),
     log:
         "logs/tables/datasets.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -79,7 +72,7 @@ rule datasets_table:
         descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
         shown=flags("tables", STUDY.tables),
     shell:
-        "python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
+        "exec python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
         " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown:q}"
         " --output {output:q} 2> {log:q}"
 
@@ -94,6 +87,7 @@ rule examples_table:
         page=table_page("examples"),
     log:
         "logs/tables/examples.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -110,7 +104,7 @@ rule examples_table:
         ],
         shown=STUDY.examples_per_task,
     shell:
-        "python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
+        "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
         " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --output {output:q} 2> {log:q}"
 
 
@@ -129,6 +123,7 @@ rule training_curves:
         ),
     log:
         "logs/figures/{task}.curves.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -141,7 +136,7 @@ rule training_curves:
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
-        "python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
+        "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
         " --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
@@ -158,6 +153,7 @@ rule risk_figure:
         ),
     log:
         "logs/figures/{task}.risk.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -167,8 +163,8 @@ rule risk_figure:
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
-        "python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q} --title {params.title:q}"
-        " --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
+        " --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
 # Not a part of `all`: it reads the records that jobs leave beside their outputs, which no other rule knows.
@@ -181,10 +177,12 @@ rule provenance:
         table="results/provenance.md",
     log:
         "logs/provenance.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
     shell:
-        "python {input.script:q} --targets {input.targets:q} --json {output.json:q} --table {output.table:q} 2> {log:q}"
+        "exec python {input.script:q} --targets {input.targets:q} --json {output.json:q}"
+        " --table {output.table:q} 2> {log:q}"

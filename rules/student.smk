@@ -19,7 +19,7 @@ rule init_student:
     params:
         layers=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
     shell:
-        "python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
+        "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
         " 2> {log:q}"
 
 
@@ -59,10 +59,10 @@ rule distill:
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
-        "{params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q} --teacher {input.teacher:q}"
-        " --train {input.train:q} --dev {input.dev:q} {params.sequences:q} {params.sampling:q}"
-        " --model {output.model:q} --history {output.history:q} --threads {threads} {params.run:q} {params.training:q}"
-        " {params.shard:q} {params.safeguards:q} 2> {log:q}"
+        "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
+        " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
+        " {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
+        " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
 # The same rule under its own name, so that a profile can give the stage its own resources.

@@ -29,7 +29,7 @@ rule finetune_teacher:
         training=lambda wildcards: training_flags(wildcards, "teacher"),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
-        "{params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
+        "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
         " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
         " {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
@@ -66,7 +66,7 @@ rule sample_teacher:
         text=text_flags,
         sampling=sampling_flags,
     shell:
-        "{params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
+        "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --samples {output.samples:q}"
         " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
@@ -97,6 +97,6 @@ rule cache_teacher:
         text=text_flags,
         cache=cache_flags,
     shell:
-        "python {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
+        "exec python {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --teacher-samples {input.samples:q} --cache {output.cache:q} --threads {threads} {params.run:q}"
         " {params.text:q} {params.cache:q} 2> {log:q}"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import tiny
-from fdistill.artifacts import shards
+from fdistill.artifacts import batch_store
+from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import read_json, write_parquet
 from fdistill.artifacts.provenance import COST
 from fdistill.artifacts.records import SUFFIX
-from fdistill.artifacts.shards import Shards
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
 from fdistill.runtime import interruption
@@ -56,14 +56,14 @@ EXPECTED = as_json(map(Work(), range(len(SIZES))))
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_INPUTS", 6)
+    monkeypatch.setattr(batch_store, "INPUTS_PER_FILE", 6)
 
 
 @pytest.fixture
 def cut_off(tmp_path, small):
     """The folder of a run that ended in batch 3, by an error that nobody expects."""
     with pytest.raises(ZeroDivisionError):
-        Shards(tmp_path / "kept", IDENTITY).run("work", SIZES, Work(stop_at=3))
+        BatchStore(tmp_path / "kept", IDENTITY).run("work", SIZES, Work(stop_at=3))
     return tmp_path / "kept"
 
 
@@ -72,8 +72,8 @@ def names(folder):
 
 
 def test_batches_in_order_with_and_without_a_folder(tmp_path, small):
-    assert as_json(Shards().run("work", SIZES, Work())) == EXPECTED
-    kept = Shards(tmp_path / "kept", IDENTITY)
+    assert as_json(BatchStore().run("work", SIZES, Work())) == EXPECTED
+    kept = BatchStore(tmp_path / "kept", IDENTITY)
     assert as_json(kept.run("work", SIZES, Work())) == EXPECTED
     assert names(kept.folder) == ["work-00000000.json", "work-00000002.json", "work-00000004.json"]
     kept.remove()
@@ -83,17 +83,17 @@ def test_batches_in_order_with_and_without_a_folder(tmp_path, small):
 def test_a_run_goes_on_where_the_last_shard_ended(cut_off, caplog):
     work = Work()
     with caplog.at_level(logging.INFO):
-        assert as_json(Shards(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
+        assert as_json(BatchStore(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
     assert work.done == [2, 3, 4]
-    assert "work: 6 of 13 are there from a run that was cut off" in caplog.text
-    assert as_json(Shards(cut_off, IDENTITY).run("other work", SIZES, other := Work())) == EXPECTED
+    assert "work: 6 of 13 inputs were finished by an interrupted run" in caplog.text
+    assert as_json(BatchStore(cut_off, IDENTITY).run("other work", SIZES, other := Work())) == EXPECTED
     assert other.done == [0, 1, 2, 3, 4]
 
 
 def test_a_shard_is_closed_after_a_while_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_SECONDS", 0.0)
+    monkeypatch.setattr(batch_store, "SECONDS_PER_FILE", 0.0)
     with pytest.raises(ZeroDivisionError):
-        Shards(tmp_path, IDENTITY).run("work", SIZES, Work(stop_at=2))
+        BatchStore(tmp_path, IDENTITY).run("work", SIZES, Work(stop_at=2))
     assert names(tmp_path) == ["work-00000000.json", "work-00000001.json"]
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_shard_is_not_used(cut_off, damage, caplog):
     path = cut_off / "work-00000000.json"
     path.write_bytes(damage(path.read_bytes()))
     work = Work()
-    assert as_json(Shards(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
+    assert as_json(BatchStore(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
     assert work.done == [0, 1, 2, 3, 4]
     assert f"{path} is damaged" in caplog.text
 
@@ -119,7 +119,7 @@ def test_a_damaged_shard_is_not_used(cut_off, damage, caplog):
 @pytest.mark.parametrize("key", IDENTITY)
 def test_a_shard_of_another_run_is_not_used(cut_off, key, caplog):
     work = Work()
-    assert as_json(Shards(cut_off, IDENTITY | {key: "other"}).run("work", SIZES, work)) == EXPECTED
+    assert as_json(BatchStore(cut_off, IDENTITY | {key: "other"}).run("work", SIZES, work)) == EXPECTED
     assert work.done == [0, 1, 2, 3, 4]
     assert f"work-00000000.json belongs to another run ({key})" in caplog.text
 
@@ -129,10 +129,10 @@ def test_told_to_stop_it_keeps_what_is_done(tmp_path, number, caplog):
     handler = signal.getsignal(number)
     work = Work(stop_at=2, end=lambda: os.kill(os.getpid(), number))
     with pytest.raises(SystemExit) as error:
-        Shards(tmp_path, IDENTITY).run("work", SIZES, work)
+        BatchStore(tmp_path, IDENTITY).run("work", SIZES, work)
     assert error.value.code == interruption.STATUS and signal.getsignal(number) is handler
     assert "9 of 13" in caplog.text
-    assert as_json(Shards(tmp_path, IDENTITY).run("work", SIZES, rest := Work())) == EXPECTED
+    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, rest := Work())) == EXPECTED
     assert work.done == [0, 1, 2] and rest.done == [3, 4]
 
 
@@ -140,11 +140,11 @@ def test_workers_share_the_batches(tmp_path, monkeypatch):
     """Each one's part, without the others; the same shards serve any number of workers."""
     monkeypatch.setattr(Ranks, "all_gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
     for rank, numbers in enumerate([[0, 2, 4], [1, 3]]):
-        got = Shards(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, work := Work())
+        got = BatchStore(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, work := Work())
         assert work.done == numbers
         assert as_json(got) == [EXPECTED[i] if i in numbers else [] for i in range(len(SIZES))]
     monkeypatch.undo()
-    assert as_json(Shards(tmp_path, IDENTITY).run("work", SIZES, work := Work())) == EXPECTED and not work.done
+    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, work := Work())) == EXPECTED and not work.done
 
 
 # --- draws that depend on their batch alone
@@ -159,9 +159,9 @@ def test_shards_of_other_batches_are_not_used(tmp_path, caplog):
     def sampled(batch_size, shards):
         return offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), 1, batch_size, 1, shards)["tokens"]
 
-    expected = sampled(10, Shards())
-    assert sampled(10, Shards(tmp_path, IDENTITY)) == expected
-    assert sampled(lambda longest: 60 // longest, Shards(tmp_path, IDENTITY)) == expected
+    expected = sampled(10, BatchStore())
+    assert sampled(10, BatchStore(tmp_path, IDENTITY)) == expected
+    assert sampled(lambda longest: 60 // longest, BatchStore(tmp_path, IDENTITY)) == expected
     assert "belongs to another run (batches)" in caplog.text
 
 
@@ -222,7 +222,7 @@ def script(arguments, folder):
     os.chdir(folder)
     sys.stderr = Path("log").open("a", buffering=1)  # noqa: SIM115
     sys.argv = arguments
-    shards.SHARD_INPUTS = 32
+    batch_store.INPUTS_PER_FILE = 32
     runpy.run_path(arguments[0], run_name="__main__")
 
 
@@ -274,7 +274,7 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
             assert output.read_bytes() == expected
             output.unlink()
     assert finish(stage, output.name, folder) == expected
-    assert "are there from a run that was cut off" in (folder / "log").read_text()
+    assert "inputs were finished by an interrupted run" in (folder / "log").read_text()
     print(f"{stage}: survived {kills} of {kills} kills")
 
 
@@ -291,7 +291,7 @@ def test_two_workers_give_the_bytes_of_one(stage, folder):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run([*launch, *command(stage, named("two", stage))], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert left and "are there from a run that was cut off" in done.stderr
+    assert left and "inputs were finished by an interrupted run" in done.stderr
     assert (folder / named("two", stage)).read_bytes() == (folder / named("expected", stage)).read_bytes()
     assert not kept.exists()
     record = read_json(folder / (named("two", stage) + SUFFIX))

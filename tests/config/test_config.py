@@ -12,14 +12,8 @@ from fdistill.config.files import merge
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+from small_config import CHAT, MAIN, MERGED, METHODS, OPEN, STUDY, TABLE, TASK, WEB, put
 from snake import ROOT
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
-
 
 # --- what is read ---
 
@@ -126,13 +120,13 @@ def test_overrides_of_two_files_and_the_command_line(project):
         (
             {"decoding": {"num_beams": 0}},
             f"{OPEN}: task_overrides.web.decoding.num_beams: 0 is not allowed; must be an integer >= 1 "
-            "(Beams; 1 is greedy.)",
+            "(Number of beams; 1 is greedy decoding, or plain sampling with do_sample.)",
         ),
         (
             {"model": {"student": {"decoder": 3}}},
             f"{OPEN}: task_overrides.web.model.student.decoder: 3 is a student of 3 layers, but the "
             f"teacher has 2 "
-            "(model.teacher.config.decoder_layers); give 1 to 2",
+            "(model.teacher.config.decoder_layers); set 1 to 2",
         ),
         (
             {"metrics": ["bleu4", "blue2"]},
@@ -147,7 +141,7 @@ def test_overrides_of_two_files_and_the_command_line(project):
         (  # the changes alone are right, and so is the file
             {"model": {"teacher": {"config": {"encoder_layers": 1}}}},
             f"{TASK}: model.student.encoder: 2 is a student of 2 layers, but the teacher has 1 "
-            "(model.teacher.config.encoder_layers); give 1 to 1 (with task_overrides.web)",
+            "(model.teacher.config.encoder_layers); set 1 to 1 (with task_overrides.web)",
         ),
     ],
 )
@@ -207,7 +201,7 @@ def test_each_config_file_is_named(project):
         f"{OPEN}: seeds[1]: \"two\" is not allowed; must be an integer >= 0",
         f"{MERGED}: methds: unknown key; did you mean 'methods'?",
         f"{MERGED}: device: \"gpu\" is not allowed; must be one of auto, cpu, cuda "
-        "(Where models run; `auto` takes a GPU when there is one.)",
+        "(The device that models run on; `auto` uses a GPU if there is one.)",
         f"{OPEN}: tasks[0]: unknown task 'wep'; did you mean 'web'?",
     ]  # fmt: skip
 
@@ -224,8 +218,8 @@ def test_missing_keys_are_missed_once(project):
     project.write(OPEN, {"seeds": [2]})
     lines = project.mistakes()
     assert [line.split(" (")[0] for line in lines] == [
-        f"{MAIN}: tasks: missing; give a list",
-        f"{MAIN}: methods: missing; give a list",
+        f"{MAIN}: tasks: missing; set a list",
+        f"{MAIN}: methods: missing; set a list",
     ]
 
 

@@ -1,15 +1,10 @@
 """A task's own changes to the table of methods: what they make of it, and their mistakes."""
 
 import pytest
-from small_config import MAIN, METHODS, OPEN, STUDY, TABLE, TASK, WEB, Project, put
+from small_config import MAIN, METHODS, OPEN, STUDY, TABLE, TASK, WEB, put
 
 MSE = {"sequences": "ground_truth", "loss": "hidden_mse"}
 NLL = {"sequences": "ground_truth", "loss": "nll"}
-
-
-@pytest.fixture
-def project(tmp_path):
-    return Project(tmp_path)
 
 
 def change(project, **methods):
@@ -55,7 +50,7 @@ def test_the_study_changes_a_tasks_changes(project):
         ({"kl": {"terms": {"weight": 2}}}, 'kl.terms: {"weight": 2} is not allowed; must be a list'),
         (
             {"kl": {"terms": [NLL, {"loss": "kl"}]}},
-            "kl.terms[1].sequences: missing; give one of ground_truth",
+            "kl.terms[1].sequences: missing; set one of ground_truth",
         ),
         (
             {"kl": {"terms": [NLL | {"parameters": {"normalize": True}}]}},
@@ -172,8 +167,8 @@ def test_stored_sequences_are_those_of_the_examples_trained_on(project, used, sa
     shown = ["null" if size is None else str(size) for size in (used, sampled)]
     assert project.mistakes() == [
         f"{TASK}: training.predistill.max_examples: {shown[0]}, but method 'new' trains with it on "
-        f"{sequences}, which are drawn for training.distill.max_examples, {shown[1]}; "
-        "make the two equal, or give the method training: distill"
+        f"{sequences}, which are sampled for training.distill.max_examples, {shown[1]} examples; "
+        "make the two equal, or set the method's training to distill"
     ]
     project.write(TASK, sized(used, used))
     project.load()

@@ -8,8 +8,8 @@ import yaml
 from fdistill.config.model_checks import NLL
 from fdistill.config.schema import SCHEMA_FILE, fill_defaults, section
 from fdistill.data import encoding
-from fdistill.data.source_options import options_schema
 from fdistill.data.sources import SOURCES, source_module
+from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError

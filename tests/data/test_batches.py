@@ -82,8 +82,8 @@ def test_an_over_long_example_is_refused_by_name(family, sources, targets, expec
     closed = side == "target" or FAMILIES[family].closes_text  # EOS counts
     assert message.startswith(f"train.parquet, row 3 (id '{worst}'): the {side} has ")
     for part in (
-        f"has {(9 if side == 'source' else 7) - (not closed)} tokens, more than max_{side}_tokens = {limit},",
-        f"{2 if closed else 1} such among {3 if side == 'source' else 6};",
+        f"has {(9 if side == 'source' else 7) - (not closed)} tokens, more than max_{side}_tokens = {limit} (",
+        f"({2 if closed else 1} of {3 if side == 'source' else 6} {side}s are too long, this one most)",
         f"raise text.max_{side}_tokens",
         "text.too_long: truncate",
     ):

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from fdistill.data.sources import lexical
-from fdistill.data.sources.lexical import lexical_scores
+from fdistill.data.sources.embedded import lexical
+from fdistill.data.sources.embedded.lexical import lexical_scores
 
 
 def naive_scores(sources, targets):

@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from fdistill.data.sources.local_files import FORMATS, input_files
-from fdistill.data.sources.text_files import json_document
+from fdistill.data.sources.files.local_files import FORMATS, input_files
+from fdistill.data.sources.files.text_files import json_document
 from fdistill.runtime.errors import UserError
 from published_files import write
 
@@ -175,7 +175,7 @@ def test_a_damaged_document_is_named(tmp_path):
 def test_a_truncated_parquet_file_is_named(tmp_path):
     write(path := tmp_path / "a.parquet", TEXTS)
     path.write_bytes(path.read_bytes()[:-20])
-    assert "is it complete?" in refusal(path)
+    assert "check that it is complete" in refusal(path)
 
 
 def test_json_lines_are_json_lines(tmp_path):

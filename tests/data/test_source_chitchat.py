@@ -5,8 +5,9 @@ import random
 import zipfile
 
 import pytest
-from fdistill.data.sources import Corpus, chitchat
-from fdistill.data.sources.chitchat import TURN_SEPARATOR
+from fdistill.data.sources import Corpus
+from fdistill.data.sources.dialogue import TURN_SEPARATOR
+from fdistill.data.sources.embedded import chitchat
 from fdistill.runtime.errors import UserError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from fdistill.data.sources import load
-from fdistill.data.sources.docstring_text import letter_share, parse, plain
-from fdistill.data.sources.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
+from fdistill.data.sources.embedded.docstring_text import letter_share, parse, plain
+from fdistill.data.sources.embedded.docstring_wheels import ARCHIVES, DEV_PACKAGES, TEST_PACKAGES
 from fdistill.runtime.errors import UserError
 
 

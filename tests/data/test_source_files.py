@@ -107,7 +107,7 @@ def test_what_is_refused(tmp_path, suffix, bad, options, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({}, "source.path: missing; give a mapping"),
+        ({}, "source.path: missing; set a mapping"),
         (
             {"path": {"train": "a.csv", "dev": "b.csv"}},
             "does not give a file for each of train, dev, test, and no other",

@@ -1,4 +1,4 @@
-"""Published data sets as the hub has them, on local stand-ins that its own loader reads; the order of places."""
+"""Published data sets in the hub's formats, read by its own loader from local folders; the order of places."""
 
 import logging
 from dataclasses import replace
@@ -7,9 +7,9 @@ import datasets
 import pyarrow as pa
 import pytest
 from fdistill.data.sources import SOURCES, source_module
-from fdistill.data.sources.hub import PARQUET_BRANCH, Hub
-from fdistill.data.sources.raw import Raw
-from fdistill.data.sources.rows import Row
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+from fdistill.data.sources.published.web import WebFiles
 from fdistill.runtime.errors import UserError
 from published_files import PAIR, load, only_from, pairs, publish
 
@@ -28,7 +28,7 @@ def hubs(kind):
 
 @pytest.fixture
 def published(monkeypatch, tmp_path):
-    """A function that puts rows where a kind's module looks for its data set first, and nowhere else."""
+    """A function that makes rows the only place of a kind's data set, on the hub."""
 
     def put(kind, rows, *splits):
         return only_from(monkeypatch, kind, publish(monkeypatch, tmp_path, hubs(kind)[0], rows, *splits))
@@ -46,7 +46,7 @@ def test_every_data_set_is_read_from_the_hub_as_from_files(published, tmp_path, 
     from_files = load(tmp_path, kind, ".parquet", [ROWS[kind]] * 2)
     assert from_hub.splits == from_files.splits
     origin = {"version": hubs(kind)[0].revision, "licence": source_module(kind).DATASET.licence}
-    assert [{key: found[key] for key in origin} for found in from_hub.origins] == [origin]
+    assert [{key: recorded[key] for key in origin} for recorded in from_hub.origins] == [origin]
 
 
 def test_highlights_are_the_sentences_of_one_summary(published):
@@ -108,16 +108,16 @@ def test_without_a_network_one_error_lists_everything_tried(monkeypatch, kind):
         raise UserError(f"{url}: cannot be downloaded")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    monkeypatch.setattr("fdistill.data.sources.raw.download", nothing)
+    monkeypatch.setattr("fdistill.data.sources.published.web.download", nothing)
     module = source_module(kind)
     with pytest.raises(UserError) as error:
         module.load({}, {})
     first = hubs(kind)[0]
     assert tried == [(first.id, first.config, first.revision)]  # a hub that is down is asked once
-    raw = [place.urls[0] for place in module.DATASET.places if isinstance(place, Raw)]
-    raw += map(str, module.DATASET.places)
+    places = [place.urls[0] for place in module.DATASET.places if isinstance(place, WebFiles)]
+    places += map(str, module.DATASET.places)
     local = ["source.path: {train: FILE, dev: FILE, test: FILE}", module.DATASET.local_files]
-    for part in (module.DATASET.name, "the hub is out of reach", *raw, *local):
+    for part in (module.DATASET.name, "the hub cannot be reached", *places, *local):
         assert part in str(error.value)
 
 
@@ -154,13 +154,13 @@ def test_the_first_place_that_has_the_data_set_whole_is_taken(monkeypatch, caplo
         corpus = only_from(monkeypatch, "xsum", *places, Place("never", rows_of("d"))).load({}, {})
     assert pairs(corpus, "train") == [("b", "s"), ("c", "s")]
     assert corpus.origins == [{"package": "whole", "version": "1", "licence": "unknown", "note": "rewritten"}]
-    for said in (
+    for message in (
         "closed: 404",
         "damaged: last.parquet, row 7: no 'document'",
         "XSum read from whole",
         "XSum: rewritten",
     ):
-        assert said in caplog.text
+        assert message in caplog.text
 
 
 def test_a_wrong_count_stops_and_tries_no_other_place(monkeypatch):

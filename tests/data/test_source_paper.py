@@ -2,9 +2,9 @@
 
 import pytest
 from fdistill.data.sources import source_module
-from fdistill.data.sources.chitchat import TURN_SEPARATOR as SEP
-from fdistill.data.sources.published import Options, finish
-from fdistill.data.sources.wmt16 import sample
+from fdistill.data.sources.dialogue import TURN_SEPARATOR as SEP
+from fdistill.data.sources.published.dataset import PublishedOptions, finish
+from fdistill.data.sources.published.wmt16 import sample
 from fdistill.runtime.errors import UserError
 from published_files import PAIR, load, pairs
 
@@ -156,4 +156,4 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_null_path_is_the_hub():
-    assert not Options(path=None).path and not Options().path
+    assert not PublishedOptions(path=None).path and not PublishedOptions().path

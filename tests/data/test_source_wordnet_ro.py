@@ -13,8 +13,9 @@ from collections import defaultdict
 from unittest import mock
 
 import pytest
-from fdistill.data.sources import Corpus, wordnet_ro
-from fdistill.data.sources.wordnet_text import Pair, clean, is_plain
+from fdistill.data.sources import Corpus
+from fdistill.data.sources.embedded import wordnet_ro
+from fdistill.data.sources.embedded.wordnet_text import Pair, clean, is_plain
 from fdistill.runtime.errors import UserError
 
 LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"

@@ -55,7 +55,7 @@ def test_long_pairs_are_cut(tmp_path):
 
 def test_a_classifier_is_no_bleurt(tmp_path):
     checkpoint(tmp_path, num_labels=3)
-    with pytest.raises(UserError, match="gives 3 numbers per pair, a BLEURT checkpoint one"):
+    with pytest.raises(UserError, match="returns 3 numbers per pair, a BLEURT checkpoint one; give a BLEURT"):
         bleurt(tmp_path, ["a"], [["a"]])
 
 

@@ -97,7 +97,7 @@ def test_colour_and_marker_together_tell_systems_apart():
 
 
 def test_refusals(logs, tmp_path):
-    with pytest.raises(UserError, match=r"kl1.jsonl: system 'kl' has no title; known: js"):
+    with pytest.raises(UserError, match=r"kl1.jsonl: system 'kl' has no title; add it to --systems \(known: js\)"):
         training_curves(logs, {"js": "JS"}, "t", tmp_path / "a.svg")
     with pytest.raises(UserError, match="system 'kl' has no title"):
         risk_scatter([risk_file(tmp_path / "kl.json", "kl", 1.0)], {"js": "JS"}, "t", tmp_path / "a.svg")

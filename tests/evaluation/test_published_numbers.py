@@ -1,7 +1,7 @@
-"""The published numbers against the papers: tests/data/papers/ has the lines of their tables, as the texts have them.
+"""The stored published numbers against the papers' tables, whose lines are in tests/evaluation/papers/.
 
-Each table of the data is printed here as its paper prints it, headings, names and all, and must then be those lines:
-a number that differs on either side, is missing, or stands in another place shows.
+Each stored table is printed as its paper prints it, with the paper's headings and names, and must equal those lines: a
+number that differs on either side, is missing or stands in another place makes the test fail.
 """
 
 import re
@@ -12,7 +12,7 @@ from fdistill.evaluation import published
 from fdistill.evaluation.metrics import METRICS
 from snake import ROOT
 
-PAPERS = ROOT / "tests/data/papers"
+PAPERS = ROOT / "tests/evaluation/papers"
 PRINTED = {
     # systems of Wen et al., who print the first of the students after the name of their group
     "teacher": "Teacher",

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 import tiny
 import torch
-from fdistill.artifacts.shards import Shards
+from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.architectures import wrap
@@ -130,11 +130,11 @@ def test_a_run_that_was_cut_off_gives_the_same(made, tmp_path):
     def columns(shards):
         return offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), 2, 8, 1, shards, CTRANSLATE2)
 
-    whole = columns(Shards())
-    assert whole == columns(Shards(tmp_path))
+    whole = columns(BatchStore())
+    assert whole == columns(BatchStore(tmp_path))
     first, *others = sorted(tmp_path.glob("samples-*.json"))
     first.unlink()
-    assert whole == columns(Shards(tmp_path)) and len(others) == 0
+    assert whole == columns(BatchStore(tmp_path)) and len(others) == 0
     for row in (0, 17, 59):
         source, tokens = sources[row // 2], whole["tokens"][row]
         with torch.no_grad():

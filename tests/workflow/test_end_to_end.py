@@ -240,7 +240,7 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
     ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "train.teacher_samples.parquet: is of another version of the data" in done.stderr
+    assert "train.teacher_samples.parquet: belongs to another version of the data" in done.stderr
     assert "run the rule that makes it again" in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from chain import Study
 from fdistill.config import cli
-from fdistill.data.sources.hub import Hub
+from fdistill.data.sources.published.hub import Hub
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
 from small_config import METHODS, TABLE, WEB, Project

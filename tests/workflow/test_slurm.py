@@ -181,7 +181,7 @@ def test_preflight_passes(cluster, ours, tmp_path):
     done = run_study(ours, "--", "preflight", directory=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     rules = len(ASKED) + 5  # the benchmark's and the teacher's cache are none of this study
-    assert f"takes the jobs of {rules} rules (study, gpu, cpu)" in done.stdout
+    assert f"accepts the jobs of {rules} rules (study, gpu, cpu)" in done.stdout
 
 
 def test_preflight_names_what_the_cluster_refuses(cluster, tmp_path):

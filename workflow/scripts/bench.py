@@ -1,11 +1,11 @@
-"""Measure a task's distillation step beside its opponents: the task's shapes and lengths, random weights and texts."""
+"""Measure a distillation step and those of baselines, in a task's shapes and lengths, with random weights and texts."""
 
 import argparse
 from dataclasses import replace
 
 from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
-from fdistill.bench.work import LENGTHS, Work
+from fdistill.bench.workload import LENGTHS, Workload
 from fdistill.config import cli
 from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
@@ -21,10 +21,10 @@ def main() -> None:
     )
     parser.add_argument(
         "--methods", type=cli.json_mapping, required=True, metavar="JSON",
-        help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, what TRL learns is added',
+        help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, the method of TRL is added',
     )  # fmt: skip
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens that teacher_cache: topk keeps (default: {TOP_K})"
+        "--top-k", type=int, default=TOP_K, help=f"tokens that teacher_cache: topk stores (default: {TOP_K})"
     )
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
@@ -39,9 +39,9 @@ def main() -> None:
     measured = []
     for lengths in LENGTHS:
         for method, terms in methods.items():
-            work = Work.of(args.model, limits, settings.batch_size, lengths, args.seed, device)
-            found = steps.compare(work, method, terms, settings, args.repeats, args.seed, args.top_k)
-            measured.append({"lengths": lengths, "method": method, **found})
+            workload = Workload.random(args.model, limits, settings.batch_size, lengths, args.seed, device)
+            compared = steps.compare(workload, method, terms, settings, args.repeats, args.seed, args.top_k)
+            measured.append({"lengths": lengths, "method": method, **compared})
     where = machine(device, args.threads)
     sizes = {
         "batch": settings.batch_size,
@@ -50,9 +50,9 @@ def main() -> None:
         "top-k": args.top_k,
         "repeats": args.repeats,
     }
-    said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    found = {"measured": measured, "sizes": sizes, "machine": where}
-    command.write(args, found, report.step_table(measured, said, where))
+    description = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    content = {"measured": measured, "sizes": sizes, "machine": where}
+    command.write(args, content, report.step_table(measured, description, where))
 
 
 if __name__ == "__main__":

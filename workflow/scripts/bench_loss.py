@@ -1,4 +1,4 @@
-"""Measure the loss alone, time and memory, as the number of positions grows: ours beside its opponents."""
+"""Measure time and memory of the loss alone, this project's and those of baselines, as the positions grow."""
 
 import argparse
 
@@ -17,12 +17,12 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument(
         "--positions", type=int, nargs="+", default=[1024, 2048, 4096], metavar="INT",
-        help="target positions of a batch, all its sequences together (default: 1024 2048 4096)",
+        help="numbers of target positions in a batch, over all its sequences (default: 1024 2048 4096)",
     )  # fmt: skip
     parser.add_argument(
         "--width", type=int, help="width of hidden states (default: 1024, BART-large's, on a GPU, and 64 on a CPU)"
     )
-    parser.add_argument("--vocabulary", type=int, default=50265, help="words (default: 50265, BART's)")
+    parser.add_argument("--vocabulary", type=int, default=50265, help="size of the vocabulary (default: 50265, BART's)")
     command.add_flags(parser, repeats=3)
     args = parser.parse_args()
     device = set_up(args.device, args.threads)
@@ -32,12 +32,12 @@ def main() -> None:
     for method, terms in with_on_policy(args.methods).items():
         for positions in args.positions:
             sizes = (positions, width, args.vocabulary)
-            found = losses.compare(method, terms, *sizes, args.repeats, device, args.seed)
-            measured.append({"method": method, "positions": positions, **found})
+            compared = losses.compare(method, terms, *sizes, args.repeats, device, args.seed)
+            measured.append({"method": method, "positions": positions, **compared})
     where = machine(device, args.threads)
     sizes = {"vocabulary": args.vocabulary, "width": width, "repeats": args.repeats}
-    found = {"measured": measured, "sizes": sizes, "machine": where}
-    command.write(args, found, report.loss_table(measured, sizes, where))
+    content = {"measured": measured, "sizes": sizes, "machine": where}
+    command.write(args, content, report.loss_table(measured, sizes, where))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts import shards
+from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    cli.add_kept_flag(parser, "--shards", "finished batches")
+    cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
@@ -47,7 +47,7 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,

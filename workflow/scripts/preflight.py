@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from fdistill import config
 from fdistill.config import cli
-from fdistill.config.files import merge
+from fdistill.config.files import at, merge
 from fdistill.preflight import Plan, preflight
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
@@ -21,11 +21,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--configfile",
-        nargs="+",
+        nargs="*",
         type=Path,
         default=[ROOT / "config" / "config.yaml"],
         metavar="FILE",
         help="the study: files laid over each other in this order (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--section",
+        nargs="*",
+        default=[],
+        metavar="KEY",
+        help="the keys under which the study stands in its files, if another workflow's settings are there too",
+    )
+    parser.add_argument(
+        "--project",
+        type=Path,
+        metavar="FOLDER",
+        help="whose config/tasks and config/methods.yaml come before this workflow's own",
     )
     parser.add_argument(
         "--config", type=json.loads, default={}, metavar="JSON", help="settings laid over the files, as JSON"
@@ -36,9 +49,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
     args = parser.parse_args()
     merged = {}
-    for content in (*(_read(file) for file in args.configfile), args.config):
+    for content in (*(at(_read(file), args.section, {}) for file in args.configfile), args.config):
         merged = merge(merged, content)
-    found = preflight(Plan(config.load(merged, args.configfile, ROOT), args.results, args.jobs))
+    study = config.load(merged, args.configfile, ROOT, args.section, args.project)
+    found = preflight(Plan(study, args.results, args.jobs))
     for finding in sorted(found, key=lambda finding: finding.problem):  # problems last, where the eye is
         print(redact(f"{'PROBLEM' if finding.problem else 'ok':8}{finding.where}: {finding.text}"))
     problems = sum(finding.problem for finding in found)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts import shards
+from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--task", required=True, help="task, recorded in the file")
     parser.add_argument("--method", required=True, help="method, recorded in the file")
-    cli.add_kept_flag(parser, "--shards", "finished batches")
+    cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
@@ -53,7 +53,7 @@ def main() -> None:
     }
     sampled = read_samples(args.teacher_samples, test.ids, identity)
     of_student = {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
-    kept = shards.of_run(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, ranks)
+    kept = store_for_script(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, ranks)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
     batch_size = offline_batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
     own = sample_sequences(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts import shards
+from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
-    cli.add_kept_flag(parser, "--shards", "finished batches")
+    cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
@@ -56,7 +56,7 @@ def main() -> None:
         "seed": str(args.seed),
         "engine": engine,
     }
-    kept = shards.of_run(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = sample_sequences(
         teacher.model,
         encoded.ids,

@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder is there whole, or not at all."""
+"""Atomic writes: a file or folder appears complete, or not at all."""
 
 import errno
 import os
@@ -12,26 +12,26 @@ from pathlib import Path
 from fdistill.artifacts import journal, records
 from fdistill.runtime.errors import UserError
 
-# How a person can mend what the operating system reports about a disk.
+# What the user can do about an error that the operating system reports.
 _REMEDIES = {
-    errno.ENOSPC: "make room there, or work on another disk",
-    errno.EDQUOT: "make room within your quota, or work on another disk",
-    errno.EROFS: "mount it for writing, or work in another folder (snakemake --directory)",
-    errno.EACCES: "give yourself the right to write there, or work in another folder (snakemake --directory)",
-    errno.EPERM: "give yourself the right to write there, or work in another folder (snakemake --directory)",
+    errno.ENOSPC: "make room there, or use another disk",
+    errno.EDQUOT: "make room within your quota, or use another disk",
+    errno.EROFS: "mount it for writing, or use another folder (snakemake --directory)",
+    errno.EACCES: "get permission to write there, or use another folder (snakemake --directory)",
+    errno.EPERM: "get permission to write there, or use another folder (snakemake --directory)",
     errno.ENOTDIR: "a file stands where a folder should: remove or rename it",
     errno.EEXIST: "a file stands where a folder should: remove or rename it",
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.EIO: "look after the disk, or work on another one",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "check the disk, or use another one",
 }
 
 
 @contextmanager
 def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds.
+    """Yield a temporary path beside `path`, which is renamed to `path` only if the block succeeds.
 
-    A reader therefore sees the old content, the new content, or nothing, never half a file; a write that fails leaves
-    the old content. Raises UserError, naming file and remedy, when the disk refuses it.
+    A reader therefore sees the old content, the new content, or nothing, never half a file. A write that fails leaves
+    the old content. Raises UserError with file and remedy when the operating system refuses the write.
     """
     path = Path(path)
     workspace = None
@@ -44,7 +44,7 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
         yield temporary
         if path.is_dir():
             path.rename(workspace / "old")
-        records.record_of(path).unlink(missing_ok=True)  # it describes the content that is replaced now
+        records.record_of(path).unlink(missing_ok=True)  # it describes the old content
         temporary.replace(path)
     except Exception as error:
         number = _errno(error)
@@ -58,11 +58,11 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
 
 
 def _errno(error: Exception) -> int | None:
-    """The system's error number. safetensors and tokenizers raise errors of their own, which give it in words."""
+    """Return the system's error number, which the errors of safetensors and tokenizers have only in their text."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error))
-    return int(found.group(1)) if found else None
+    match = re.search(r"\(os error (\d+)\)", str(error))
+    return int(match.group(1)) if match else None
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -1,7 +1,7 @@
-"""The formats of artefacts: Parquet tables with a checked schema, JSON, and JSON lines.
+"""Reading and writing Parquet tables with a checked schema, JSON, and JSON lines.
 
-Every reader raises UserError, naming the file and the remedy, for a file that is missing, cut off, damaged, replaced
-(see `fdistill.artifacts.records`), or of another format.
+Every reader raises UserError with file and remedy for a file that is missing, truncated, damaged, replaced by another
+run's (see `fdistill.artifacts.records`), or in another format.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from fdistill.artifacts import journal, records
 from fdistill.artifacts.atomic import atomic, write_text
 from fdistill.runtime.errors import UserError
 
-if TYPE_CHECKING:  # pyarrow is imported where a table is read or written: most short jobs have none
+if TYPE_CHECKING:  # pyarrow is imported where a table is read or written: most short jobs do not need it
     import pyarrow as pa
 
-IDENTITY = "fdistill"  # the key of a Parquet file's metadata under which its identity is kept
-OLD_SEAL = "seal"  # the key by which files of version 0.5.0 and earlier carried a hash of themselves
+IDENTITY = "fdistill"  # the metadata key of a Parquet file's identity
+OLD_SEAL = "seal"  # the key under which files of version 0.5.0 and earlier contain a hash of themselves
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
@@ -28,34 +28,34 @@ def write_json(path: Path | str, value: dict[str, Any]) -> None:
 
 
 def read_json(path: Path | str, keys: Iterable[str] = ()) -> dict[str, Any]:
-    """Read what `write_json` wrote; UserError also when it lacks one of `keys`."""
+    """Read a file that `write_json` wrote. Raises UserError also when one of `keys` is missing."""
     with _reading(path, "valid JSON"):
         value = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
+            raise ValueError("it does not contain a JSON object")
     _accept(path, OLD_SEAL in value)
-    if lacking := [key for key in keys if key not in value]:
-        raise UserError(f"{path}: key '{lacking[0]}' is missing; delete the file and run again")
+    if missing := [key for key in keys if key not in value]:
+        raise UserError(f"{path}: key '{missing[0]}' is missing; delete the file and run again")
     return value
 
 
 def write_json_lines(path: Path | str, lines: Iterable[dict[str, Any]], identity: dict | None = None) -> None:
-    """Write one JSON object per line, atomically; the last line holds `identity` (see `write_parquet`)."""
+    """Write one JSON object per line, atomically; the last line contains `identity` (see `write_parquet`)."""
     write_text(path, "".join(json.dumps(line) + "\n" for line in (*lines, {"identity": identity or {}})))
 
 
 def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
-    """The lines that `write_json_lines` wrote, and their identity."""
+    """Return the lines that `write_json_lines` wrote, and their identity."""
     with _reading(path, "one JSON object per line"):
         *lines, last = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
         if not isinstance(last, dict) or "identity" not in last:
-            raise ValueError("the last line has no identity: the file is cut off, or from elsewhere")
+            raise ValueError("the last line has no identity: the file is truncated, or another program wrote it")
     _accept(path, OLD_SEAL in last)
     return lines, last["identity"]
 
 
 def read_identity(path: Path | str) -> dict:
-    """The identity of a .parquet or .jsonl file, or the whole of a JSON file."""
+    """Return the identity of a .parquet or .jsonl file, or the content of a JSON file."""
     if Path(path).suffix == ".jsonl":
         return read_json_lines(path)[1]
     if Path(path).suffix != ".parquet":
@@ -68,10 +68,10 @@ def read_identity(path: Path | str) -> dict:
 
 
 def write_parquet(path: Path | str, rows: dict[str, list], schema: "pa.Schema", identity: dict | None = None) -> None:
-    """Write columns `rows` under `schema`, atomically, each page with its checksum; `identity` is kept as metadata.
+    """Write the columns `rows` with `schema`, atomically; each page has a checksum, the metadata contain `identity`.
 
-    `identity` says what the rows were made from (hashes, seeds, settings), so that a later stage can refuse
-    rows that belong to another teacher, tokenizer or run (see `read_parquet`).
+    `identity` says what the rows were made from (hashes, seeds, settings), so that a later stage can refuse rows that
+    belong to another teacher, tokenizer or run (see `read_parquet`).
     """
     from pyarrow import Table, parquet
 
@@ -82,11 +82,11 @@ def write_parquet(path: Path | str, rows: dict[str, list], schema: "pa.Schema", 
 
 
 def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list], dict]:
-    """Read a table written by `write_parquet`: its columns as Python lists, and its identity.
+    """Read a table that `write_parquet` wrote: its columns as Python lists, and its identity.
 
-    Raises UserError also when the file has other columns or types than `schema`.
+    Raises UserError also when the file lacks a column of `schema` or has it with another type.
     """
-    from pyarrow.parquet import ParquetFile  # read_table would take a folder of files, too
+    from pyarrow.parquet import ParquetFile  # read_table would also accept a folder of files
 
     with _reading(path, "a readable Parquet file"), ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
@@ -96,15 +96,16 @@ def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list]
                 f"{path}: column '{field.name}' is missing; expected {', '.join(schema.names)}, "
                 f"found {', '.join(table.column_names)}; delete the file and run again"
             )
-        found = table.schema.field(field.name).type
-        if found != field.type:
+        actual_type = table.schema.field(field.name).type
+        if actual_type != field.type:
             raise UserError(
-                f"{path}: column '{field.name}' has type {found}, expected {field.type}; delete it and run again"
+                f"{path}: column '{field.name}' has type {actual_type}, expected {field.type}; delete it and run again"
             )
     return table.select(schema.names).to_pydict(), _identity(path, table.schema.metadata)
 
 
 def _identity(path: Path | str, metadata: dict[bytes, bytes] | None) -> dict:
+    """Return the identity in a Parquet file's metadata."""
     metadata = metadata or {}
     if IDENTITY.encode() not in metadata:
         raise UserError(f"{path}: not written by this workflow; delete it and run the rule that makes it")
@@ -115,7 +116,7 @@ def _identity(path: Path | str, metadata: dict[bytes, bytes] | None) -> dict:
 
 @contextmanager
 def _reading(path: Path | str, form: str) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a UserError; `form` is what the file should be."""
+    """Turn an error of reading or parsing into a UserError; `form` says what the file should be."""
     try:
         if not Path(path).stat().st_size:
             raise UserError(f"{path}: is empty; delete it and run again")
@@ -130,7 +131,7 @@ def _reading(path: Path | str, form: str) -> Iterator[None]:
 
 
 def _accept(path: Path | str, is_old: bool) -> None:
-    """Refuse a file of an older version and one that its record contradicts; record any other as an input."""
+    """Note the file as an input. Raises UserError for an old version's file and for one that its record contradicts."""
     if is_old:
         raise UserError(
             f"{path}: was written by version 0.5.0 or earlier, whose results this version does not read; delete it and "
@@ -140,13 +141,13 @@ def _accept(path: Path | str, is_old: bool) -> None:
 
 
 def note_input(path: Path | str) -> str:
-    """Record the file at `path` as an input of the running script; returns its SHA-256."""
+    """Note the file at `path` as an input of the running script; return its SHA-256."""
     digest = sha256(path)
     journal.note_input(path, digest)
     return digest
 
 
 def sha256(path: Path | str) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
-"""What one run of a script reads, writes and costs: the contents of its provenance record, collected as it runs.
+"""The journal of a run: what a script reads, writes and costs, noted while it runs, for its provenance record.
 
-`fdistill.config.cli.run` opens the journal of a script. Whoever uses the library without one records nothing.
+`fdistill.config.cli.run` opens a script's journal. Without an open journal, as when the library is used from other
+programs, nothing is noted.
 """
 
 import time
@@ -13,26 +14,26 @@ from pathlib import Path
 
 @dataclass
 class Journal:
-    """The notes of one run."""
+    """Inputs, outputs and costs of one run."""
 
     inputs: dict[str, str] = field(default_factory=dict)  # path or hub id -> SHA-256, or the hub's revision
     outputs: list[Path] = field(default_factory=list)
-    started_at: int = field(default_factory=time.time_ns)  # names the run's cost note
+    started_at: int = field(default_factory=time.time_ns)  # names the file of the run's cost
     started: float = field(default_factory=time.monotonic)
-    earlier_costs: dict[str, dict[str, float]] = field(default_factory=dict)  # of interrupted runs, by their notes
+    earlier_costs: dict[str, dict[str, float]] = field(default_factory=dict)  # interrupted runs', by their files' names
 
 
 _current: ContextVar[Journal | None] = ContextVar("journal", default=None)
 
 
 def current() -> Journal | None:
-    """The journal of the script that is running, if one is."""
+    """Return the open journal; None if there is none."""
     return _current.get()
 
 
 @contextmanager
 def opened() -> Iterator[Journal]:
-    """A new journal, which is the current one inside the block."""
+    """Open a new journal, which `current` returns inside the block."""
     journal = Journal()
     token = _current.set(journal)
     try:
@@ -42,12 +43,12 @@ def opened() -> Iterator[Journal]:
 
 
 def note_input(name: Path | str, identity: str) -> None:
-    """Record that the run has read `name`; `identity` is a SHA-256 or a revision."""
+    """Note that the run has read the file or hub id `name`; `identity` is its SHA-256 or revision."""
     if (journal := current()) is not None:
         journal.inputs[str(name)] = identity
 
 
 def note_output(path: Path) -> None:
-    """Record that the run has written `path`."""
+    """Note that the run has written `path`."""
     if (journal := current()) is not None:
         journal.outputs.append(path)

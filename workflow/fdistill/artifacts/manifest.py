@@ -1,4 +1,7 @@
-"""A checkpoint's manifest: how it came about, and the hash of each of its files. Imports nothing heavy."""
+"""A checkpoint's manifest: how the model was made, and the hash of each of its files.
+
+Nothing here imports torch or transformers.
+"""
 
 import platform
 from importlib.metadata import version
@@ -13,29 +16,32 @@ MANIFEST = "manifest.json"
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest` with the hashes of the files that are in `folder`."""
+    """Write `manifest`, and with it the hashes of all files in `folder`."""
     files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
     write_json(folder / MANIFEST, {**manifest, "files": files})
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """What `write_manifest` wrote; nothing of a checkpoint from elsewhere."""
+    """Return what `write_manifest` wrote; an empty mapping for a checkpoint that has no manifest."""
     path = folder / MANIFEST
     return read_json(path) if path.is_file() else {}
 
 
 def check_files(folder: Path) -> None:
-    """Raise UserError when the files are not those of the manifest."""
+    """Raise UserError when a file of the manifest is missing from `folder` or has another content."""
     for name, digest in manifest_of(folder).get("files", {}).items():
         file = folder / name
         if not file.is_file():
-            raise UserError(f"{file}: no such file, but {MANIFEST} has it; delete the folder and run again")
+            raise UserError(f"{file}: no such file, but {MANIFEST} lists it; delete the folder and run again")
         if sha256(file) != digest:
             raise UserError(f"{file}: is damaged, its content is not what was written; delete the folder and run again")
 
 
 def model_identity(path: Path | str) -> str:
-    """SHA-256 of a checkpoint's weights: which teacher made these samples."""
+    """Return the SHA-256 of a checkpoint's weights, by which samples name their teacher.
+
+    Raises UserError when the folder has no weights.
+    """
     weights = Path(path) / WEIGHTS
     if not weights.exists():
         raise UserError(f"{weights}: no such file; {path} is not a finished checkpoint, run the rule that makes it")
@@ -43,6 +49,6 @@ def model_identity(path: Path | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide what a model's numbers are."""
+    """Return the versions of Python and of the packages that influence a model's numbers."""
     packages = ("fdistill", "torch", "transformers", "tokenizers")
     return {"python": platform.python_version()} | {package: version(package) for package in packages}

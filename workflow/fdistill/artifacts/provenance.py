@@ -1,8 +1,8 @@
-"""Provenance: from what an artefact was made, by which code, on which machine, and at what cost.
+"""Provenance: what an output was made from, by which code, on which machine, and at what cost.
 
-A script that ends well leaves one record beside the first of its outputs, `NAME.provenance.json`. It is no output of a
-rule: its times differ from run to run, while the artefacts' bytes do not. Of it, stages read the outputs' hashes: what
-has taken an output's place since is refused (`records`).
+A script that succeeds writes one record beside the first of its outputs, `NAME.provenance.json`. The record is not an
+output of a rule, because its times differ from run to run while the outputs' bytes do not. Later stages compare the
+files that they read with the hashes in it (see `records`).
 """
 
 import hashlib
@@ -33,48 +33,48 @@ PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "nump
 MIB = 2**20
 SUMS, PEAKS = ("wall_seconds", "gpu_hours"), ("peak_memory_mib", "peak_gpu_memory_mib")
 
-COST = ".cost"  # suffix of the note that an unfinished run leaves of its cost, beside the work that it has kept
+COST = ".cost"  # suffix of the file in which an unfinished run notes its cost, beside its checkpoints or batches
 
 
 def note_cost(folder: Path) -> None:
-    """Write what this run has cost so far to `folder`, where it keeps its unfinished work."""
+    """Write what this run has cost so far to `folder`, where it stores its checkpoints or finished batches."""
     journal = current()
-    if journal is None or os.environ.get("RANK", "0") != "0":  # one rank notes it for all
+    if journal is None or os.environ.get("RANK", "0") != "0":  # rank 0 notes it for all ranks
         return
     try:
-        write_json(folder / _note(journal), _cost(journal))
+        write_json(folder / _cost_file(journal), _cost(journal))
     except UserError as error:
         log.warning("%s", error)
 
 
 def take_over_costs(folder: Path) -> None:
-    """Count the cost of the interrupted runs that left `folder`; of a killed one, until its last note."""
+    """Add the costs that interrupted runs noted in `folder` to the journal; a killed run's only up to its last note."""
     journal = current()
     if journal is None:
         return
-    for path in (path for path in folder.glob(f"*{COST}") if path.name != _note(journal)):
+    for path in (path for path in folder.glob(f"*{COST}") if path.name != _cost_file(journal)):
         try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-            journal.earlier_costs[path.name] = {key: noted[key] + 0 for key in (*SUMS, *PEAKS)}
+            cost = json.loads(path.read_text(encoding="utf-8"))
+            journal.earlier_costs[path.name] = {key: cost[key] + 0 for key in (*SUMS, *PEAKS)}  # + 0 refuses text
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("%s: damaged (%s); this cost is not counted", path, error)
 
 
-def _note(journal: Journal) -> str:
+def _cost_file(journal: Journal) -> str:
     return f"{journal.started_at}{COST}"
 
 
 def write_record(journal: Journal) -> None:
-    """Write the record of a run that has succeeded beside the first output that its command line names.
+    """Write the record of a run that has succeeded, beside the first output that is in its command line.
 
-    Nothing is written when the command line names none of the files that the run has written.
+    Nothing is written when the command line contains none of the files that the run has written.
     """
     arguments = sys.argv[1:]
-    named = {part for argument in arguments for part in (argument, argument.partition("=")[2])}
-    outputs = [path for path in dict.fromkeys(journal.outputs) if str(path) in named and path.exists()]
+    words = {word for argument in arguments for word in (argument, argument.partition("=")[2])}
+    outputs = [path for path in dict.fromkeys(journal.outputs) if str(path) in words and path.exists()]
     if not outputs:
         return
-    files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest has its folder's hashes
+    files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest contains its folder's hashes
     content = {
         "stage": Path(sys.argv[0]).stem,
         "inputs": dict(sorted(journal.inputs.items())),
@@ -92,13 +92,13 @@ def write_record(journal: Journal) -> None:
 
 
 def total(costs: list[dict[str, float]]) -> dict[str, float]:
-    """Time summed, memory at its highest."""
+    """Return the total of several costs: the sum of their times, the maximum of their memory."""
     sums = {key: round(sum(cost[key] for cost in costs), 6) for key in SUMS}
     return sums | {key: max((cost[key] for cost in costs), default=0) for key in PEAKS}
 
 
 def _cost(journal: Journal) -> dict[str, float]:
-    """The cost of this process until now."""
+    """Return the cost of this process so far."""
     seconds = time.monotonic() - journal.started
     return {
         "wall_seconds": round(seconds, 3),
@@ -109,42 +109,45 @@ def _cost(journal: Journal) -> dict[str, float]:
 
 
 def code_version() -> dict[str, Any]:
-    """The git commit of the code, and whether files that it has were changed since; `unknown` outside git."""
+    """Return the git commit of the code and whether tracked files were changed since; `unknown` outside git."""
+    unpacked = Path(__file__).parents[3] / "COMMIT"  # a copy for a remote module (rules/module.smk)
+    if unpacked.exists():
+        return {"commit": unpacked.read_text(), "dirty": False}
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30)
+        completed = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return {"commit": "unknown", "dirty": None}
-    commit, dirty, _ = done.stdout.strip().partition("-dirty")
+    commit, dirty, _ = completed.stdout.strip().partition("-dirty")
     return {"commit": commit, "dirty": bool(dirty)} if commit else {"commit": "unknown", "dirty": None}
 
 
 def _seed(arguments: list[str]) -> int | None:
-    found = re.search(r"(?:^|\n)--seed[=\n](\d+)", "\n".join(arguments))
-    return int(found.group(1)) if found else None
+    match = re.search(r"(?:^|\n)--seed[=\n](\d+)", "\n".join(arguments))
+    return int(match.group(1)) if match else None
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _cpu() -> str:
     try:
-        said = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        name = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        said = None
-    return said.group(1) if said else platform.processor() or platform.machine()
+        name = None
+    return name.group(1) if name else platform.processor() or platform.machine()
 
 
 def _gpus() -> list[str]:
-    """The GPUs that this job has used: this process's, as many times as there are workers."""
-    torch = sys.modules.get("torch")  # a script that does not need it does not load it for this
+    """Return the names of the GPUs that this job has used: those of this process, once for each rank."""
+    torch = sys.modules.get("torch")  # not imported: a script that does not use torch has used no GPU
     if torch is None or not torch.cuda.is_available():
         return []
     used = [i for i in range(torch.cuda.device_count()) if torch.cuda.max_memory_allocated(i)]
@@ -152,7 +155,7 @@ def _gpus() -> list[str]:
 
 
 def _peak_gpu_memory() -> int:
-    """Bytes, of the GPU that had most."""
+    """Return the peak memory in bytes of the GPU that used most."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return 0
@@ -160,6 +163,6 @@ def _peak_gpu_memory() -> int:
 
 
 def _peak_memory() -> int:
-    """Bytes, of this process or the largest that it started."""
+    """Return the peak memory in bytes of this process or of the largest process that it started."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

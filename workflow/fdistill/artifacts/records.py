@@ -1,7 +1,7 @@
-"""Records: `NAME.provenance.json` beside an output holds the hash of every file that its job wrote.
+"""Records: `NAME.provenance.json` beside an output contains the hash of every file that its job wrote.
 
-A file that is read is held against the records in its folder and the one above. They detect a damaged file and one
-that was replaced by another run's, which is whole and would pass any check of its own content.
+A file that is read is compared with the records in its folder and in the folder above. They detect a damaged file, and
+one that another run's file has replaced, which is complete and would pass any check of its own content.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ from fdistill.runtime.errors import UserError
 log = logging.getLogger(__name__)
 
 SUFFIX = ".provenance.json"
-OWN_HASH = "record_sha256"  # everything else is checked against the record, so it has to show its own damage
+OWN_HASH = "record_sha256"  # nothing else detects damage of the record itself
 
 
 def record_of(path: Path) -> Path:
-    """The record of the job whose first output is `path`."""
+    """Return the path of the record of the job whose first output is `path`."""
     return path.with_name(path.name + SUFFIX)
 
 
 def as_text(content: dict[str, Any]) -> str:
-    """The text of a record with this content, its own hash included."""
+    """Return the text of a record with this content and its own hash."""
     return json.dumps(content | {OWN_HASH: _own_hash(content)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The content of a record. Raises UserError when the file is missing or damaged."""
+    """Return the content of a record. Raises UserError when the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         own_hash = content.pop(OWN_HASH)
@@ -48,14 +48,14 @@ def _own_hash(content: dict[str, Any]) -> str:
 
 
 def check(path: Path, digest: str) -> None:
-    """Raise UserError when records name the file at `path` and none of them with this SHA-256.
+    """Raise UserError when records list the file at `path`, and none of them with the SHA-256 `digest`.
 
-    A job's record lies beside its first output and names all of its outputs; for a folder it names the manifest inside.
-    Paths count from where the record lies now, because results may have been moved. A record that cannot be read is
-    logged and not used: it must not stop anyone.
+    A job's record lies beside its first output and lists all of its outputs; for a folder it lists the manifest inside.
+    Paths are relative to where the record lies now, because results may have been moved. A damaged record is logged
+    and not used, because the results themselves may be intact.
     """
     recorded = list(_recorded_hashes(path))
-    if recorded and digest not in [known for _, known in recorded]:
+    if recorded and digest not in [recorded_digest for _, recorded_digest in recorded]:
         record, _ = recorded[0]
         result = record.parent / path.absolute().relative_to(record.parent).parts[0]  # the file or its model folder
         what = "it" if result == path.absolute() else f"its {path.name}"
@@ -66,7 +66,7 @@ def check(path: Path, digest: str) -> None:
 
 
 def _recorded_hashes(path: Path) -> Iterator[tuple[Path, str]]:
-    """Each record in the folder of `path` or the one above that names `path`, with the hash that it gives."""
+    """Yield each record that lists `path`, with the hash in it; records lie in its folder or the folder above."""
     path = path.absolute()
     for folder in path.parents[:2]:
         for record in sorted(folder.glob(f"*{SUFFIX}")):
@@ -76,7 +76,7 @@ def _recorded_hashes(path: Path) -> Iterator[tuple[Path, str]]:
             except (UserError, LookupError, TypeError, StopIteration):
                 log.warning("%s: damaged; the results beside it are not checked against it", record)
                 continue
-            # The folder that the record lies in, as its job named it.
-            named = first.parent if record == record_of(folder / first.name) else first.parent.parent
-            if digest := outputs.get(str(named / path.relative_to(folder))):
+            # The path of the record's folder when its job ran.
+            original_folder = first.parent if record == record_of(folder / first.name) else first.parent.parent
+            if digest := outputs.get(str(original_folder / path.relative_to(folder))):
                 yield record, digest

@@ -1,4 +1,4 @@
-"""YAML files that people write: read strictly, with mistakes by line."""
+"""Strict reading of YAML files that users write: mistakes are reported with their line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ import yaml
 
 from fdistill.runtime.errors import UserError
 
-# The C parser where PyYAML has it, as its wheels do: the configuration is read at every start of Snakemake.
+# The C parser if PyYAML has it, as its wheels do: it is faster, and every start of Snakemake reads the configuration.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_mapping(path: Path, label: str) -> dict[str, Any]:
-    """The mapping in a YAML file, which messages call `label`.
+    """Return the mapping in a YAML file, which messages call `label`.
 
-    Raises UserError, one line per mistake: the file is missing, not UTF-8, not YAML, empty or not a mapping;
-    it has a key twice or one that is not text.
+    Raises UserError with one line per mistake: the file is missing, not UTF-8, not YAML, empty or not a mapping, or
+    contains a key twice or one that is not text.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -40,24 +40,25 @@ def read_mapping(path: Path, label: str) -> dict[str, Any]:
 
 
 def _mistakes(root: yaml.Node | None) -> Iterator[str]:
-    """What is wrong with a file that parses."""
+    """Yield the mistakes of a file that is valid YAML."""
     if root is None:
         yield "line 1: the file is empty; write its keys as 'key: value' lines, or delete it"
     elif not isinstance(root, yaml.MappingNode):
         kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        yield f"{_line(root)}: the file holds {kind}, not a mapping; write 'key: value' lines"
+        yield f"{_line(root)}: the file contains {kind}, not a mapping; write 'key: value' lines"
     else:
         yield from _bad_keys(root, ())
 
 
-def _bad_keys(node: yaml.Node, around: tuple[yaml.Node, ...]) -> Iterator[str]:
-    if node in around:
+def _bad_keys(node: yaml.Node, ancestors: tuple[yaml.Node, ...]) -> Iterator[str]:
+    """Yield the keys inside `node` that are given twice or are not text; `ancestors` are the nodes that contain it."""
+    if node in ancestors:
         yield f"{_line(node)}: the mapping or list contains itself, by an alias (*); write it out"
         return
-    around = (*around, node)
+    ancestors = (*ancestors, node)
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _bad_keys(item, around)
+            yield from _bad_keys(item, ancestors)
     elif isinstance(node, yaml.MappingNode):
         first: dict[str, yaml.Node] = {}
         for key, value in node.value:
@@ -71,7 +72,7 @@ def _bad_keys(node: yaml.Node, around: tuple[yaml.Node, ...]) -> Iterator[str]:
                 yield f"{_line(key)}: the key '{key.value}' is given twice (first on {earlier}); keep one"
             else:
                 first[key.value] = key
-            yield from _bad_keys(value, around)
+            yield from _bad_keys(value, ancestors)
 
 
 def _line(node: yaml.Node) -> str:
@@ -82,6 +83,6 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
     number = (error.problem_mark or error.context_mark).line
     line = "".join(text.splitlines()[number : number + 1])
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return f"line {number + 1}: indented with a tab; YAML is indented with spaces"
+        return f"line {number + 1}: indented with a tab; use spaces"
     what = ", ".join(part for part in (error.context, error.problem) if part)
     return f"line {number + 1}: not YAML ({what}); check indentation, quotes and brackets there and just before"

@@ -1,4 +1,4 @@
-"""What `teacher_cache` stores, made of the benchmark's models and read as training reads it."""
+"""Teacher caches for the benchmark: written with the benchmark's models, and read as training reads them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fdistill.bench.clock import now
-from fdistill.bench.work import Work
+from fdistill.bench.workload import Workload
 from fdistill.losses.objectives import TEACHER_SAMPLES, Objective
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
@@ -18,34 +18,34 @@ from fdistill.training.trainer import TrainingSettings
 
 @dataclass(frozen=True)
 class Stored:
-    """The training data with the teacher's distributions on its samples, and what they cost."""
+    """The training data with a cache of the teacher's distributions on its samples, and what the cache costs."""
 
     data: TrainingData
-    cost: dict[str, float]  # on disk, in bytes per token of the samples; in seconds per batch, to make it
+    cost: dict[str, float]  # on disk, in bytes per token of the samples; to write, in seconds per batch
 
 
 @contextmanager
 def stored(
-    work: Work, terms: list[dict[str, Any]], settings: TrainingSettings, top_k: int
+    workload: Workload, terms: list[dict[str, Any]], settings: TrainingSettings, top_k: int
 ) -> Iterator[dict[str, Stored]]:
-    """Each kind of cache by its name, in files that are there until the end; none where no loss would read it."""
+    """Yield a cache of each kind, by its name, in temporary files; none if no loss of `terms` would read it."""
     if not Objective.from_config(terms).needs_teacher_on(TEACHER_SAMPLES):
         yield {}
         return
-    samples = [sequence for sampled in work.data.stored[TEACHER_SAMPLES] for sequence in sampled]
+    samples = [sequence for samples in workload.data.stored[TEACHER_SAMPLES] for sequence in samples]
     tokens = sum(map(len, samples))
-    found = {}
+    caches = {}
     with TemporaryDirectory() as folder:
         for kind in (STATES, TOPK):
             path = Path(folder, kind)
-            precision = autocast(settings.precision, work.teacher.device.type)
-            examples = (work.data.train.sources, samples)  # one sample of each
-            began = now(work.teacher.device)
-            write_cache(path, work.teacher, *examples, kind, top_k, settings.batch_size, precision, {"inputs": {}})
-            spent = now(work.teacher.device) - began
+            precision = autocast(settings.precision, workload.teacher.device.type)
+            examples = (workload.data.train.sources, samples)  # there is one sample per source
+            start = now(workload.teacher.device)
+            write_cache(path, workload.teacher, *examples, kind, top_k, settings.batch_size, precision, {"inputs": {}})
+            seconds = now(workload.teacher.device) - start
             cost = {
                 "bytes_per_token": (path / FILE).stat().st_size / tokens,
-                "seconds_per_batch": spent * settings.batch_size / len(samples),
+                "seconds_per_batch": seconds * settings.batch_size / len(samples),
             }
-            found[kind] = Stored(replace(work.data, cache=TeacherCache(path, {})), cost)
-        yield found
+            caches[kind] = Stored(replace(workload.data, cache=TeacherCache(path, {})), cost)
+        yield caches

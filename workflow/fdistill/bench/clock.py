@@ -1,4 +1,4 @@
-"""Where time goes, and how much memory is held."""
+"""Measuring time, by parts of a step, and peak memory."""
 
 import time
 from collections import defaultdict
@@ -11,28 +11,29 @@ from torch.profiler import ProfilerActivity, profile
 
 
 class Clock:
-    """Seconds by part; time spent in a part within a part is the inner one's alone."""
+    """Measures the seconds of each part; time in a nested part counts for the inner part only."""
 
     def __init__(self, device: torch.device):
-        self.device, self.open = device, []
+        self.device = device
+        self.open: list[float] = []  # for each open part, outermost first: the seconds spent in parts inside it
         self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What runs within counts as this part."""
-        began = now(self.device)
+        """Count the time inside this context for part `name`."""
+        start = now(self.device)
         self.open.append(0.0)
         try:
             yield
         finally:
-            spent = now(self.device) - began
-            self.seconds[name] += spent - self.open.pop()
+            seconds = now(self.device) - start
+            self.seconds[name] += seconds - self.open.pop()
             if self.open:
-                self.open[-1] += spent
+                self.open[-1] += seconds
 
 
 def now(device: torch.device) -> float:
-    """The time in seconds, after all that the device has been given to do."""
+    """Return the time in seconds, after the device has finished its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -44,18 +45,21 @@ PEAK = {
 }
 
 
-def peak_memory(work: Callable[[], Any], device: torch.device) -> int:
-    """Bytes that torch holds at most while `work` runs, beyond those that it held before. `PEAK` says how measured."""
+def peak_memory(run: Callable[[], Any], device: torch.device) -> int:
+    """Return the peak of the bytes that torch allocates while `run` runs, beyond those allocated before.
+
+    `PEAK` says by which means they are measured.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        work()
+        run()
         return torch.cuda.max_memory_allocated(device) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        work()
-    records = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = highest = 0
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiling:
+        run()
+    records = [event for event in profiling.profiler.kineto_results.events() if event.name() == "[memory]"]
+    allocated = peak = 0
     for record in sorted(records, key=lambda record: record.start_ns()):
-        held += record.nbytes()
-        highest = max(highest, held)
-    return highest
+        allocated += record.nbytes()
+        peak = max(peak, allocated)
+    return peak

@@ -1,4 +1,4 @@
-"""What the benchmark's scripts share: how often they measure, how they run, and where they write."""
+"""The flags and outputs that the benchmark's scripts have in common."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ from fdistill.evaluation.tables.render import Table, to_markdown
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:
-    """`--repeats`, which is `repeats` when not given, `--json`, `--table`, and the run's."""
+    """Add `--repeats`, with `repeats` as its default, `--json`, `--table`, and the run's flags."""
     parser.add_argument(
-        "--repeats", type=int, default=repeats, help=f"runs of each that are measured (default: {repeats})"
+        "--repeats", type=int, default=repeats, help=f"measured runs of each variant (default: {repeats})"
     )
     parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")
@@ -21,6 +21,6 @@ def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:
 
 
 def write(args: argparse.Namespace, measured: dict[str, Any], *tables: Table) -> None:
-    """What the flags name."""
+    """Write `measured` and `tables` to the files that the flags name."""
     write_json(args.json, measured)
     write_text(args.table, "\n".join(map(to_markdown, tables)))

@@ -1,4 +1,4 @@
-"""What each stage of the workflow costs, per example: measured on random weights in a task's shapes."""
+"""The cost of each stage of the workflow per example, measured with random weights in a task's shapes."""
 
 import statistics
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 from fdistill.bench.clock import now
 from fdistill.bench.steps import Terms
 from fdistill.bench.study import GENERATE, RISK, TEACHER_GENERATE, TEST_SAMPLES, TRAIN_TEACHER
-from fdistill.bench.work import AS_IN_TEXT, Work
+from fdistill.bench.workload import AS_IN_TEXT, Workload
 from fdistill.data.encoding import Limits
 from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
@@ -19,7 +19,8 @@ from fdistill.sampling.offline import generate_texts, sample_sequences
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
 from fdistill.training.trainer import Trainer, TrainingSettings
 
-_NO_WORDS = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))  # a tokenizer takes no time beside
+# The benchmark has no tokenizer: its time is negligible beside the model's.
+_NO_TOKENIZER = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))
 
 
 def stage_costs(
@@ -30,63 +31,71 @@ def stage_costs(
     device: str,
     gpu_memory: int | None = None,
 ) -> dict[str, float]:
-    """Seconds per example and epoch of training, per input of the other stages.
+    """Return the seconds of each stage: per example and epoch for training, per input for the others.
 
-    Off-line work as its rules do it: some inputs, in batches of the task's size or as large as memory allows.
+    The offline stages run as their rules run them, on a few inputs, in batches of the task's size or as large as
+    memory allows.
     """
     limits = Limits(**task["text"])
     largest = max(section["batch_size"] for section in task["training"].values())
-    work = Work.of(task["model"], limits, largest, AS_IN_TEXT, seed, device)
-    teacher, student, longest = work.teacher, work.student, work.longest
-    ids, sources, targets = (
-        rows[:MOST_ROWS] for rows in (work.data.train.ids, work.data.train.sources, work.data.train.targets)
-    )
+    workload = Workload.random(task["model"], limits, largest, AS_IN_TEXT, seed, device)
+    teacher, student, longest = workload.teacher, workload.student, workload.max_target_tokens
+    train = workload.data.train
+    ids, sources, targets = (column[:MOST_ROWS] for column in (train.ids, train.sources, train.targets))
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
         settings = replace(TrainingSettings(**task["training"][stage]), accumulation=1)
         objective = Objective.from_config(terms)
-        trainer = Trainer(model, teacher, objective, work.data, settings, SamplingConfig(longest), seed)
+        trainer = Trainer(model, teacher, objective, workload.data, settings, SamplingConfig(longest), seed)
         stream = trainer.batches()
         return _median(lambda: trainer.step(next(stream)), repeats, model) / settings.batch_size
 
-    def per_input(run: Callable[[], Any], model: LanguageModel) -> float:
+    def seconds_per_input(run: Callable[[], Any], model: LanguageModel) -> float:
         return _median(run, repeats, model) / len(sources)
 
-    def sampled(model: LanguageModel, settings: dict[str, Any]) -> Callable[[], dict[str, list]]:
+    def sampling_run(model: LanguageModel, settings: dict[str, Any]) -> Callable[[], dict[str, list]]:
         settings = dict(settings)
-        repeated, size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
+        per_input, size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
         sampling = SamplingConfig.from_settings(settings, longest)
         beams = sampling.options.get("num_beams", 1)
         rows = offline_batch_size(size, [model], engine, beams, sampling.max_new_tokens, gpu_memory)
-        return lambda: sample_sequences(model, ids, sources, sampling, repeated, rows, seed, engine=engine)
+        return lambda: sample_sequences(model, ids, sources, sampling, per_input, rows, seed, engine=engine)
 
-    def generated(model: LanguageModel) -> float:
+    def generation(model: LanguageModel) -> float:
         settings = dict(task["decoding"])
         size, engine = settings.pop("batch_size"), settings.pop("engine")
         beams, longest = settings["num_beams"], settings["max_new_tokens"]
         rows = offline_batch_size(size, [model], engine, beams, longest, gpu_memory)
-        return per_input(lambda: generate_texts(model, _NO_WORDS, sources, settings, rows, seed, engine=engine), model)
+
+        def generate() -> dict[str, list]:
+            return generate_texts(model, _NO_TOKENIZER, sources, settings, rows, seed, engine=engine)
+
+        return seconds_per_input(generate, model)
 
     nll = [{"sequences": GROUND_TRUTH, "loss": "nll"}]
-    costs = {TRAIN_TEACHER: training("teacher", nll, teacher)}  # before it is made a teacher, which does not learn
+    costs = {TRAIN_TEACHER: training("teacher", nll, teacher)}  # first: later its weights are frozen
     for name, method in methods.items():
         costs[name] = training(method["training"], method["terms"], student)
     for kind in TEACHER_SEQUENCES:
-        costs[kind] = per_input(sampled(teacher, task[kind]), teacher)
+        costs[kind] = seconds_per_input(sampling_run(teacher, task[kind]), teacher)
     risk = {"mode": ANCESTRAL, "per_input": 1, **{key: task["risk"][key] for key in ("batch_size", "engine")}}
-    costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * per_input(sampled(teacher, risk), teacher)
-    costs[TEACHER_GENERATE], costs[GENERATE] = generated(teacher), generated(student)
-    of_student = sampled(student, risk)
+    costs[TEST_SAMPLES] = task["risk"]["teacher_samples"] * seconds_per_input(sampling_run(teacher, risk), teacher)
+    costs[TEACHER_GENERATE], costs[GENERATE] = generation(teacher), generation(student)
+    sample_student = sampling_run(student, risk)
     rows = offline_batch_size(risk["batch_size"], [student, teacher], risk["engine"], 1, longest, gpu_memory)
-    costs[RISK] = per_input(lambda: risks(student, teacher, sources, of_student()["tokens"], targets, rows), student)
+
+    def measure_risks() -> dict[str, Any]:
+        return risks(student, teacher, sources, sample_student()["tokens"], targets, rows)
+
+    costs[RISK] = seconds_per_input(measure_risks, student)
     return costs
 
 
-def _median(work: Callable[[], Any], repeats: int, model: LanguageModel) -> float:
-    """Seconds; the first run, which warms up, does not count."""
+def _median(run: Callable[[], Any], repeats: int, model: LanguageModel) -> float:
+    """Return the median seconds of `repeats` runs, after one that warms up."""
     times = []
     for _ in range(repeats + 1):
-        began = now(model.device)
-        work()
-        times.append(now(model.device) - began)
+        start = now(model.device)
+        run()
+        times.append(now(model.device) - start)
     return statistics.median(times[1:])

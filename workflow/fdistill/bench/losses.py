@@ -1,6 +1,6 @@
-"""The loss alone, from last hidden states to their gradient and the output layer's: ours beside its opponents.
+"""The loss alone, from last hidden states to gradients: this project's beside the plain recipe's and Liger's.
 
-What a step spends here grows with the vocabulary, as nothing else in it does.
+This is the part of a training step whose cost grows with the size of the vocabulary.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ LIGER = "liger"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Of one kind of sequence: last hidden states (N, D) of student and teacher, and their output layers (V, D)."""
+    """Last hidden states (N, D) of student and teacher on some positions, and their output layers (V, D)."""
 
     student_hidden: Tensor
     student_head: Tensor
@@ -36,7 +36,7 @@ class Inputs:
 
     @classmethod
     def random(cls, positions: int, width: int, vocabulary: int, device: str, seed: int) -> "Inputs":
-        """Logits have a standard deviation of 3; the teacher's are the student's and something of their own."""
+        """Return random inputs: the logits have a standard deviation of 3, and the teacher's resemble the student's."""
         generator = torch.Generator(device).manual_seed(seed)
 
         def random_tensor(*shape: int) -> Tensor:
@@ -49,52 +49,52 @@ class Inputs:
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """What `batch_loss` takes of a language model."""
+    """The part of a language model's interface that `batch_loss` uses."""
 
     weight: Tensor  # (V, D)
 
     def logits(self, states: Tensor) -> Tensor:
-        """(N, D) -> (N, V)."""
+        """Return the logits (N, V) of last hidden states (N, D)."""
         return states @ self.weight.T
 
     def output_weights(self) -> list[Tensor]:
-        """Those that are trained."""
+        """Return the weights of the output layer that are trained."""
         return [self.weight]
 
     @property
     def chunk_size(self) -> int:
-        """As a model of this vocabulary has it."""
+        """The chunk size of a model with this vocabulary."""
         return chunks.chunk_size(len(self.weight), self.weight.device)
 
 
-def ours(inputs: Inputs, method: str, terms: Terms) -> Tensor:
-    """The objective, its sequences sharing the positions. What a step hands to it is made here, and nowhere else."""
+def our_loss(inputs: Inputs, method: str, terms: Terms) -> Tensor:
+    """Return this project's loss, a scalar; the positions are divided evenly among the objective's sequences."""
     objective = Objective.from_config(terms)
     passes, counts = {}, {}
-    for kind, of_student, of_teacher in zip(objective.sequences, *_shared_out(inputs, objective), strict=True):
-        labels = torch.zeros((1, len(of_student)), dtype=torch.long, device=of_student.device)
-        passes[kind] = Pass(labels, of_student, of_teacher)
-        counts[kind] = Counter({LABELS: len(of_student)})
+    for kind, student_hidden, teacher_hidden in zip(objective.sequences, *_parts(inputs, objective), strict=True):
+        labels = torch.zeros((1, len(student_hidden)), dtype=torch.long, device=student_hidden.device)
+        passes[kind] = Pass(labels, student_hidden, teacher_hidden)
+        counts[kind] = Counter({LABELS: len(student_hidden)})
     models = Models(OutputLayer(inputs.student_head), OutputLayer(inputs.teacher_head), nullcontext())
     return batch_loss(objective, passes, counts, models)
 
 
-def plainly(inputs: Inputs, method: str, terms: Terms) -> Tensor:
-    """The plain recipe's."""
+def plain_loss(inputs: Inputs, method: str, terms: Terms) -> Tensor:
+    """Return the plain recipe's loss, a scalar."""
     objective = Objective.from_config(terms)
     total = torch.zeros((), device=inputs.student_hidden.device)
-    for kind, of_student, of_teacher in zip(objective.sequences, *_shared_out(inputs, objective), strict=True):
-        labels = torch.zeros(len(of_student), dtype=torch.long, device=of_student.device)
+    for kind, student_hidden, teacher_hidden in zip(objective.sequences, *_parts(inputs, objective), strict=True):
+        labels = torch.zeros(len(student_hidden), dtype=torch.long, device=student_hidden.device)
         with torch.no_grad():
-            teacher_logits = of_teacher @ inputs.teacher_head.T
-        logits = of_student @ inputs.student_head.T
-        whose = kind.removesuffix("_samples")
-        total = total + plain.half(method, whose, logits, teacher_logits, labels) / len(objective.sequences)
+            teacher_logits = teacher_hidden @ inputs.teacher_head.T
+        logits = student_hidden @ inputs.student_head.T
+        sampler = kind.removesuffix("_samples")
+        total = total + plain.term(method, sampler, logits, teacher_logits, labels) / len(objective.sequences)
     return total
 
 
-def ligers(inputs: Inputs, method: str, terms: Terms) -> Tensor:
-    """Liger's kernel, which knows generalised JS alone; its β is the weight of the teacher, here ½."""
+def liger_loss(inputs: Inputs, method: str, terms: Terms) -> Tensor:
+    """Return the loss of Liger's kernel, which computes generalised JS only; its β, the teacher's weight, is ½ here."""
     from liger_kernel.transformers import LigerFusedLinearJSD
 
     fused = LigerFusedLinearJSD(jsd_beta=0.5)
@@ -102,7 +102,7 @@ def ligers(inputs: Inputs, method: str, terms: Terms) -> Tensor:
 
 
 def liger_is_missing(device: str) -> str | None:
-    """Why it cannot be measured here, and what to do about it; None when it can."""
+    """Return why Liger cannot be measured here and what to do about it; None if it can."""
     if device != "cuda":
         return "its kernels need a GPU"
     if importlib.util.find_spec("liger_kernel") is None:
@@ -110,10 +110,10 @@ def liger_is_missing(device: str) -> str | None:
     return None
 
 
-def _shared_out(inputs: Inputs, objective: Objective) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The positions of each kind of sequence, as many of one as of another."""
-    parts = len(objective.sequences)
-    return inputs.student_hidden.chunk(parts), inputs.teacher_hidden.chunk(parts)
+def _parts(inputs: Inputs, objective: Objective) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Divide the hidden states of student and teacher evenly among the objective's kinds of sequences."""
+    count = len(objective.sequences)
+    return inputs.student_hidden.chunk(count), inputs.teacher_hidden.chunk(count)
 
 
 def compare(
@@ -126,32 +126,37 @@ def compare(
     device: str,
     seed: int,
 ) -> dict[str, Any]:
-    """Seconds, bytes beyond the inputs and value of each, in turn; who is missing, and why."""
+    """Measure each implementation of a loss: seconds, peak bytes beyond the inputs, and the loss's value.
+
+    `positions` (N), `width` (D) and `vocabulary` (V) are the sizes of `Inputs`; `missing` in the result says which
+    implementation cannot run here, and why.
+    """
     inputs = Inputs.random(positions, width, vocabulary, device, seed)
-    losses: dict[str, Callable[..., Tensor]] = {OURS: ours, PLAIN: plainly}
+    losses: dict[str, Callable[..., Tensor]] = {OURS: our_loss, PLAIN: plain_loss}
     reasons = {}
     if method == ON_POLICY:
         reason = liger_is_missing(device)
-        losses, reasons = (losses, {LIGER: reason}) if reason else (losses | {LIGER: ligers}, {})
+        losses, reasons = (losses, {LIGER: reason}) if reason else (losses | {LIGER: liger_loss}, {})
     values: dict[str, float] = {}
 
     def run(name: str) -> float:
-        began = now(torch.device(device))
+        start = now(torch.device(device))
         with without_determinism(name != OURS):
             loss = losses[name](inputs, method, terms)
             loss.backward()
-        spent = now(torch.device(device)) - began
+        seconds = now(torch.device(device)) - start
         values[name] = loss.item()
         inputs.student_hidden.grad = inputs.student_head.grad = None
-        return spent
+        return seconds
 
-    peaks = {name: peak_memory(lambda name=name: run(name), torch.device(device)) for name in losses}  # and warm up
+    # This also warms up.
+    peaks = {name: peak_memory(lambda name=name: run(name), torch.device(device)) for name in losses}
     times = {name: [] for name in losses}
     for _ in range(repeats):
         for name in losses:
             times[name].append(run(name))
-    found = {
+    measured = {
         name: {"seconds": statistics.median(times[name]), "peak_memory_bytes": peaks[name], "value": values[name]}
         for name in losses
     }
-    return {"losses": found, "missing": reasons}
+    return {"losses": measured, "missing": reasons}

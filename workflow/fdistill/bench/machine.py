@@ -1,4 +1,4 @@
-"""Where something was measured: an absolute time means nothing without it."""
+"""The machine on which something was measured, without which an absolute time means nothing."""
 
 import importlib.metadata
 import os
@@ -10,14 +10,14 @@ import torch
 
 from fdistill.artifacts.manifest import versions
 
-OPPONENTS = ("trl", "liger-kernel")
+BASELINE_PACKAGES = ("trl", "liger-kernel")
 INSTALL = "python -m pip install -e '.[bench]'"
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
-    """The device's name, threads, load, and the versions of all that was measured, None for what is not installed.
+    """Return the device's name, threads, load, and package versions, None for a package that is not installed.
 
-    To be called after measuring: the load tells whether other programs ran beside.
+    Call it after measuring: the load shows whether other programs were running.
     """
     name = torch.cuda.get_device_name() if device == "cuda" else f"{threads} thread(s) of {_processor()}"
     return {
@@ -26,12 +26,12 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "cpus": os.cpu_count(),
         "load": os.getloadavg()[1],  # of the last five minutes
-        "versions": versions() | dict(map(_version, OPPONENTS)),
+        "versions": versions() | dict(map(_version, BASELINE_PACKAGES)),
     }
 
 
 def _processor() -> str:
-    """As the kernel calls it, where it does."""
+    """Return the processor's name from /proc/cpuinfo, or else its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

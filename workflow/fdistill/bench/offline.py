@@ -1,8 +1,8 @@
-"""How fast sequences are drawn off line, beside the plain loop: transformers' `generate`, batch by batch, as they come.
+"""The speed of offline sampling by each engine, beside a plain loop over batches with transformers' `generate`.
 
-Both are timed over the same inputs, in turn. Ours are the work of rule sample_teacher: batches of about equal lengths,
-as large as memory allows, and every sequence's log-probability under the model, which the plain loop does not give. An
-engine that has to convert the model first does so in its time.
+All are timed on the same inputs, in turn. An engine is timed as rule sample_teacher runs it: in batches of similar
+lengths, as large as memory allows, and with the log-probability of every sequence, which the plain loop does not
+compute. The time of an engine includes the conversion of the model, if it needs one.
 """
 
 import time
@@ -33,42 +33,45 @@ MODES = {
 def compare(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
-    longest: int,
+    max_new_tokens: int,
     repeats: int,
     seed: int,
     gpu_memory: int | None = None,
     engines: Sequence[str] = ENGINES,
 ) -> dict[str, Any]:
-    """Drawn tokens per second, EOS counted and padding not, by each of `MODES`: plain and by each engine.
+    """Measure the sampled tokens per second in each of `MODES`, by the plain loop and by each engine.
 
-    One sequence of at most `longest` tokens for each source. Of `repeats` rounds, in which everyone has a turn, the
-    median; `ratio` is to the plain loop. An engine that cannot run here, or not this model, is `missing`, and why.
+    Each samples one sequence of at most `max_new_tokens` tokens per source; EOS counts as a token, padding does not.
+    The result has the medians of `repeats` rounds, with the `ratio` to the plain loop. An engine that cannot run this
+    model here is under `missing`, with the reason.
     """
     modes = {}
     for name, (settings, mode, options) in MODES.items():
-        sampling = SamplingConfig(longest, mode, options)
-        runs: dict[str, Callable[[int], int]] = {PLAIN: _plain(model, sources, settings | {"max_new_tokens": longest})}
+        sampling = SamplingConfig(max_new_tokens, mode, options)
+        plain_settings = settings | {"max_new_tokens": max_new_tokens}
+        runs: dict[str, Callable[[int], int]] = {PLAIN: _plain_run(model, sources, plain_settings)}
         reasons = {engine: reason for engine in engines if (reason := missing(engine, model, sampling))}
         for engine in (engine for engine in engines if engine not in reasons):
-            rows = offline_batch_size(None, [model], engine, options.get("num_beams", 1), longest, gpu_memory)
-            runs[engine] = _ours(model, sources, sampling, rows, engine)
-        rounds = [{way: _timed(run, seed + turn, model) for way, run in runs.items()} for turn in range(repeats)]
-        speeds = {way: median(tokens / seconds for tokens, seconds in (each[way] for each in rounds)) for way in runs}
+            beams = options.get("num_beams", 1)
+            rows = offline_batch_size(None, [model], engine, beams, max_new_tokens, gpu_memory)
+            runs[engine] = _engine_run(model, sources, sampling, rows, engine)
+        rounds = [{way: _timed(run, seed + number, model) for way, run in runs.items()} for number in range(repeats)]
+        speeds = {way: median(tokens / seconds for tokens, seconds in (times[way] for times in rounds)) for way in runs}
         ways = {
             way: {
                 "tokens_per_s": speed,
                 "ratio": speed / speeds[PLAIN],
-                "tokens": [each[way][0] for each in rounds],
-                "seconds": [each[way][1] for each in rounds],
+                "tokens": [times[way][0] for times in rounds],
+                "seconds": [times[way][1] for times in rounds],
             }
             for way, speed in speeds.items()
         }
         modes[name] = {"ways": ways, "missing": reasons}
-    return {"inputs": len(sources), "longest": longest, "modes": modes}
+    return {"inputs": len(sources), "longest": max_new_tokens, "modes": modes}
 
 
 def missing(engine: str, model: LanguageModel, sampling: SamplingConfig) -> str | None:
-    """Why it cannot be measured here, and what to do about it; None when it can."""
+    """Return why `engine` cannot be measured here and what to do about it; None if it can."""
     try:
         engine_for(engine, model, sampling)
     except UserError as error:
@@ -76,15 +79,17 @@ def missing(engine: str, model: LanguageModel, sampling: SamplingConfig) -> str 
     return None
 
 
-def _plain(model: LanguageModel, sources: Sequence[Sequence[int]], settings: dict[str, Any]) -> Callable[[int], int]:
-    """The number of tokens that one pass draws, given its seed."""
+def _plain_run(
+    model: LanguageModel, sources: Sequence[Sequence[int]], settings: dict[str, Any]
+) -> Callable[[int], int]:
+    """Return a function that samples for all sources with a seed, and returns the number of tokens."""
 
     def run(seed: int) -> int:
         torch.manual_seed(seed)
         model.module.eval()
         tokens = 0
-        for begin in range(0, len(sources), PLAIN_BATCH):
-            batch = source_batch(model, sources[begin : begin + PLAIN_BATCH])
+        for start in range(0, len(sources), PLAIN_BATCH):
+            batch = source_batch(model, sources[start : start + PLAIN_BATCH])
             output = model.module.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **settings)
             prompt = 1 if model.family.is_encoder_decoder else batch.input_ids.shape[1]
             tokens += int((as_labels(output[:, prompt:], model.eos_token_id).labels != IGNORE).sum())
@@ -93,13 +98,14 @@ def _plain(model: LanguageModel, sources: Sequence[Sequence[int]], settings: dic
     return run
 
 
-def _ours(
+def _engine_run(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     sampling: SamplingConfig,
     rows: BatchSize,
     engine: str,
 ) -> Callable[[int], int]:
+    """Return a function that samples for all sources with a seed, and returns the number of tokens."""
     ids = [str(number) for number in range(len(sources))]
 
     def run(seed: int) -> int:
@@ -109,8 +115,9 @@ def _ours(
 
 
 def _timed(run: Callable[[int], int], seed: int, model: LanguageModel) -> tuple[int, float]:
-    began = time.perf_counter()
+    """Return the number of tokens of a run, and its seconds."""
+    start = time.perf_counter()
     tokens = run(seed)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    return tokens, time.perf_counter() - began
+    return tokens, time.perf_counter() - start

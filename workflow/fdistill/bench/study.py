@@ -1,14 +1,17 @@
-"""What a study costs, computed from what its stages do: the jobs of its DAG, on as many devices as there are.
+"""The cost of a study, computed from the costs of its stages: the jobs of its DAG on a number of devices.
 
-A job's cost is that of an example times their number; what does not grow with them (starting a program, reading a
-model) is left out, and so is evaluation amid training.
+A job costs the seconds per example times the number of examples. Costs that do not grow with the examples (starting a
+program, loading a model) and evaluations during training are left out.
 """
 
 import heapq
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import read_json
 from fdistill.losses.objectives import TEACHER_SEQUENCES
+from fdistill.runtime.errors import UserError
 
 TRAIN_TEACHER, TEST_SAMPLES, GENERATE, RISK = "finetune_teacher", "test_samples", "generate", "risk"
 TEACHER_GENERATE = f"teacher/{GENERATE}"
@@ -16,7 +19,7 @@ TEACHER_GENERATE = f"teacher/{GENERATE}"
 
 @dataclass(frozen=True)
 class Job:
-    """Seconds on one device, and the names of the jobs before it."""
+    """Seconds on one device, and the names of the jobs that must finish before it."""
 
     seconds: float
     after: frozenset[str] = frozenset()
@@ -24,72 +27,74 @@ class Job:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much a task has of what the stages work on."""
+    """The numbers of examples that a task's stages process."""
 
-    learnt: dict[str, float]  # examples, all epochs together, by stage of training
-    sampled: int  # examples that the teacher samples for
-    inputs: int  # of the test split
+    trained: dict[str, float]  # by training stage, all epochs together
+    sampled: int  # training examples that the teacher samples sequences for
+    inputs: int  # test inputs
 
     @classmethod
     def of(cls, task: dict[str, Any], train: int, test: int) -> "Sizes":
-        """Of a task with so many examples."""
+        """Return the sizes of a task with `train` training and `test` test examples."""
 
         def used(stage: str) -> int:
             return min(train, task["training"][stage]["max_examples"] or train)
 
-        learnt = {}
+        trained = {}
         for stage, settings in task["training"].items():
-            learnt[stage] = settings["epochs"] * used(stage)
+            trained[stage] = settings["epochs"] * used(stage)
             if settings["max_steps"] is not None:
-                effective = settings["batch_size"] * settings["accumulation"]
-                learnt[stage] = min(learnt[stage], settings["max_steps"] * effective)
-        return cls(learnt, used("distill"), test)
+                examples_per_step = settings["batch_size"] * settings["accumulation"]
+                trained[stage] = min(trained[stage], settings["max_steps"] * examples_per_step)
+        return cls(trained, used("distill"), test)
 
 
 def jobs_of(
     task: str, costs: dict[str, float], sizes: Sizes, methods: dict[str, dict[str, Any]], seeds: int
 ) -> dict[str, Job]:
-    """The workflow's that run a model, by `task/stage`, `task/method/seed` and `task/method/seed/stage`."""
-    first = f"{task}/{TRAIN_TEACHER}"
-    made = frozenset({first})
-    jobs = {first: Job(costs[TRAIN_TEACHER] * sizes.learnt["teacher"])}
-    jobs[f"{task}/{TEST_SAMPLES}"] = Job(costs[TEST_SAMPLES] * sizes.inputs, made)
-    jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, made)
-    read = {term["sequences"] for method in methods.values() for term in method["terms"]}
-    for kind in sorted(read & {*TEACHER_SEQUENCES}):
-        jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.sampled, made)
+    """Return a task's jobs that run a model, by `task/stage`, `task/method/seed` and `task/method/seed/stage`."""
+    train_teacher = f"{task}/{TRAIN_TEACHER}"
+    after_teacher = frozenset({train_teacher})
+    jobs = {train_teacher: Job(costs[TRAIN_TEACHER] * sizes.trained["teacher"])}
+    jobs[f"{task}/{TEST_SAMPLES}"] = Job(costs[TEST_SAMPLES] * sizes.inputs, after_teacher)
+    jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, after_teacher)
+    sequences = {term["sequences"] for method in methods.values() for term in method["terms"]}
+    for kind in sorted(sequences & {*TEACHER_SEQUENCES}):
+        jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.sampled, after_teacher)
     for name, method in methods.items():
-        stored = {term["sequences"] for term in method["terms"]} & {*TEACHER_SEQUENCES}
+        stored_kinds = {term["sequences"] for term in method["terms"]} & {*TEACHER_SEQUENCES}
         for seed in range(seeds):
-            before = {first, *(f"{task}/{kind}" for kind in stored)}
+            before = {train_teacher, *(f"{task}/{kind}" for kind in stored_kinds)}
             if method["start"] == "predistill":
                 before.add(f"{task}/predistill/{seed}")
-            trained = f"{task}/{name}/{seed}"
-            jobs[trained] = Job(costs[name] * sizes.learnt[method["training"]], frozenset(before))
-            jobs[f"{trained}/{GENERATE}"] = Job(costs[GENERATE] * sizes.inputs, frozenset({trained}))
-            after = frozenset({trained, f"{task}/{TEST_SAMPLES}"})
-            jobs[f"{trained}/{RISK}"] = Job(costs[RISK] * sizes.inputs, after)
+            train = f"{task}/{name}/{seed}"
+            jobs[train] = Job(costs[name] * sizes.trained[method["training"]], frozenset(before))
+            jobs[f"{train}/{GENERATE}"] = Job(costs[GENERATE] * sizes.inputs, frozenset({train}))
+            before_risk = frozenset({train, f"{task}/{TEST_SAMPLES}"})
+            jobs[f"{train}/{RISK}"] = Job(costs[RISK] * sizes.inputs, before_risk)
     return jobs
 
 
 def makespan(jobs: dict[str, Job], devices: int) -> float:
-    """Seconds until all is done when whatever device is free takes, of the jobs that can begin, the one on which the
-    longest chain of others waits (list scheduling).
+    """Return the seconds until all jobs are finished on a number of devices, by list scheduling.
+
+    A free device takes the job that can start and has the longest chain of jobs after it.
     """
     chains = chains_of(jobs)
-    waiting, done, running, time = set(jobs), set(), [], 0.0
+    waiting, finished, running, time = set(jobs), set(), [], 0.0
     while waiting or running:
-        ready = sorted((name for name in waiting if jobs[name].after <= done), key=lambda name: (-chains[name], name))
+        ready = [name for name in waiting if jobs[name].after <= finished]
+        ready.sort(key=lambda name: (-chains[name], name))
         for name in ready[: devices - len(running)]:
             heapq.heappush(running, (time + jobs[name].seconds, name))
             waiting.remove(name)
-        time, ended = heapq.heappop(running)
-        done.add(ended)
+        time, name = heapq.heappop(running)
+        finished.add(name)
     return time
 
 
 def chains_of(jobs: dict[str, Job]) -> dict[str, float]:
-    """Seconds from each job's beginning to the end of the longest chain that begins with it."""
+    """Return, for each job, the seconds of the longest chain of jobs that starts with it."""
     followers: dict[str, list[str]] = {name: [] for name in jobs}
     for name, job in jobs.items():
         for before in job.after:
@@ -114,20 +119,23 @@ def study_costs(
     seeds: list[int],
     devices: list[int],
 ) -> list[dict[str, Any]]:
-    """Seconds of the whole study for each size, on each number of devices; tasks have a test input per 10 examples."""
-    found = []
+    """Return the seconds of the study for each number of examples and of seeds, on each number of devices.
+
+    Every task has so many training examples, and one test input per 10 of them.
+    """
+    entries = []
     for size in examples:
-        for number in seeds:
+        for seed_count in seeds:
             jobs: dict[str, Job] = {}
             for task, settings in tasks.items():
-                learnt = {stage: training["epochs"] * size for stage, training in settings["training"].items()}
-                jobs |= jobs_of(task, costs[task], Sizes(learnt, size, size // 10), methods, number)
-            found.append({"examples": size, "seeds": number, "jobs": len(jobs), **on_devices(jobs, devices)})
-    return found
+                trained = {stage: training["epochs"] * size for stage, training in settings["training"].items()}
+                jobs |= jobs_of(task, costs[task], Sizes(trained, size, size // 10), methods, seed_count)
+            entries.append({"examples": size, "seeds": seed_count, "jobs": len(jobs), **on_devices(jobs, devices)})
+    return entries
 
 
 def on_devices(jobs: dict[str, Job], devices: list[int]) -> dict[str, Any]:
-    """Seconds until all is done, on each number of devices, and on any."""
+    """Return the seconds until all jobs are finished: on each number of devices, and on unlimited devices."""
     seconds = {str(count): makespan(jobs, count) for count in devices}
     return {"seconds": seconds, "longest_chain": max(chains_of(jobs).values())}
 
@@ -140,18 +148,33 @@ def plan(
     seeds: int,
     devices: list[int],
 ) -> dict[str, Any]:
-    """The study at its own sizes, `counts` of examples by task and split: device seconds by stage and task; in all.
+    """Return the device seconds of the study at its own sizes, by stage and task, and in total.
 
-    A stage is one of the workflow's rules; training is by method, and off-line stages are of all methods together.
+    `counts` are the numbers of examples by task and split. A stage is a rule of the workflow; training is listed by
+    method, the offline stages for all methods together.
     """
     jobs: dict[str, Job] = {}
-    for task, of_task in counts.items():
-        sizes = Sizes.of(tasks[task], of_task["train"], of_task["test"])
+    for task, splits in counts.items():
+        sizes = Sizes.of(tasks[task], splits["train"], splits["test"])
         jobs |= jobs_of(task, costs[task], sizes, methods, seeds)
     stages: dict[str, dict[str, float]] = {}
     for name, job in jobs.items():
         task, *parts = name.split("/")
         stage = parts[-1] if parts[-1] in (GENERATE, RISK) else parts[0]
-        of_stage = stages.setdefault(stage, dict.fromkeys(counts, 0.0))
-        of_stage[task] += job.seconds
+        by_task = stages.setdefault(stage, dict.fromkeys(counts, 0.0))
+        by_task[task] += job.seconds
     return {"counts": counts, "seeds": seeds, "stages": stages, "jobs": len(jobs), **on_devices(jobs, devices)}
+
+
+def example_counts(tasks: dict[str, dict[str, Any]], manifests: dict[str, str]) -> dict[str, dict[str, int]]:
+    """Return the number of examples by task and split: a source's `expected_counts`, or those in the task's manifest.
+
+    `manifests` are the paths of the files that prepare.py wrote, by task. Raises UserError when a task has neither.
+    """
+    counts = {}
+    for name, task in tasks.items():
+        expected = task["source"].get("expected_counts")
+        if expected is None and name not in manifests:
+            raise UserError(f"--manifests: {name} is missing, whose source has no expected_counts; add {name}=PATH")
+        counts[name] = expected or read_json(Path(manifests[name]))["splits"]
+    return counts

@@ -1,4 +1,4 @@
-"""TRL's trainer of on-policy distillation: one more opponent, for decoder-only models, where it is installed."""
+"""TRL's trainer of on-policy distillation, the benchmark's second baseline: for decoder-only models, if installed."""
 
 import copy
 import importlib.util
@@ -12,47 +12,49 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from fdistill.bench.machine import INSTALL
-from fdistill.bench.work import Work
+from fdistill.bench.workload import Workload
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import Source
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 from fdistill.training.trainer import TrainingSettings
 
 
-def missing(work: Work) -> str | None:
-    """Why it cannot be measured here, and what to do about it; None when it can."""
-    if work.student.family.is_encoder_decoder:
-        return "trains decoder-only models alone"
+def missing(workload: Workload) -> str | None:
+    """Return why TRL cannot be measured here and what to do about it; None if it can."""
+    if workload.student.family.is_encoder_decoder:
+        return "it trains decoder-only models only"
     if importlib.util.find_spec("trl") is None:
         return f"trl is not installed; {INSTALL}"
     return None
 
 
 class TrlStep:
-    """`DistillationTrainer` at β = ½ and temperature 1, sampling from the full softmax, without checkpointing.
+    """A step of TRL's `DistillationTrainer`, which learns from the student's samples only.
 
-    It learns from the student's samples alone. Its student is a copy of `work.student`.
+    β is ½ and the temperature 1, samples are from the full softmax, and gradient checkpointing is off. The student is a
+    copy of the workload's.
     """
 
-    def __init__(self, work: Work, settings: TrainingSettings, bf16: bool):
-        from datasets import Dataset  # the package takes seconds to import
+    def __init__(self, workload: Workload, settings: TrainingSettings, bf16: bool):
+        from datasets import Dataset  # imported here, because it takes seconds
         from trl import DistillationConfig, DistillationTrainer
 
-        self.student = copy.deepcopy(work.student.module)
-        words = [f"<{i}>" for i in range(self.student.config.vocab_size)]  # of a tokenizer that gives the same ids
+        self.student = copy.deepcopy(workload.student.module)
+        # The trainer reads texts: a tokenizer that has a word for each id recovers the workload's ids.
+        words = [f"<{i}>" for i in range(self.student.config.vocab_size)]
         tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        self.prompts = [{"prompt": " ".join(words[i] for i in source)} for source in work.data.train.sources]
+        self.prompts = [{"prompt": " ".join(words[i] for i in source)} for source in workload.data.train.sources]
         with tempfile.TemporaryDirectory() as folder:
             self.trainer = DistillationTrainer(
                 model=self.student,
-                teacher_model=work.teacher.module,
+                teacher_model=workload.teacher.module,
                 train_dataset=Dataset.from_list(self.prompts),
                 processing_class=PreTrainedTokenizerFast(
                     tokenizer_object=tokenizer,
                     padding_side="left",
-                    pad_token=words[work.student.pad_token_id],
-                    eos_token=words[work.student.eos_token_id],
+                    pad_token=words[workload.student.pad_token_id],
+                    eos_token=words[workload.student.eos_token_id],
                 ),
                 args=DistillationConfig(
                     output_dir=folder,
@@ -60,7 +62,7 @@ class TrlStep:
                     temperature=1.0,
                     top_k=0,
                     top_p=1.0,
-                    max_completion_length=work.longest,
+                    max_completion_length=workload.max_target_tokens,
                     per_device_train_batch_size=settings.batch_size,
                     learning_rate=settings.learning_rate,
                     weight_decay=settings.weight_decay,
@@ -68,7 +70,7 @@ class TrlStep:
                     optim="adamw_torch_fused",
                     gradient_checkpointing=False,
                     bf16=bf16,
-                    use_cpu=work.student.device.type == "cpu",
+                    use_cpu=workload.student.device.type == "cpu",
                     dataloader_pin_memory=False,
                     report_to="none",
                 ),
@@ -78,7 +80,7 @@ class TrlStep:
         self._name_parts()
 
     def step(self, rows: list[int]) -> int:
-        """As its `train` does: a training step, which samples first, the gradient's norm, the optimiser."""
+        """Take one optimiser step as TRL's `train` does; return the number of target tokens."""
         trainer = self.trainer
         trainer.training_step(self.student, [self.prompts[row] for row in rows], None)
         trainer.accelerator.clip_grad_norm_(self.student.parameters(), trainer.args.max_grad_norm)
@@ -87,7 +89,7 @@ class TrlStep:
         return int(trainer._buffered_inputs[0]["num_items_in_batch"])
 
     def loss(self, source: Source, samples: Tensor) -> float:
-        """Of these samples of the student's, without dropout."""
+        """Return TRL's loss on the student's `samples`, labels (B, T), without dropout."""
         valid = samples != IGNORE
         inputs = {
             "prompt_ids": source.input_ids,
@@ -100,20 +102,20 @@ class TrlStep:
             return self.trainer.compute_loss(self.student, inputs).item()
 
     def _name_parts(self) -> None:
-        """Its methods run as the parts that they are."""
+        """Wrap the trainer's methods so that their time counts for the parts of a step."""
         trainer, states = self.trainer, self.trainer._get_last_hidden_state
         trainer._generate_and_score_completions = _as_part(SAMPLING, trainer._generate_and_score_completions)
         trainer._compute_loss = _as_part(LOSS, trainer._compute_loss)
         trainer.accelerator.backward = _as_part(BACKWARD, trainer.accelerator.backward)
-        of_student, of_teacher = _as_part(STUDENT, states), _as_part(TEACHER, states)
+        student_states, teacher_states = _as_part(STUDENT, states), _as_part(TEACHER, states)
         trainer._get_last_hidden_state = lambda model, *rest, **options: (
-            of_student if model is self.student else of_teacher
+            student_states if model is self.student else teacher_states
         )(model, *rest, **options)
 
 
-def _as_part(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*arguments: Any, **options: Any) -> Any:
+def _as_part(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*arguments: Any, **options: Any) -> Any:
         with step_part(name):
-            return work(*arguments, **options)
+            return function(*arguments, **options)
 
-    return run
+    return timed

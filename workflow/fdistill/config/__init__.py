@@ -1,6 +1,6 @@
-"""The configuration of a study: read, checked as a whole, and with every default filled in.
+"""The configuration of a study: read, checked as a whole, and completed with every default.
 
-It is read at every start of Snakemake, so nothing here imports torch or transformers.
+Every start of Snakemake reads it, so nothing here imports torch or transformers.
 """
 
 from copy import deepcopy
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
-from fdistill.config.files import Merged, Report, Settings, merge, set_in
+from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
 from fdistill.config.method_checks import Methods, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, condition_problems, nearest, problems, without
+from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
@@ -21,7 +21,7 @@ OVERRIDES = "task_overrides"
 
 @dataclass(frozen=True)
 class Study:
-    """A valid configuration; `tasks` and `methods` are those of the target `all`."""
+    """A valid configuration; `tasks` and `methods` are those that the target `all` makes."""
 
     tasks: list[str]
     methods: list[str]
@@ -37,27 +37,30 @@ class Study:
 
     @property
     def all_tasks(self) -> list[str]:
-        """Every task that has a file in config/tasks."""
+        """Return the names of all tasks that have a file in config/tasks."""
         return list(self._tasks)
 
     @property
     def all_methods(self) -> list[str]:
-        """Every method in config/methods.yaml."""
+        """Return the names of all methods in config/methods.yaml."""
         return list(self._methods)
 
     def task(self, name: str) -> Settings:
-        """A task's file with the study's changes to it and the defaults; UserError for an unknown name."""
+        """Return a task's settings: its file, the study's `task_overrides`, and the defaults.
+
+        Raises UserError for an unknown name.
+        """
         return _entry(self._tasks, "task", name)
 
     def selection(self, task: str, stage: str) -> Settings:
-        """A task's `selection` with its changes for one training stage."""
+        """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""
         settings = self.task(task)
         return merge(settings["selection"], settings["selection_overrides"].get(stage, {}))
 
     def method(self, name: str, task: str | None = None) -> Settings:
-        """A method's entry with the defaults, and with the changes of a task if one is named.
+        """Return a method's entry with the defaults, and with the `method_overrides` of `task` if it is given.
 
-        UserError for an unknown name.
+        Raises UserError for an unknown name.
         """
         method = _entry(self._methods, "method", name)
         if task is None:
@@ -66,98 +69,118 @@ class Study:
         return fill_defaults(merge(method, changes), section("method"))
 
 
-def _entry(entries: dict[str, Settings], what: str, name: str) -> Settings:
+def _entry(entries: dict[str, Settings], kind: str, name: str) -> Settings:
     if name not in entries:
-        raise UserError(f"unknown {what} '{name}'; {nearest(name, entries)}")
+        raise UserError(f"unknown {kind} '{name}'; {nearest(name, entries)}")
     return deepcopy(entries[name])
 
 
-def load(config: Settings, files: list[Path], root: Path) -> Study:
-    """The study of Snakemake's merged `config`, made from `files` in order, in the repository at `root`.
+def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), project: Path | None = None) -> Study:
+    """Return the study that Snakemake's merged `config` describes; its tasks and methods lie in the folder `root`.
 
-    Raises one UserError that lists every mistake of every file, each with its file, key, value and remedy.
+    `files` are the configuration files that Snakemake has merged, in order: a mistake is reported with the file that
+    it is in. When another workflow imports this one as a module, `config` may be the section of its files under `keys`,
+    and its folder `project` may have tasks and methods of its own, which replace those of `root` of the same name.
+
+    Raises one UserError that lists every mistake of every file, each with file, key, value and remedy.
     """
     report = Report(root)
-    contents = {report.label(file): content for file in files if (content := report.read(file)) is not None}
+    folders = [root] if project is None else [project, root]
+    contents, unread = {}, 0
+    for file in files:
+        content = report.read(file)
+        unread += content is None
+        if isinstance(part := at(content, keys, None), dict):
+            contents[": ".join((report.label(file), *keys))] = part
     for label, content in contents.items():
         report.add(label, problems(content, nothing_required(section(STUDY))))
-    whole = Merged(config, contents)
-    # With a file that cannot be read, nothing certain can be said of what was merged from it.
-    form = problems(config, section(STUDY)) if len(contents) == len(files) else []
-    for problem in form:
-        report.add(whole.file_of(problem.path), [problem])
-    study = fill_defaults(without(config, form), section(STUDY))
-    changes = study.pop(OVERRIDES)
+    merged = Merged(config, contents)
+    # If a file cannot be read, a mistake in the merged configuration may only be a consequence of that.
+    form_mistakes = [] if unread else problems(config, section(STUDY))
+    for mistake in form_mistakes:
+        report.add(merged.file_of(mistake.path), [mistake])
+    study = fill_defaults(without(config, form_mistakes), section(STUDY))
+    overrides = study.pop(OVERRIDES)
 
-    methods = _methods(report)
+    methods = _methods(folders, report)
     tasks = {}
-    for path in sorted((root / TASKS).glob("*.yaml")):
+    paths = {path.stem: path for folder in reversed(folders) for path in (folder / TASKS).glob("*.yaml")}
+    for path in sorted(paths.values(), key=lambda path: path.name):
         task = _Task(path, methods, study.get("methods", []), report)
-        if path.stem in changes:
-            task.change(changes[path.stem], form, whole)
+        if path.stem in overrides:
+            task.override(overrides[path.stem], form_mistakes, merged)
         tasks[path.stem] = task.settings
     if not tasks:
         report.add(str(TASKS), [Problem((), "no task here; write one as config/tasks/NAME.yaml")])
 
-    named = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
-    named += [((OVERRIDES, name), "task", name, tasks) for name in changes]
-    named += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
-    for key, what, name, known in named:
+    references = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
+    references += [((OVERRIDES, name), "task", name, tasks) for name in overrides]
+    references += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
+    for key, kind, name, known in references:
         if known and name not in known:
-            report.add(whole.file_of(key), [Problem(key, f"unknown {what} '{name}'; {nearest(name, known)}")])
-    report.finish()
+            report.add(merged.file_of(key), [Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")])
+    report.raise_mistakes()
     return Study(**study, _tasks=tasks, _methods=methods)
 
 
-def _methods(report: Report) -> Methods:
-    """The table of methods with its defaults; empty when it cannot be read."""
-    content = report.read(report.root / METHODS)
-    if content is None:
+def _methods(folders: list[Path], report: Report) -> Methods:
+    """Return the folders' tables of methods as one, with its defaults; empty if one cannot be read."""
+    *more, last = [folder / METHODS for folder in folders]
+    tables = [report.read(file) for file in (last, *(file for file in more if file.exists()))]
+    if None in tables:
         return {}
-    methods, found = read_methods(content)
-    names = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
-    report.add(str(METHODS), [*names, *found])
+    content = {name: method for table in tables for name, method in table.items()}
+    methods, table_mistakes = read_methods(content)
+    name_mistakes = [Problem((name,), text) for name in content for text in name_problems(name, NOT_METHODS)]
+    report.add(str(METHODS), [*name_mistakes, *table_mistakes])
     return methods
 
 
 class _Task:
-    """A task's file, checked; then the same task with the study's changes."""
+    """A task's file, checked; then the same task with the study's overrides, checked again."""
 
     def __init__(self, path: Path, methods: Methods, selected: list[str], report: Report):
-        """`methods` are all there are; `selected`, those that the study uses the task with."""
+        """Read and check the file; `methods` are all that exist, `selected` the names of those that the study uses."""
         self.methods, self.selected = methods, selected
         self.report, self.label = report, report.label(path)
-        self.key = (OVERRIDES, path.stem)
+        self.override_key = (OVERRIDES, path.stem)
         report.add(self.label, [Problem((), text) for text in name_problems(path.stem, NOT_TASKS)])
         content = report.read(path)
-        self.readable = content is not None
-        self.form = problems(content, section("task")) if self.readable else []
-        self.given = without(content or {}, self.form)
+        self.is_readable = content is not None
+        self.form_mistakes = problems(content, section("task")) if self.is_readable else []
+        self.given = without(content or {}, self.form_mistakes)
         self.settings = fill_defaults(self.given, section("task"))
-        self.found = self._problems() if self.readable else []
-        report.add(self.label, [*self.form, *self.found])
+        self.check_mistakes = self._check() if self.is_readable else []
+        report.add(self.label, [*self.form_mistakes, *self.check_mistakes])
 
-    def change(self, changes: Settings, form: list[Problem], whole: Merged) -> None:
-        """Merge `changes`; `form` holds the mistakes of `whole`, which were left out of them."""
+    def override(self, changes: Settings, form_mistakes: list[Problem], merged: Merged) -> None:
+        """Merge `changes`, and report the mistakes that they cause.
+
+        `form_mistakes` are those of the merged configuration, which were left out of `changes`.
+        """
         # Over the defaults too: `teacher_beam: {num_beams: 2}` changes one key of the default beam search.
         self.settings = fill_defaults(merge(self.settings, changes), section("task"))
         self.given = merge(self.given, changes)
-        self.form = self.form + [Problem(p.path[2:], p.text) for p in form if p.path[:2] == self.key]
-        for problem in self._problems() if self.readable else []:
-            if problem in self.found:
+        own_mistakes = [mistake for mistake in form_mistakes if mistake.path[:2] == self.override_key]
+        self.form_mistakes = self.form_mistakes + [Problem(mistake.path[2:], mistake.text) for mistake in own_mistakes]
+        for problem in self._check() if self.is_readable else []:
+            if problem in self.check_mistakes:
                 continue
-            setting = set_in(changes, problem.path)
-            if setting is None:  # a key of the task's file that the changes disagree with
-                self.report.add(self.label, [Problem(problem.path, f"{problem.text} (with {'.'.join(self.key)})")])
+            overridden = set_in(changes, problem.path)
+            if overridden is None:  # the mistake is a key of the task's file that the changes disagree with
+                text = f"{problem.text} (with {'.'.join(self.override_key)})"
+                self.report.add(self.label, [Problem(problem.path, text)])
             else:
-                self.report.add(whole.file_of((*self.key, *setting)), [problem.under(*self.key)])
+                file = merged.file_of((*self.override_key, *overridden))
+                self.report.add(file, [problem.under(*self.override_key)])
 
-    def _problems(self) -> list[Problem]:
-        """What the checks find, less what only follows from a mistake of form."""
-        bad_keys = {mistake.path for mistake in self.form}
-        bad_mappings = {path[:-1] for path in bad_keys}  # where a choice may be what is wrong
+    def _check(self) -> list[Problem]:
+        """Return what the checks find, without what is only a consequence of a mistake of form."""
+        bad_keys = {mistake.path for mistake in self.form_mistakes}
+        bad_mappings = {path[:-1] for path in bad_keys}  # here the choice that a condition refers to may be the mistake
         conditions = condition_problems(self.settings, section("task"))
-        checked = task_problems(self.settings, self.given, self.methods, self.selected, complete=not self.form)
+        is_complete = not self.form_mistakes
+        checked = task_problems(self.settings, self.given, self.methods, self.selected, is_complete)
         return [
             *(problem for problem in conditions if problem.path[:-1] not in bad_mappings),
             *(problem for problem in checked if problem.path not in bad_keys),

@@ -1,7 +1,7 @@
-"""What every script shares: its error handling, its log, and flags made from the configuration's schema.
+"""Command lines: what all scripts share, and flags that are generated from the configuration's schema.
 
-A section of the schema (`training`, `text`, `sampling`, ...) is one group of flags, `--learning-rate` for
-`learning_rate`; `none` stands for null. `flags` writes the arguments that `read_flags` reads back.
+A section of the schema (`training`, `text`, `sampling`, ...) becomes a group of flags, such as `--learning-rate` for
+`learning_rate`; the word `none` means null. `flags` writes the arguments that `read_flags` reads.
 """
 
 import argparse
@@ -32,9 +32,9 @@ _BOUNDS = {
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a `UserError` becomes one clear message and exit status 1.
+    """Run a script's `main` with a log on stderr, and write the provenance record of a run that succeeds.
 
-    Its record is left beside its outputs (see `provenance`); secrets stay out of all that it says.
+    A `UserError` becomes one message and exit status 1. Secrets are removed from the log and from messages.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -45,12 +45,15 @@ def run(main: Callable[[], None]) -> None:
             provenance.write_record(notes)
     except UserError as error:
         sys.exit(f"error: {redact(str(error))}")
-    except Exception:  # a bug of the project: its traceback, and exit status 1 as ever
+    except Exception:  # a bug in the project: print its traceback, redacted, and exit with status 1
         sys.exit(redact(traceback.format_exc()))
 
 
 def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "", keys: Sequence[str] | None = None) -> None:
-    """Add a flag for every key of section `name`, or for `keys`; a `prefix` tells equal keys of two sections apart."""
+    """Add a flag for every key of section `name`, or for `keys`.
+
+    A `prefix` distinguishes keys that two sections of one script have in common.
+    """
     schema = section(name)
     group = parser.add_argument_group(prefix.rstrip("-") or name, schema["description"])
     for key in keys or schema["properties"]:
@@ -58,13 +61,16 @@ def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "", keys
 
 
 def read_flags(args: argparse.Namespace, name: str, prefix: str = "") -> dict[str, Any]:
-    """The settings of section `name`, with the schema's defaults, from the arguments of `add_flags`."""
+    """Return the settings of section `name`, with the schema's defaults, from arguments of `add_flags`."""
     values = {key: getattr(args, _flag(prefix, key)[2:].replace("-", "_")) for key in section(name)["properties"]}
     return {key: list(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """The arguments that `read_flags` turns into `settings` of section `name`, and defaults for the rest."""
+    """Return the arguments from which `read_flags` reads `settings` of section `name`.
+
+    Keys that `settings` leave out receive their defaults there. Raises KeyError for unknown and for missing keys.
+    """
     schema = section(name)
     unknown = settings.keys() - schema["properties"].keys()
     missing = set(schema.get("required", [])) - settings.keys()
@@ -73,13 +79,13 @@ def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
     arguments = []
     for key, value in settings.items():
         flag = _flag(prefix, key)
-        # One word, because a text or a number may begin with a dash.
-        arguments += [flag, *value] if isinstance(value, list) else [f"{flag}={_written(value)}"]
+        # Flag and value are one argument, because a text or a number may begin with a dash.
+        arguments += [flag, *value] if isinstance(value, list) else [f"{flag}={_as_argument(value)}"]
     return arguments
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """`--seed`, `--device` and `--threads`, which every script with a model has."""
+    """Add `--seed`, `--device` and `--threads`, which every script with a model has."""
     group = parser.add_argument_group("run")
     study = section(STUDY)["properties"]
     _add(
@@ -93,7 +99,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
-    """What every script that trains has: data, outputs, how it runs, sections `text`, `training`, `selection`."""
+    """Add the flags of a training script: data, outputs, the run's, and sections `text`, `training`, `selection`."""
     parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
     parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained model")
@@ -106,34 +112,34 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--metric-options", type=json_mapping, default={}, metavar="JSON",
         help='options by metric name, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
-    add_kept_flag(parser, "--checkpoints", "the state of training")
+    add_resume_flag(parser, "--checkpoints", "checkpoints of the training")
     add_shard_flag(parser)
 
 
-def add_kept_flag(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
-    """A flag for the folder in which a run keeps what it has done, until all is."""
+def add_resume_flag(parser: argparse.ArgumentParser, flag: str, content: str) -> None:
+    """Add a flag for the folder from which an interrupted run resumes; `content` says what the folder contains."""
     parser.add_argument(
         flag, type=Path, metavar="FOLDER",
-        help=f"folder that keeps {what} until the end: a run that was cut off goes on from there (default: nothing is "
-        "kept)",
+        help=f"folder for {content}, from which an interrupted run resumes; it is deleted at the end (default: "
+        "nothing is stored)",
     )  # fmt: skip
 
 
 def add_memory_flag(parser: argparse.ArgumentParser) -> None:
-    """`--gpu-memory`, which every script has whose batches may be as large as memory allows."""
+    """Add `--gpu-memory`, for scripts that make batches as large as memory allows."""
     _add(parser, "--gpu-memory", section(STUDY)["properties"]["gpu_memory"])
 
 
 def add_shard_flag(parser: argparse.ArgumentParser) -> None:
-    """`--shard-teacher`, which every script has that runs a teacher on several GPUs."""
+    """Add `--shard-teacher`, for scripts that run a teacher on several GPUs."""
     parser.add_argument(
         "--shard-teacher", action="store_true",
-        help="the GPUs (processes of torchrun) share the teacher's weights, which one of them cannot hold",
+        help="shard the teacher's weights over the ranks (FSDP); use it when they do not fit one GPU",
     )  # fmt: skip
 
 
 def pair(text: str) -> tuple[str, str]:
-    """`KEY=VALUE` as a tuple, for `argparse`; the value may have further equals signs."""
+    """Return `KEY=VALUE` as a tuple, as a type of `argparse`; the value may contain further equals signs."""
     key, _, value = text.partition("=")
     if not (key and value):
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
@@ -141,7 +147,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def json_mapping(text: str) -> dict[str, Any]:
-    """A mapping written as JSON, for `argparse`."""
+    """Return the mapping that a text of JSON contains, as a type of `argparse`."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -155,7 +161,7 @@ def _flag(prefix: str, key: str) -> str:
     return f"--{prefix}{key.replace('_', '-')}"
 
 
-def _written(value: Any) -> str:
+def _as_argument(value: Any) -> str:
     if value is None:
         return NULL
     if isinstance(value, bool):
@@ -164,7 +170,7 @@ def _written(value: Any) -> str:
 
 
 def _add(group: Any, flag: str, schema: Schema, required: bool = False) -> None:
-    """One flag: its type, range, default and description are the schema's."""
+    """Add one flag with the type, range, default and description of `schema`."""
     is_list = "array" in types(schema)
     value = schema["items"] if is_list else schema
     notes = [] if _choices(value) else [allowed(schema, NULL)]
@@ -182,7 +188,7 @@ def _add(group: Any, flag: str, schema: Schema, required: bool = False) -> None:
 
 
 def _shown(default: Any) -> str:
-    return " ".join(default) or "nothing" if isinstance(default, list) else _written(default) or "nothing"
+    return " ".join(default) or "nothing" if isinstance(default, list) else _as_argument(default) or "nothing"
 
 
 def _choices(schema: Schema) -> list[str]:
@@ -198,7 +204,7 @@ def _metavar(schema: Schema) -> str:
 
 
 def _reader(schema: Schema) -> Callable[[str], Any]:
-    """What turns the text of an argument into its value, or refuses it in the words of `allowed`."""
+    """Return a function that parses an argument, or refuses it with a message that says what is allowed."""
 
     def read(text: str) -> Any:
         if text == NULL and "null" in types(schema):

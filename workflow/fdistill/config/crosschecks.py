@@ -1,7 +1,7 @@
-"""What no schema can say of a task or a method: names that exist elsewhere, and keys that must agree.
+"""Checks that a schema cannot express: names that must exist elsewhere, and keys that must agree with each other.
 
-A check takes a task, its defaults filled in, and yields its problems. After another mistake a key may be
-missing; then the rest of the check that wants it is left out (`task_problems`).
+A check receives a task with its defaults and yields the task's problems. After a mistake of form a key may be missing;
+the check that needs it then ends early with a KeyError, which `task_problems` handles.
 """
 
 import re
@@ -13,14 +13,13 @@ from fdistill.config import engine_checks, method_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
-from fdistill.data.source_options import options_schema
 from fdistill.data.sources import SOURCES, source_module
-from fdistill.data.sources.filters import read_options
+from fdistill.data.sources.options import options_schema, read_options
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, nearest, problems
 
-# Folders below results/{task}/ that are not methods', and below results/ that are not tasks'.
+# Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
 NOT_METHODS = (
     "teacher",
     "most_frequent",
@@ -34,38 +33,39 @@ NOT_METHODS = (
 )
 NOT_TASKS = ("tables", "figures")
 
-NLL = "nll"  # the selection metric that is none of the tables'
+NLL = "nll"  # the selection metric that is not a metric of the tables
 
 
 def task_problems(
-    task: Task, given: Task, methods: Methods, selected: list[str], complete: bool = True
+    task: Task, given: Task, methods: Methods, selected: list[str], is_complete: bool = True
 ) -> list[Problem]:
-    """All checks of a task and of its methods: those of the table, and of them those that the study selects.
+    """Return the problems that all checks find in a task and its methods.
 
-    `given` is the task without its defaults; `complete` says that it has no mistakes of form.
+    `given` is the task without its defaults, `methods` the table of methods, `selected` the names of those that the
+    study uses. `is_complete` says that the task has no mistakes of form.
     """
-    methods, found = method_checks.methods_for(task, methods)
+    methods, mistakes = method_checks.methods_for(task, methods)
     used = {name: methods[name] for name in selected if name in methods}
-    missing = None
-    of_methods = (
+    missing_key = None
+    method_task_checks = (
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),
     )
-    for check in (*CHECKS, *of_methods):
+    for check in (*CHECKS, *method_task_checks):
         try:
             for problem in check(task):
-                found.append(problem)
+                mistakes.append(problem)
         except KeyError as error:
-            missing = error
-    found += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
-    if missing is not None and complete and not found:  # no mistake of the user's explains it
-        raise missing
-    return found
+            missing_key = error
+    mistakes += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
+    if missing_key is not None and is_complete and not mistakes:  # a bug of the check, not a mistake of the user
+        raise missing_key
+    return mistakes
 
 
 def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
-    """Why `name` cannot be a folder of results."""
+    """Yield the reasons why `name` cannot be the name of a folder of results; `reserved` names are taken."""
     if not re.fullmatch("[a-z0-9_]+", name):
         yield f"'{name}' becomes a folder's name; use lower-case letters, digits and _ only"
     if name in reserved:
@@ -79,12 +79,12 @@ def _source(task: Task) -> Iterator[Problem]:
         yield Problem(("source", "kind"), f"unknown source '{kind}'; {nearest(kind, SOURCES)}")
         return
     options = source_module(kind).Options
-    found = [problem.under("source") for problem in problems(source, options_schema(kind, options))]
-    yield from found
-    if not found:
+    mistakes = [problem.under("source") for problem in problems(source, options_schema(kind, options))]
+    yield from mistakes
+    if not mistakes:
         try:
             read_options(options, source)
-        except UserError as error:  # what the module itself has to say: "source.kinds: ..."
+        except UserError as error:  # the source's own checks, with messages such as "source.kinds: ..."
             key, _, text = str(error).partition(": ")
             yield Problem(tuple(key.split(".")), text)
 
@@ -104,25 +104,25 @@ def _metric_options(task: Task) -> Iterator[Problem]:
         for option, value in options.items():
             if option not in known:
                 yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
-            elif value is not None:  # null is as if it were not given
-                found = problems({option: value}, {"type": "object", "properties": known})
-                yield from (problem.under("metric_options", name) for problem in found)
+            elif value is not None:  # null means that the option is not given
+                mistakes = problems({option: value}, {"type": "object", "properties": known})
+                yield from (problem.under("metric_options", name) for problem in mistakes)
 
 
 def _required_options(task: Task) -> Iterator[Problem]:
-    selecting = [settings.get("metric") for _, settings in _selections(task)]
-    for name in dict.fromkeys([*task["metrics"], *selecting]):
+    selection_metrics = [settings.get("metric") for _, settings in _selections(task)]
+    for name in dict.fromkeys([*task["metrics"], *selection_metrics]):
         for option in METRICS[name].required if name in METRICS else ():
             if not task["metric_options"].get(name, {}).get(option):
                 yield Problem(
                     ("metric_options", name, option),
                     f"missing; metric '{name}' cannot be computed without it; "
-                    "give it (fdistill/evaluation/metrics says what it may be) or leave the metric out",
+                    f"set it (see fdistill/evaluation/metrics/{name}.py) or remove the metric",
                 )
 
 
 def _selections(task: Task) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """The common selection and each stage's changes to it, by their keys in the task."""
+    """Yield the section `selection` and each stage's changes to it, with their keys in the task."""
     yield ("selection",), task["selection"]
     for stage, changes in task["selection_overrides"].items():
         yield ("selection_overrides", stage), changes

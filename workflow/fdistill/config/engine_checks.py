@@ -1,4 +1,4 @@
-"""Checks of the engines of offline work: every section's settings are what its engine can do."""
+"""Checks of the engines of offline sampling: the engine supports the settings of its section."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
 
 
 def check_engines(task: Task) -> Iterator[Problem]:
-    """Every section's settings are what its engine can do."""
+    """Check that each section's engine supports the section's settings."""
     teacher = task["model"]["teacher"]
     for name in ("teacher_samples", "teacher_beam", "decoding", "risk"):
         settings = task[name]
@@ -17,5 +17,5 @@ def check_engines(task: Task) -> Iterator[Problem]:
         for key, reason in refusals(settings):
             yield Problem((name, key), reason)
         if teacher is not None and teacher["shard"]:
-            reason = f"{CTRANSLATE2} needs the teacher's weights whole, and model.teacher.shard parts them"
+            reason = f"{CTRANSLATE2} cannot run a teacher that is sharded over GPUs (model.teacher.shard)"
             yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")

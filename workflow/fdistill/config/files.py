@@ -1,4 +1,4 @@
-"""The files of a configuration: which of them a key comes from, and what is wrong in each."""
+"""The files of a configuration: how they are merged, which of them a key comes from, and the mistakes in each."""
 
 from collections.abc import Iterable
 from copy import deepcopy
@@ -16,76 +16,76 @@ _ABSENT = object()
 
 
 class Report:
-    """Every mistake found, each once."""
+    """Collects the mistakes of all files, each once."""
 
     def __init__(self, root: Path):
-        """File names are shown as seen from `root`."""
+        """Show file names relative to `root`."""
         self.root = root
         self.lines: dict[str, None] = {}
 
     def label(self, path: Path) -> str:
-        """How a file is called in messages."""
+        """Return the name of a file in messages."""
         full, root = path.resolve(), self.root.resolve()
         return str(full.relative_to(root) if full.is_relative_to(root) else path)
 
     def read(self, path: Path) -> Settings | None:
-        """The mapping in a file, or None when it cannot be read."""
+        """Return the mapping in a file; None, and a mistake, if it cannot be read."""
         try:
             return read_mapping(path, self.label(path))
         except UserError as error:
             self.lines |= dict.fromkeys(str(error).splitlines())
             return None
 
-    def add(self, label: str, found: Iterable[Problem]) -> None:
-        """Mistakes of one file."""
-        self.lines |= dict.fromkeys(problem.line(label) for problem in found)
+    def add(self, label: str, mistakes: Iterable[Problem]) -> None:
+        """Add the mistakes of one file."""
+        self.lines |= dict.fromkeys(mistake.line(label) for mistake in mistakes)
 
-    def finish(self) -> None:
-        """Raise what was found, if anything."""
+    def raise_mistakes(self) -> None:
+        """Raise a UserError with all mistakes, if there are any."""
         if self.lines:
             raise UserError("the configuration has mistakes:\n  " + "\n  ".join(self.lines))
 
 
 class Merged:
-    """Snakemake's merged configuration, and the files that it was made from."""
+    """Snakemake's merged configuration, with the files that it was merged from."""
 
     def __init__(self, config: Settings, contents: dict[str, Settings]):
-        """`contents` by file name, in order."""
+        """Keep the merged `config` and the files' `contents` by file name, in the order of merging."""
         self.config, self.contents = config, contents
 
     def file_of(self, path: KeyPath) -> str:
-        """The last file that gives this key the value it has; for a key that nobody gives, the first file."""
-        value = _at(self.config, path)
-        files = [label for label, content in self.contents.items() if _at(content, path) == value]
+        """Return the last file in which a key has its merged value; for a key that no file contains, the first file."""
+        value = at(self.config, path)
+        files = [label for label, content in self.contents.items() if at(content, path) == value]
         if not files:
             return MERGED
         return files[0] if value is _ABSENT else files[-1]
 
 
 def set_in(settings: Settings, path: KeyPath) -> KeyPath | None:
-    """The start of `path` that leads to a value, not a mapping, in `settings`; the whole path to a mapping.
+    """Return the part of `path` that `settings` set: up to a value that is not a mapping, or all of it.
 
-    None if nothing is there.
+    None if `settings` contain nothing there.
     """
     for depth in range(len(path) + 1):
-        value = _at(settings, path[:depth])
+        value = at(settings, path[:depth])
         if value is not _ABSENT and (depth == len(path) or not isinstance(value, dict)):
             return path[:depth]
     return None
 
 
 def merge(base: Any, changes: Any) -> Any:
-    """`changes` over `base`, key by key; anything but a mapping replaces what was there."""
+    """Return `base` with `changes` merged key by key; a value that is not a mapping replaces the value in `base`."""
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return deepcopy(changes)
     return deepcopy(base) | {key: merge(base.get(key), value) for key, value in changes.items()}
 
 
-def _at(settings: Any, path: KeyPath) -> Any:
-    """The value at a path of keys, or `_ABSENT`."""
+def at(settings: Any, path: KeyPath, default: Any = _ABSENT) -> Any:
+    """Return the value at a path of keys, or `default`."""
     for key in path:
         try:
             settings = settings[key]
         except (KeyError, IndexError, TypeError):
-            return _ABSENT
+            return default
     return settings

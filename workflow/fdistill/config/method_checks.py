@@ -1,4 +1,7 @@
-"""The table of methods, and what a task makes of it (`method_overrides`). See `fdistill.config.crosschecks`."""
+"""Checks of the table of methods, and of a task's changes to it (`method_overrides`).
+
+See `fdistill.config.crosschecks`, which runs them.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,93 +15,96 @@ Method = dict[str, Any]
 Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
-STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is drawn
-TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # likewise, the task's keys
+STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is sampled
+TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # the same for the teacher; the keys are the task's
 PREDISTILL = "predistill"  # the method that `start: predistill` refers to
-DISTILL = "distill"  # the training stage whose examples the teacher answers
+DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
 def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
-    """The methods of a table with their defaults, and what is wrong with the table.
+    """Return the methods of a table with their defaults, and the mistakes in the table.
 
     A key with a mistake is left out of its method.
     """
-    form = problems(table, section("methods"))
-    clean = without(table, form)
+    form_mistakes = problems(table, section("methods"))
+    clean = without(table, form_mistakes)
     methods = {name: fill_defaults(clean.get(name, {}), section("method")) for name in table}
-    conditions = [
+    condition_mistakes = [
         problem.under(name)
         for name, method in methods.items()
         for problem in condition_problems(method, section("method"))
     ]
-    return methods, [*form, *conditions, *_start_problems(methods), *_unused_sampling(methods)]
+    return methods, [*form_mistakes, *condition_mistakes, *_start_problems(methods), *_unused_sampling(methods)]
 
 
 def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:
-    """The methods as the task changes them, and what is wrong with its changes, by their keys in the task."""
+    """Return the methods with the task's changes, and the mistakes in these changes, by their keys in the task."""
     changes = task.get(OVERRIDES, {})
-    if not (changes and methods):  # a table that cannot be read has its own mistakes
+    if not (changes and methods):  # no methods: the table cannot be read, which is reported elsewhere
         return methods, []
-    found = []
+    mistakes = []
     for name in changes:
         if name not in methods:
-            found.append(Problem((name,), f"unknown method '{name}'; {nearest(name, methods)}"))
+            mistakes.append(Problem((name,), f"unknown method '{name}'; {nearest(name, methods)}"))
         elif "title" in changes[name]:
             text = "a method has one title for all tasks; change it in config/methods.yaml"
-            found.append(Problem((name, "title"), text))
+            mistakes.append(Problem((name, "title"), text))
     known = {name: change for name, change in changes.items() if name in methods}
-    before = read_methods(methods)[1]  # mistakes of the table, reported with its own file
-    changed, after = read_methods(merge(methods, known))
-    found += [problem for problem in after if problem not in before]
-    return changed, [problem.under(OVERRIDES) for problem in found]
+    table_mistakes = read_methods(methods)[1]  # reported with the table's own file
+    changed, changed_mistakes = read_methods(merge(methods, known))
+    mistakes += [mistake for mistake in changed_mistakes if mistake not in table_mistakes]
+    return changed, [mistake.under(OVERRIDES) for mistake in mistakes]
 
 
 def check_no_teacher(task: Task, methods: Methods) -> Iterator[Problem]:
-    """The methods that a task without a teacher cannot have, each with what it wants the teacher for."""
+    """Yield the methods that a task without a teacher cannot use, each with what it needs the teacher for."""
     if task.get("model", {}).get("teacher", {}) is not None:
         return
     for name, method in methods.items():
         yield Problem(
             ("model", "teacher"),
             f"null, but method '{name}' needs a teacher: {_use_of_teacher(method)}; "
-            f"give one ({{init: {SCRATCH}}}, or a folder or hub id), or take '{name}' out of methods",
+            f"set one ({{init: {SCRATCH}}}, or a folder or hub id), or remove '{name}' from methods",
         )
 
 
 def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
-    """A method that learns from the teacher's stored sequences trains on the examples they were drawn for."""
-    sampled = task["training"][DISTILL]["max_examples"]
+    """Check that a method trains on the examples for which the teacher's sequences are sampled.
+
+    These are the examples of stage `distill`.
+    """
+    sampled_count = task["training"][DISTILL]["max_examples"]
     for name, method in methods.items():
-        stored = _stored(method)
-        if not stored or "training" not in method:
+        kinds = _stored_kinds(method)
+        if not kinds or "training" not in method:
             continue
         stage = method["training"]
-        used = task["training"][stage]["max_examples"]
-        if used != sampled:
+        trained_count = task["training"][stage]["max_examples"]
+        if trained_count != sampled_count:
             yield Problem(
                 ("training", stage, "max_examples"),
-                f"{show(used)}, but method '{name}' trains with it on {stored[0]}, which are drawn for "
-                f"training.{DISTILL}.max_examples, {show(sampled)}; "
-                f"make the two equal, or give the method training: {DISTILL}",
+                f"{show(trained_count)}, but method '{name}' trains with it on {kinds[0]}, which are sampled for "
+                f"training.{DISTILL}.max_examples, {show(sampled_count)} examples; "
+                f"make the two equal, or set the method's training to {DISTILL}",
             )
 
 
 def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
-    """No sequence is drawn that is longer than targets may be, whose positions the models are known to have."""
+    """Check that no sampled sequence is longer than a target: other checks compare only targets with the positions."""
     longest = task["text"]["max_target_tokens"]
-    configs = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
-    configs += [  # which may stand in the table of methods: what every task has is its own bound
+    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
+    sections += [  # reported at the task's own key: the method's may be in the table that all tasks share
         (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
     ]
-    for path, what, sampling in configs:
-        wanted = sampling["max_new_tokens"]
-        if wanted is not None and wanted > longest:
-            text = f"{what} asks for sequences of {wanted} tokens (max_new_tokens), more than text.max_target_tokens"
-            yield Problem(path, f"{text}, {longest}; lower the one or raise the other")
+    for path, owner, sampling in sections:
+        length = sampling["max_new_tokens"]
+        if length is not None and length > longest:
+            text = f"{owner} asks for sequences of {length} tokens (max_new_tokens), more than text.max_target_tokens"
+            yield Problem(path, f"{text}, {longest}; lower max_new_tokens or raise text.max_target_tokens")
 
 
 def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
-    """What a method reads of the teacher on its samples is in the cache."""
+    """Check that the teacher cache contains what each method needs of the teacher on the teacher's samples."""
     stored = task["teacher_cache"]
     for name, method in methods.items() if stored != "none" else ():
         for term in method.get("terms", []):
@@ -112,8 +118,8 @@ def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
             elif stored == "topk" and term["temperature"] != 1:
                 missing = "distributions at another temperature"
             if missing:
-                text = f"{stored}, but method '{name}' reads of the teacher on its samples {missing}"
-                yield Problem(("teacher_cache",), f"{text}; write none, or leave the method out of methods")
+                text = f"{stored} does not contain {missing}, which method '{name}' needs on the teacher's samples"
+                yield Problem(("teacher_cache",), f"{text}; set none, or remove '{name}' from methods")
 
 
 def _start_problems(methods: Methods) -> Iterator[Problem]:
@@ -140,6 +146,7 @@ def _unused_sampling(methods: Methods) -> Iterator[Problem]:
 
 
 def _use_of_teacher(method: Method) -> str:
+    """Return what the method needs the teacher for."""
     for term in method.get("terms", []):
         if term["sequences"].startswith("teacher_"):
             return f"it learns from {term['sequences']}"
@@ -148,7 +155,7 @@ def _use_of_teacher(method: Method) -> str:
     return "its student starts as a copy of the teacher's layers (init_student)"
 
 
-def _stored(method: Method) -> list[str]:
-    """The kinds of stored teacher sequences that the method learns from."""
+def _stored_kinds(method: Method) -> list[str]:
+    """Return the kinds of the teacher's offline sequences that the method learns from."""
     kinds = [term["sequences"] for term in method.get("terms", [])]
     return [kind for kind in kinds if kind.startswith("teacher_")]

@@ -1,4 +1,7 @@
-"""Checks of a task's models: that family, teacher, student and lengths agree. See `fdistill.config.crosschecks`."""
+"""Checks of a task's models: family, teacher, student and lengths must agree.
+
+See `fdistill.config.crosschecks`, which runs them.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +16,14 @@ NLL = "nll"  # the one loss that needs no teacher
 
 
 def check_family(task: Task) -> Iterator[Problem]:
-    """The family is one of `fdistill.models.families`."""
+    """Check that the family is one of `fdistill.models.families`."""
     name = task["model"]["family"]
     if name not in FAMILIES:
         yield Problem(("model", "family"), f"unknown model family '{name}'; {nearest(name, FAMILIES)}")
 
 
 def check_stacks(task: Task) -> Iterator[Problem]:
-    """The student gives its layers for the family's stacks, all of them and no others."""
+    """Check that `model.student` has the layers of each of the family's stacks, and of no other stack."""
     family, name = _family_of(task), task["model"]["family"]
     student, stacks = task["model"]["student"], " and ".join(family.stacks)
     for stack in student:
@@ -28,11 +31,11 @@ def check_stacks(task: Task) -> Iterator[Problem]:
             yield Problem(("model", "student", stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
     for stack in family.stacks:
         if stack not in student:
-            yield Problem(("model", "student", stack), f"missing; give the layers of every stack of '{name}': {stacks}")
+            yield Problem(("model", "student", stack), f"missing; set the layers of every stack of '{name}': {stacks}")
 
 
 def check_sizes(task: Task) -> Iterator[Problem]:
-    """A teacher from scratch says how deep it is and how long its texts may be."""
+    """Check that the configuration of a teacher from scratch has its numbers of layers and of positions."""
     config = _scratch_config(task)
     if config is None:
         return
@@ -42,35 +45,35 @@ def check_sizes(task: Task) -> Iterator[Problem]:
     for key in _size_keys(_family_of(task)):
         path = ("model", "teacher", "config", key)
         if key not in config:
-            yield Problem(path, "missing; a teacher from scratch needs its size: give an integer >= 1")
+            yield Problem(path, "missing; a teacher from scratch needs its size: set an integer >= 1")
         elif not _is_size(config[key]):
             yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
 
 
 def check_depth(task: Task) -> Iterator[Problem]:
-    """A student's layers are the teacher's."""
+    """Check that the teacher, if it is trained from scratch, has the layers that the student copies."""
     config = _scratch_config(task)
     for stack, layout in {} if config is None else _family_of(task).stacks.items():
-        wanted, depth = task["model"]["student"][stack], config[layout.size_key]
+        layers, depth = task["model"]["student"][stack], config[layout.size_key]
         if not _is_size(depth):
             continue
         path = ("model", "student", stack)
-        count = wanted if isinstance(wanted, int) else len(wanted)
+        count = layers if isinstance(layers, int) else len(layers)
         if count > depth:
-            has = f"the teacher has {depth} (model.teacher.config.{layout.size_key})"
-            yield Problem(path, f"{show(wanted)} is a student of {count} layers, but {has}; give 1 to {depth}")
-        if isinstance(wanted, list) and max(wanted) >= depth:
-            beyond = max(wanted)
-            yield Problem(path, f"{show(wanted)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}")
+            reason = f"the teacher has {depth} (model.teacher.config.{layout.size_key})"
+            yield Problem(path, f"{show(layers)} is a student of {count} layers, but {reason}; set 1 to {depth}")
+        if isinstance(layers, list) and max(layers) >= depth:
+            beyond = max(layers)
+            yield Problem(path, f"{show(layers)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}")
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
-    """Texts fit the positions that a teacher from scratch has."""
+    """Check that texts fit the number of positions of a teacher from scratch."""
     config, family = _scratch_config(task), _family_of(task)
     if config is None or family.positions_key is None or not _is_size(config[family.positions_key]):
         return
     positions, source = config[family.positions_key], task["text"]["max_source_tokens"]
-    # A decoder-only model has source and target in one row of positions.
+    # In a decoder-only model the target's positions follow the source's.
     before = 0 if family.is_encoder_decoder else source
     limits = (
         (("text", "max_source_tokens"), source, 0),
@@ -88,7 +91,7 @@ def check_positions(task: Task) -> Iterator[Problem]:
 
 
 def check_freeze(task: Task) -> Iterator[Problem]:
-    """What is frozen exists, and something is left to train."""
+    """Check that the frozen parts exist, and that some part is left to train."""
     family, name = _family_of(task), task["model"]["family"]
     parts = ["embeddings", *family.stacks]
     for stage, settings in task["training"].items():
@@ -102,7 +105,7 @@ def check_freeze(task: Task) -> Iterator[Problem]:
 
 
 def check_scratch_only(given: Task) -> Iterator[Problem]:
-    """Keys of a teacher from scratch beside a checkpoint, whose own they would contradict, and the reverse."""
+    """Check that a teacher from a checkpoint has no keys of one from scratch, and the reverse."""
     teacher = given.get("model", {}).get("teacher") or {}
     if teacher.get("init", SCRATCH) == SCRATCH:
         for key in ("source_language", "target_language"):
@@ -117,7 +120,7 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
         if key in teacher:
             yield Problem(
                 ("model", "teacher", key),
-                f"not used with init '{teacher['init']}', which has its own; remove it or use init {SCRATCH}",
+                f"not used with init '{teacher['init']}', a checkpoint with its own; remove it or use init {SCRATCH}",
             )
 
 
@@ -126,7 +129,7 @@ def _family_of(task: Task) -> Family:
 
 
 def _scratch_config(task: Task) -> dict[str, Any] | None:
-    """The configuration of a teacher from scratch; None for any other, whose size is not known here."""
+    """Return the configuration of a teacher from scratch; None for a checkpoint, whose size is not known here."""
     teacher = task["model"]["teacher"]
     return teacher["config"] if teacher is not None and teacher["init"] == SCRATCH else None
 

@@ -1,4 +1,4 @@
-"""The configuration's schema as Python: its sections, the defaults, and in words what a value may be."""
+"""The configuration's schema: its sections with references resolved, and its defaults."""
 
 from copy import deepcopy
 from functools import cache
@@ -9,7 +9,7 @@ from fdistill.artifacts.yaml_files import read_mapping
 from fdistill.runtime.validation import Schema, chosen
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
-# Keys of `training` that decide how far a run gets, and nothing of what it has made when it gets to its end.
+# Keys of `training` that influence whether a run reaches its end, but not the model that it then has.
 SAFEGUARDS = ("max_skipped_steps", "checkpoint_minutes")
 STUDY = "study"
 
@@ -21,29 +21,29 @@ def _document() -> Schema:
 
 @cache
 def section(name: str) -> Schema:
-    """The schema of `study` (config/config.yaml) or of an entry of `$defs`, with every `$ref` written out."""
+    """Return the schema of `study` (config/config.yaml) or of an entry of `$defs`, with every `$ref` resolved."""
     document = _document()
     if name != STUDY:
-        return _written_out(document["$defs"][name], document["$defs"])
-    study = _written_out({key: value for key, value in document.items() if key != "$defs"}, document["$defs"])
+        return _resolved(document["$defs"][name], document["$defs"])
+    study = _resolved({key: value for key, value in document.items() if key != "$defs"}, document["$defs"])
     overrides = study["properties"]["task_overrides"]
     overrides["additionalProperties"] = nothing_required(overrides["additionalProperties"])
     return study
 
 
-def _written_out(node: Any, definitions: Schema) -> Any:
+def _resolved(node: Any, definitions: Schema) -> Any:
     if isinstance(node, list):
-        return [_written_out(item, definitions) for item in node]
+        return [_resolved(item, definitions) for item in node]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:  # what stands beside a reference comes before what it refers to
-        beside = {key: value for key, value in node.items() if key != "$ref"}
-        return _written_out(definitions[node["$ref"].removeprefix("#/$defs/")] | beside, definitions)
-    return {key: _written_out(value, definitions) for key, value in node.items()}
+    if "$ref" in node:  # keys beside a reference override those of the definition
+        own_keys = {key: value for key, value in node.items() if key != "$ref"}
+        return _resolved(definitions[node["$ref"].removeprefix("#/$defs/")] | own_keys, definitions)
+    return {key: _resolved(value, definitions) for key, value in node.items()}
 
 
 def nothing_required(node: Any) -> Any:
-    """The schema of a part of what `node` describes: the same, with no key required."""
+    """Return the schema `node` with no key required, for mappings that contain only changes."""
     if isinstance(node, list):
         return [nothing_required(item) for item in node]
     if not isinstance(node, dict):
@@ -56,9 +56,10 @@ def nothing_required(node: Any) -> Any:
 
 
 def fill_defaults(value: Any, schema: Schema, around: dict[str, Any] | None = None) -> Any:
-    """A copy of `value` with the schema's default for every key that it leaves out, at every depth.
+    """Return a copy of `value` with the schema's default for every missing key, at every depth.
 
-    A default that belongs to some choices only (`only_for`) is filled in for those, unless it is null.
+    A key with `only_for` receives its default only where that condition is met, except a default of null, which is
+    always filled in. `around` is the mapping that contains `value`.
     """
     if isinstance(value, list) and "items" in schema:
         return [fill_defaults(item, schema["items"]) for item in value]

@@ -1,1 +1,1 @@
-"""Data: pinned archives, corpora, prepared splits, and batches of token ids."""
+"""From corpora to batches: pinned archives, text sources, prepared splits, token ids and stored samples."""

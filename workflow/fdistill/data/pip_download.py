@@ -1,8 +1,8 @@
-"""One named file of the package index, downloaded by pip's own session and never built.
+"""Downloads one named file of the package index with pip, without building it.
 
-Run by `fdistill.data.archives` as a program of its own, because pip configures logging for the whole process and
-may exit it: `python pip_download.py PACKAGE FILENAME DIRECTORY`. All of the user's pip configuration holds
-(index, proxy, certificates, credentials, `--find-links`).
+`fdistill.data.archives` runs it as a separate program, because pip configures logging for the whole process and may
+exit: `python pip_download.py PACKAGE FILENAME DIRECTORY`. The user's pip configuration applies (index, proxy,
+certificates, credentials, `--find-links`).
 """
 
 import sys
@@ -18,12 +18,12 @@ from pip._internal.network.download import Downloader
 
 
 class DownloadFile(DownloadCommand):
-    """`pip download` without its resolver and its preparer, which would run an sdist's `setup.py`."""
+    """`pip download` without resolver and preparer, which would run the `setup.py` of a source distribution."""
 
     def run(self, options: Values, args: list[str]) -> int:
         """Find the file among the package's candidates and write it to the directory under its own name."""
         package, filename, directory = args
-        options.format_control = FormatControl()  # a wish for wheels only protects from builds: there are none
+        options.format_control = FormatControl()  # nothing is built, so a user's choice of wheels only does not matter
         session = self.get_default_session(options)
         finder = self._build_package_finder(
             options=options,
@@ -32,16 +32,16 @@ class DownloadFile(DownloadCommand):
             ignore_requires_python=True,
         )
         candidates = finder.find_all_candidates(package)
-        link = next((found.link for found in candidates if found.link.filename == filename), None)
+        link = next((candidate.link for candidate in candidates if candidate.link.filename == filename), None)
         if link is None:
             raise DistributionNotFound(f"{filename} is not among the {len(candidates)} files found for {package}")
         path, _ = Downloader(session, "off")(link, directory)
-        Path(path).replace(Path(directory) / filename)  # a server may announce another name
+        Path(path).replace(Path(directory) / filename)  # a server may send another file name
         return SUCCESS
 
 
 def target_options(filename: str) -> list[str]:
-    """The pip options under which a file counts as usable on any machine; none for a portable file."""
+    """Return the pip options that make a file usable whatever this machine is; none for a portable file."""
     if not filename.endswith(".whl") or filename.endswith("-any.whl"):
         return []
     python, abi, platforms = filename.removesuffix(".whl").split("-")[-3:]

@@ -1,4 +1,4 @@
-"""Prepared data: the three splits of a task as Parquet, and the manifest that says how they came about."""
+"""Prepares a task's data: three splits as Parquet, and a manifest of origin, filters, sizes and leakage."""
 
 import hashlib
 import json
@@ -20,10 +20,11 @@ SPLITS = ("train", "dev", "test")
 
 
 def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path) -> None:
-    """Fetch, build, check and write one task's data; `outputs` maps each split to its Parquet file.
+    """Fetch, build, check and write one task's data.
 
-    Raises UserError, before anything is written, when a source file is missing or damaged, a split comes out empty,
-    an example is blank, or an id occurs twice.
+    `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` maps
+    each split to its Parquet file. Raises UserError, before anything is written, when a source file is missing or
+    damaged, a split is empty, an example is blank, or an id occurs twice.
     """
     archives = sources.source_module(kind).ARCHIVES
     corpus = sources.load(kind, fetch(archives, cache), options)
@@ -52,7 +53,7 @@ def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, 
 
 
 def _fingerprint(corpus: sources.Corpus) -> str:
-    """SHA-256 of every split's examples: what tells one version of the data from another."""
+    """SHA-256 of the examples of all splits, which identifies this version of the data."""
     digest = hashlib.sha256()
     for name in SPLITS:
         for example in corpus.splits[name]:
@@ -63,13 +64,13 @@ def _fingerprint(corpus: sources.Corpus) -> str:
 def _check(name: str, examples: list[sources.Example]) -> None:
     if not examples:
         raise UserError(
-            f"{name}: the split is empty after filtering; loosen the source's options in the task file, "
-            "or give a file with texts if it reads your own"
+            f"{name}: the split is empty after filtering; relax the source's options in the task file, "
+            "or, if it reads your own files, give one with texts"
         )
     seen = set()
     for example in examples:
         if not example.source.strip() or not example.references or not all(r.strip() for r in example.references):
-            raise UserError(f"{name}: example '{example.id}' has an empty source or reference")
+            raise UserError(f"{name}: example '{example.id}' has an empty source or reference; fill it in or remove it")
         if example.id in seen:
-            raise UserError(f"{name}: id '{example.id}' occurs twice")
+            raise UserError(f"{name}: id '{example.id}' occurs twice; ids must be unique within the task")
         seen.add(example.id)

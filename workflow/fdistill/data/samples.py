@@ -1,4 +1,8 @@
-"""Stored teacher sequences: written with the identity of what made them, refused when anything else is in use."""
+"""Stored teacher samples, which are read only by runs that use the same teacher, tokenizer and split.
+
+The file records the identity of all three, and a run that uses others is refused: it would train on sequences that
+belong to something else.
+"""
 
 from pathlib import Path
 
@@ -6,35 +10,37 @@ from fdistill.artifacts.files import read_parquet, write_parquet
 from fdistill.data.schemas import SAMPLES
 from fdistill.runtime.errors import UserError
 
-REMEDY = {
-    "teacher": "they were drawn from another teacher",
+MISMATCH = {
+    "teacher": "they were sampled from another teacher",
     "tokenizer": "their token ids belong to another tokenizer",
-    "split": "they were drawn for another version of the split",
+    "split": "they were sampled for another version of the split",
 }
 
 
 def write_samples(path: Path | str, columns: dict[str, list], identity: dict[str, str]) -> None:
-    """Write the columns of `sampling.offline.sample_sequences`; `identity` holds at least the keys of `REMEDY`."""
+    """Write the columns of `sampling.offline.sample_sequences`; `identity` has at least the keys of `MISMATCH`."""
     write_parquet(path, columns, SAMPLES, identity)
 
 
 def read_samples(path: Path | str, ids: list[str], identity: dict[str, str]) -> list[list[list[int]]]:
-    """Token ids of the samples of each input in `ids`, in their order: [input][sample][token].
+    """Return the token ids of the samples of each input in `ids`, in this order: [input][sample][token].
 
     Raises UserError when the file's identity differs from `identity`, when an input has no sample, or when a sample
-    is empty: nothing is trained on sequences that belong to something else.
+    has no tokens.
     """
     columns, recorded = read_parquet(path, SAMPLES)
     for key, expected in identity.items():
         if recorded.get(key) != expected:
             raise UserError(
-                f"{path}: {REMEDY[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); "
+                f"{path}: {MISMATCH[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); "
                 "delete the file and run rule sample_teacher again"
             )
     by_id: dict[str, list[list[int]]] = {}
     for row, (example, tokens) in enumerate(zip(columns["id"], columns["tokens"], strict=True)):
         if not tokens:
-            raise UserError(f"{path}: row {row} (id '{example}') has no tokens; delete the file and sample again")
+            raise UserError(
+                f"{path}: row {row} (id '{example}') has no tokens; delete the file and run rule sample_teacher again"
+            )
         by_id.setdefault(example, []).append(tokens)
     missing = [example for example in ids if example not in by_id]
     if missing:

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, risks, trivial systems, means over seeds, tables and figures."""
+"""Evaluates outputs: metrics, risks, trivial systems, means over seeds, tables, figures and the cost ledger."""

@@ -1,6 +1,6 @@
-"""From one file per seed to one file per system: means, standard deviations, and what is missing.
+"""Aggregates the files of a system's seeds into one: means, standard deviations, and the values that are missing.
 
-Imports nothing heavy: there is one such job per task and system.
+It imports only the standard library and small modules, since there is one such job per task and system.
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teac
 
 
 def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
-    """Aggregate the `score.json` files of one system's seeds, which must be those `expected`.
+    """Aggregate the `score.json` files of one system's seeds, which must be among `expected` if that is given.
 
     Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "seeds",
-    "signature", "missing"}}, "versions"}`. `std` is the sample standard deviation, None with one seed. A
-    metric that any seed lacks has mean and std None: a mean over fewer seeds would pass for one over all.
-    Raises UserError when the files are not of one system, or their signatures differ.
+    "signature", "missing"}}, "versions", "lineage"}`. `std` is the sample standard deviation, None with one seed. A
+    metric that is missing for any seed has mean and std None: a mean over fewer seeds would look like one over all.
+    Raises UserError when the files belong to different systems, or their signatures differ.
     """
     seeds, result = _read(paths, ["metrics", "versions"], expected)
     metrics = {}
@@ -32,8 +32,8 @@ def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> di
         if len(signatures) > 1:
             listed = "; ".join(f"seed {seed}: {signature}" for signature, seed in signatures.items())
             raise UserError(
-                f"{result['task']}/{result['method']}: metric '{key}' was not computed alike for all seeds "
-                f"({listed}); score the older ones again"
+                f"{result['task']}/{result['method']}: metric '{key}' was computed in different ways for its seeds "
+                f"({listed}); delete the older score files and run again"
             )
         metrics[key] = {
             "title": first["title"],
@@ -46,10 +46,10 @@ def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> di
 
 
 def aggregate_risks(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
-    """Aggregate the `risk.json` files of one system's seeds, which must be those `expected`.
+    """Aggregate the `risk.json` files of one system's seeds, which must be among `expected` if that is given.
 
-    Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}}`, keys as in `RISKS`;
-    a value that a system does not have (null in a seed's file) stays None.
+    Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}, "lineage"}` with the keys of
+    `RISKS`; a value that is null in a seed's file has mean and std None. Raises UserError as `aggregate_scores` does.
     """
     seeds, result = _read(paths, RISKS, expected)
     return result | {"risks": {key: _summary({seed: seeds[seed][key] for seed in seeds}) for key in RISKS}}
@@ -76,7 +76,7 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 def _read(
     paths: list[Path], fields: list[str] | tuple[str, ...], expected: list[int] | None
 ) -> tuple[dict[str, dict], dict[str, Any]]:
-    """The files by seed (as text, in order), and what they have in common."""
+    """The files by seed (as text, in numerical order), and the fields that they have in common."""
     fields_in_common = ("task", "method", "n_inputs")
     files = {}
     for path in paths:
@@ -85,7 +85,8 @@ def _read(
             raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
         if expected is not None and file["seed"] not in expected:
             raise UserError(
-                f"{path}: is of seed {file['seed']}, not of {', '.join(map(str, expected))}; delete it and run again"
+                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected))}; "
+                "delete it and run again"
             )
         files[str(file["seed"])] = file
     first = next(iter(files.values()))
@@ -106,17 +107,17 @@ def _same_keys(seeds: dict[str, dict], field: str) -> dict[str, dict]:
         if list(file[field]) != list(first[field]):
             raise UserError(
                 f"{first['task']}/{first['method']}: seed {seed} has the metrics {', '.join(file[field])}, "
-                f"seed {first['seed']} has {', '.join(first[field])}; score the older one again"
+                f"seed {first['seed']} has {', '.join(first[field])}; delete the older score file and run again"
             )
     return first[field]
 
 
 def _versions(seeds: dict[str, dict]) -> dict[str, str]:
-    """Each package's version; seeds that ran under several have them all listed."""
+    """The version of each package; all of them if the seeds ran with several."""
     merged: dict[str, list[str]] = {}
     for file in seeds.values():
         for package, version in file["versions"].items():
-            found = merged.setdefault(package, [])
-            if version not in found:
-                found.append(version)
-    return {package: ", ".join(found) for package, found in merged.items()}
+            versions = merged.setdefault(package, [])
+            if version not in versions:
+                versions.append(version)
+    return {package: ", ".join(versions) for package, versions in merged.items()}

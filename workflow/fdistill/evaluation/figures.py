@@ -1,4 +1,4 @@
-"""The figures, as SVG with reproducible bytes: training curves of a task, and its methods' risks."""
+"""Draws a task's figures as SVG files with reproducible bytes: training curves and risks."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from fdistill.artifacts.lineage import common
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, and what it lacks for a dozen systems;
-# the markers come round at another pace, so that a colour does not meet the same one again.
+# The palette of Okabe and Ito, which colour-blind readers can tell apart, with more colours for up to a dozen systems.
+# The number of markers differs from that of colours, so that a repeated colour comes with another marker.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C6D31", "#7F7F7F")
 COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
 MARKERS = "osD^vPX<>p*"
 STYLE = {
-    "svg.hashsalt": "fdistill",  # else the ids in the file are random
-    "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
+    "svg.hashsalt": "fdistill",  # without it the ids in the file are random
+    "svg.fonttype": "none",  # text instead of outlines: smaller, and can be searched
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -33,9 +33,10 @@ STYLE = {
 def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
     """Draw loss and development metrics over steps from `train.jsonl` files.
 
-    `logs` are (system, file) pairs, one per seed; a system's seeds share a colour. `systems` maps keys to
-    titles and fixes the order and the colours. Each method minimises its own objective, so the loss has a
-    panel to show that it falls, not to compare; the development metrics are comparable.
+    `logs` has (system, file) pairs, one per seed; the seeds of a system share a colour. `systems` maps keys to titles,
+    and its order decides the colours. Methods minimise different objectives: the losses' panel shows whether each
+    falls, while the development metrics can be compared. Raises UserError for a system without a title, a missing or
+    damaged file, or files that belong to different data or teachers.
     """
     runs = [(system, read_log(path)) for system, path in logs if _known(system, systems, path)]
     common(*(path for _, path in logs), seeds_differ=True)
@@ -44,14 +45,14 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
         for system, log in runs:
-            look = _look(system, systems)
+            style = _style(system, systems)
             _line(
                 axes[0],
                 [(line["step"], line["loss"]) for line in log if "loss" in line],
-                look | {"marker": ""},
+                style | {"marker": ""},
             )
             for ax, key in zip(axes[1:], metrics, strict=True):
-                _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], look)
+                _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
         axes[0].set_ylabel("training loss (each method's own)")
         if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
             axes[0].set_yscale("log")  # objectives differ by an order of magnitude
@@ -70,7 +71,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
 def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
     """Draw coverage risk over likelihood risk, per token, from a task's aggregated `risk.json` files.
 
-    With several seeds a cross shows one standard deviation. `systems` as for `training_curves`.
+    With several seeds a cross shows one standard deviation. `systems` and errors as for `training_curves`.
     """
     files = [read_json(path, ("method", "risks")) for path in paths]
     common(*paths, seeds_differ=True)
@@ -83,27 +84,30 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             llh, cvg = file["risks"]["r_llh_token"], file["risks"]["r_cvg_token"]
             if llh["mean"] is None or cvg["mean"] is None:
                 continue
-            look = _look(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
-            ax.errorbar(llh["mean"], cvg["mean"], xerr=llh["std"], yerr=cvg["std"], **look)
+            style = _style(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
+            ax.errorbar(llh["mean"], cvg["mean"], xerr=llh["std"], yerr=cvg["std"], **style)
         ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(lower: outputs typical of the teacher)")
         ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(lower: covers the teacher's outputs)")
         _finish(figure, title, output)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a training log, none for a model that was used as it is; UserError when missing or damaged."""
+    """Return the entries of a training log, none for a model that was not trained.
+
+    Raises UserError when the file is missing or damaged.
+    """
     lines, _ = read_json_lines(path)
     return lines
 
 
 def _known(system: str, systems: dict[str, str], path: Path) -> bool:
     if system not in systems:
-        raise UserError(f"{path}: system '{system}' has no title; known: {', '.join(systems)}")
+        raise UserError(f"{path}: system '{system}' has no title; add it to --systems (known: {', '.join(systems)})")
     return True
 
 
-def _look(system: str, systems: dict[str, str]) -> dict[str, Any]:
-    """Colour, marker and label of a system: the same in all figures that are given the same systems."""
+def _style(system: str, systems: dict[str, str]) -> dict[str, Any]:
+    """Colour, marker and label of a system, the same in all figures with the same `systems`."""
     i = list(systems).index(system)
     return {
         "color": COLOURS[i % len(COLOURS)],
@@ -112,15 +116,15 @@ def _look(system: str, systems: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _line(ax: Axes, points: list[tuple[float, float]], look: dict[str, Any]) -> None:
+def _line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:
     if points:
-        ax.plot(*zip(*points, strict=True), linewidth=1.2, markersize=3.5, alpha=0.85, **look)
+        ax.plot(*zip(*points, strict=True), linewidth=1.2, markersize=3.5, alpha=0.85, **style)
 
 
 def _finish(figure: Figure, title: str, output: Path) -> None:
-    """Title and legend (a system once, whatever its seeds), then the file, without a date."""
-    shown = [ax.get_legend_handles_labels() for ax in figure.axes]
-    once = {label: handle for handles, labels in shown for handle, label in zip(handles, labels, strict=True)}
+    """Add title and legend, with each system once, and write the file without a date."""
+    entries = [ax.get_legend_handles_labels() for ax in figure.axes]
+    once = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
     figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
     figure.suptitle(title)
     with atomic(output) as temporary:

@@ -1,4 +1,4 @@
-"""The cost ledger: the records of everything that a study's results were made from, summed by stage and method."""
+"""The cost ledger: what a study's results cost, summed by stage and method from the records of all jobs behind them."""
 
 import os
 from pathlib import Path
@@ -12,55 +12,56 @@ Record = dict[str, Any]
 
 
 def ledger(results: Path, targets: list[Path]) -> dict[str, Any]:
-    """Jobs and costs of `targets` and of all that they were made from, by the records below folder `results`.
+    """Sum the jobs and costs of `targets` and of all results that they depend on, from the records in folder `results`.
 
-    `rows` has one entry per stage and method, in the order of the work, `total` their sum. `sources` are the inputs
-    from elsewhere with their hashes. `missing` names the files below `results` without a record, and `changed` those
-    that were made again after something was made from them: for these the ledger is not complete.
+    Returns `{"rows", "total", "sources", "code", "missing", "changed"}`. `rows` has one entry per stage and method in
+    the order of the jobs, `total` their sum, `sources` the inputs from outside `results` with their hashes, `code` the
+    commits. `missing` lists results without a record, `changed` those that were rebuilt after another result had used
+    them; if there are any, the ledger is incomplete. Raises UserError for a damaged record.
     """
-    records = {Path(path).resolve(): made for made in _records(results) for path in made["outputs"]}
+    records = {Path(path).resolve(): record for record in _records(results) for path in record["outputs"]}
     used: list[Record] = []
     sources: dict[str, str] = {}
     missing: dict[str, None] = {}
     changed: dict[str, None] = {}
-    seen: set[str] = set()
+    visited: set[str] = set()
 
     def visit(path: str, digest: str | None) -> None:
-        place = Path(path).resolve()
-        made = records.get(place)
-        if made is None:
-            if place.is_relative_to(results.resolve()):
+        resolved = Path(path).resolve()
+        record = records.get(resolved)
+        if record is None:
+            if resolved.is_relative_to(results.resolve()):
                 missing[path] = None
             elif digest is not None:
                 sources[path] = digest
             return
-        if digest not in (None, *made["outputs"].values()):
+        if digest not in (None, *record["outputs"].values()):
             changed[path] = None
-        first = min(made["outputs"])
-        if first in seen:
+        job = min(record["outputs"])  # one record per job, whichever of its outputs leads here
+        if job in visited:
             return
-        seen.add(first)
-        for source, its in made["inputs"].items():
-            visit(source, its)
-        used.append(made)
+        visited.add(job)
+        for input_path, input_digest in record["inputs"].items():
+            visit(input_path, input_digest)
+        used.append(record)
 
     for target in targets:
         visit(str(target), None)
     rows: dict[tuple[str, str], list[Record]] = {}
-    for made in used:
-        rows.setdefault((made["stage"], _method(made, results)), []).append(made)
+    for record in used:
+        rows.setdefault((record["stage"], _method(record, results)), []).append(record)
     return {
         "rows": [_row(*key, jobs) for key, jobs in rows.items()],
         "total": _row("all", "", used),
         "sources": sources,
-        "code": sorted({made["code"]["commit"] + "-dirty" * bool(made["code"]["dirty"]) for made in used}),
+        "code": sorted({record["code"]["commit"] + "-dirty" * bool(record["code"]["dirty"]) for record in used}),
         "missing": list(missing),
         "changed": list(changed),
     }
 
 
-def table(found: dict[str, Any]) -> Table:
-    """The ledger as a table."""
+def table(ledger: dict[str, Any]) -> Table:
+    """Return the result of `ledger` as a table."""
     columns = [
         Column("Stage"),
         Column("Method"),
@@ -71,21 +72,21 @@ def table(found: dict[str, Any]) -> Table:
         Column("Memory, GiB", number=True),
         Column("GPU memory, GiB", number=True),
     ]
-    notes = [f"Code: {', '.join(found['code']) or 'none'}."]
-    notes += [f"No record of {path}: its cost is not in the sums." for path in found["missing"]]
-    notes += [f"{path} was made again after others had used it." for path in found["changed"]]
+    notes = [f"Code: {', '.join(ledger['code']) or 'none'}."]
+    notes += [f"No record of {path}: its cost is not in the sums." for path in ledger["missing"]]
+    notes += [f"{path} was rebuilt after other results had used it." for path in ledger["changed"]]
     return Table(
         caption="What the study cost: wall time summed over jobs and their attempts, memory at its highest in any one.",
         columns=columns,
-        sections=[[_cells(row) for row in found["rows"]], [_cells(found["total"])]],
-        records=[*found["rows"], found["total"]],
+        sections=[[_cells(row) for row in ledger["rows"]], [_cells(ledger["total"])]],
+        records=[*ledger["rows"], ledger["total"]],
         notes=notes,
     )
 
 
-def _row(stage: str, method: str, made: list[Record]) -> dict[str, Any]:
-    attempts = sum(job["attempts"] for job in made)
-    return {"stage": stage, "method": method, "jobs": len(made), "attempts": attempts, **total(made)}
+def _row(stage: str, method: str, jobs: list[Record]) -> dict[str, Any]:
+    attempts = sum(job["attempts"] for job in jobs)
+    return {"stage": stage, "method": method, "jobs": len(jobs), "attempts": attempts, **total(jobs)}
 
 
 def _cells(row: dict[str, Any]) -> list[Cell]:
@@ -99,7 +100,7 @@ def _records(results: Path) -> list[Record]:
     return [read_record(path) for path in sorted(results.rglob(f"*{SUFFIX}"))]
 
 
-def _method(made: Record, results: Path) -> str:
-    """`results/{task}/{method}/...`; a stage that all methods share has its own name there, or nothing."""
-    parts = Path(os.path.relpath(next(iter(made["outputs"])), results)).parts
-    return parts[1] if len(parts) > 2 and parts[1] != made["stage"] else ""
+def _method(record: Record, results: Path) -> str:
+    """The method in `results/{task}/{method}/...`; "" for a stage that all methods share."""
+    parts = Path(os.path.relpath(next(iter(record["outputs"])), results)).parts
+    return parts[1] if len(parts) > 2 and parts[1] != record["stage"] else ""

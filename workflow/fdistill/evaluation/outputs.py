@@ -1,4 +1,4 @@
-"""A system's outputs on a test split, checked to be the outputs on that very split."""
+"""Reads a system's outputs on a test split, and checks that they belong to this split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from fdistill.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Outputs:
-    """The columns that evaluation needs, one entry per test input, in the split's order."""
+    """The columns that evaluation needs, with one entry per test input in the split's order."""
 
     ids: list[str]
     sources: list[str]
@@ -22,20 +22,19 @@ class Outputs:
 def read_outputs(test: Path | str, generations: Path | str) -> Outputs:
     """Read a test split and the outputs generated from it.
 
-    Raises UserError unless the ids of `generations` are those of `test`, in the same order.
+    Raises UserError unless `generations` has the ids of `test` in the same order.
     """
     common(Path(test), Path(generations))
     split, _ = read_parquet(test, SPLIT)
     generated, _ = read_parquet(generations, GENERATIONS)
-    expected, found = split["id"], generated["id"]
-    if len(found) != len(expected):
+    expected, actual = split["id"], generated["id"]
+    if len(actual) != len(expected):
         raise UserError(
-            f"{generations}: {len(found)} rows, but {test} has {len(expected)} inputs; generate again from this split"
+            f"{generations}: {len(actual)} rows, but {test} has {len(expected)} inputs; delete it and run again"
         )
-    for row, (wanted, id_) in enumerate(zip(expected, found, strict=True)):
+    for row, (wanted, id_) in enumerate(zip(expected, actual, strict=True)):
         if wanted != id_:
             raise UserError(
-                f"{generations}: row {row} has id '{id_}', but {test} has '{wanted}' there; "
-                "generate again from this split"
+                f"{generations}: row {row} has id '{id_}', but {test} has '{wanted}' there; delete it and run again"
             )
     return Outputs(expected, split["source"], split["references"], generated["hypothesis"])

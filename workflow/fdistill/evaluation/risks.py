@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from fdistill.artifacts.shards import IN_MEMORY, Shards
+from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.offline import token_means
 
@@ -16,28 +16,33 @@ def risks(
     student_samples: Sequence[Sequence[int]],
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
 ) -> dict[str, float]:
-    """R_llh, mean of -log p(y'|x), and R_cvg, mean of -log q(y|x), in nats: one y' ~ q and y ~ p per source.
+    """Return R_llh, the mean of -log p(y'|x), and R_cvg, the mean of -log q(y|x), in nats.
 
-    `_token`: each sequence's mean over its tokens, then the mean over sequences, the unit of Table 3.
-    `_sequence`: the paper's formula, the mean of whole-sequence values.
+    p is the teacher and q the student. `student_samples` has one y' ~ q per source and `teacher_samples` one y ~ p, as
+    token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`: `_token` is
+    the mean over sequences of each sequence's mean over its tokens, the unit of Table 3; `_sequence` is the mean over
+    sequences of the sum over tokens, the paper's formula. `shards` keeps finished batches, so that a run can resume.
     """
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
-    for name, judge, samples in pairs:
-        per_token, per_sequence = token_means(judge, sources, samples, batch_size, name, shards)
+    for name, model, samples in pairs:
+        per_token, per_sequence = token_means(model, sources, samples, batch_size, name, shards)
         result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
     return result
 
 
 def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
-    """Distinct over all bi-grams of one input's samples, in percent; None when no sample has two tokens."""
+    """Return the distinct bi-grams over all bi-grams of one input's samples, in percent; None if there are none."""
     bigrams = [pair for tokens in samples for pair in pairwise(tokens)]
     return 100 * len(set(bigrams)) / len(bigrams) if bigrams else None
 
 
 def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]]) -> float:
-    """TeacherDist: `distinct_bigrams` averaged over inputs, tokens without EOS."""
+    """Return TeacherDist (Wen et al. 2023, Table 3): the mean of `distinct_bigrams` over inputs, in percent.
+
+    Samples, [input][sample][token], come without EOS. Inputs without bi-grams do not count; NaN if all are such.
+    """
     shares = [share for share in map(distinct_bigrams, samples_by_input) if share is not None]
     return fmean(shares) if shares else float("nan")

@@ -1,7 +1,7 @@
-"""Preflight: what would stop a study after hours in a queue, found in seconds and said all at once.
+"""Preflight: finds in seconds what would otherwise stop a study after hours in a queue, and reports all of it at once.
 
-Every check yields findings; a new check is one module here and one line in `CHECKS`. Nothing is downloaded but
-configurations of a few kilobytes, and nothing is run or written.
+Every check yields findings; a new check is one module here and one line in `CHECKS`. Only configurations of a few
+kilobytes are downloaded, no job is run, and nothing is written.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ CHECKS: tuple[Callable[[Plan], Iterator[Finding]], ...] = (
 
 
 def preflight(plan: Plan) -> list[Finding]:
-    """All findings, in the order of `CHECKS`; what waits for a network waits side by side."""
-    assert plan.architectures is not None  # once, before several checks ask for them at the same time
+    """Return all findings, in the order of `CHECKS`. The checks run in parallel, because most wait for the network."""
+    assert plan.architectures is not None  # computed now, before checks in several threads need it
     with ThreadPoolExecutor(len(CHECKS)) as pool:
-        return [finding for found in pool.map(lambda check: list(check(plan)), CHECKS) for finding in found]
+        return [finding for findings in pool.map(lambda check: list(check(plan)), CHECKS) for finding in findings]

@@ -1,4 +1,4 @@
-"""The models of a task as shapes without numbers: on torch's meta device, from a configuration of a few kilobytes."""
+"""The sizes of a task's models, built on torch's meta device from a configuration of a few kilobytes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +26,19 @@ VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.b
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a task's models will be, and what there is to say about where the teacher comes from."""
+    """The sizes of a task's teacher and student, and where the teacher comes from."""
 
     teacher: Size
     student: Size
     origin: str  # in words
-    to_fetch: str | None = None  # the hub id of a checkpoint that is not on this machine
+    to_fetch: str | None = None  # hub id of a checkpoint that is not on this machine
 
 
 def architecture(task: dict[str, Any]) -> Architecture:
-    """The models of a task.
+    """Return the sizes of a task's models.
 
-    Raises UserError when the checkpoint cannot be had, is of another family, has fewer layers than the student
-    copies, or fewer positions than the task's texts may need.
+    Raises UserError when the checkpoint is not available, belongs to another family, has fewer layers than the student
+    copies, or has fewer positions than the task's texts may need.
     """
     model = task["model"]
     init = model["teacher"]["init"]
@@ -55,7 +55,10 @@ def architecture(task: dict[str, Any]) -> Architecture:
 
 
 def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
-    """The teacher's, from a task's section `model`; where it comes from in words; its hub id if it is to be fetched."""
+    """Return the teacher's configuration, where it comes from in words, and its hub id if it must be downloaded.
+
+    `model` is a task's section. Raises UserError when the checkpoint is not available.
+    """
     init = model["teacher"]["init"]
     if init == SCRATCH:
         return _scratch(model)
@@ -75,9 +78,9 @@ def _checkpoint(init: str, weights: set[str]) -> tuple[PreTrainedConfig, str, st
     if folder.is_dir():
         files = {file.name for file in folder.iterdir()}
         _check_files(init, files, weights)
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False), f"{init}, a folder of this machine", None
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False), f"{init}, a folder on this machine", None
     if folder.is_absolute() or init.startswith((".", "~")):
-        raise UserError(f"model.teacher.init: there is no folder {init}; give the one that `save_pretrained` wrote")
+        raise UserError(f"model.teacher.init: there is no folder {init}; set the folder that `save_pretrained` wrote")
     if any(reach.cached(init, "config.json", name) for name in weights):
         return (
             AutoConfig.from_pretrained(init, local_files_only=True, trust_remote_code=False),
@@ -88,22 +91,22 @@ def _checkpoint(init: str, weights: set[str]) -> tuple[PreTrainedConfig, str, st
         files = reach.hub_model(init)
     except UserError as error:
         raise UserError(
-            f"{error}, and not in this machine's cache either; check the name and the network (HF_TOKEN for a private "
-            "model), or give the folder of a copy as model.teacher.init"
+            f"{error}, nor in this machine's cache; check the name and the network (HF_TOKEN for a private model), or "
+            "set model.teacher.init to the folder of a copy"
         ) from None
     _check_files(init, files, weights)
     return AutoConfig.from_pretrained(init, trust_remote_code=False), "", init
 
 
 def _check_files(init: str, files: set[str], weights: set[str]) -> None:
-    """UserError when there is no configuration, no vocabulary, or none of the files that `weights` may be in."""
+    """Raise UserError when `files` lack the configuration, the tokenizer, or all of the possible files of `weights`."""
     if "config.json" not in files:
-        raise UserError(f"{init}: has no config.json; give a checkpoint that `save_pretrained` wrote")
+        raise UserError(f"{init}: has no config.json; use a checkpoint that `save_pretrained` wrote")
     if not files & VOCABULARIES:
         raise UserError(f"{init}: has no tokenizer (none of {', '.join(sorted(VOCABULARIES))}); save it there as well")
     if not files & weights:
         pickle = f"; its {PICKLE} can run code when it is opened: if you trust it, set model.teacher.allow_pickle"
         raise UserError(
-            f"{init}: has no {WEIGHTS}, the one format that is read"
-            + (pickle if files & PICKLES else "; give a checkpoint that `save_pretrained` wrote")
+            f"{init}: has no {WEIGHTS}, the only format that is read"
+            + (pickle if files & PICKLES else "; use a checkpoint that `save_pretrained` wrote")
         )

@@ -1,19 +1,19 @@
-"""Data: whether each task's texts can be had."""
+"""The check of the data: whether each task's texts are available."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fdistill.data import sources
-from fdistill.data.sources.hub import Hub
-from fdistill.data.sources.local_files import input_files
+from fdistill.data.sources.files.local_files import input_files
+from fdistill.data.sources.published.hub import Hub
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """One finding per task; what is prepared already is not asked for again."""
+    """Yield one finding per task; for a task whose data are prepared, sources are not looked for."""
     for task, settings in plan.tasks():
         if (plan.results / task / "prepare" / "manifest.json").exists():
             yield Finding(f"{task}: data", "prepared already")
@@ -26,7 +26,7 @@ def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
     if source.get("path"):
         missing = ", ".join(name for name in dict.fromkeys(input_files(source)) if not Path(name).is_file())
         if missing:
-            text = f"source.path: no such file {missing} (seen from {Path.cwd()}); put it there, or correct the path"
+            text = f"source.path: no such file {missing} (relative to {Path.cwd()}); put it there, or correct the path"
             return Finding(where, text, problem=True)
         return Finding(where, "local files")
     if module.ARCHIVES:
@@ -46,5 +46,5 @@ def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
             failures.append(str(error))
         else:
             return Finding(where, str(place))
-    text = f"{'; '.join(dict.fromkeys(failures))}. Check the network, or give local files as source.path in the task "
-    return Finding(where, f"{text}file ({module.DATASET.local_files})", problem=True)
+    text = f"{'; '.join(dict.fromkeys(failures))}. Check the network, or set source.path in the task's file to local "
+    return Finding(where, f"{text}files ({module.DATASET.local_files})", problem=True)

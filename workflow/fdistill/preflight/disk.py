@@ -1,4 +1,4 @@
-"""Disk: whether there is room for the models and for what is downloaded."""
+"""The check of the disk: whether there is room for models, checkpoints and downloads."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from fdistill.preflight.plan import Finding, Plan
 
 FLOAT = 4  # bytes of a stored weight
-# What a checkpoint of training holds for each weight: itself, its best value so far, and Adam's two moments. It is the
-# teacher's that is largest, and a third is written before the first of two goes (`training_state.KEPT`).
+# Floats per weight in a checkpoint of a training: the weight, its best value so far, and Adam's two moments. Two
+# checkpoints are kept (`fdistill.training.state`); a third is written before the older one is deleted.
 STATE, KEPT = 4, 2
-CHECKPOINTS = "checkpoints"  # where the rules keep them
+CHECKPOINTS = "checkpoints"  # the folder that the rules name
 GB = 1e9
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """Every system's model is kept; a hub's checkpoint lies in its cache too."""
+    """Yield a finding for the study's models, for the checkpoints of the largest training, and for downloads."""
     models = downloads = largest = 0
     known = list(plan.known())
     if not known:
-        return  # nothing to add up; the check of teachers has said why
+        return  # no sizes are known; the check of teachers reports why
     for _, _, sizes in known:
-        students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one as it is copied
+        students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one is the untrained student of init_student
         models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
         largest = max(largest, sizes.teacher.parameters)
         downloads += FLOAT * sizes.teacher.parameters if sizes.to_fetch else 0

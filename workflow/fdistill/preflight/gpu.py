@@ -1,4 +1,4 @@
-"""GPU memory: what each stage would need of it at its peak, against what a GPU has."""
+"""The check of GPU memory: the estimated peak of each stage against the memory of a GPU."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from fdistill.sampling.batch_sizes import free_on_gpu, rows_that_fit, weight_cop
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """One finding per task, with every stage; a stage that does not fit is a problem of its own."""
+    """Yield one finding per task with the estimates of all stages, and a problem for each stage that does not fit."""
     if plan.study.device == "cpu":
         return
     capacity = _capacity(plan)
@@ -26,29 +26,29 @@ def check(plan: Plan) -> Iterator[Finding]:
             if capacity and gib > capacity:
                 yield Finding(
                     f"{task}: GPU memory",
-                    f"{stage} needs about {gib:.1f} GiB, a GPU has {capacity} (gpu_memory); {_smaller(stage)}",
+                    f"{stage} needs about {gib:.1f} GiB, a GPU has {capacity} (gpu_memory); {_remedy(stage)}",
                     problem=True,
                 )
 
 
 def _capacity(plan: Plan) -> int | None:
-    """GiB of the GPU that jobs will get: as the study says, else this machine's."""
+    """Return the GiB of a GPU: the study's `gpu_memory`, or else those of this machine's GPU; None without one."""
     if plan.study.gpu_memory is not None:
         return plan.study.gpu_memory
     return torch.cuda.get_device_properties(0).total_memory // memory.GIB if torch.cuda.is_available() else None
 
 
 def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> dict[str, int]:
-    """Bytes per stage; of the trainings of one kind, the largest."""
+    """Return the estimated bytes per stage; for a stage with several trainings, those of the largest."""
     source, target = task["text"]["max_source_tokens"], task["text"]["max_target_tokens"]
     teacher, student = sizes.teacher, sizes.student
     needed: dict[str, float] = {}
 
-    def need(stage: str, *floats: float) -> None:
+    def add(stage: str, *floats: float) -> None:
         needed[stage] = max(needed.get(stage, 0), *floats)
 
     if task["training"]["teacher"]["epochs"]:
-        need(
+        add(
             "finetune_teacher",
             _training(task, plan.study.selection(name, "teacher"), "teacher", teacher, None, {GROUND_TRUTH: False}),
         )
@@ -57,15 +57,15 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
         stage = method["training"]
         selection = plan.study.selection(name, stage)
-        need(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
+        add(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
 
     def offline(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
         beams, weights = settings.get("num_beams") or 1, weights * weight_copies(settings["engine"])
         rows = settings["batch_size"]
         if rows is None:
             rows = rows_that_fit(size, free_on_gpu(plan.study.gpu_memory, weights), beams, longest)(source)
-        work = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
-        need(stage, weights + max(work))
+        peaks = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
+        add(stage, weights + max(peaks))
 
     for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
         offline("sample_teacher", sampling, teacher.parameters, teacher, target)
@@ -82,7 +82,7 @@ def _training(
     teacher: memory.Size | None,
     kinds: dict[str, bool],
 ) -> float:
-    """Floats of an optimiser step, or of the evaluation on the development split, whichever is larger."""
+    """Return the floats of an optimiser step or of the evaluation on the development split, whichever are more."""
     settings = task["training"][stage]
     lengths = (task["text"]["max_source_tokens"], task["text"]["max_target_tokens"])
     step = memory.step(model, kinds, settings["batch_size"], *lengths, bf16=settings["precision"] == "bf16")
@@ -93,12 +93,13 @@ def _training(
     return memory.states(model, teacher, settings["optimizer"], settings["freeze"]) + max(step, evaluation)
 
 
-def _smaller(stage: str) -> str:
+def _remedy(stage: str) -> str:
+    """Return what to do when `stage` does not fit."""
     other = {
         "generate": "lower decoding.batch_size",
         "sample_teacher": "lower batch_size of teacher_samples, teacher_beam and risk",
         "risk": "lower risk.batch_size",
     }
     name = "teacher" if stage == "finetune_teacher" else stage
-    halve = f"halve training.{name}.batch_size and double its accumulation, which trains alike"
+    halve = f"halve training.{name}.batch_size and double its accumulation, which trains the same model"
     return other.get(stage, f"{halve}, or lower selection.batch_size")

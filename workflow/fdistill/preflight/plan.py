@@ -1,4 +1,4 @@
-"""What is to be run, and what a check has to say about it."""
+"""The input of a check, a study and where it will run, and its output, findings."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from fdistill.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; the text of a problem says what to do."""
+    """The result of one check; the text of a problem says what to do."""
 
     where: str  # "dart: teacher"
     text: str
@@ -23,42 +23,45 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study and where it is to run."""
+    """A study and where it will run."""
 
     study: Study
     results: Path  # the folder that results are written to
-    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  # resources by rule, where SLURM is to run them
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  # resources by rule, if SLURM will run them
 
     def tasks(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The study's tasks."""
+        """Yield the study's tasks: name and settings."""
         return ((name, self.study.task(name)) for name in self.study.tasks)
 
     def methods(self, task: str) -> dict[str, dict[str, Any]]:
-        """The study's methods as the task has them, pre-distillation always among them if any starts from it."""
+        """Return the study's methods with the task's changes, and pre-distillation if a method starts from it."""
         methods = {name: self.study.method(name, task) for name in self.study.methods}
         starts = {method["start"] for method in methods.values()}
         return {name: self.study.method(name, task) for name in starts - {"init_student"}} | methods
 
     def on_the_hub(self, model_id: str) -> str:
-        """What to say of a model that a job will fetch; nodes of a cluster often have no network to do so."""
-        aside = f"; if compute nodes have no network, fetch it here first: hf download {model_id}" if self.jobs else ""
-        return f"{model_id}, on the hub{aside}"
+        """Return a text about a model that a job will download; compute nodes of a cluster often have no network."""
+        advice = (
+            f"; if compute nodes have no network, download it here first: hf download {model_id}" if self.jobs else ""
+        )
+        return f"{model_id}, on the hub{advice}"
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | UserError]:
-        """The models of each task that has a teacher, or why there are none."""
+        """The models of each task that has a teacher, or the error that says why they are not available."""
         tasks = [(name, task) for name, task in self.tasks() if task["model"]["teacher"] is not None]
-        with ThreadPoolExecutor(max(1, len(tasks))) as pool:  # they wait for the hub side by side
-            return dict(zip((name for name, _ in tasks), pool.map(_tried, (task for _, task in tasks)), strict=True))
+        with ThreadPoolExecutor(max(1, len(tasks))) as pool:  # in parallel, because each waits for the hub
+            results = pool.map(_architecture_or_error, (task for _, task in tasks))
+            return dict(zip((name for name, _ in tasks), results, strict=True))
 
     def known(self) -> Iterator[tuple[str, dict[str, Any], Architecture]]:
-        """Tasks whose models are known, with them."""
-        for name, found in self.architectures.items():
-            if isinstance(found, Architecture):
-                yield name, self.study.task(name), found
+        """Yield the tasks whose models are known: name, settings and models."""
+        for name, result in self.architectures.items():
+            if isinstance(result, Architecture):
+                yield name, self.study.task(name), result
 
 
-def _tried(task: dict[str, Any]) -> Architecture | UserError:
+def _architecture_or_error(task: dict[str, Any]) -> Architecture | UserError:
     try:
         return architecture(task)
     except UserError as error:

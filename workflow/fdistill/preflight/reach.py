@@ -1,4 +1,7 @@
-"""What the network has: each function asks for a description, and raises UserError when there is none to be had."""
+"""Whether something is available on the network: each function requests a description, without the content.
+
+Each raises UserError when it is not available.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,35 +11,35 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 
 from fdistill.runtime.errors import UserError
 
-TIMEOUT = 10  # seconds for an answer
+TIMEOUT = 10  # seconds to wait for a response
 
 
 def cached(model_id: str, *names: str) -> bool:
-    """Whether the hub's cache on this machine has these files of a model."""
+    """Return whether the hub's cache on this machine contains the files `names` of a model."""
     return all(isinstance(try_to_load_from_cache(model_id, name), str) for name in names)
 
 
 def hub_model(model_id: str) -> set[str]:
-    """The names of a model's files on the hub."""
-    found = _ask(model_id, lambda: HfApi().model_info(model_id, timeout=TIMEOUT))
-    return {file.rfilename for file in found.siblings}
+    """Return the names of a model's files on the hub."""
+    info = _request(model_id, lambda: HfApi().model_info(model_id, timeout=TIMEOUT))
+    return {file.rfilename for file in info.siblings}
 
 
 def hub_dataset(dataset_id: str, revision: str) -> None:
-    """A data set on the hub."""
-    _ask(dataset_id, lambda: HfApi().dataset_info(dataset_id, revision=revision, timeout=TIMEOUT))
+    """Check that a data set is available on the hub."""
+    _request(dataset_id, lambda: HfApi().dataset_info(dataset_id, revision=revision, timeout=TIMEOUT))
 
 
 def url(address: str) -> None:
-    """A file on the web."""
-    _ask(address, lambda: requests.head(address, allow_redirects=True, timeout=TIMEOUT).raise_for_status())
+    """Check that a file is available on the web."""
+    _request(address, lambda: requests.head(address, allow_redirects=True, timeout=TIMEOUT).raise_for_status())
 
 
-def _ask(what: str, question: Callable[[], Any]) -> Any:
+def _request(name: str, send: Callable[[], Any]) -> Any:
     try:
-        return question()
-    except Exception as error:  # each client has errors of its own, on no common ground
-        while error.__cause__ or error.__context__:  # of which the first says what happened
+        return send()
+    except Exception as error:  # each client has its own errors, without a common base class
+        while error.__cause__ or error.__context__:  # the first error of the chain says what happened
             error = error.__cause__ or error.__context__
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{what} is not to be had ({reason})") from None
+        raise UserError(f"{name} is not available ({reason})") from None

@@ -1,4 +1,4 @@
-"""SLURM: whether the cluster would take the jobs, asked of `sbatch --test-only`, which submits nothing."""
+"""The check of SLURM: whether the cluster accepts the jobs, by `sbatch --test-only`, which submits nothing."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from fdistill.preflight.plan import Finding, Plan
 
 PROFILE = "profiles/slurm/config.yaml"
 WHERE = "SLURM"
-ASKED = {  # a rule's resources, as the executor hands them to sbatch
+FLAGS = {  # sbatch's flags by a rule's resources, as Snakemake's executor passes them
     "slurm_account": "--account={}",
     "slurm_partition": "--partition={}",
     "runtime": "--time={}",
@@ -25,11 +25,11 @@ ASKED = {  # a rule's resources, as the executor hands them to sbatch
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """Ask for each distinct request once; rules that ask for the same share one finding."""
+    """Test each distinct request once; rules with the same request share one finding."""
     if not plan.jobs:
         return
     if shutil.which("sbatch") is None:
-        yield Finding(WHERE, "there is no sbatch here; run this where jobs can be submitted, on a login node", True)
+        yield Finding(WHERE, "there is no sbatch here; run preflight on a login node, where jobs are submitted", True)
         return
     requests: dict[tuple[str, ...], list[str]] = {}
     for rule, resources in plan.jobs.items():
@@ -38,41 +38,44 @@ def check(plan: Plan) -> Iterator[Finding]:
     for flags, rules in requests.items():
         problem = _refusal(flags) or _too_long(plan.jobs[rules[0]])
         if problem:
-            refused.setdefault(problem, []).append(f"{', '.join(rules)}: {' '.join(flags) or 'nothing'}")
-    for problem, asked in refused.items():
+            refused.setdefault(problem, []).append(f"{', '.join(rules)} ({' '.join(flags) or 'no flags'})")
+    for problem, rules in refused.items():
         fix = f"change account, partitions, gpu_type or longest at the top of {PROFILE}, or the rule's resources there"
-        yield Finding(WHERE, f"{problem}. Asked for {', and for '.join(asked)}; {fix}", problem=True)
+        yield Finding(WHERE, f"{problem}. Requested by {', and by '.join(rules)}; {fix}", problem=True)
     if not refused:
-        accounts = _named(plan, "slurm_account") or "your default account"
-        partitions = _named(plan, "slurm_partition") or "the default partition"
-        yield Finding(WHERE, f"takes the jobs of {len(plan.jobs)} rules ({accounts}, {partitions})")
+        accounts = _values(plan, "slurm_account") or "your default account"
+        partitions = _values(plan, "slurm_partition") or "the default partition"
+        yield Finding(WHERE, f"accepts the jobs of {len(plan.jobs)} rules ({accounts}, {partitions})")
 
 
-def _named(plan: Plan, key: str) -> str:
-    return ", ".join(dict.fromkeys(str(asked[key]) for asked in plan.jobs.values() if asked.get(key)))
+def _values(plan: Plan, key: str) -> str:
+    return ", ".join(dict.fromkeys(str(resources[key]) for resources in plan.jobs.values() if resources.get(key)))
 
 
 def _flags(resources: dict[str, Any]) -> tuple[str, ...]:
     kind, count = resources.get("gpu_model"), resources.get("gpu")
     gpus = f"{kind}:{count or 1}" if kind else count
-    asked = resources | {"gpus": gpus}
-    return tuple(flag.format(asked[key]) for key, flag in ASKED.items() if asked.get(key))
+    resources = resources | {"gpus": gpus}
+    return tuple(flag.format(resources[key]) for key, flag in FLAGS.items() if resources.get(key))
 
 
 def _refusal(flags: tuple[str, ...]) -> str | None:
-    """What sbatch says against a request; None when it would take it."""
-    done = _run("sbatch", "--test-only", *flags, "--wrap=true")
-    if done.returncode == 0:
+    """Return why sbatch refuses a request; None when it accepts it."""
+    test = _run("sbatch", "--test-only", *flags, "--wrap=true")
+    if test.returncode == 0:
         return None
-    said = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
-    return "; ".join(said) or f"sbatch --test-only ended with status {done.returncode}"
+    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in test.stderr.splitlines() if line.strip()]
+    return "; ".join(lines) or f"sbatch --test-only ended with status {test.returncode}"
 
 
 def _too_long(resources: dict[str, Any]) -> str | None:
-    """A job longer than its partition allows: where limits are not enforced, it is taken and waits for ever."""
+    """Return the problem of a job that is longer than its partition allows; None if it is not.
+
+    On a cluster that does not enforce limits at submission, sbatch accepts such a job, and it waits forever.
+    """
     partition = resources.get("slurm_partition")
-    listed = _run("sinfo", "--noheader", "--format=%P %l", *([f"--partition={partition}"] if partition else []))
-    for line in listed.stdout.splitlines():
+    listing = _run("sinfo", "--noheader", "--format=%P %l", *([f"--partition={partition}"] if partition else []))
+    for line in listing.stdout.splitlines():
         name, limit = line.split()
         minutes = _minutes(limit)
         if (partition or name.endswith("*")) and minutes is not None and resources.get("runtime", 0) > minutes:
@@ -81,7 +84,7 @@ def _too_long(resources: dict[str, Any]) -> str | None:
 
 
 def _minutes(limit: str) -> int | None:
-    """SLURM's [days-]hours:minutes:seconds (or minutes:seconds) in minutes; None without a limit."""
+    """Return SLURM's [days-]hours:minutes:seconds (or minutes:seconds) in minutes; None without a limit."""
     match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Teachers: whether each task's checkpoint can be had, and fits what the task asks of it."""
+"""The check of teachers: whether each task's checkpoint is available and fits the task's settings."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """One finding per task with a teacher."""
-    for task, found in plan.architectures.items():
-        if isinstance(found, UserError):
-            yield Finding(f"{task}: teacher", str(found), problem=True)
+    """Yield one finding per task with a teacher."""
+    for task, result in plan.architectures.items():
+        if isinstance(result, UserError):
+            yield Finding(f"{task}: teacher", str(result), problem=True)
             continue
-        sizes = f"{_millions(found.teacher.parameters)}, student {_millions(found.student.parameters)}"
-        origin = plan.on_the_hub(found.to_fetch) if found.to_fetch else found.origin
+        sizes = f"{_millions(result.teacher.parameters)}, student {_millions(result.student.parameters)}"
+        origin = plan.on_the_hub(result.to_fetch) if result.to_fetch else result.origin
         yield Finding(f"{task}: teacher", f"{sizes}; {origin}")
 
 

@@ -1,4 +1,4 @@
-"""The device that a script runs on, its threads, and results that repeat."""
+"""The device that a script runs on, its number of threads, and deterministic algorithms."""
 
 import torch
 
@@ -6,7 +6,10 @@ from fdistill.runtime.errors import UserError
 
 
 def set_up(device: str, threads: int) -> str:
-    """Fix the number of threads and make results repeatable; returns the device that `device` stands for."""
+    """Set torch's number of threads and its deterministic algorithms; return the device, `cpu` or `cuda`.
+
+    `device` is `cpu`, `cuda`, or `auto`: a GPU if torch sees one. Raises UserError for `cuda` without a GPU.
+    """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     if device == "auto":

@@ -1,4 +1,4 @@
-"""The processes that share a job: started by torchrun, one per GPU, on one node or on several."""
+"""The ranks of a job: processes that torchrun starts, one per GPU, on one node or on several."""
 
 import ctypes
 import logging
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from fdistill.runtime.errors import UserError
 
-# How long one worker waits for another's part. Who is lost is seen by torchrun, and at once, not by this limit.
+# How long a rank waits in a collective. torchrun notices a lost rank at once, so that this limit need not.
 COLLECTIVE_TIMEOUT = timedelta(days=7)
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process receives when its parent dies
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is, and of how many."""
+    """The rank of this process, the world size, and the process group of its collectives."""
 
     rank: int = 0
     world_size: int = 1
@@ -31,56 +31,61 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """The one that writes what they have made together."""
+        """Whether this is rank 0, which writes the outputs."""
         return self.rank == 0
 
     def all_gather(self, part: dict[Any, Any]) -> dict[Any, Any]:
-        """The parts of all workers as one mapping, the same for each of them."""
+        """Return the mappings of all ranks merged into one, the same on every rank."""
         if self.world_size == 1:
             return part
         parts: list[Any] = [None] * self.world_size
         dist.all_gather_object(parts, part, self.group)
-        return {key: value for each in parts for key, value in each.items()}
+        return {key: value for rank_part in parts for key, value in rank_part.items()}
 
-    def attempt(self, work: Callable[[], dict[Any, Any]]) -> dict[Any, Any] | None:
-        """What `work` gives, of all workers; None when the GPU memory of one was not enough."""
+    def all_gather_unless_oom(self, compute: Callable[[], dict[Any, Any]]) -> dict[Any, Any] | None:
+        """Return the mappings that `compute` returns on all ranks, merged; None when a rank ran out of GPU memory."""
         try:
-            part = work()
+            part = compute()
         except torch.OutOfMemoryError:
-            part = {_FAILED: True}
-        parts = self.all_gather(part)
-        return None if _FAILED in parts else parts
+            part = {_OUT_OF_MEMORY: True}
+        merged = self.all_gather(part)
+        return None if _OUT_OF_MEMORY in merged else merged
 
     def all_reduce(self, tensors: Iterable[Tensor]) -> None:
-        """Put the sum over the workers in the place of each tensor."""
+        """Replace each tensor by its sum over the ranks, in place."""
         if self.world_size > 1:
-            for started in [dist.all_reduce(each, group=self.group, async_op=True) for each in tensors]:
-                started.wait()
+            for handle in [dist.all_reduce(tensor, group=self.group, async_op=True) for tensor in tensors]:
+                handle.wait()
 
 
-_FAILED = "out of memory"  # no key of a part
+_OUT_OF_MEMORY = "out of memory"  # never a key of what `compute` returns
 
 SINGLE_PROCESS = Ranks()
 
 
 def join(device: str) -> Ranks:
-    """Meet the other workers that torchrun has started, each on a GPU of its own if `device` is `cuda`.
+    """Join the process group of the ranks that torchrun has started, each on its own GPU if `device` is `cuda`.
 
-    A process that torchrun did not start is alone. Raises UserError when a node has more workers than GPUs.
+    Return `SINGLE_PROCESS` when torchrun did not start this process. Raises UserError when a node has more ranks than
+    GPUs.
     """
     if not dist.is_torchelastic_launched():
         return SINGLE_PROCESS
     if device == "cuda":
-        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if local >= gpus:
-            raise UserError(f"worker {local + 1} of this node has no GPU: torch sees {gpus}; start {gpus} workers")
-        torch.cuda.set_device(local)
-    if sys.platform == "linux":  # torchrun gives each worker a session of its own: killed, it would leave them behind
+        local_rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local_rank >= gpus:
+            raise UserError(
+                f"local rank {local_rank} has no GPU: torch sees {gpus} on this node; start at most {gpus} ranks per "
+                "node (the rule's resource gpu, torchrun's --nproc-per-node)"
+            )
+        torch.cuda.set_device(local_rank)
+    if sys.platform == "linux":  # torchrun starts each rank in a session of its own: they would outlive it when killed
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend)  # not with COLLECTIVE_TIMEOUT: a worker whose torchrun is gone would look for it
+    # Without COLLECTIVE_TIMEOUT: a rank whose torchrun has died would search for it that long.
+    dist.init_process_group(backend)
     group = dist.new_group(timeout=COLLECTIVE_TIMEOUT)
     ranks = Ranks(dist.get_rank(), dist.get_world_size(), group)
     if not ranks.is_main:
-        logging.getLogger().setLevel(logging.WARNING)  # the first one's progress is everyone's
+        logging.getLogger().setLevel(logging.WARNING)  # rank 0 reports the progress of all
     return ranks

@@ -1,9 +1,9 @@
-"""The one exception that is shown to people."""
+"""The exception for mistakes that a user can correct."""
 
 
 class UserError(Exception):
-    """Something the user can put right: the message says what is wrong, where, and what to do.
+    """A mistake that a user can correct: the message says what is wrong, where, and what to do.
 
-    Scripts print the message without a traceback and exit with status 1; anything else that
-    escapes is a bug in the project and keeps its traceback.
+    Scripts print the message without a traceback and exit with status 1. Any other exception that escapes is a bug in
+    the project and keeps its traceback.
     """

@@ -1,4 +1,4 @@
-"""Being told to stop: by the scheduler, by the user, or by the clock when a SLURM job's time is nearly over."""
+"""Signals that stop a script cleanly: from the scheduler, from Ctrl-C, or shortly before a SLURM job's time is over."""
 
 import logging
 import os
@@ -14,21 +14,21 @@ log = logging.getLogger(__name__)
 STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run it again
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGALRM)
 END_TIME = "SLURM_JOB_END_TIME"  # Unix time at which SLURM ends the job
-MARGIN = 180.0  # seconds before that: for the step under way and for writing a large model's state
+MARGIN = 180.0  # seconds before that: for the current step and for writing a large model's state
 
 
 class Stopped(SystemExit):
-    """Ends a script with status 75: it was told to stop, has kept its work, and goes on when it is run again."""
+    """Exit with status 75: the script received a signal, has saved its progress, and resumes when it is run again."""
 
     def __init__(self):
         super().__init__(STATUS)
 
 
 class Interruption:
-    """A context in which a signal does not end the process: `reason` says that one came, and which.
+    """A context in which a signal does not end the process but is kept in `reason`, for the code inside to act on.
 
-    A second Ctrl-C ends it all the same. In a SLURM job the alarm is set for shortly before the end of its time. Only
-    for the main thread, as signals are.
+    `reason` is None until a signal arrives, then its name. A second Ctrl-C ends the process. In a SLURM job, an alarm
+    is set for shortly before the job's end. Use it in the main thread only, as Python's signal handlers require.
     """
 
     def __init__(self):
@@ -36,29 +36,29 @@ class Interruption:
         self._at_once = False
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._told) for number in SIGNALS}
+        self._previous_handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
         if os.environ.get(END_TIME, "").isdigit():
             remaining = max(0.0, int(os.environ[END_TIME]) - time.time())
-            # A short job works for half of its time, or it would never get anywhere.
+            # A job shorter than twice the margin runs for half of its time: otherwise it would make no progress.
             signal.setitimer(signal.ITIMER_REAL, max(remaining - MARGIN, remaining / 2, 0.001))
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def _told(self, number: int, _: FrameType | None) -> None:
-        first = self.reason is None
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        is_first = self.reason is None
         self.reason = "the job's time is nearly over" if number == signal.SIGALRM else signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
-        if first and self._at_once:
+        if is_first and self._at_once:
             raise Stopped
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Long work that can be begun again: within it, being told to stop raises `Stopped`."""
+        """Mark long work that can be repeated: inside this context, the first signal raises `Stopped` immediately."""
         self._at_once = True
         try:
             yield
@@ -66,6 +66,6 @@ class Interruption:
             self._at_once = False
 
     def stop(self, where: str) -> NoReturn:
-        """End the script with one line that says why, `where` it stands, and what to do."""
+        """Log why the script stops, `where` in its work, and what to do; then raise `Stopped`."""
         log.warning("%s: stopped at %s; run again to go on", self.reason, where)
         raise Stopped

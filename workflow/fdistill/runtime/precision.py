@@ -1,14 +1,17 @@
-"""In which precision models run."""
+"""The floating-point precision in which models run."""
 
 import torch
 
 
 def compute_type(precision: str, device: str) -> torch.dtype:
-    """The type of what a model computes: `auto` is bf16 on a GPU that has it, otherwise float32."""
+    """Return the type that models compute in: float32 or bfloat16.
+
+    `precision` is `fp32`, `bf16`, or `auto`, which is bf16 on a GPU that supports it and otherwise fp32.
+    """
     has_bf16 = device == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if precision == "bf16" or (precision == "auto" and has_bf16) else torch.float32
 
 
 def autocast(precision: str, device: str) -> torch.autocast:
-    """The context in which models run so."""
+    """Return the autocast context of `compute_type`; for float32 it is disabled."""
     return torch.autocast(device, torch.bfloat16, enabled=compute_type(precision, device) == torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines at intervals in a log."""
+"""The progress of long work: a bar on a terminal, plain lines at intervals in a log."""
 
 import logging
 import sys
@@ -12,16 +12,16 @@ LOG_INTERVAL = 10.0  # seconds between two lines in a log
 
 
 class Progress:
-    """Counts `total` steps of `what`, with figures such as the loss or tokens per second."""
+    """Shows how many of `total` steps are done, with figures such as the loss or tokens per second."""
 
-    def __init__(self, what: str, total: int, done: int = 0):
-        """`done` were done before, by a run that was stopped."""
-        self.what, self.total, self.done, self.before = what, total, done, done
-        self.began = self.last_line = time.monotonic()
-        self.bar = tqdm(total=total, initial=done, desc=what, file=sys.stderr) if sys.stderr.isatty() else None
+    def __init__(self, name: str, total: int, done: int = 0):
+        """Start with `done` steps, which an interrupted run has finished; `name` comes first in each line."""
+        self.name, self.total, self.done, self.done_before = name, total, done, done
+        self.started = self.last_line = time.monotonic()
+        self.bar = tqdm(total=total, initial=done, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
 
     def advance(self, steps: int = 1, **figures: float) -> None:
-        """Move on by `steps` and show `figures`."""
+        """Add `steps` and show `figures`."""
         self.done += steps
         if self.bar is not None:
             self.bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
@@ -30,11 +30,11 @@ class Progress:
         now = time.monotonic()
         if now - self.last_line >= LOG_INTERVAL or self.done >= self.total:
             self.last_line = now
-            eta = (now - self.began) / (self.done - self.before) * (self.total - self.done)
+            eta = (now - self.started) / (self.done - self.done_before) * (self.total - self.done)
             shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
             log.info(
                 "%s %d/%d (%.0f %%)%s  ETA %s",
-                self.what,
+                self.name,
                 self.done,
                 self.total,
                 100 * self.done / max(self.total, 1),
@@ -43,6 +43,6 @@ class Progress:
             )
 
     def close(self) -> None:
-        """End the bar's line."""
+        """End the bar's line on a terminal."""
         if self.bar is not None:
             self.bar.close()

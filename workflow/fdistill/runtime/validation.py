@@ -1,4 +1,4 @@
-"""Settings against their schema: every mistake by its key, in words that say what is allowed."""
+"""Checks settings against a JSON Schema and describes every mistake by its key and by what is allowed there."""
 
 import difflib
 import json
@@ -14,44 +14,48 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: the path of keys that leads to it, and what is wrong there and what to do."""
+    """One mistake: the path of keys to it, and a text that says what is wrong and what to do."""
 
     path: KeyPath
     text: str
 
     def under(self, *path: str | int) -> "Problem":
-        """The same mistake as seen from a mapping further out."""
+        """Return the same mistake with `path` before its own, as an enclosing mapping sees it."""
         return Problem((*path, *self.path), self.text)
 
     def line(self, file: str) -> str:
-        """`config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
+        """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
         return ": ".join(part for part in (file, dotted(self.path), self.text) if part)
 
 
 def dotted(path: KeyPath) -> str:
-    """`training.teacher.freeze[0]`."""
+    """Return a path of keys as text, such as `training.teacher.freeze[0]`."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
 
 
 def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
-    """The mistakes of `settings`, each once: unknown and missing keys, wrong types, values out of range."""
-    found = {}
+    """Return the mistakes of `settings`, each once: unknown and missing keys, wrong types, values out of range."""
+    unique: dict[Problem, None] = {}
     for error in _validator(schema).iter_errors(settings):
-        path, value, there = tuple(error.absolute_path), error.instance, error.schema
+        path, value, subschema = tuple(error.absolute_path), error.instance, error.schema
         if error.validator == "additionalProperties":
-            known = there["properties"]
+            known = subschema["properties"]
             new = [Problem((*path, key), f"unknown key; {nearest(key, known)}") for key in value if key not in known]
         elif error.validator == "required":
-            new = [_missing((*path, key), there["properties"][key]) for key in there["required"] if key not in value]
+            new = [
+                _missing((*path, key), subschema["properties"][key])
+                for key in subschema["required"]
+                if key not in value
+            ]
         else:
-            new = [Problem(path, not_allowed(value, there))]
-        found |= dict.fromkeys(new)
-    return list(found)
+            new = [Problem(path, not_allowed(value, subschema))]
+        unique |= dict.fromkeys(new)
+    return list(unique)
 
 
 def _validator(schema: Schema) -> Any:
-    """A validator of types as Python uses them: JSON Schema would take 8.0 for an integer, YAML can write infinity."""
-    from jsonschema import Draft202012Validator  # late: a script that only reads flags does without
+    """Return a validator with Python's types: JSON Schema accepts 8.0 as an integer, and YAML can write infinity."""
+    from jsonschema import Draft202012Validator  # imported here: a script that only reads flags does not need it
     from jsonschema.validators import extend
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -66,9 +70,10 @@ def _validator(schema: Schema) -> Any:
 
 
 def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | None = None) -> Iterator[Problem]:
-    """Keys that a choice needs and lacks, or has and does not use (`needed_for` and `only_for`).
+    """Yield a problem for each key that a choice needs and that is missing, or that the choice does not use.
 
-    `settings` must be without other mistakes, and have its defaults filled in.
+    These are the schema's keywords `needed_for` and `only_for`. `settings` must have its defaults and no mistake that
+    `problems` would return; `around` is the mapping that contains it.
     """
     if isinstance(settings, list):
         for index, item in enumerate(settings):
@@ -79,10 +84,10 @@ def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | N
         value, only, needed = settings.get(key), child.get("only_for"), child.get("needed_for")
         if value is not None and not chosen(only, settings, around):
             chooser, values = next(iter(only.items()))
-            made = {**(around or {}), **settings}[chooser]
+            choice = {**(around or {}), **settings}[chooser]
             yield Problem(
                 (key,),
-                f"{show(value)} is not used with {chooser} '{made}', only with {', '.join(values)}; "
+                f"{show(value)} is not used with {chooser} '{choice}', only with {', '.join(values)}; "
                 f"remove it or change {chooser}",
             )
         if value is None and needed and chosen(needed, settings, around):
@@ -92,41 +97,41 @@ def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | N
 
 
 def without(settings: dict[str, Any], mistakes: Iterable[Problem]) -> dict[str, Any]:
-    """A copy of `settings` less what `mistakes` complain of (a list with a mistake goes whole)."""
-    kept = deepcopy(settings)
+    """Return a copy of `settings` without the keys that have `mistakes`; of a list with a mistake nothing remains."""
+    remaining = deepcopy(settings)
     for problem in mistakes:
         keys = problem.path
         keys = keys[: next((i for i, key in enumerate(keys) if isinstance(key, int)), len(keys))]
-        inner = kept
+        inner = remaining
         for key in keys[:-1]:
             inner = inner.get(key) if isinstance(inner, dict) else None
         if keys and isinstance(inner, dict):
             inner.pop(keys[-1], None)
-    return kept
+    return remaining
 
 
 def not_allowed(value: Any, schema: Schema) -> str:
-    """`0 is not allowed; must be an integer >= 1 (Examples per forward pass.)`."""
+    """Return a message such as `0 is not allowed; must be an integer >= 1 (CPU threads.)`."""
     text = f"{show(value)} is not allowed; must be {allowed(schema)}{_description(schema)}"
     number = _as_number(value) if {"integer", "number"} & set(types(schema)) else None
     return text if number is None else f"{text}; to YAML {show(value)} is text, write {number}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'xsum'?` if a known word is close; otherwise the known words."""
+    """Return `did you mean 'xsum'?` if a known word is similar; otherwise a list of the known words."""
     known = list(known)
     close = difflib.get_close_matches(str(word), known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def show(value: Any) -> str:
-    """A value as YAML has it (`null`, `true`, `"text"`), cut when it is long."""
+    """Return a value as YAML writes it (`null`, `true`, `"text"`), shortened to 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
-    return Problem(path, f"missing; {why + ': ' if why else ''}give {allowed(schema)}{_description(schema)}")
+    return Problem(path, f"missing; {why + ': ' if why else ''}set {allowed(schema)}{_description(schema)}")
 
 
 def _description(schema: Schema) -> str:
@@ -134,7 +139,7 @@ def _description(schema: Schema) -> str:
 
 
 def _as_number(value: Any) -> str | None:
-    """How to write a number that YAML took for text, as it does 1e-4 and anything in quotes."""
+    """Return the number that `value` was meant as, written so that YAML reads a number: it reads 1e-4 as text."""
     if not isinstance(value, str):
         return None
     try:
@@ -148,7 +153,10 @@ def _as_number(value: Any) -> str | None:
 
 
 def chosen(condition: dict[str, list] | None, settings: dict[str, Any], around: dict[str, Any] | None) -> bool:
-    """Whether `only_for` or `needed_for` holds: its key has one of its values. No condition always holds."""
+    """Return whether a condition (`only_for` or `needed_for`) is met: its key has one of its values.
+
+    None, no condition, is always met. The key is looked up in `settings`, then in the mapping `around` it.
+    """
     if condition is None:
         return True
     settings = {**(around or {}), **settings}
@@ -156,13 +164,13 @@ def chosen(condition: dict[str, list] | None, settings: dict[str, Any], around: 
 
 
 def types(schema: Schema) -> list[str]:
-    """The JSON types that a value may have."""
-    given = schema.get("type", [])
-    return [given] if isinstance(given, str) else given
+    """Return the JSON types that a value may have."""
+    type_or_types = schema.get("type", [])
+    return [type_or_types] if isinstance(type_or_types, str) else type_or_types
 
 
 def allowed(schema: Schema, null: str = "null") -> str:
-    """What a value may be, in words: "an integer >= 1, or null"."""
+    """Return in words what a value may be, such as `an integer >= 1, or null`; `null` is the word for null."""
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if "oneOf" in schema:
@@ -173,7 +181,7 @@ def allowed(schema: Schema, null: str = "null") -> str:
         "string": "text",
         "boolean": "true or false",
         "array": "a list" + _items(schema, null),
-        "object": "a mapping" + (" with an entry at least" if schema.get("minProperties") else ""),
+        "object": "a mapping" + (" with at least one entry" if schema.get("minProperties") else ""),
         "null": null,
     }
     return ", or ".join(words[name] for name in types(schema)) or "anything"
@@ -190,5 +198,5 @@ def _items(schema: Schema, null: str) -> str:
         exactly = schema["minItems"] == schema.get("maxItems")
         details.append(f"{'exactly' if exactly else 'at least'} {schema['minItems']}")
     if schema.get("uniqueItems"):
-        details.append("no two alike")
+        details.append("no duplicates")
     return f" ({'; '.join(details)})" if details else ""

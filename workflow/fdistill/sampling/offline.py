@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.artifacts.shards import IN_MEMORY, Shards
+from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.data.batches import BatchSize, label_batch, sorted_batches, source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
@@ -23,7 +23,7 @@ def _in_batches(
     lengths: Sequence[int],
     batch_size: BatchSize,
     work: Callable[[list[int], int], list],
-    shards: Shards,
+    shards: BatchStore,
     repeats: int = 1,
 ) -> list:
     """`work(indices, repeat)`, one result per index, over all indices, each `repeats` times.
@@ -55,7 +55,7 @@ def _generate_all(
     batch_size: BatchSize,
     seed: int,
     described: Callable[[Source, Samples], list],
-    shards: Shards,
+    shards: BatchStore,
 ) -> list:
     """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
     model.module.eval()
@@ -83,7 +83,7 @@ def generate_texts(
     decoding: dict[str, Any],
     batch_size: BatchSize,
     seed: int,
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
     engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
     """Decode every source once; columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, in source order.
@@ -111,7 +111,7 @@ def sample_sequences(
     per_input: int,
     batch_size: BatchSize,
     seed: int,
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
     engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
     """`per_input` sequences of every source as the columns of `schemas.SAMPLES`, ordered by input, then by sample.
@@ -137,7 +137,7 @@ def token_means(
     sequences: Sequence[Sequence[int]],
     batch_size: BatchSize,
     what: str,
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
 ) -> tuple[list[float], list[float]]:
     """-log q(y|x) of each (source, sequence) pair, in nats: per token (mean over its tokens) and per sequence."""
     model.module.eval()

@@ -4,9 +4,9 @@ import argparse
 import logging
 from typing import Any
 
+from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import sha256, write_json_lines
 from fdistill.artifacts.manifest import versions
-from fdistill.artifacts.shards import Shards
 from fdistill.config import cli
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.encoding import Limits, read_split
@@ -67,7 +67,7 @@ def train_and_save(
         columns["references"],
         limits.max_target_tokens,
         args.metric_options,
-        Shards(ranks=evaluating),
+        BatchStore(ranks=evaluating),
     )
     teacher_model = teacher.model if teacher else None
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)

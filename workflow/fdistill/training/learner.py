@@ -112,7 +112,7 @@ class Learner:
     def together(self, work: Callable[[], dict]) -> dict | None:
         """What `work` gives, of all workers; None when the GPU memory of one was not enough and all can try again."""
         # Who stops amid shared weights leaves the others waiting for its part.
-        return self.ranks.all_gather(work()) if self.is_sharded else self.ranks.attempt(work)
+        return self.ranks.all_gather(work()) if self.is_sharded else self.ranks.all_gather_unless_oom(work)
 
     def piece_gradient(self, piece: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
         """Add a piece's gradient; its share in the loss."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.artifacts.shards import IN_MEMORY, Shards
+from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.data.encoding import Encoded
 from fdistill.evaluation import metrics
 from fdistill.models.language_model import LanguageModel
@@ -42,7 +42,7 @@ def dev_scorer(
     references: list[list[str]],
     max_new_tokens: int,
     metric_options: dict[str, Any],
-    shards: Shards = IN_MEMORY,
+    shards: BatchStore = IN_MEMORY,
 ) -> Callable[[LanguageModel], dict[str, float]]:
     """A function that scores a model on the development split: NLL per token always, and the selection metric.
 

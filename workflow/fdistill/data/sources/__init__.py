@@ -1,4 +1,8 @@
-"""Where a task's text comes from. A new corpus is one module here and one line in `SOURCES`."""
+"""Sources: where a task's text comes from.
+
+A new source is one module and one line in `SOURCES`. `embedded` has corpora from pinned packages, `published` the
+papers' data sets, `files` the user's own files and the formats that they may have.
+"""
 
 import importlib
 from dataclasses import dataclass, field
@@ -10,22 +14,22 @@ from fdistill.runtime.errors import UserError
 
 # kind (as written in a task file's `source: {kind: ...}`) -> module in this package
 SOURCES = {
-    "botocore": "botocore",
-    "docstrings": "docstrings",
-    "wordnet_ro": "wordnet_ro",
-    "chitchat": "chitchat",
-    "dart": "dart",
-    "xsum": "xsum",
-    "wmt16": "wmt16",
-    "commonsense_dialogues": "commonsense_dialogues",
-    "cnn_dailymail": "cnn_dailymail",
-    "files": "own_files",
+    "botocore": "embedded.botocore",
+    "docstrings": "embedded.docstrings",
+    "wordnet_ro": "embedded.wordnet_ro",
+    "chitchat": "embedded.chitchat",
+    "dart": "published.dart",
+    "xsum": "published.xsum",
+    "wmt16": "published.wmt16",
+    "commonsense_dialogues": "published.commonsense_dialogues",
+    "cnn_dailymail": "published.cnn_dailymail",
+    "files": "files.own_files",
 }
 
 
 @dataclass(frozen=True)
 class Example:
-    """One input with its references; `group` is what a split never cuts (a service, a conversation)."""
+    """One input with its references; examples of one `group` (a service, a conversation) lie in the same split."""
 
     id: str
     group: str
@@ -35,26 +39,26 @@ class Example:
 
 @dataclass
 class Corpus:
-    """What a source module returns: the three splits and how they came about."""
+    """What a source returns: the three splits, and for the manifest how they were built."""
 
-    splits: dict[str, list[Example]]  # keys: train, dev, test
+    splits: dict[str, list[Example]]  # by name: train, dev, test
     split_rule: str  # in words, for the manifest and the data table
     # {"step", "before", "after"} per filter, in order
     counts: list[dict[str, Any]] = field(default_factory=list)
-    # what was read that is no pinned archive: {"package", "version", "licence"}; of a file "sha256", "url", "note", too
+    # inputs that are not pinned archives: {"package", "version", "licence"}, and for files "sha256", "url", "note"
     origins: list[dict[str, str]] = field(default_factory=list)
 
     def count(self, step: str, before: int, after: int) -> None:
-        """Record what one filter kept."""
+        """Record the number of items before and after one filter."""
         self.counts.append({"step": step, "before": before, "after": after})
 
 
 def source_module(kind: str) -> ModuleType:
-    """The module of a source kind.
+    """Return the module of a source kind; raises UserError for an unknown kind.
 
-    It has `ARCHIVES: tuple[Archive, ...]`, the pinned files it reads (see `fdistill.data.archives`), `Options`, a
-    dataclass of the task file's `source:` mapping, and `load(archives: dict[str, Path], options: dict) ->
-    Corpus`, where `archives` maps an archive's package name to its verified local file.
+    The module has `ARCHIVES: tuple[Archive, ...]`, the pinned files that it reads (see `fdistill.data.archives`);
+    `Options`, a dataclass of the task file's `source:` mapping; and `load(archives: dict[str, Path], options: dict) ->
+    Corpus`, where `archives` maps the package name of an archive to its verified local file.
     """
     if kind not in SOURCES:
         raise UserError(f"source.kind: unknown source '{kind}'; known: {', '.join(SOURCES)}")
@@ -62,5 +66,5 @@ def source_module(kind: str) -> ModuleType:
 
 
 def load(kind: str, archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
-    """Build the corpus of one source kind from its verified archives."""
+    """Build the corpus of a source kind from its verified archives; raises UserError for bad options or files."""
     return source_module(kind).load(archives, options)

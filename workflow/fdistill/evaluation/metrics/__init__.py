@@ -1,8 +1,7 @@
-"""The metrics by which outputs are compared with references. A new metric is one entry in `METRICS`."""
+"""Metrics that compare outputs with references. A new metric is one entry in `METRICS`."""
 
-import difflib
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -11,27 +10,28 @@ from typing import Any, Literal
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricMissing, Score
 from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import nearest, problems
 
-__all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate", "nearest"]
+__all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its column in the tables, and the function that computes it over a test split."""
+    """A metric: its column in the tables, and the function that computes it over a test split."""
 
     title: str
     better: Literal["higher", "lower"]
-    function: Callable[..., Score]  # (hypotheses, references, options), and threads= if it is parallel
-    packages: tuple[str, ...] = ()  # whose versions a metrics file records
-    own_options: dict[str, dict] = field(default_factory=dict)  # by name, what they may be, as a schema
-    required: tuple[str, ...] = ()  # those of them that it cannot do without
+    function: Callable[..., Score]  # of (hypotheses, references, options), and of threads= if `parallel`
+    packages: tuple[str, ...] = ()  # their versions are recorded with the scores
+    own_options: dict[str, dict] = field(default_factory=dict)  # name -> schema
+    required: tuple[str, ...] = ()  # names of options without which it cannot be computed
     parallel: bool = False
-    # given its options: raises MetricMissing when it cannot be computed here, returns the hub id of what it would fetch
+    # Returns, from the options, the hub id of a model to download, if any; raises MetricMissing if it cannot run here.
     needs: Callable[[dict], str | None] = lambda options: None
 
     @property
     def options(self) -> dict[str, dict]:
-        """The options it understands, those that all metrics share included."""
+        """All its options, with those that every metric has, by name and schema."""
         return texts.OPTIONS | self.own_options
 
 
@@ -88,13 +88,14 @@ def evaluate(
     options: dict[str, dict] | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Compute `metrics` over a test split.
+    """Compute `metrics`, keys of `METRICS`, over a test split.
 
-    Arguments: one hypothesis and at least one reference per input; the metrics' keys; `options` per metric, null
-    as if not given; the processes that a metric may take. The options that all metrics share (`texts.OPTIONS`) are
-    applied here, and written behind the metric's own signature.
-    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing"}},
-    "versions"}`; a metric that cannot be had has value and signature None and `missing` = {"reason", "fix"}.
+    There is one hypothesis and at least one reference per input. `options` maps a metric to its options, where None
+    means the default; `threads` is the number of processes of a parallel metric. The options that all metrics share
+    (`texts.OPTIONS`) are applied here and appended to the metric's signature.
+
+    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing"}}, "versions"}`. A
+    metric that cannot be computed has value and signature None, and `missing` = {"reason", "fix"}.
     Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference.
     """
     options = {
@@ -123,45 +124,36 @@ def evaluate(
 
 
 def _compute(metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int) -> Score:
-    hypotheses, references, done = texts.prepared(hypotheses, references, options)
+    hypotheses, references, steps = texts.prepare(hypotheses, references, options)
     score = metric.function(hypotheses, references, options, **({"threads": threads} if metric.parallel else {}))
-    return Score(score.value, "|".join([score.signature, *done]))
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` when a known word is close, then the known words, for an error message."""
-    known = list(known)
-    close = difflib.get_close_matches(word.lower(), known, n=1)
-    return (f" (did you mean '{close[0]}'?)" if close else "") + f"; known: {', '.join(known) or 'none'}"
+    return Score(score.value, "|".join([score.signature, *steps]))
 
 
 def _check_keys(metrics: list[str], options: dict[str, dict]) -> None:
-    from fdistill.runtime.validation import problems  # late: the configuration's checks read METRICS
-
     if not metrics:
-        raise UserError(f"no metric asked for; known: {', '.join(METRICS)}")
+        raise UserError(f"no metric is given; known: {', '.join(METRICS)}")
     for key in (*metrics, *options):
         if key not in METRICS:
-            raise UserError(f"unknown metric '{key}'{nearest(key, METRICS)}")
+            raise UserError(f"unknown metric '{key}'; {nearest(key, METRICS)}")
     for key, chosen in options.items():
         for option in chosen:
             known = METRICS[key].options
             if option not in known:
-                raise UserError(f"metric '{key}': unknown option '{option}'{nearest(option, known)}")
+                raise UserError(f"metric '{key}': unknown option '{option}'; {nearest(option, known)}")
         if wrong := problems(chosen, {"type": "object", "properties": METRICS[key].options}):
             raise UserError(f"metric '{key}': {wrong[0].line('option')}")
 
 
 def _check_texts(hypotheses: list[str], references: list[list[str]]) -> None:
     if not hypotheses:
-        raise UserError("no hypotheses to score: the generations are empty")
+        raise UserError("there are no hypotheses to score: the generations are empty; run rule generate again")
     if len(hypotheses) != len(references):
         raise UserError(
             f"{len(hypotheses)} hypotheses but {len(references)} inputs with references; "
-            "generate again from this test split"
+            "run rule generate again on this test split"
         )
-    for row, several in enumerate(references):
-        if not several:
+    for row, of_input in enumerate(references):
+        if not of_input:
             raise UserError(f"row {row} of the test split has no reference; every input needs at least one")
 
 

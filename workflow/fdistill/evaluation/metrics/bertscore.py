@@ -1,4 +1,4 @@
-"""BERTScore, by the bert-score library; torch and transformers are imported only when it is asked for."""
+"""BERTScore, by the bert-score library; torch and transformers are imported only when it is computed."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,15 +17,15 @@ OPTIONS = {
 
 
 def bertscore(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
-    """Mean over inputs of BERTScore F1, x 100; with several references the best one counts.
+    """Compute the mean over inputs of BERTScore F1, x 100; with several references the best one counts.
 
-    An empty text has score 0, as bert-score itself defines it. Options:
+    An empty text has score 0, as bert-score defines it. Options:
 
-    - `model`: an encoder, named as `encoders` says;
-    - `num_layers`: which layer's output is compared; needed unless bert-score knows the model;
-    - `rescale_with_baseline`, `lang`: bert-score's own baselines, for the models that it ships them for.
+    - `model`: an encoder, named as in `encoders`;
+    - `num_layers`: the layer whose output is compared; required unless bert-score knows the model;
+    - `rescale_with_baseline`, `lang`: use bert-score's baselines, which exist for some models.
 
-    Raises `MetricMissing` when the library or the encoder is not to be had. Source: Zhang et al. 2020.
+    Raises MetricMissing without the library or the encoder. Source: Zhang et al. 2020.
     """
     example = '{"bertscore": {"model": "bert-base-uncased", "num_layers": 8}}'
     model = encoders.model_option("bertscore", options, example)
@@ -64,27 +64,27 @@ def _scorer(model: str, options: dict) -> Any:
             lang=options.get("lang", "en"),
             rescale_with_baseline=options.get("rescale_with_baseline", False),
         )
-    except OSError as error:  # what transformers raises for a hub out of reach and for a damaged directory
+    except OSError as error:  # from transformers: the hub cannot be reached, or a directory is damaged
         raise encoders.not_loaded("bertscore", model, error) from None
     except AssertionError as error:
         raise UserError(f"metric 'bertscore': option 'num_layers' is {layers}: {error}") from None
-    _mend(scorer._tokenizer, scorer._model.config)
+    _adapt(scorer._tokenizer, scorer._model.config)
     return scorer
 
 
-def _mend(tokenizer: Any, config: Any) -> None:
-    """Two things that bert-score 0.3.13 expects of a tokenizer and does not find in transformers 5."""
+def _adapt(tokenizer: Any, config: Any) -> None:
+    """Give a tokenizer of transformers 5 two attributes that bert-score 0.3.13 needs."""
     tokenizer.model_max_length = encoders.longest(tokenizer, config)
-    # Called for empty texts only, with no ids: the special tokens alone.
+    # It is called for empty texts only, without ids, and so returns the special tokens alone.
     if not hasattr(tokenizer, "build_inputs_with_special_tokens"):
         tokenizer.build_inputs_with_special_tokens = lambda ids: tokenizer.encode("")
 
 
 class _Location(str):
-    """A hub id or a directory, of which bert-score sees the last part only.
+    """A hub id or a directory whose `in` looks at the last part only.
 
-    It takes any model with 't5' in its name for a T5, wherever in the path that stands: an encoder below
-    `/data/t5-runs/` would be loaded as the wrong architecture.
+    bert-score loads a model as a T5 if 't5' is `in` its name, which may be a path: an encoder below `/data/t5-runs/`
+    would be loaded with the wrong architecture.
     """
 
     def __contains__(self, part: str) -> bool:
@@ -92,7 +92,7 @@ class _Location(str):
 
 
 def _signature(model: str, scorer: Any) -> str:
-    """bert-score's hash with the model as configured (not where this machine keeps it), and the versions."""
+    """bert-score's hash, with the model's name from the options instead of its path, and the versions."""
     from bert_score.utils import get_hash
 
     bert_hash = get_hash(model, scorer.num_layers, False, scorer.rescale_with_baseline, False, False)

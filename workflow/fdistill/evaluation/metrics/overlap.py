@@ -1,4 +1,4 @@
-"""Metrics that count shared words and characters: BLEU, chrF, TER (sacrebleu) and ROUGE (rouge-score)."""
+"""Metrics that count shared words or characters: BLEU, chrF and TER by sacrebleu, ROUGE by rouge-score."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +13,7 @@ BLEU_OPTIONS = {
     "tokenize": {"enum": ["13a", "none", "intl", "char", "zh"], "description": "sacrebleu's tokenizer."},
     "missing_references": {
         "enum": ["ignore", "empty"],
-        "description": "Whether an input with fewer references than others has empty ones instead.",
+        "description": "Whether inputs with fewer references than others get empty ones instead.",
     },
 }
 
@@ -21,20 +21,20 @@ Result = TypeVar("Result")
 
 
 def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, order: int) -> Score:
-    """Corpus BLEU with n-grams up to `order`, 0-100.
+    """Compute corpus BLEU with n-grams up to `order`, from 0 to 100.
 
-    Options: `tokenize`, as sacrebleu's (`none` for text whose words are parted already), and `missing_references`.
-    `ignore`, the default, leaves out what an input lacks. With `empty` it has references of length 0, which the
-    brevity penalty takes for the closest in length when the others are more than twice as long as the hypothesis:
-    so counts multi-bleu.perl, where DART's published figures are from.
+    Options: `tokenize` is sacrebleu's (`none` for text whose words are separated already). `missing_references` decides
+    about inputs with fewer references than others: `ignore`, the default, uses those that there are; `empty` adds
+    references of length 0. The brevity penalty takes such a reference for the closest in length when the others are
+    more than twice as long as the hypothesis. multi-bleu.perl, which computed DART's published figures, uses `empty`.
 
-    Source: Papineni et al. 2002, as Post 2018 fixes it.
+    Source: Papineni et al. 2002, with the settings of Post 2018.
     """
     from sacrebleu.metrics import BLEU
 
     missing = options.get("missing_references", "ignore")
-    # The text is in lower case already if it is to be; sacrebleu's signature says so then. `force` is but silence
-    # about words that seem to be parted.
+    # `lowercase` only reaches the signature, since the text is in lower case already; `force` only hides a warning
+    # about text that looks tokenised.
     metric = BLEU(
         max_ngram_order=order,
         lowercase=options.get("lowercase", False),
@@ -46,7 +46,7 @@ def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, o
 
 
 def chrf(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
-    """Corpus chrF2 (character 6-grams, recall counts twice), 0-100. Source: Popovic 2015."""
+    """Compute corpus chrF2 (character 6-grams, recall counts twice), from 0 to 100. Source: Popovic 2015."""
     from sacrebleu.metrics import CHRF
 
     metric = CHRF(lowercase=options.get("lowercase", False))
@@ -55,29 +55,29 @@ def chrf(hypotheses: list[str], references: list[list[str]], options: dict) -> S
 
 
 def _streams(references: list[list[str]], missing: str | None) -> list[list[str | None]]:
-    """One list per position of a reference, as sacrebleu wants them; it leaves out None."""
+    """References by position, as sacrebleu expects them: the first of every input, the second, ...; it skips None."""
     return [list(stream) for stream in zip_longest(*references, fillvalue=missing)]
 
 
 def ter(hypotheses: list[str], references: list[list[str]], options: dict, *, threads: int) -> Score:
-    """Corpus TER: edits and shifts per 100 reference words; can exceed 100. Case does not matter.
+    """Compute corpus TER: edits and shifts per 100 reference words, which can exceed 100. Case is ignored.
 
-    Of several references the one with the fewest edits counts, and the mean of their lengths. Computed in `threads`
-    processes, input by input; the same numbers as sacrebleu's `corpus_score`. Source: Snover et al. 2006.
+    With several references, the fewest edits to any of them count, and the mean of their lengths. The inputs are spread
+    over `threads` processes; the value equals that of sacrebleu's `corpus_score`. Source: Snover et al. 2006.
     """
-    counts = _each(_edits, hypotheses, references, threads)
+    counts = _map_inputs(_edits, hypotheses, references, threads)
     edits, length = 0, 0.0
-    for more, words in counts:  # in order, by plain additions: sacrebleu's sum to the last bit
-        edits, length = edits + more, length + words
+    for input_edits, input_length in counts:  # summed as sacrebleu does it, so that the last bit is the same
+        edits, length = edits + input_edits, length + input_length
     value = 100 * (edits / length) if length else 100.0 * bool(edits)
     metric = _ter()
-    numbers = {len(several) for several in references}
-    metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # for the signature, where -1 is "var"
+    numbers = {len(of_input) for of_input in references}
+    metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # for the signature, where -1 reads "var"
     return Score(value, f"TER|{metric.get_signature()}")
 
 
 def _edits(hypothesis: str, references: list[str]) -> tuple[int, float]:
-    """An input's edits, and its references' mean length in words."""
+    """The edits of an input, and the mean length of its references in words."""
     score = _ter().sentence_score(hypothesis, references)
     return score.num_edits, score.ref_length
 
@@ -89,32 +89,32 @@ def _ter() -> Any:
     return TER()
 
 
-def _each(
+def _map_inputs(
     function: Callable[[str, list[str]], Result],
     hypotheses: list[str],
     references: list[list[str]],
     processes: int,
 ) -> list[Result]:
-    """`function` of every hypothesis with its references, in order."""
+    """The results of `function` for every hypothesis with its references, in order."""
     if processes == 1:
         return list(map(function, hypotheses, references))
-    # Not forked: another metric's torch may have threads running here.
+    # Spawned, not forked: threads of torch may be running here for another metric.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         return list(pool.map(function, hypotheses, references, chunksize=32))
 
 
 def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, kind: str) -> Score:
-    """Mean over inputs of ROUGE F1 with Porter stemming, x 100; `kind` is rouge1, rouge2 or rougeL.
+    """Compute the mean over inputs of ROUGE F1 with Porter stemming, x 100; `kind` is rouge1, rouge2 or rougeL.
 
-    With several references the one with the highest F1 counts. Source: Lin 2004.
+    With several references the highest F1 counts. Source: Lin 2004.
     """
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
     scorer = RougeScorer([kind], tokenizer=DefaultTokenizer(use_stemmer=True))
     total = sum(
-        scorer.score_multi(several, hypothesis)[kind].fmeasure
-        for hypothesis, several in zip(hypotheses, references, strict=True)
+        scorer.score_multi(of_input, hypothesis)[kind].fmeasure
+        for hypothesis, of_input in zip(hypotheses, references, strict=True)
     )
     signature = f"{kind}|measure:f1|stemmer:porter|refs:best|rouge-score:{release('rouge-score')}"
     return Score(100 * total / len(hypotheses), signature)

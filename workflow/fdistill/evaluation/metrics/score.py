@@ -1,4 +1,4 @@
-"""What a metric's function returns, or raises when it cannot."""
+"""The result of a metric, and the exception when it cannot be computed."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -6,16 +6,16 @@ from importlib.metadata import version
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus-level value and the signature that says exactly how it was computed."""
+    """A value over the corpus, and a signature that states exactly how it was computed."""
 
     value: float
     signature: str
 
 
 class MetricMissing(Exception):
-    """A metric that has no value here: why, and what would give it one.
+    """A metric cannot be computed here, for a reason and with a remedy (`fix`).
 
-    It is recorded beside the values (never as a number) and becomes a footnote of the tables.
+    Both are recorded instead of a value, and become a footnote of the tables.
     """
 
     def __init__(self, reason: str, fix: str) -> None:
@@ -25,5 +25,5 @@ class MetricMissing(Exception):
 
 
 def release(package: str) -> str:
-    """The installed version less its build (`2.13.0+cpu` -> `2.13.0`), as a signature wants it."""
+    """Return the installed version without its build (`2.13.0+cpu` -> `2.13.0`), for a signature."""
     return version(package).split("+")[0]

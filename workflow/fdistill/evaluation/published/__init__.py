@@ -1,7 +1,7 @@
-"""What the papers printed: one YAML file per table beside this one, with our keys for tasks, systems and metrics.
+"""The numbers that papers published: one YAML file per table in this folder, with our keys of tasks and metrics.
 
-A file has its source, a caption, the units, and per task a block of text: a line of columns, then rows. Numbers are
-kept as they were printed (45.60, not 45.6); `-` stands where the paper has none.
+A file has the source, a caption, the units, and a block of text per task: a line of columns, then rows. Numbers are as
+printed (45.60, not 45.6); `-` means that the paper has none.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NONE = "-"
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table of a paper; `tasks` maps a task to its rows, each by column."""
+    """A table of a paper; `tasks` maps a task to its rows, which map columns to numbers as printed."""
 
     source: str
     caption: str
@@ -23,18 +23,18 @@ class PublishedTable:
     tasks: dict[str, list[dict[str, str | None]]]
 
     def number(self, task: str, column: str, system: str | None = None) -> str | None:
-        """The number as printed, or None; in the first row of `system`, which is None for a table without systems."""
+        """Return the number in the first row of `system` (None in a table without systems), as printed, or None."""
         rows = [row for row in self.tasks.get(task, []) if row.get("system") == system]
         return rows[0].get(column) if rows else None
 
 
 def names() -> list[str]:
-    """The tables that there are: `fdistill_table2`, `shleifer_rush_table5`, ..."""
+    """Return the names of all tables: `fdistill_table2`, `shleifer_rush_table5`, ..."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def read(name: str) -> PublishedTable:
-    """The table `name`, as in `names`."""
+    """Return the table with one of the `names`."""
     content = read_mapping(FOLDER / f"{name}.yaml", f"{name}.yaml")
     return PublishedTable(**content | {"tasks": {task: _rows(block) for task, block in content["tasks"].items()}})
 

@@ -1,4 +1,4 @@
-"""The paper's tables, from the files that the earlier stages wrote."""
+"""Builds the paper's tables from the files of earlier stages, and writes them in every format."""
 
 from fdistill.evaluation.tables.datasets import datasets_table
 from fdistill.evaluation.tables.examples import examples_table

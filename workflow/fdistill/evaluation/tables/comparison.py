@@ -1,7 +1,7 @@
-"""The paper's published numbers beside the measured ones.
+"""Compares measured numbers with the paper's published ones.
 
-Records get two keys, `published` and `difference` (measured less published); where a table is read, a system's row is
-followed by two more that show them.
+Records get the keys `published` and `difference` (measured less published); in the printed tables, two rows below a
+system's row show them.
 """
 
 from typing import Any
@@ -9,26 +9,26 @@ from typing import Any
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.render import Cell
 
-ROWS = {"published": "paper", "difference": "difference"}  # by the key of what they show
+ROWS = {"published": "paper", "difference": "difference"}  # key of a record -> title of its row
 
 
 def add_published(records: list[dict[str, Any]], paper: PublishedTable) -> None:
-    """Give every record (task, system, metric, mean) the paper's number; None where the paper has none."""
+    """Add `published` and `difference` to every record with task, system, metric and mean; None without a number."""
     for record in records:
-        record |= compared(record["mean"], paper.number(record["task"], record["metric"], record["system"]))
+        record |= compare(record["mean"], paper.number(record["task"], record["metric"], record["system"]))
 
 
-def compared(measured: float | None, printed: str | None) -> dict[str, float | None]:
-    """The keys `published` and `difference`; a difference needs both numbers, and counts stay whole."""
+def compare(measured: float | None, printed: str | None) -> dict[str, float | None]:
+    """Return `published` and `difference`, None if a number is missing; whole numbers stay whole."""
     published = None if printed is None else int(printed) if printed.isdigit() else float(printed)
     difference = None if measured is None or published is None else measured - published
     return {"published": published, "difference": difference}
 
 
 def values(places: list[dict[str, Any] | None], form: str, span: int = 1) -> list[tuple[str, list[Cell]]]:
-    """The rows of `ROWS` below a row of `places`, each as its title and a cell per place; none if nothing is published.
+    """Return the rows of `ROWS` for a row of `places` (records), each as title and cells; none if nothing is published.
 
-    `form` is how numbers are written (as in `format`), `span` how many columns a place takes.
+    `form` is the format of the numbers (as in `format`), `span` the number of columns per place.
     """
     if all(place is None or place.get("published") is None for place in places):
         return []
@@ -41,7 +41,7 @@ def values(places: list[dict[str, Any] | None], form: str, span: int = 1) -> lis
 
 
 def notes(tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list[str]:
-    """What the rows are, and the tasks (titles, with what was compared) that the paper has no number for."""
+    """Return notes that explain the rows, and name the tasks (title -> compared records) without published numbers."""
     lacking = [title for title, places in tasks.items() if all(place["published"] is None for place in places)]
     rows = f"Rows 'paper': {paper.source} ({paper.units}). Rows 'difference': measured less the paper's."
     none = f"The paper has no numbers for {', '.join(lacking)}."
@@ -49,7 +49,7 @@ def notes(tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list
 
 
 def _signed(number: float, form: str) -> str:
-    """With its sign; 0 has none, nor what is shown as 0."""
+    """The number with its sign; a number that is shown as 0 has none."""
     text = format(number, f"z{form}")
     if text.startswith("-"):
         return text.replace("-", "−")

@@ -1,4 +1,4 @@
-"""The table of data sets (Wen et al. 2023, Table 6), with their sources and the leakage between splits."""
+"""The table of data sets (Wen et al. 2023, Table 6): sizes, sources and leakage."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
 
 SPLITS = ("train", "dev", "test")
-NONE = "–"  # of a task that stands for no other, and of a leakage that was not measured
+NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 
 def datasets_table(
@@ -20,19 +20,20 @@ def datasets_table(
     descriptions: dict[str, str],
     paper: PublishedTable | None = None,
 ) -> Table:
-    """The table of the tasks' `manifest.json` files; the next arguments map tasks to what is said of them.
+    """Build the table from the tasks' `manifest.json` files.
 
-    The rows are in the order of `tasks`, the titles; `paper` is the published table to compare the inputs with. CSV:
-    one record per task; leakage as shares between 0 and 1, in percent in the other formats. Raises UserError for a
-    task without a manifest.
+    The other arguments map tasks to titles (`tasks`, which fixes the order of the rows), to the task of the paper that
+    each has the shape of, and to descriptions. `paper` is the published table to compare the sizes with. CSV has one
+    record per task, with leakage as shares in [0, 1]; the other formats show percent. Raises UserError for a task
+    without a manifest.
     """
     missing = [task for task in tasks if task not in manifests]
     if missing:
         raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
     keys = ("source", "archives", "splits", "references", "leakage", "split_rule")
-    read = {task: read_json(manifests[task], keys) for task in tasks}
+    files = {task: read_json(manifests[task], keys) for task in tasks}
     leaks = {
-        split: list(dict.fromkeys(name for manifest in read.values() for name in manifest["leakage"].get(split, {})))
+        split: list(dict.fromkeys(name for manifest in files.values() for name in manifest["leakage"].get(split, {})))
         for split in ("dev", "test")
     }
     stand_ins = any(stands_for[task] != NONE for task in tasks)
@@ -44,9 +45,9 @@ def datasets_table(
         *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
     ]
     rows, records, notes, places = [], [], [], {}
-    for task, manifest in read.items():
+    for task, manifest in files.items():
         splits, references, source = manifest["splits"], manifest["references"], _sources(manifest)
-        sizes = {s: comparison.compared(splits[s], paper.number(task, s)) for s in SPLITS} if paper else {}
+        sizes = {s: comparison.compare(splits[s], paper.number(task, s)) for s in SPLITS} if paper else {}
         shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
         rows.append(
             [
@@ -82,7 +83,7 @@ def datasets_table(
 
 
 def _sources(manifest: dict[str, Any]) -> str:
-    """`a 1.0, b 2.0 (MIT); c 3.0 (BSD)`: packages under one licence together; the kind of any other source."""
+    """The sources as `a 1.0, b 2.0 (MIT); c 3.0 (BSD)`, by licence; the source's kind if none is recorded."""
     licences: dict[str, list[str]] = {}
     for archive in manifest["archives"]:
         licences.setdefault(archive.get("licence", "licence not stated"), []).append(

@@ -8,7 +8,7 @@ from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
 
-MAX_CHARACTERS = 400  # of a text where it is read; the CSV file has it whole
+MAX_CHARACTERS = 400  # of a text in a printed table; the CSV file has it whole
 
 
 def examples_table(
@@ -20,15 +20,15 @@ def examples_table(
     count: int,
     seed: int,
 ) -> Table:
-    """For each task `count` test inputs, drawn by `seed`: source, first reference, each system's output.
+    """Build the table of `count` test inputs per task, sampled by `seed`: source, first reference, systems' outputs.
 
-    `tests` maps a task to its test split, `generations` a (task, system) to its outputs; `tasks` and
-    `systems` map keys to titles, in order. CSV: one record per text; its `role` is source, reference or a
-    system's key.
+    `tests` maps a task to its test split, `generations` a (task, system) to its outputs; `tasks` and `systems` map keys
+    to titles, in order. CSV has one record per text, whose `role` is source, reference or a system's key. Raises
+    UserError for an unknown task or system, and for outputs that belong to another split.
     """
     for task, system in generations:
         if task not in tests or system not in systems:
-            raise UserError(f"generations of '{task}/{system}': unknown task or system; name it with a title first")
+            raise UserError(f"generations of '{task}/{system}': unknown task or system; give it a title")
     rows, records = [], []
     for task, title in tasks.items():
         chosen = {
@@ -40,7 +40,7 @@ def examples_table(
             continue
         common(*(generations[task, system] for system in chosen), seeds_differ=True)
         split = next(iter(chosen.values()))
-        # The task is part of the seed's text: its examples do not depend on which other tasks are shown.
+        # The seed includes the task, so that its examples do not depend on which other tasks are shown.
         picks = random.Random(f"{seed} {task}").sample(range(len(split.ids)), min(count, len(split.ids)))
         for i in sorted(picks):
             texts = {"source": split.sources[i], "reference": split.references[i][0]}

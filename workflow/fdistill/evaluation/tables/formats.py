@@ -1,4 +1,4 @@
-"""Every format that a table can be written in. A new one is one entry in `FORMATS`."""
+"""The file formats of tables. A new one is one entry in `FORMATS`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 
 def write(table: Table, paths: list[Path]) -> None:
-    """Write `table` to each path, in the format that its suffix names (.csv, .md, .tex, .html)."""
+    """Write `table` to each path in the format of its suffix; raises UserError for an unknown one, before writing."""
     for path in paths:
         if path.suffix not in FORMATS:
             raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(FORMATS)}")

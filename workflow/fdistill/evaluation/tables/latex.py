@@ -1,4 +1,4 @@
-"""A table as LaTeX (booktabs): floats for a paper to include."""
+"""Formats a table as LaTeX (booktabs): floats that a paper can include."""
 
 import re
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from math import ceil
 
 from fdistill.evaluation.tables.render import Cell, Column, Table, panels, spread
 
-PAGE = 45  # lines of a table on a page
-LINE = 80  # characters of a line, by which columns that wrap are judged
+PAGE = 45  # lines of a table that fit on a page
+LINE = 80  # characters of a line, to estimate the lines of columns that wrap
 NEEDS = "% Needs \\usepackage{booktabs,graphicx} and \\usepackage[T1]{fontenc}; XeLaTeX beyond Latin letters."
-FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"  # what is wider is scaled down
+FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"  # wider tables are scaled down
 
 
 def to_latex(table: Table) -> str:
-    """One float with the panels one below the other or, where that is more than a page, floats of a page each."""
+    """Return the table as one float with its panels below each other, or as floats of a page each if it is longer."""
     parts = panels(table)
     fits = sum(_height(section, part.columns) for part in parts for section in part.sections) <= PAGE
     floats = [parts] if fits else [[page] for part in parts for page in _pages(part)]
@@ -36,7 +36,7 @@ def to_latex(table: Table) -> str:
 
 
 def _pages(panel: Table) -> Iterator[Table]:
-    """The panel in parts of a page at most, cut between sections; a longer section is cut between rows."""
+    """The panel in parts of at most a page, cut between sections; a section longer than a page is cut between rows."""
     page: list[list[list[Cell]]] = []
     room = PAGE
     for section in panel.sections:
@@ -55,12 +55,12 @@ def _pages(panel: Table) -> Iterator[Table]:
 
 
 def _height(rows: list[list[Cell]], columns: list[Column]) -> int:
-    """Lines that rows take, about."""
+    """The number of lines of some rows, estimated."""
     return sum(max(map(_lines, spread(row), columns)) for row in rows)
 
 
 def _lines(cell: Cell, column: Column) -> int:
-    """Lines of one cell; only columns with a width wrap."""
+    """The number of lines of a cell, estimated; only columns with a width wrap."""
     return ceil(len(cell.text) / (LINE * column.width)) if column.width else 1
 
 
@@ -97,15 +97,15 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """`text` so that LaTeX sets exactly its characters."""
+    """Return `text` escaped, so that LaTeX prints exactly its characters."""
     lines = ("".join(_LATEX.get(character, character) for character in line) for line in text.splitlines())
     text = "\\newline{}".join(lines)
-    text = re.sub(r"^([\[*])", r"{\1}", text)  # at the start of a row it would be an argument of the line break
-    return re.sub(r"-(?=-)", "-{}", text)  # two hyphens, not a dash
+    text = re.sub(r"^([\[*])", r"{\1}", text)  # in front of a row it would be an argument of the line break before
+    return re.sub(r"-(?=-)", "-{}", text)  # otherwise two hyphens become a dash
 
 
 def _symbols(text: str) -> str:
-    """The risks as the paper sets them."""
+    """The risks as the paper prints them."""
     return re.sub(r"\bR\\_(llh|cvg)\b", r"$R_{\\mathrm{\1}}$", text)
 
 

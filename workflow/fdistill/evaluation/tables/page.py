@@ -1,4 +1,4 @@
-"""A table as a web page, for the report."""
+"""Formats a table as a web page, for the report."""
 
 import re
 from html import escape
@@ -21,7 +21,7 @@ tr:has(small) + tr:not(:has(small)) td { padding-top: .7em; }
 
 
 def to_html(table: Table) -> str:
-    """A page of its own: caption, the panels one below the other, notes."""
+    """Return the table as a page: caption, panels below each other, notes."""
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
@@ -60,7 +60,7 @@ def _row(row: list[Cell], columns: list[Column]) -> str:
 
 
 def _symbols(text: str) -> str:
-    """Escaped, with the risks as the paper sets them."""
+    """The text escaped, with the risks as the paper prints them."""
     return re.sub(r"\bR_(llh|cvg)\b", r"<i>R</i><sub>\1</sub>", escape(text))
 
 

@@ -1,4 +1,4 @@
-"""What the tables of results show, as records: one per task, system and metric, ranked among the students."""
+"""The records of the result tables: one per task, system and metric, with the best students marked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +8,12 @@ from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common
 from fdistill.runtime.errors import UserError
 
-DECIMALS = 2  # of every number that is shown, as in the paper
+DECIMALS = 2  # of every printed number, as in the paper
 
 
 @dataclass(frozen=True)
 class Section:
-    """Rows between two rules: systems by key with their titles; only `ranked` ones compete for the marks."""
+    """Rows between two rules: systems with their titles; only `ranked` ones can be marked as best or second."""
 
     label: str
     systems: dict[str, str]
@@ -21,20 +21,24 @@ class Section:
 
 
 def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[str, str]) -> list[Section]:
-    """The paper's order: the teacher, systems that need no model, then the students, which are ranked."""
-    every = [
+    """Return the sections in the paper's order: teacher, trivial systems, and students, which are ranked."""
+    all_sections = [
         Section("Teacher", teacher),
         Section("Trivial", trivial),
         Section("Student", students, ranked=True),
     ]
-    return [section for section in every if section.systems]
+    return [section for section in all_sections if section.systems]
 
 
 def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> list[dict[str, Any]]:
-    """The files in the order of tasks and rows; each must have its place in the table."""
+    """Read the files and return their contents in the order of tasks and rows.
+
+    Raises UserError for a file of a task or system that is not in the table, for a second file of the same, and for
+    files that belong to different data or teachers.
+    """
     order = {(task, system): None for task in tasks for section in layout for system in section.systems}
     files: dict[tuple[str, str], dict] = {}
-    of_task: dict[str, list[Path]] = {}
+    by_task: dict[str, list[Path]] = {}
     for path in paths:
         file = read_json(path, ("task", "method"))
         place = (file["task"], file["method"])
@@ -47,28 +51,28 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
         files[place] = file
-        of_task.setdefault(place[0], []).append(path)
-    for ranks in of_task.values():
-        common(*ranks, seeds_differ=True)
+        by_task.setdefault(place[0], []).append(path)
+    for of_task in by_task.values():
+        common(*of_task, seeds_differ=True)
     return [files[place] for place in order if place in files]
 
 
-def as_record(file: dict, metric: str, title: str, direction: str, found: dict[str, Any]) -> dict[str, Any]:
-    """The record of one value (`found`) of an aggregated file."""
+def as_record(file: dict, metric: str, title: str, direction: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of one entry of an aggregated file."""
     return {
         "task": file["task"],
         "system": file["method"],
         "metric": metric,
         "title": title,
         "direction": direction,
-        "mean": found["mean"],
-        "std": found["std"],
-        "seeds": len(found["seeds"]),
+        "mean": entry["mean"],
+        "std": entry["std"],
+        "seeds": len(entry["seeds"]),
     }
 
 
 def check_signatures(records: list[dict[str, Any]]) -> None:
-    """Raise UserError when a task's metric was computed in two ways."""
+    """Raise UserError when a metric of a task has different signatures."""
     first: dict[tuple[str, str], dict] = {}
     for record in records:
         if record["signature"] is None:
@@ -76,14 +80,15 @@ def check_signatures(records: list[dict[str, Any]]) -> None:
         other = first.setdefault((record["task"], record["metric"]), record)
         if other["signature"] != record["signature"]:
             raise UserError(
-                f"{record['task']}: metric '{record['metric']}' was not computed alike for "
+                f"{record['task']}: metric '{record['metric']}' was computed in different ways for "
                 f"'{other['system']}' ({other['signature']}) and "
-                f"'{record['system']}' ({record['signature']}); score the older one again"
+                f"'{record['system']}' ({record['signature']}); delete the older one's score.json and metrics.json "
+                "and run again"
             )
 
 
 def mark(records: list[dict[str, Any]], layout: list[Section], places: tuple[str, ...]) -> None:
-    """Add the key `mark` to all records: a place among the ranked systems of the same task and metric."""
+    """Add the key `mark` to all records: the place among the ranked systems of the same task and metric, or ""."""
     ranked = {system for section in layout if section.ranked for system in section.systems}
     competing: dict[tuple[str, str], list[dict]] = {}
     for record in records:
@@ -97,10 +102,10 @@ def mark(records: list[dict[str, Any]], layout: list[Section], places: tuple[str
 
 
 def marks(values: dict[str, float], better: Literal["higher", "lower"], places: tuple[str, ...]) -> dict[str, str]:
-    """Which of `values` come first and second: a word of `places` or "" for each.
+    """Return for each of `values` the word of `places` for its rank, or "" behind the last place.
 
-    Values are compared as they are shown, with two decimals: numbers that look equal share their place, and
-    the next number that looks different has the next one.
+    Values are compared as printed, with two decimals: numbers that look equal share a place, and the next different
+    number has the next place.
     """
     shown = {key: round(value, DECIMALS) for key, value in values.items()}
     ranking = sorted(set(shown.values()), reverse=better == "higher")
@@ -109,7 +114,10 @@ def marks(values: dict[str, float], better: Literal["higher", "lower"], places: 
 
 
 def teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:
-    """The mean over seeds; all systems of a task measure the same teacher's samples, so they must agree."""
+    """Return the mean of TeacherDist over seeds, or None; raises UserError when systems differ in it.
+
+    All systems of a task measure the same teacher's samples, so that they must agree.
+    """
     seeds: dict[str, tuple[float, str]] = {}
     for file in files:
         if file["task"] != task:
@@ -122,6 +130,6 @@ def teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:
                 raise UserError(
                     f"{task}: the risks of '{system}' and '{file['method']}' (seed {seed}) come from "
                     f"different teacher samples (TeacherDist {known:.4f} and {value:.4f}); "
-                    "run the older one again"
+                    "delete the older one and run again"
                 )
     return sum(value for value, _ in seeds.values()) / len(seeds) if seeds else None

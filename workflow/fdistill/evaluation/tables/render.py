@@ -1,4 +1,4 @@
-"""A table, and what its formats share; as CSV for programs, as Markdown for reading."""
+"""The parts of a table and what all formats share; CSV for programs, Markdown for readers."""
 
 import csv
 import io
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
 
-MAX_COLUMNS = 9  # beside the row's names: what the widest panel of Wen et al. 2023, Table 2 has
+MAX_COLUMNS = 9  # beside the names of the rows, as in the widest panel of Wen et al. 2023, Table 2
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; those of one `group` share a heading. `width` (a share of the line) makes prose wrap."""
+    """A column; columns of one `group` share a heading. A `width`, as a share of the line, makes text wrap."""
 
     title: str
     group: str = ""
@@ -22,20 +22,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one place shows, in plain text; `span` is how many columns it takes."""
+    """The plain text of one place in a table; `span` is the number of columns that it takes."""
 
     text: str
-    mark: Literal["", "best", "second", "aside"] = ""  # aside: said of the row above
+    mark: Literal["", "best", "second", "aside"] = ""  # aside: belongs to the row above
     span: int = 1
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be read (columns, sections, notes) and the same as data (records).
+    """A table for readers (columns, sections, notes) and the same as data (records).
 
-    `sections` are groups of rows with a rule between them; a row's spans add up to the number of columns. The
-    leading columns without a group name the row. `records` are the rows of the CSV file: flat, in full
-    precision, without marks of typesetting.
+    `sections` are groups of rows with a rule between them; the spans of a row add up to the number of columns. The
+    first columns, without a group, name the row. `records` are the rows of the CSV file: flat, in full precision, and
+    without typographic marks.
     """
 
     caption: str
@@ -46,7 +46,7 @@ class Table:
 
 
 def to_csv(table: Table) -> str:
-    """The records, one a line; None is an empty field."""
+    """Return the records as CSV, one per line; None is an empty field."""
     text = io.StringIO()
     header = list(dict.fromkeys(key for record in table.records for key in record))
     writer = csv.DictWriter(text, header, lineterminator="\n")
@@ -56,13 +56,13 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub's Markdown, in columns that line up when it is read as it stands."""
+    """Return the table in GitHub's Markdown, with columns aligned for reading the source."""
     blocks = [escape_markdown(table.caption)]
     for panel in panels(table):
         rows = [[_markdown_cell(cell) for cell in spread(row)] for section in panel.sections for row in section]
         titles = [escape_markdown(column.title) for column in panel.columns]
         groups = [escape_markdown(column.group) for column in panel.columns]
-        if any(groups):  # Markdown has one header line: the groups take it, and the titles follow
+        if any(groups):  # Markdown has one header line: it has the groups, and the titles are the first row
             first_of_group = [title if title not in groups[:i] else "" for i, title in enumerate(groups)]
             rows, titles = [titles, *rows], first_of_group
         widths = [max(3, *(len(line[i]) for line in [titles, *rows])) for i in range(len(titles))]
@@ -83,9 +83,9 @@ def to_markdown(table: Table) -> str:
 
 
 def panels(table: Table) -> list[Table]:
-    """Break a wide table between column groups, into parts of at most MAX_COLUMNS beside the names.
+    """Return the table, split between column groups into parts of at most MAX_COLUMNS beside the names of the rows.
 
-    The last parts are the full ones, as in the paper: DART alone, then the three tasks with fewer metrics.
+    Parts are filled from the last group on, as in the paper: DART alone, then the three tasks with fewer metrics.
     """
     n_names = next((i for i, column in enumerate(table.columns) if column.group), len(table.columns))
     groups = groupby(range(n_names, len(table.columns)), key=lambda i: table.columns[i].group)
@@ -98,15 +98,15 @@ def panels(table: Table) -> list[Table]:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` so that GitHub's Markdown shows exactly its characters, inside a table's cell or out of it."""
+    """Return `text` escaped, so that GitHub's Markdown shows exactly its characters, inside a cell and outside."""
     text = re.sub(r"([\\`*_|<>~$])", r"\\\1", text)
-    text = re.sub(r"\](?=[(\[:])", r"\\]", text)  # no link; other brackets mean nothing
-    text = re.sub(r"&(?=#?\w+;)", r"\\&", text)  # no entity
+    text = re.sub(r"\](?=[(\[:])", r"\\]", text)  # otherwise it is a link
+    text = re.sub(r"&(?=#?\w+;)", r"\\&", text)  # otherwise it is an entity
     return "<br>".join(text.splitlines()).replace("\t", " ")
 
 
 def _select(table: Table, indices: list[int]) -> Table:
-    """The table with some of its columns; a cell that spans several is kept where its first column is."""
+    """The table with some of its columns; a cell that spans several belongs to the first of them."""
     keep = set(indices)
 
     def select(row: list[Cell]) -> list[Cell]:
@@ -121,7 +121,7 @@ def _select(table: Table, indices: list[int]) -> Table:
 
 
 def spread(row: list[Cell]) -> list[Cell]:
-    """A cell per column: one that spans several is followed by empty ones."""
+    """Return a cell per column: empty cells follow one that spans several."""
     return [part for cell in row for part in (cell, *[Cell("")] * (cell.span - 1))]
 
 

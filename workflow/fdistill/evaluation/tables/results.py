@@ -1,4 +1,4 @@
-"""The tables of results: metrics (Wen et al. 2023, Table 2) and risks (their Table 3)."""
+"""The tables of results: metrics (Wen et al. 2023, Table 2) and risks (Table 3)."""
 
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,24 @@ RISKS = {
     "r_cvg_sequence": "R_cvg/seq.",
 }
 FORM = f".{DECIMALS}f"
-NONE = "–"  # the system was not run on the task, or has no such value
+NONE = "–"  # the system was not run on the task, or does not have the value
 
 
 def main_table(
     paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
 ) -> Table:
-    """The main table, from the `metrics.json` files of all tasks and systems.
+    """Build the main table from the `metrics.json` files of all tasks and systems.
 
-    `tasks` maps keys to titles, in column order; `paper` is the published table to compare with. CSV: one record per
-    task, system and metric.
-    Raises UserError for a file of another task or system, and for metrics that were not computed alike.
+    `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
+    compare with. CSV has one record per task, system and metric. Raises UserError for a file of another task or system,
+    and for a metric that was computed in different ways.
     """
     records = [
-        as_record(file, metric, found["title"], found["direction"], found)
-        | {"signature": found["signature"]}
-        | {f"missing_{key}": (found["missing"] or {}).get(key) for key in ("reason", "fix")}
+        as_record(file, metric, entry["title"], entry["direction"], entry)
+        | {"signature": entry["signature"]}
+        | {f"missing_{key}": (entry["missing"] or {}).get(key) for key in ("reason", "fix")}
         for file in read_results(paths, tasks, layout)
-        for metric, found in file["metrics"].items()
+        for metric, entry in file["metrics"].items()
     ]
     check_signatures(records)
     mark(records, layout, ("best", "second"))
@@ -62,11 +62,10 @@ def main_table(
 def risk_table(
     paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
 ) -> Table:
-    """The risks and the teacher's diversity, from the aggregated `risk.json` files.
+    """Build the table of risks and teacher diversity from the aggregated `risk.json` files.
 
-    Arguments as in `main_table`. CSV: one record per task, system and risk, then one `teacher_dist` per task, which is
-    the teacher's.
-    Raises UserError for a file of another task or system, and when systems disagree on the teacher's samples.
+    Arguments as in `main_table`. CSV has one record per task, system and risk, then one `teacher_dist` per task, for
+    the teacher. Raises UserError for a file of another task or system, and when systems have different teacher samples.
     """
     files = read_results(paths, tasks, layout)
     records = [
@@ -99,7 +98,7 @@ def risk_table(
 
 
 def _footnotes(records: list[dict[str, Any]]) -> dict[tuple[str, str, str], int]:
-    """A number for each (metric, reason, remedy) that leaves a place empty."""
+    """The footnotes: a number for each (metric, reason, remedy) of a missing value."""
     missing = dict.fromkeys(_note(record) for record in records if record["missing_reason"])
     return {note: number for number, note in enumerate(missing, start=1)}
 
@@ -118,13 +117,13 @@ def _rows(
     records: list[dict[str, Any]], layout: list[Section], notes: dict[tuple[str, str, str], int]
 ) -> list[list[list[Cell]]]:
     columns = dict.fromkeys((record["task"], record["metric"]) for record in records)
-    found = {(record["task"], record["metric"], record["system"]): record for record in records}
+    by_place = {(record["task"], record["metric"], record["system"]): record for record in records}
     rows: list[list[list[Cell]]] = []
     for section in layout:
         rows.append([])
         for i, (system, title) in enumerate(section.systems.items()):
             names = [Cell(section.label if i == 0 else ""), Cell(title if title != section.label else "")]
-            places = [found.get((*column, system)) for column in columns]
+            places = [by_place.get((*column, system)) for column in columns]
             rows[-1].append(names + [_value(place, notes) for place in places])
             rows[-1] += [[Cell(""), Cell(below, "aside"), *row] for below, row in comparison.values(places, FORM)]
     return rows

@@ -1,0 +1,125 @@
+"""Checks of how a task samples and decodes, and with which engine: each message has file, key, value and remedy."""
+
+import pytest
+from small_config import TASK, WEB, put
+
+NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
+CTRANSLATE2 = {"engine": "ctranslate2"}
+BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "value", "text"),
+    [
+        (
+            WEB,
+            "decoding.min_new_tokens",
+            17,
+            "decoding.min_new_tokens: 17 is more than max_new_tokens, 16; lower it",
+        ),
+        (WEB, "decoding.top_p", 0.9, "decoding.top_p: 0.9 is not used without do_sample: true; remove it"),
+        (
+            WEB,
+            "teacher_samples",
+            {"mode": "nucleus"},
+            "teacher_samples.top_p: missing; mode 'nucleus' needs it: set a number "
+            "> 0 and <= 1, or null (Probability mass of the most likely tokens that are sampled from",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"mode": "top_k"},
+            "teacher_samples.top_k: missing; mode 'top_k' needs it: set an integer",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam"},
+            "teacher_beam.num_beams: missing; mode 'beam' needs it: set an integer",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"mode": "beam_sample"},
+            "teacher_samples.num_beams: missing; mode 'beam_sample' needs it",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"top_p": 0.9},
+            "teacher_samples.top_p: 0.9 is not used with mode 'ancestral', only with "
+            "nucleus, beam_sample; remove it or change mode",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"min_new_tokens": 3},
+            "teacher_samples.min_new_tokens: 3 is not used with mode 'ancestral'",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam", "num_beams": 2, "max_new_tokens": 17},
+            "teacher_beam.max_new_tokens: teacher_beam asks for sequences of 17 tokens (max_new_tokens), "
+            "more than text.max_target_tokens, 16; lower max_new_tokens or raise text.max_target_tokens",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {"top_k": 3},
+            "teacher_samples.top_k: 3 is not used with mode 'ancestral'",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            NUCLEUS | {"length_penalty": 1.0},
+            "teacher_samples.length_penalty: 1.0 is not used with ",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            NUCLEUS | CTRANSLATE2,
+            "teacher_samples.mode: nucleus is drawn by engine transformers alone",
+        ),
+        (
+            WEB,
+            "decoding",
+            {"max_new_tokens": 16, "num_beams": 4} | CTRANSLATE2,
+            "decoding.early_stopping: engine ctranslate2 ends a search of several beams when as many outputs have",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            BEAM | CTRANSLATE2 | {"no_repeat_ngram_size": 3},
+            "teacher_beam.no_repeat_ngram_size: not with engine ctranslate2; remove it or use engine transformers",
+        ),
+        (
+            put(WEB, "model.teacher.shard", True),
+            "risk",
+            CTRANSLATE2,
+            "risk.engine: ctranslate2 cannot run a teacher that is sharded over GPUs (model.teacher.shard); "
+            "use engine transformers",
+        ),
+    ],
+)
+def test_mistakes_of_sampling(project, task, key, value, text):
+    project.write(TASK, put(task, key, value))
+    (line,) = project.mistakes()
+    assert line.startswith(f"{TASK}: ")
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "value"),
+    [
+        (WEB, "teacher_samples", NUCLEUS),
+        (WEB, "teacher_samples", {"mode": "beam_sample", "num_beams": 6, "top_k": 30, "length_penalty": 1.0}),
+        (WEB, "decoding", {"max_new_tokens": 16, "do_sample": True, "top_p": 0.9}),
+        (WEB, "decoding", {"max_new_tokens": 16, "num_beams": 4, "early_stopping": True} | CTRANSLATE2),
+        (WEB, "teacher_samples", CTRANSLATE2),
+        (WEB, "teacher_beam", BEAM | CTRANSLATE2),
+    ],
+)
+def test_what_is_allowed_of_sampling(project, task, key, value):
+    project.write(TASK, put(task, key, value))
+    project.load()

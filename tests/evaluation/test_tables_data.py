@@ -1,0 +1,89 @@
+"""The tables of data sets and of example outputs."""
+
+import csv
+import io
+
+import pytest
+from fdistill.artifacts.files import write_json, write_parquet
+from fdistill.data.schemas import GENERATIONS, SPLIT
+from fdistill.evaluation.tables import datasets_table, examples_table
+from fdistill.evaluation.tables.render import to_csv, to_markdown
+from fdistill.runtime.errors import UserError
+
+
+def test_datasets_table(tmp_path):
+    archive = {"version": "1.0", "filename": "x", "sha256": "y"}
+    write_json(
+        tmp_path / "m.json",
+        {
+            "source": {"kind": "botocore"},
+            "split_rule": "by service",
+            "counts": [],
+            **{"splits": {"train": 24000, "dev": 200, "test": 400}, "references": {"dev": 300, "test": 1200}},
+            "archives": [
+                {"package": "a", "licence": "MIT", **archive},
+                {"package": "b", "licence": "BSD", **archive},
+                {"package": "c", "licence": "MIT", **archive},
+            ],
+            "leakage": {"dev": {"same_source": 0.125}, "test": {"same_source": 0.0, "same_target": 0.5}},
+        },
+    )
+    described = ({"d2t": "DART", "mt": ""}, {"d2t": "records", "mt": "pairs"})
+    table = datasets_table({"d2t": tmp_path / "m.json", "unused": tmp_path}, {"d2t": "Data-to-text"}, *described)
+    [row] = table.sections[0]
+    assert [cell.text for cell in row] == [
+        *("Data-to-text", "DART", "a 1.0, c 1.0 (MIT); b 1.0 (BSD)", "24,000", "200", "400", "300", "1,200"),
+        *("12.5", "0.0", "50.0"),
+    ]
+    [record] = csv.DictReader(io.StringIO(to_csv(table)))
+    assert record["train_inputs"] == "24000" and record["dev_leakage_same_source"] == "0.125"
+    assert "Data-to-text: records. Split: by service." in to_markdown(table)
+    with pytest.raises(UserError, match="no manifest for task mt; give mt=FILE"):
+        datasets_table({"d2t": tmp_path / "m.json"}, {"mt": "EN-RO"}, *described)
+
+
+@pytest.fixture
+def generations(tmp_path):
+    ids = [str(i) for i in range(20)]
+    sources = [f"source {i} | x\nsecond line " + "word " * 100 for i in ids]
+    rows = {"id": ids, "group": ids, "source": sources, "references": [[f"first {i}", "second"] for i in ids]}
+    write_parquet(tmp_path / "test.parquet", rows, SPLIT)
+    for system in ("teacher", "kl"):
+        rows = {
+            "id": ids,
+            "hypothesis": [f"{system} {i}" for i in ids],
+            "n_tokens": [3] * 20,
+            "finished": [True] * 20,
+        }
+        write_parquet(tmp_path / f"{system}.parquet", rows, GENERATIONS)
+    return tmp_path
+
+
+def examples(folder, seed):
+    return examples_table(
+        {"d2t": folder / "test.parquet"},
+        {("d2t", system): folder / f"{system}.parquet" for system in ("kl", "teacher")},
+        {"d2t": "Data_to_text", "mt": "EN & RO"},
+        {"teacher": "Teacher", "mle": "MLE", "kl": "KL"},
+        count=2,
+        seed=seed,
+    )
+
+
+def test_examples_table(generations):
+    table = examples(generations, 1)
+    assert len(table.sections) == 2
+    rows = table.sections[0]
+    chosen = rows[1][2].text.removeprefix("first ")
+    assert [(row[0].text, row[1].text) for row in rows] == [
+        *(("Data_to_text", "Input"), ("", "Reference"), ("", "Teacher"), ("", "KL"))
+    ]
+    assert [row[2].text for row in rows[1:]] == [f"first {chosen}", f"teacher {chosen}", f"kl {chosen}"]
+    assert len(rows[0][2].text) == 400 and rows[0][2].text.endswith("…")
+    assert r"\| x<br>second line" in to_markdown(table)
+    records = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [r["role"] for r in records[:4]] == ["source", "reference", "teacher", "kl"]
+    assert records[0]["text"].endswith("word ") and "\n" in records[0]["text"]  # whole
+    assert examples(generations, 1) == table
+    picks = {tuple(r["id"] for r in examples(generations, seed).records) for seed in range(5)}
+    assert len(picks) > 1

@@ -1,0 +1,169 @@
+"""Preflight's checks of a study's inputs: teachers, data, and the models of metrics."""
+
+import shutil
+
+import pytest
+import tiny
+from fdistill.artifacts.atomic import write_text
+from fdistill.models import checkpoints
+from fdistill.preflight import data, metrics, reach, teachers
+from fdistill.runtime.errors import UserError
+from plans import from_checkpoint, plan, problems
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A folder with a BART of 2 + 2 layers and 32 positions."""
+    checkpoints.save(tiny.checkpoint("bart"), tmp_path / "bart")
+    return tmp_path / "bart"
+
+
+# --- teachers
+
+
+def test_a_checkpoint_that_fits(project, checkpoint):
+    short = (("text", {"max_source_tokens": 16, "max_target_tokens": 16}),)
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, *short)))
+    assert not finding.problem
+    assert "a folder on this machine" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            (("model.student", {"encoder": 3, "decoder": 1}),),
+            "a student of 3 layers cannot be copied from a teacher of 2",
+        ),
+        ((("text", {"max_source_tokens": 64, "max_target_tokens": 16}),), "64, but the model has 32 positions"),
+        ((("model.family", "mbart"),), "model.family is mbart, but"),
+        ((("model.teacher", {"init": "./nowhere"}),), "there is no folder ./nowhere"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(project, checkpoint, changes, text):
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, *changes)))
+    assert finding.problem
+    assert text in finding.text
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("model.safetensors", "has no model.safetensors"),
+        ("config.json", "has no config.json"),
+        ("tokenizer.json", "has no tokenizer"),
+    ],
+)
+def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, text):
+    (checkpoint / file).unlink()
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
+    assert finding.problem
+    assert text in finding.text
+
+
+def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
+    assert finding.problem and "if you trust it, set model.teacher.allow_pickle" in finding.text
+    given = {"init": str(checkpoint), "allow_pickle": True}
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, ("model.teacher", given))))
+    assert not finding.problem
+
+
+def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
+    config = checkpoints.AutoConfig.for_model("bart", **tiny.CONFIGS["bart"])
+    monkeypatch.setattr("fdistill.preflight.architectures.AutoConfig.from_pretrained", lambda name, **_: config)
+    change = from_checkpoint("someone/bart", ("text", {"max_source_tokens": 16, "max_target_tokens": 16}))
+    (finding,) = teachers.check(plan(project, *change, jobs={"distill": {}}))
+    assert not finding.problem
+    assert "hf download someone/bart" in finding.text
+    (finding,) = teachers.check(plan(project, *change))
+    assert "hf download" not in finding.text
+
+
+# --- data
+
+
+def test_local_data(project, tmp_path):
+    files = {}
+    for split in ("train", "dev", "test"):
+        files[split] = str(tmp_path / f"{split}.jsonl")
+        write_text(files[split], '{"source": "a", "target": "b"}\n')
+    planned = plan(project, ("source", {"kind": "files", "path": files}))
+    (finding,) = data.check(planned)
+    assert (finding.problem, finding.text) == (False, "local files")
+    (tmp_path / "dev.jsonl").unlink()
+    (finding,) = data.check(planned)
+    assert finding.problem and f"source.path: no such file {tmp_path / 'dev.jsonl'} (relative to" in finding.text
+
+
+def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
+    files = dict.fromkeys(("train", "dev", "test"), str(tmp_path / "all.source"))
+    write_text(files["train"], "a\n")
+    (finding,) = data.check(plan(project, ("source", {"kind": "xsum", "path": files})))
+    assert finding.problem and finding.text.count(str(tmp_path / "all.target")) == 1
+    assert "all.source" not in finding.text
+
+
+def test_data_that_is_prepared_is_not_looked_for(project):
+    planned = plan(project, ("source", {"kind": "xsum"}))
+    write_text(planned.results / "web/prepare/manifest.json", "{}")
+    (finding,) = data.check(planned)
+    assert finding.text == "prepared already"
+
+
+def test_data_from_the_first_place_that_answers(project, monkeypatch):
+    revisions = []
+
+    def answer(dataset_id, revision):
+        revisions.append(revision)
+        if revision == "main":
+            raise UserError("not here")
+
+    monkeypatch.setattr(reach, "hub_dataset", answer)
+    (finding,) = data.check(plan(project, ("source", {"kind": "xsum"})))
+    assert not finding.problem
+    assert "revision refs/convert/parquet" in finding.text
+    assert revisions == ["main", "refs/convert/parquet"]
+
+
+# --- metrics
+
+
+def test_metrics_that_cannot_be_computed(project, monkeypatch):
+    def down(model_id):
+        raise UserError(f"{model_id} is not available (no network)")
+
+    monkeypatch.setattr(reach, "hub_model", down)
+    monkeypatch.setattr(shutil, "which", lambda *_: None)  # no Java
+    changes = (
+        ("metrics", ["bleu4", "meteor", "bertscore", "moverscore", "bleurt"]),
+        ("metric_options", {"bertscore": {"model": "someone/encoder"}, "moverscore": {"model": "./nowhere"}}),
+    )
+    findings = list(metrics.check(plan(project, *changes)))
+    assert [text.split(":")[2].split(" will")[0].strip() for text in problems(findings)] == [
+        "METEOR",
+        "BERTScore",
+        "MoverScore",
+    ]
+    text = "\n".join(problems(findings))
+    assert "apt-get install default-jre-headless" in text
+    assert "metric_options.bertscore.model" in text
+    assert "moverscore.model" in text
+    left_out, ready = [finding.text for finding in findings if not finding.problem]
+    assert left_out.startswith("BLEURT will be n/a: ")  # no checkpoint is set, so it is left out on purpose
+    assert ready == "BLEU-4: ready"
+
+
+def test_a_metric_of_the_selection_counts(project):
+    changes = (("selection", {"metric": "moverscore"}), ("metric_options", {"moverscore": {"model": "./nowhere"}}))
+    assert "MoverScore will be n/a" in problems(metrics.check(plan(project, *changes)))[0]
+
+
+def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json"})
+    changes = (("metrics", ["moverscore"]), ("metric_options", {"moverscore": {"model": "someone/encoder"}}))
+    (finding,) = metrics.check(plan(project, *changes, jobs={"score": {}}))
+    assert not finding.problem
+    assert "hf download someone/encoder" in finding.text

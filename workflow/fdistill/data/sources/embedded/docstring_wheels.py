@@ -1,0 +1,100 @@
+"""The pinned wheels whose docstrings are the summarisation corpus, and the split of each."""
+
+from fdistill.data.archives import Archive
+
+DEV_PACKAGES = ("networkx",)
+TEST_PACKAGES = ("scikit-learn", "statsmodels")
+
+ARCHIVES = (
+    Archive(
+        package="scipy",
+        version="1.17.1",
+        filename="scipy-1.17.1-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="43af8d1f3bea642559019edfe64e9b11192a8978efbd1539d7bc2aaa23d92de4",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="sympy",
+        version="1.14.0",
+        filename="sympy-1.14.0-py3-none-any.whl",
+        sha256="e091cc3e99d2141a0ba2847328f5479b05d94a6635cb96148ccb3f34671bd8f5",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="pandas",
+        version="3.1.1",
+        filename="pandas-3.1.1-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="4f1602f614bb83f443381dbcbb94c4ac764b2e50c8d6c965614c5cd83e328c47",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="sqlalchemy",
+        version="2.1.9",
+        filename="sqlalchemy-2.1.9-py3-none-any.whl",
+        sha256="449fed5c2caa3b278cc57499d09db001fb3f28dc7f18affc48142aee4dcc0cdf",
+        licence="MIT",
+    ),
+    Archive(
+        package="astropy",
+        version="8.0.2",
+        filename="astropy-8.0.2-cp311-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="000d6998bcf4f097257b3776f29f1dafde0967bf1b091edbad95df564eee4eea",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="networkx",
+        version="3.6.1",
+        filename="networkx-3.6.1-py3-none-any.whl",
+        sha256="d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="nltk",
+        version="3.10.4",
+        filename="nltk-3.10.4-py3-none-any.whl",
+        sha256="769ba5413f265b7d3e87cd163cc28efa01e29eeef8bb6080bc907949d9fcfb51",
+        licence="Apache-2.0",
+    ),
+    Archive(
+        package="statsmodels",
+        version="0.15.0",
+        filename="statsmodels-0.15.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="b67886b66d9c7ca118526accedb5c6de7ffd74c015dc0492ea0b1690192b65da",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="scikit-learn",
+        version="1.9.1",
+        filename="scikit_learn-1.9.1-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="matplotlib",
+        version="3.11.2",
+        filename="matplotlib-3.11.2-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+        sha256="07d9b9fa60cd4c393692f50d0bb03123242ddf61c99bb0e95e75feb354e7c1a8",
+        licence="Matplotlib (PSF-based)",
+    ),
+    Archive(
+        package="numpy",
+        version="2.4.6",
+        filename="numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="django",
+        version="5.2.19",
+        filename="django-5.2.19-py3-none-any.whl",
+        sha256="5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00",
+        licence="BSD-3-Clause",
+    ),
+    Archive(
+        package="scikit-image",
+        version="0.26.0",
+        filename="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+        sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        licence="BSD-3-Clause",
+    ),
+)

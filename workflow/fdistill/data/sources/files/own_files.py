@@ -1,0 +1,87 @@
+"""The user's own data set, in files of sources and targets that a task file names.
+
+An empty source or target is refused here. In a published data set it is not, since papers count such examples too.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.local_files import FORMATS, check_path, check_per_split, read_files
+from fdistill.data.sources.files.rows import SPLITS, Row
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import check_counts
+from fdistill.runtime.errors import UserError
+
+ARCHIVES = ()
+SPLIT_RULE = "as given"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a task file's `source:`."""
+
+    path: dict[str, str]  # one file per split
+    source_column: str = "source"
+    target_column: str | list[str] = "target"  # a text or a list of references; or a column per reference
+    group_column: str | None = None  # rows of one group, such as a conversation, belong together
+    id_column: str | None = None  # default: the row's split and place
+    expected_counts: dict[str, int] | None = None  # per split; default: any number
+
+    def __post_init__(self):
+        check_path(self.path, FORMATS)
+        if self.expected_counts:
+            check_per_split("expected_counts", self.expected_counts, int, "a whole number")
+
+
+def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
+    """Build the corpus (see `fdistill.data.sources.source_module`)."""
+    chosen = read_options(Options, options)
+    rows, origins = read_files(chosen.path, FORMATS)
+    places: dict[str, str] = {}
+    splits = {split: list(_examples(rows[split], split, chosen, places)) for split in SPLITS}
+    corpus = Corpus(splits, SPLIT_RULE, origins=origins)
+    check_counts(corpus, chosen.expected_counts)
+    return corpus
+
+
+def _examples(rows: Iterable[Row], split: str, chosen: Options, places: dict[str, str]) -> Iterator[Example]:
+    """Yield an example per row; `places` collects the ids of all splits and their rows."""
+    for row in rows:
+        id = _name(row, chosen.id_column) if chosen.id_column else f"{split}/{row.place.rpartition(', ')[2]}"
+        if id in places:
+            raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
+        places[id] = row.place
+        group = _name(row, chosen.group_column) if chosen.group_column else id
+        yield Example(id, group, _filled(row, chosen.source_column), _references(row, chosen.target_column))
+
+
+def _filled(row: Row, column: str) -> str:
+    text = row.text(column)
+    if not text.strip():
+        raise UserError(f"{row.place}: '{column}' is empty; fill it in or remove the row")
+    return text
+
+
+def _references(row: Row, target: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The references: one text, a list of texts, or the texts of several columns without the empty ones."""
+    if isinstance(target, tuple):
+        texts = tuple(text for column in target if (text := row.text_or_blank(column)).strip())
+        if not texts:
+            raise UserError(f"{row.place}: {', '.join(target)} are all empty; fill one in or remove the row")
+        return texts
+    value = row.get(target)
+    if not isinstance(value, list):
+        return (_filled(row, target),)
+    if not value or not all(isinstance(text, str) and text.strip() for text in value):
+        raise row.wrong(target, "a text or a list of texts, none of them empty")
+    return tuple(value)
+
+
+def _name(row: Row, column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str | int) or not str(value).strip():
+        raise row.wrong(column, "a name or a number")
+    return str(value)

@@ -1,0 +1,34 @@
+"""CNN/DailyMail (See et al. 2017): a news article -> its highlights, a summary of a few sentences."""
+
+from pathlib import Path
+from typing import Any
+
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.options import read_options
+from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
+from fdistill.data.sources.published.dataset import PublishedOptions as Options
+from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
+
+ARCHIVES = ()
+REPOSITORY, VERSION = "abisee/cnn_dailymail", "3.0.0"
+
+
+def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
+    """Build the corpus (see `fdistill.data.sources.source_module`)."""
+    chosen = read_options(Options, options)
+    return finish(read_corpus(DATASET, chosen), chosen.expected_counts)
+
+
+def as_examples(row: Row, id: str) -> list[Example]:
+    """Return an article with its highlights, which are lines there and become the sentences of one text."""
+    return [Example(id, id, one_line(row.text("article")), (one_line(row.text("highlights")),))]
+
+
+DATASET = Published(
+    name="CNN/DailyMail",
+    licence="Apache-2.0",  # as the hub states it
+    places=(Hub(REPOSITORY, VERSION), Hub(REPOSITORY, VERSION, PARQUET_BRANCH)),
+    as_examples=as_examples,
+    local_files="JSON lines, CSV, TSV or Parquet with the columns article and highlights, or .source with .target",
+)

@@ -1,0 +1,133 @@
+"""What published data sets share: splits that are given, places where they can be read, and known sizes."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources.files.local_files import FORMATS, Reader, check_path, check_per_split, read_files
+from fdistill.data.sources.files.rows import SPLITS, Pair, Row, Rows
+from fdistill.data.sources.published.hub import Hub, HubDown
+from fdistill.data.sources.published.web import WebFiles
+from fdistill.runtime.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SPLIT_RULE = "as published"
+
+AsExamples = Callable[[Row, str], Iterable[Example]]  # (row, id) -> examples
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published data set: the places where it can be read, and what its rows mean."""
+
+    name: str
+    licence: str
+    places: tuple[Hub | WebFiles, ...]  # tried in this order
+    as_examples: AsExamples
+    local_files: str  # which local files can be given instead, in words
+    split_rule: str = SPLIT_RULE
+
+
+@dataclass(frozen=True)
+class PublishedOptions:
+    """The options of a task file's `source:` that all published data sets have."""
+
+    path: dict[str, str] | None = None  # one file per split; default: the hub or the web
+    expected_counts: dict[str, int] | None = None  # per split; default: any number
+    formats: ClassVar[dict[str, Reader]] = FORMATS  # readers of the files in `path`, by suffix
+
+    def __post_init__(self):
+        if self.path:
+            check_path(self.path, self.formats)
+        if self.expected_counts:
+            check_per_split("expected_counts", self.expected_counts, int, "a whole number")
+
+
+def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
+    """Return the examples of every row, in order, from `options.path` or else from the data set's places.
+
+    Raises UserError when no place has the data set whole, with the reason of each.
+    """
+    if not options.path:
+        return _from_places(dataset)
+    rows, origins = read_files(options.path, options.formats)
+    return Corpus(_examples(dataset, rows), dataset.split_rule, origins=origins)
+
+
+def _from_places(dataset: Published) -> Corpus:
+    """The corpus from the first place that has it whole."""
+    failures, hub_down = [], False
+    for place in dataset.places:
+        if hub_down and isinstance(place, Hub):
+            failures.append(f"{place}: not tried")
+            continue
+        try:
+            rows, origins = place.read()
+            corpus = Corpus(_examples(dataset, rows), dataset.split_rule)
+        except UserError as error:
+            hub_down = hub_down or isinstance(error, HubDown)
+            failures.append(f"{place}: {error}")
+            log.warning("%s cannot be read from %s", dataset.name, failures[-1])
+            continue
+        corpus.origins = [{"licence": dataset.licence} | origin for origin in origins]
+        log.info("%s read from %s", dataset.name, place)
+        for note in (origin["note"] for origin in origins if "note" in origin):
+            log.warning("%s: %s", dataset.name, note)
+        return corpus
+    raise UserError(
+        f"{dataset.name} cannot be read; tried in this order:\n  " + "\n  ".join(failures) + "\n"
+        "Check the network, or name local files in the task file: "
+        f"source.path: {{train: FILE, dev: FILE, test: FILE}} ({dataset.local_files})"
+    )
+
+
+def _examples(dataset: Published, rows: Rows) -> dict[str, list[Example]]:
+    def examples_of(row: Row, id: str) -> Iterable[Example]:
+        if isinstance(row, Pair):
+            return [Example(id, id, row.text("source"), (row.text("target"),))]
+        return dataset.as_examples(row, id)
+
+    return {
+        split: [example for n, row in enumerate(rows[split]) for example in examples_of(row, f"{split}/{n}")]
+        for split in SPLITS
+    }
+
+
+def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
+    """Check the splits' sizes, then drop blank references and examples without text, which are of no use.
+
+    The sizes that papers report count blank examples too, hence the order. Raises UserError as `check_counts` does.
+    """
+    check_counts(corpus, expected)
+    for split, examples in corpus.splits.items():
+        kept = [example for example in map(_without_blanks, examples) if example.source.strip() and example.references]
+        corpus.count(f"{split}: source and reference not blank", len(examples), len(kept))
+        corpus.splits[split] = kept
+    return corpus
+
+
+def check_counts(corpus: Corpus, expected: dict[str, int] | None) -> None:
+    """Raise UserError, with both numbers, unless the splits have the expected sizes (None: any)."""
+    sizes = {split: len(corpus.splits[split]) for split in SPLITS}
+    wrong = [
+        f"{split} has {sizes[split]:,} examples, not {expected[split]:,}"
+        for split in SPLITS
+        if expected and sizes[split] != expected[split]
+    ]
+    if wrong:
+        raise UserError(
+            f"source.expected_counts: {'; '.join(wrong)}. Check that this is the whole data set in the right "
+            "version; to use it as it is, set source.expected_counts to null in the task file"
+        )
+
+
+def _without_blanks(example: Example) -> Example:
+    return replace(example, references=tuple(text for text in example.references if text.strip()))
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line, with single spaces."""
+    return " ".join(text.split())
