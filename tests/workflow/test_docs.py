@@ -16,6 +16,7 @@ import pytest
 import tiny
 import yaml
 from fdistill.artifacts.files import write_parquet
+from fdistill.artifacts.manifest import WEIGHTS
 from fdistill.config.schema import section
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.data.sources import SOURCES
@@ -148,12 +149,15 @@ def run(command, folder):
     return done.stdout
 
 
+# Of the repository: what runs leave in it, and what no command needs.
+NOT_COPIED = (".*", "results", "checkpoints", "logs", "benchmarks", "site", "__pycache__", "docs", "tests")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A copy of the repository after a reader has written what the pages give: files, entries of registries, data."""
     site = tmp_path_factory.mktemp("site")
-    for name in ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "slurm"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, site / name)
+    shutil.copytree(ROOT, site, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
     for block in FILES:
         write(site, block)
     for block in BLOCKS:
@@ -332,7 +336,8 @@ def test_every_path_that_a_page_names_is_there(page):
 def messages() -> str:
     """The text of the library, the scripts and the rules, with literals that continue on the next line joined."""
     files = [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
-    return re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in files))
+    text = re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in files))
+    return text.replace("{WEIGHTS}", WEIGHTS)
 
 
 def quoted_messages() -> list[str]:
