@@ -75,7 +75,7 @@ def run_study(profile, *arguments, directory):
     overlay = directory / "study.yaml"
     overlay.write_text(yaml.safe_dump(STUDY))
     known = ["--profile", profile, "--slurm-status-command", "squeue", "--configfile", SMOKE, overlay]
-    return snakemake(*known, *arguments, directory=directory, check=False, timeout=900)
+    return snakemake(*known, *arguments, directory=directory, check=False, timeout=900, cold=True)
 
 
 def rule_of(job):
