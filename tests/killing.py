@@ -14,18 +14,19 @@ def warm_up() -> None:
     warm.run(int)
 
 
-def start(script: str, arguments: list, log: Path, **environment: str) -> Process:
-    """Start a script of workflow/scripts; what it says is added to `log`."""
-    return warm.start(warm.script, script, [str(argument) for argument in arguments], log=log, **environment)
+def start(script: str, arguments: list, log: Path, folder: Path = Path(), **environment: str) -> Process:
+    """Start a script of workflow/scripts in `folder`; what it says is added to `log`."""
+    given = [str(argument) for argument in arguments]
+    return warm.start(warm.script, script, given, str(folder), log=log, **environment)
 
 
-def start_ranks(script: str, arguments: list, log: Path, count: int = 2) -> list[Process]:
-    """Start a script as torchrun does: so many processes that meet, each told who it is."""
+def start_ranks(script: str, arguments: list, log: Path, count: int = 2, folder: Path = Path()) -> list[Process]:
+    """Start a script in `folder` as torchrun does: so many processes that meet, each with its rank."""
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
     meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
     ranks = [{name: str(rank) for name in ("RANK", "LOCAL_RANK")} for rank in range(count)]
-    return [start(script, arguments, log, WORLD_SIZE=str(count), **meeting, **rank) for rank in ranks]
+    return [start(script, arguments, log, folder, WORLD_SIZE=str(count), **meeting, **rank) for rank in ranks]
 
 
 def run(script: str, arguments: list, log: Path) -> int:

@@ -57,8 +57,9 @@ def run(target: Callable, *arguments, timeout: float | None = None) -> Completed
         return CompletedProcess(arguments, process.exitcode, log.read())
 
 
-def script(name: str, arguments: list[str]) -> None:
-    """Do what `python workflow/scripts/NAME.py ARGUMENTS` does."""
+def script(name: str, arguments: list[str], folder: str = ".") -> None:
+    """Do what `python workflow/scripts/NAME.py ARGUMENTS` does in `folder`."""
+    os.chdir(folder)
     _run([str(SCRIPTS / f"{name}.py"), *arguments])
 
 
