@@ -4,6 +4,14 @@ import pytest
 import torch
 from fdistill.models.families import FAMILIES
 
+# The files that take longest. Tests run in parallel by file (`make test`): with these first, no worker waits for the last.
+LONGEST = ["test_slurm.py", "test_end_to_end.py", "test_distributed.py", "test_paper_in_small.py", "test_shards.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the rest stays in its order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():

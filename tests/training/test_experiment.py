@@ -1,10 +1,8 @@
 """Checks before training: lengths, devices and models that do not fit are refused before any work."""
 
-import subprocess
-import sys
-
 import pytest
 import tiny
+import warm
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import SAFEGUARDS, section
 from fdistill.data.encoding import Limits, read_split
@@ -12,7 +10,6 @@ from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from snake import ROOT
 
 
 @pytest.fixture
@@ -52,10 +49,21 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     save(tiny.checkpoint("bart"), tmp_path / "bart")
-    command = [sys.executable, ROOT / "workflow/scripts/finetune_teacher.py", "--family", "t5"]
-    command += ["--init", tmp_path / "bart", "--train", split, "--dev", split, "--model", tmp_path / "model"]
+    command = [
+        "finetune_teacher",
+        "--family",
+        "t5",
+        "--init",
+        tmp_path / "bart",
+        "--train",
+        split,
+        "--dev",
+        split,
+        "--model",
+        tmp_path / "model",
+    ]
     command += ["--history", tmp_path / "train.jsonl", "--max-source-tokens", "9", "--max-target-tokens", "9"]
     command += ["--learning-rate", "0.001", "--epochs", "1", "--seed", "1"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 1 and "is a bart model, not t5" in done.stderr and "Traceback" not in done.stderr
+    done = warm.run_script(*command)
+    assert done.returncode == 1 and "is a bart model, not t5" in done.stdout and "Traceback" not in done.stdout
     assert not (tmp_path / "model").exists()
