@@ -4,8 +4,14 @@ import pytest
 import torch
 from fdistill.models.families import FAMILIES
 
-# The files that take longest. Tests run in parallel by file (`make test`): with these first, no worker waits for the last.
-LONGEST = ["test_slurm.py", "test_end_to_end.py", "test_distributed.py", "test_paper_in_small.py", "test_shards.py"]
+# The files that take longest. `make test` runs files in parallel: with these first, no process waits for the last one.
+LONGEST = [
+    "test_slurm.py",
+    "test_end_to_end.py",
+    "test_distributed.py",
+    "test_paper_in_small.py",
+    "test_batch_store.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

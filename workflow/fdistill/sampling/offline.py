@@ -28,8 +28,8 @@ def _map_batches(
 ) -> list:
     """Apply `process(indices, repeat)` to batches of all indices, each `repeats` times; it returns a result per index.
 
-    Returns the results ordered by index, then by repeat. `lengths` and `batch_size` determine the batches; stored results of
-    other batches are not used. `what` names the work in log and store.
+    Returns the results ordered by index, then by repeat. `lengths` and `batch_size` determine the batches: stored
+    results of other batches are not used. `what` names the work in log and store.
     """
     batches = list(sorted_batches(lengths, batch_size))
     store = replace(store, identity=store.identity | {"batches": hashlib.sha256(str(batches).encode()).hexdigest()})
