@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fdistill import __version__
 from fdistill.artifacts.files import read_json, sha256, write_json
 from fdistill.runtime.errors import UserError
 
@@ -44,5 +45,6 @@ def model_identity(path: Path | str) -> str:
 
 def versions() -> dict[str, str]:
     """The versions that decide what a model's numbers are."""
-    packages = ("fdistill", "torch", "transformers", "tokenizers")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+    packages = ("torch", "transformers", "tokenizers")
+    own = {"python": platform.python_version(), "fdistill": __version__}
+    return own | {package: version(package) for package in packages}
