@@ -5,9 +5,13 @@ import re
 import shlex
 import subprocess
 import tomllib
+from importlib import metadata
 
+import fdistill
 import pytest
 import yaml
+from fdistill.artifacts import manifest, provenance
+from fdistill.evaluation import metrics
 from snake import ROOT, planned, snakemake
 
 READMES = [ROOT / "config/README.md", ROOT / "profiles/README.md"]
@@ -20,10 +24,22 @@ def read(name):
 def test_all_say_the_same_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     latest = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[1]
+    assert fdistill.__version__ == version
     named = set(re.findall(r'tag="v([\d.]+)"', (ROOT / "config/README.md").read_text()))
     assert {version, latest, read("CITATION.cff")["version"], *named} == {version} and re.fullmatch(
         r"\d+\.\d+\.\d+", version
     )
+
+
+def test_results_name_the_version_of_the_code_that_ran_whether_or_not_it_is_installed(monkeypatch):
+    def distribution(name, known=metadata.distribution):
+        if name == "fdistill":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    for versions in (manifest.versions(), provenance._versions(), metrics._versions(["bleu4"])):
+        assert versions["fdistill"] == fdistill.__version__
 
 
 def test_the_citation_is_complete():

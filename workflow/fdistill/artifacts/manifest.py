@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fdistill import __version__
 from fdistill.artifacts.files import read_json, sha256, write_json
 from fdistill.runtime.errors import UserError
 
@@ -50,5 +51,5 @@ def model_identity(path: Path | str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that influence a model's numbers."""
-    packages = ("fdistill", "torch", "transformers", "tokenizers")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+    own = {"python": platform.python_version(), "fdistill": __version__}
+    return own | {package: version(package) for package in ("torch", "transformers", "tokenizers")}

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fdistill import __version__
 from fdistill.artifacts import records
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import sha256, write_json
@@ -29,7 +30,7 @@ from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("fdistill", "torch", "transformers", "tokenizers", "datasets", "numpy", "pyarrow", "sacrebleu", "snakemake")
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pyarrow", "sacrebleu", "snakemake")
 MIB = 2**20
 SUMS, PEAKS = ("wall_seconds", "gpu_hours"), ("peak_memory_mib", "peak_gpu_memory_mib")
 
@@ -128,7 +129,7 @@ def _seed(arguments: list[str]) -> int | None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions = {"fdistill": __version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

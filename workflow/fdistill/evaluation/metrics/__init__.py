@@ -7,6 +7,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from fdistill import __version__
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricMissing, Score
 from fdistill.runtime.errors import UserError
@@ -159,7 +160,7 @@ def _check_texts(hypotheses: list[str], references: list[list[str]]) -> None:
 
 def _versions(metrics: list[str]) -> dict[str, str]:
     packages = dict.fromkeys(package for key in metrics for package in METRICS[key].packages)
-    versions = {"python": platform.python_version(), "fdistill": version("fdistill")}
+    versions = {"python": platform.python_version(), "fdistill": __version__}
     for package in packages:
         try:
             versions[package] = version(package)
