@@ -1,8 +1,16 @@
 """What every test shares."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from fdistill.models.families import FAMILIES
+
+# Processes that tests start import from the same folders as the tests (`pythonpath` in pyproject.toml), and the server of
+# `warm` does so before anything could tell it.
+TESTS = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent / "workflow"), str(TESTS)])
 
 # The files that take longest. `make test` runs files in parallel: with these first, no process waits for the last one.
 LONGEST = [
