@@ -1,11 +1,12 @@
-# `make demo` runs the demo, config/config.yaml, from data to report; `make test` runs the tests.
+# `make demo` runs the demo, config/config.yaml, from data to report; `make test` runs the tests, `make quick` a part of them.
 # Each target first creates the environment if it is missing or older than its lock file.
 PYTHON ?= python3.11
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
-.PHONY: demo report test lint docs env lock clean
+.PHONY: demo report test quick lint docs env lock clean
 
 demo: env
 	$(BIN)/snakemake --cores $(CORES) all
@@ -15,10 +16,15 @@ demo: env
 report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all
 
+# Test files run in parallel on CORES processes; TESTS gives pytest further arguments, such as a file or -x.
 # Some tests start a SLURM cluster of their own. If SLURM is missing, root installs Debian's packages for it, and other
 # users skip these tests. make test TESTS='-m "not slurm"' leaves them out.
 test: env
-	$(BIN)/python -m pytest $(TESTS)
+	$(PYTEST) $(TESTS)
+
+# The mathematics, the configuration and dry runs of the workflow.
+quick: env
+	$(PYTEST) tests/losses tests/config tests/workflow/test_workflow.py tests/workflow/test_imports.py
 
 lint: env
 	$(BIN)/ruff check .

@@ -7,8 +7,8 @@ import pytest
 import torch
 from fdistill.models.families import FAMILIES
 
-# Processes that tests start import from the same folders as the tests (`pythonpath` in pyproject.toml), and the server of
-# `warm` does so before anything could tell it.
+# Processes that tests start import from the same folders as the tests (`pythonpath` in pyproject.toml). The server of
+# `warm` does so before it could be told.
 TESTS = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent / "workflow"), str(TESTS)])
 

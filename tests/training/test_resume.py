@@ -23,6 +23,7 @@ from fdistill.runtime.interruption import STATUS
 from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
+KILLS = 3  # of each stage
 SIZES = {"train": 48, "dev": 8}
 RUN = [
     *("--seed", 1, "--learning-rate", 0.003, "--batch-size", 4, "--accumulation", 2, "--warmup-steps", 3),
@@ -122,8 +123,9 @@ def kill_until_done(
 ) -> tuple[int, int, dict]:
     """Kill a run at random moments and start it again, until it was killed `kills` times; then let it finish.
 
-    One kill in four comes at any moment, the others after the first step. Returns the number of kills, the number of
-    starts that resumed from a checkpoint, and the digests of the results.
+    After the first kill one in four comes at any moment, the others after the first step. A run that ends before it is
+    killed does not count, and starts again from nothing. Returns the number of kills, the number of starts that resumed
+    from a checkpoint, and the digests of the results.
     """
     log, checkpoints, outputs, done = root / "log", root / "checkpoints", root / "outputs", 0
     log.touch()
@@ -134,14 +136,14 @@ def kill_until_done(
         process = killing.start(stage.script, stage.arguments(outputs, checkpoints), log)
         if done == kills:
             process.join()
-        elif chance.random() < 0.25:
+            assert process.exitcode == 0, log.read_text()
+            break
+        if done and chance.random() < 0.25:
             done += killing.signal_after(process, chance.uniform(0, seconds), signal.SIGKILL)
         else:
             killing.wait_for(lambda saved=saved: log.read_text().count("checkpoint saved at") > saved, process)
             done += killing.signal_after(process, chance.uniform(0, seconds / 4), signal.SIGKILL)
-        if process.exitcode != -signal.SIGKILL:
-            assert process.exitcode == 0, log.read_text()
-            break
+        assert process.exitcode in (0, -signal.SIGKILL), log.read_text()
     assert not checkpoints.exists()
     record = read_json(outputs / f"model{SUFFIX}")
     assert record["attempts"] == noted + 1  # the killed ones that had saved a checkpoint count
@@ -152,10 +154,9 @@ def kill_until_done(
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)
-    kills, resumed, results = kill_until_done(stages[name], seconds, 3, random.Random(name), tmp_path)
-    assert kills and resumed
+    kills, resumed, results = kill_until_done(stages[name], seconds, KILLS, random.Random(name), tmp_path)
+    assert kills == KILLS and resumed
     assert results == expected
-    print(f"{name}: survived {kills} of {kills} kills, {resumed} starts resumed from a checkpoint")
 
 
 def test_an_interrupted_run_saves_a_checkpoint_and_says_so(stages, untouched, tmp_path):
