@@ -16,7 +16,7 @@ from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.runtime.errors import UserError
 
-if Path(study_config.__file__).resolve().parents[3] != FOLDER.resolve():
+if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():
     raise WorkflowError(f"{FOLDER}: another fdistill is loaded ({study_config.__file__}); import one checkout only")
 
 # Used only with `--software-deployment-method conda`. Otherwise rules run the Python that runs Snakemake, even if its

@@ -29,7 +29,8 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(ROOT / "Snakefile", folder)
     for name in ("config", "envs", "profiles", "rules", "workflow"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "fdistill"))
+    (folder / "workflow/fdistill").symlink_to(ROOT / "workflow/fdistill")  # which the processes of `warm` have loaded
     return folder
 
 
