@@ -14,8 +14,8 @@ from mkdocs.structure.pages import Page
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow"))  # this folder's library, whichever is installed
 
 from fdistill.config.schema import section
-from fdistill.data.source_options import options_schema
 from fdistill.data.sources import SOURCES, source_module
+from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS, texts
 from fdistill.runtime.validation import Schema, allowed
 
