@@ -1,5 +1,5 @@
-# Two commands: `make demo` runs the embedded default end to end, `make test` runs the tests.
-# Both create the environment first if it is missing or older than its lock.
+# `make demo` runs the demo, config/config.yaml, from data to report; `make test` runs the tests.
+# Each target first creates the environment if it is missing or older than its lock file.
 PYTHON ?= python3.11
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -15,8 +15,8 @@ demo: env
 report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all
 
-# Some tests run on a SLURM cluster of their own. Where it is missing, root has Debian's packages installed, and others
-# skip them; make test TESTS='-m "not slurm"' leaves them out.
+# Some tests start a SLURM cluster of their own. If SLURM is missing, root installs Debian's packages for it, and other
+# users skip these tests. make test TESTS='-m "not slurm"' leaves them out.
 test: env
 	$(BIN)/python -m pytest $(TESTS)
 
@@ -39,7 +39,7 @@ $(VENV)/.complete: envs/requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-# A local version such as 2.13.0+cpu would tie the lock to this machine's build.
+# A local version such as 2.13.0+cpu would restrict the lock file to this machine's build, so its suffix is removed.
 lock: env
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras --no-annotate --no-header --no-emit-index-url \

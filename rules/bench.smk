@@ -1,5 +1,6 @@
-# How fast a step is, and how much memory it needs: random weights in each task's shapes. Not part of `all`; to be run on
-# a machine that does nothing else. What conda has made lacks the opponents of the extra `bench`, and the tables say so.
+# The benchmark: time and memory of a training step, with random weights in each task's shapes. It is not part of `all`;
+# run it on a machine that does nothing else. A conda environment does not contain the baselines of the extra `bench`
+# (TRL, Liger); the tables then say that they are missing.
 BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None]
 BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")})
 
@@ -14,7 +15,7 @@ rule bench_task:
         "logs/bench/{task}.log",
     conda:
         ENVIRONMENT
-    threads: 64  # all that there are: side by side, one would slow the other down
+    threads: 64  # all cores of the machine: jobs at the same time would slow each other down
     resources:
         mem_mb=8000,
         runtime=60,
@@ -79,7 +80,7 @@ rule bench_loss:
 rule bench_growth:
     input:
         script=script("bench_growth"),
-        # How many examples a task has, where its source does not state it.
+        # The number of examples of a task whose source does not state it.
         manifests=[
             f"results/{task}/prepare/manifest.json"
             for task in BENCH_TASKS

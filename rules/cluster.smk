@@ -1,46 +1,46 @@
-# What jobs ask of a cluster. Last, because it looks at every rule.
+# What jobs request of a SLURM cluster. This file is included last, because it reads the resources of every rule.
 import subprocess
 
 PROFILE = "profiles/slurm/config.yaml"
-UNSET = "SET-ME"  # what stands in the profile until a user has set it
-OWN_RULES = workflow.modifier.rules  # not those of a Snakefile that imports this one as a module
+UNSET = "SET-ME"  # the profile's value of a setting that the user has to set
+OWN_RULES = workflow.modifier.rules  # without those of a Snakefile that imports this one as a module
 
 
 def submits_to_slurm():
-    """Whether this run submits jobs: not a dry run, and not the part of a run that is a job itself."""
+    """Return whether this run submits jobs. A dry run does not, and neither does Snakemake inside a job."""
     return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
 
 
 def slurm_jobs():
-    """What each rule asks of SLURM; nothing when jobs run here."""
+    """Return the resources that each rule requests of SLURM; empty when jobs run on this machine."""
     if not submits_to_slurm():
         return {}
-    asked = {}
+    requests = {}
     for submitted in workflow.rules:
         if submitted not in OWN_RULES or workflow.is_local(submitted):
             continue
-        resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, as for the first attempt
-        asked[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
-    return asked
+        resources = submitted.expand_resources({}, [], 1)  # without wildcards and files, for the first attempt
+        requests[submitted.name] = {key: value for key, value in resources.items() if not key.startswith("_")}
+    return requests
 
 
 def slurm_profile_problem():
-    """What is missing before the first job can be submitted; None when nothing is."""
-    unset = {key for asked in slurm_jobs().values() for key, value in asked.items() if value == UNSET}
+    """Return what must be set before the first job can be submitted; None when nothing is missing."""
+    unset = {key for request in slurm_jobs().values() for key, value in request.items() if value == UNSET}
     if unset:
         return (
             f"{' and '.join(sorted(unset))}: not set. Write your cluster's account, gpu_partition and cpu_partition at the"
             f' top of {PROFILE} ("" for the cluster\'s default); `sinfo` lists partitions'
         )
-    # Without accounting sacct fails, and Snakemake would wait for ever for jobs that have ended.
+    # On a cluster without accounting, sacct fails, and Snakemake would wait forever for jobs that have ended.
     if workflow.executor_settings.status_command == "sacct":
-        tried = subprocess.run(["sacct", "--noheader", "-X"], capture_output=True, text=True)
-        if tried.returncode:
-            return f"sacct: {tried.stderr.strip()}. Set `slurm-status-command: squeue` in {PROFILE}"
+        test = subprocess.run(["sacct", "--noheader", "-X"], capture_output=True, text=True)
+        if test.returncode:
+            return f"sacct: {test.stderr.strip()}. Set `slurm-status-command: squeue` in {PROFILE}"
     return None
 
 
-# Once the jobs are known and before the first is submitted; not in a dry run.
+# Runs when the jobs are known, before the first is submitted; not in a dry run.
 onstart:
     if submits_to_slurm() and (problem := slurm_profile_problem()):
         raise WorkflowError(problem)

@@ -1,4 +1,4 @@
-# The study's configuration, what wildcards may be, and the names that several rules share.
+# The study's configuration, the constraints of wildcards, and names that several rules use.
 import json
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# This folder's library, whichever is installed: jobs get the same one by PYTHONPATH below.
+# The library in this folder, even if another version is installed; PYTHONPATH below does the same for jobs.
 sys.path.insert(0, f"{FOLDER}/workflow")
 
 from fdistill import config as study_config
@@ -19,17 +19,17 @@ from fdistill.runtime.errors import UserError
 if Path(study_config.__file__).resolve().parents[3] != FOLDER.resolve():
     raise WorkflowError(f"{FOLDER}: another fdistill is loaded ({study_config.__file__}); import one checkout only")
 
-# Used with `--software-deployment-method conda` only; otherwise rules run the Python that runs Snakemake, whether or not
-# its environment is activated. Either way they find the library.
-ENVIRONMENT = "../envs/fdistill.yaml"  # from the folder of the rules
+# Used only with `--software-deployment-method conda`. Otherwise rules run the Python that runs Snakemake, even if its
+# environment is not activated.
+ENVIRONMENT = "../envs/fdistill.yaml"  # relative to the folder of the rules
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
     PYTHONPATH=os.pathsep.join([f"{FOLDER}/workflow", *filter(None, [os.environ.get("PYTHONPATH")])]),
 )
 
-# Commands begin with `exec`: the script takes the shell's place. What SLURM or a user sends to the job, such as "stop,
-# your time is nearly over", reaches it, and Snakemake waits until it has kept its work. A shell would die at once and
-# leave it behind.
+# Commands begin with `exec`: the script replaces the shell, so that a signal that SLURM or the user sends to the job
+# reaches the script, and Snakemake waits until the script has saved its progress. A shell would die immediately and leave
+# the script running.
 
 CONFIG_FILES, SECTION = config_files()
 
@@ -38,7 +38,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# By environment, not as a parameter: where packages are kept changes nothing that is made from them (prepare.py).
+# An environment variable (read by prepare.py) and not a parameter: another cache folder must not re-run anything.
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
 
 TRIVIAL = ["most_frequent", "copy"]

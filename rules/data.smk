@@ -4,7 +4,7 @@
 rule prepare:
     input:
         script=script("prepare"),
-        # The user's own files, if the task reads any: missing ones are refused at once, changed ones prepared again.
+        # The user's own files, if the task reads any: Snakemake reports missing files and prepares changed ones again.
         files=lambda wildcards: input_files(task_of(wildcards)["source"]),
     output:
         train="results/{task}/prepare/train.parquet",
@@ -15,8 +15,8 @@ rule prepare:
         "logs/{task}/prepare.log",
     benchmark:
         "benchmarks/{task}/prepare.tsv"
-    priority: 4  # everything waits for it
-    localrule: True  # it downloads, and a cluster's nodes often have no network
+    priority: 4  # all other jobs wait for it
+    localrule: True  # it downloads, and compute nodes of a cluster often have no network
     conda:
         ENVIRONMENT
     resources:

@@ -1,4 +1,4 @@
-# Evaluation: answer the test split, score the answers, measure the risks, average over seeds.
+# Evaluation: generate outputs for the test split, score them, measure the risks, aggregate over seeds.
 
 
 rule generate:

@@ -1,8 +1,8 @@
-# Functions of wildcards that the rules take their inputs and arguments from, in the order of the DAG.
+# Functions of wildcards for the rules' inputs and parameters, in the order of the DAG.
 
 
 def script(name):
-    """The script of a rule. Rules list it among their inputs, so that editing it re-runs them."""
+    """Return the path of a script. Rules list it among their inputs, so that editing it re-runs them."""
     return str(ROOT / "workflow" / "scripts" / f"{name}.py")
 
 
@@ -11,17 +11,17 @@ def task_of(wildcards):
 
 
 def method_of(wildcards):
-    """The method as its task has it."""
+    """Return the method's entry with its task's changes."""
     return STUDY.method(wildcards.method, wildcards.task)
 
 
 def seeds_of(system):
-    """Students are trained once per seed; the teacher is trained once, and the trivial systems have no chance in them."""
+    """Return a system's seeds. The teacher is trained with one seed; the trivial systems are deterministic."""
     return STUDY.seeds if system in STUDY.all_methods else [STUDY.teacher_seed]
 
 
 def results(task, system, name):
-    """One file per seed of a system."""
+    """Return the paths of file `name` of a system, one per seed."""
     return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
 
 
@@ -39,34 +39,32 @@ def run_flags(seed):
 
 
 def launch(wildcards, resources):
-    """What runs a script whose work can be shared: Python, or torchrun with one process for each of the job's GPUs.
+    """Return the command that runs a script on the job's GPUs: Python, or torchrun with one rank per GPU.
 
-    These are `gpu`, on `nodes` nodes together.
-
-    As it takes `resources`, Snakemake does not count it as a parameter: another number of GPUs gives the same result,
-    and re-runs nothing.
+    The job has resource `gpu` GPUs in total, on `nodes` nodes. Because the function takes `resources`, Snakemake does
+    not compare its value as a parameter: another number of GPUs re-runs nothing, as results do not depend on it.
     """
     gpus, nodes = resources.get("gpu", 1), resources.get("nodes", 1)
-    if nodes > 1 and not resources.get("mpi"):  # started within a step of the plugin's, its own would wait for ever
+    if nodes > 1 and not resources.get("mpi"):  # in the executor's own srun step, srun would hang
         raise WorkflowError(f"nodes: {nodes} nodes need SLURM; set gpus and nodes at the top of {PROFILE}")
     if gpus % nodes:
-        raise WorkflowError(f"gpu: {gpus} GPUs cannot be shared out evenly among {nodes} nodes")
+        raise WorkflowError(f"gpu: {gpus} GPUs cannot be divided evenly among {nodes} nodes; set a multiple of {nodes}")
     if gpus <= 1:
         return ["python"]
     options = [
         f"--nproc-per-node={gpus // nodes}",
-        "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # handed on to the processes
-        "--shutdown-timeout=200",  # which then write their state: seconds within those that the SLURM profile leaves
-        "--",  # torchrun would take a script's flag for the beginning of one of its own
+        "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # torchrun forwards them to the ranks
+        "--shutdown-timeout=200",  # seconds for the ranks to write a checkpoint; fewer than the SLURM profile allows
+        "--",  # or torchrun would read a script's flag as an abbreviation of its own
     ]
     if nodes == 1:
         return ["torchrun", "--standalone", *options]
-    # Where one node's workers have ended, the others' may wait for them: they are given time to keep their work.
+    # --wait: when the ranks of one node have exited, those of the others get this many seconds to write a checkpoint.
     step = [f"--nodes={nodes}", "--ntasks-per-node=1", f"--gpus-per-node={gpus // nodes}", "--wait=200"]
     return ["srun", *step, "sh", "-c", ON_EACH_NODE, "torchrun", *options]
 
 
-# The words after it are its arguments. Nodes meet at the first one, at a port of the job's own.
+# The words after it become its arguments. The nodes connect to the first node, at a port that depends on the job.
 ON_EACH_NODE = (
     'exec torchrun --nnodes="$SLURM_NNODES" --node-rank="$SLURM_NODEID" --master-addr="$SLURM_LAUNCH_NODE_IPADDR"'
     ' --master-port="$((20000 + SLURM_JOB_ID % 10000))" "$@"'
@@ -74,7 +72,7 @@ ON_EACH_NODE = (
 
 
 def shard_flag(wildcards):
-    """For a teacher that one GPU cannot hold."""
+    """Return the flag for a task whose teacher is FSDP-sharded."""
     return ["--shard-teacher"] if task_of(wildcards)["model"]["teacher"]["shard"] else []
 
 
@@ -83,10 +81,10 @@ def text_flags(wildcards):
 
 
 def training_flags(wildcards, stage):
-    """Flags of a training script: lengths, training settings, selection on the development split."""
+    """Return the flags of a training script: lengths, training settings, selection on the development split."""
     task, selection = task_of(wildcards), STUDY.selection(wildcards.task, stage)
-    selected = selection["metric"]
-    options = {selected: task["metric_options"][selected]} if selected in task["metric_options"] else {}
+    metric = selection["metric"]
+    options = {metric: task["metric_options"][metric]} if metric in task["metric_options"] else {}
     return [
         *text_flags(wildcards),
         *(flag for flag in flags("training", task["training"][stage]) if not flag.startswith(SAFEGUARD_FLAGS)),
@@ -96,20 +94,23 @@ def training_flags(wildcards, stage):
     ]
 
 
-# They change nothing of what a finished run has made, and nothing runs again for them: Snakemake does not compare
-# parameters that are made from outputs.
+# Flags that do not influence the result of a finished run. Changing them re-runs nothing, because Snakemake does not
+# compare parameters that are computed from outputs.
 SAFEGUARD_FLAGS = tuple(f"--{key.replace('_', '-')}=" for key in SAFEGUARDS)
 
 
 def safeguard_flags(wildcards, output, stage):
-    """Flags of a training script for an interrupted run. Checkpoints are no output: those of failed jobs are deleted."""
-    given = flags("training", task_of(wildcards)["training"][stage])
+    """Return the flags of a training script that keep an interrupted run's progress.
+
+    Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
+    """
+    training = flags("training", task_of(wildcards)["training"][stage])
     folder = Path("checkpoints", *Path(output.model).parts[1:-1], "train")
-    return ["--checkpoints", str(folder), *(flag for flag in given if flag.startswith(SAFEGUARD_FLAGS))]
+    return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
 
 
 def teacher_flags(model):
-    """Where the teacher starts: the keys that belong to a model from scratch only matter there."""
+    """Return the flags of the model that the teacher is fine-tuned from, without the keys that it does not use."""
     start = ["--family", model["family"], "--init", model["teacher"]["init"]]
     if model["teacher"]["init"] != "scratch":
         codes = {side: model["teacher"][f"{side}_language"] for side in ("source", "target")}
@@ -120,9 +121,9 @@ def teacher_flags(model):
 
 
 def memory_flags(settings):
-    """What batches are made for, where their size is left to memory; elsewhere it changes nothing."""
-    given = settings["batch_size"] is not None or STUDY.gpu_memory is None
-    return [] if given else ["--gpu-memory", str(STUDY.gpu_memory)]
+    """Return the flag of the GPU's memory, if batches are made to fit it."""
+    is_fixed = settings["batch_size"] is not None or STUDY.gpu_memory is None
+    return [] if is_fixed else ["--gpu-memory", str(STUDY.gpu_memory)]
 
 
 def decoding_flags(wildcards):
@@ -136,27 +137,27 @@ def risk_flags(wildcards):
 
 
 def sampling_flags(wildcards):
-    """Flags of sample_teacher for one of SAMPLE_SETS."""
+    """Return the flags of sample_teacher for one of SAMPLE_SETS."""
     task = task_of(wildcards)
     split, kind = wildcards.sample_set.split(".")
     if split == "test":
         risk = task["risk"]
         size = {key: risk[key] for key in ("batch_size", "engine")}
         return [*flags("offline_sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
-    used = task["training"]["distill"]["max_examples"]
-    size = ["--max-examples", str(used)] if used else []
+    max_examples = task["training"]["distill"]["max_examples"]
+    size = ["--max-examples", str(max_examples)] if max_examples else []
     return [*flags("offline_sampling", task[kind]), *size, *memory_flags(task[kind])]
 
 
 def start_model(wildcards):
-    """The model that a method starts from."""
+    """Return the folder of the model that a method starts from."""
     if method_of(wildcards)["start"] == "init_student":
         return f"results/{wildcards.task}/init_student/model"
     return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
 
 
 def teacher_sequences(kind):
-    """An input function: the stored teacher sequences of one kind, for the methods that learn from them."""
+    """Return an input function: the teacher's offline sequences of one kind, for methods that learn from them."""
 
     def stored(wildcards):
         kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
@@ -166,20 +167,20 @@ def teacher_sequences(kind):
 
 
 def teacher_cache(wildcards):
-    """The stored distributions of the teacher, if its task has them and the method reads them."""
+    """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
-    used = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
-    return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if used else []
+    is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
+    return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
 
 
 def top_k_flags(wildcards):
-    """How many tokens `teacher_cache: topk` keeps, where the task says so."""
-    kept = task_of(wildcards)["teacher_cache_tokens"]
-    return [] if kept is None else ["--top-k", str(kept)]
+    """Return the flag of the number of tokens that `teacher_cache: topk` stores, if the task sets it."""
+    tokens = task_of(wildcards)["teacher_cache_tokens"]
+    return [] if tokens is None else ["--top-k", str(tokens)]
 
 
 def cache_flags(wildcards):
-    """Flags of cache_teacher."""
+    """Return the flags of cache_teacher."""
     task = task_of(wildcards)
     training = task["training"]["distill"]
     examples = ["--max-examples", str(training["max_examples"])] if training["max_examples"] else []
@@ -187,7 +188,7 @@ def cache_flags(wildcards):
 
 
 def sequence_flags(wildcards, input):
-    """The stored sequences as flags; a method that needs none has none."""
+    """Return the flags of the teacher's offline sequences and cache that are inputs of the method."""
     stored = {
         "--teacher-samples": input.teacher_samples,
         "--teacher-beam": input.teacher_beam,
@@ -197,7 +198,7 @@ def sequence_flags(wildcards, input):
 
 
 def student_sampling_flags(wildcards):
-    """How the student samples, as flags; a method without its samples has none."""
+    """Return the flags of on-policy sampling from the student, for a method that learns from its samples."""
     method = method_of(wildcards)
     if any(term["sequences"] == "student_samples" for term in method["terms"]):
         return flags("sampling", method["student_samples"], prefix="student-samples-")
@@ -205,7 +206,7 @@ def student_sampling_flags(wildcards):
 
 
 def pairs(keys, value):
-    """KEY=VALUE arguments."""
+    """Return KEY=VALUE arguments."""
     return [f"{key}={value(key)}" for key in keys]
 
 
@@ -214,7 +215,7 @@ def task_titles(wildcards):
 
 
 def row_flags(systems):
-    """The rows of a table, in order, by section."""
+    """Return the flags of a table's rows, in order, by section."""
     groups = {
         "--teacher": [s for s in systems if s == "teacher"],
         "--trivial": [s for s in systems if s in TRIVIAL],
@@ -224,10 +225,10 @@ def row_flags(systems):
 
 
 def table_page(name):
-    """A table as the report shows it."""
+    """Return the output for a table that the report shows."""
     return report(f"results/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
 
 
 def outputs_of(task, system, name):
-    """A file of a system's first seed, which is the one whose outputs are shown."""
+    """Return the path of a file of a system's first seed, whose outputs the table of examples shows."""
     return results(task, system, name)[0]

@@ -1,4 +1,4 @@
-# Preflight: what would stop the study later, said in seconds.
+# Preflight: reports in seconds what would stop the study later.
 
 
 rule preflight:
@@ -6,15 +6,15 @@ rule preflight:
         script=script("preflight"),
     log:
         "logs/preflight.log",
-    retries: 0  # a profile's retries are for what may pass
-    localrule: True  # where jobs are submitted, SLURM can be asked about them
+    retries: 0  # a problem that it finds does not pass by trying again
+    localrule: True  # only where jobs are submitted can SLURM be asked about them
     conda:
         ENVIRONMENT
     params:
         files=[str(file) for file in CONFIG_FILES],
         section=SECTION,
         project=[] if PROJECT is None else ["--project", str(PROJECT)],
-        study=json.dumps(config),  # the files merged, and `snakemake --config` over them
+        study=json.dumps(config),  # the merged files with `snakemake --config` over them
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:
         "exec python {input.script:q} --configfile {params.files:q} --section {params.section:q}"

@@ -1,5 +1,5 @@
-# Tables and figures, from the files of all systems, and the captions that the report shows them with.
-# Each takes seconds, from small files, and runs where Snakemake does: a cluster's queue would take longer.
+# Tables and figures from the results of all systems, with their captions in the report. They take seconds each, less than
+# a cluster's queue, so they are local rules: they run on the machine that runs Snakemake.
 
 
 rule main_table:
@@ -167,7 +167,7 @@ rule risk_figure:
         " --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
-# Not a part of `all`: it reads the records that jobs leave beside their outputs, which no other rule knows.
+# Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.
 rule provenance:
     input:
         script=script("provenance"),

@@ -1,5 +1,5 @@
-# The student: copy layers from the teacher, then train it by one method. Pre-distillation and MLE are methods too; what
-# a method starts from, learns from and aims at is its entry in config/methods.yaml.
+# The student: copy layers from the teacher, then train it by one method. Pre-distillation and MLE are methods too. A
+# method's entry in config/methods.yaml says which model it starts from, on which sequences it learns, and its losses.
 
 
 rule init_student:
@@ -65,7 +65,7 @@ rule distill:
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
-# The same rule under its own name, so that a profile can give the stage its own resources.
+# The same rule with a name of its own, so that a profile can set resources for this stage.
 use rule distill as predistill with:
     log:
         "logs/{task}/{method}/seed{seed}/predistill.log",

@@ -1,5 +1,5 @@
-# The teacher: fine-tune it, and draw its sequences off line. The earlier a stage, the higher its priority, here and for
-# students: what others wait for is not left until the end, where it would run alone.
+# The teacher: fine-tune it, and sample sequences from it offline. Earlier stages have higher priorities, here and for
+# students: a job that others wait for would otherwise run last, alone on the machine.
 
 
 rule finetune_teacher:
@@ -34,8 +34,8 @@ rule finetune_teacher:
         " {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
-# What is drawn: the training split once for the methods' samples and once by beam search for sequence-level KD (only
-# the examples that distillation uses), and the test split from p itself for the risks.
+# The teacher's sequences: for the training split (only the examples that distillation uses) samples for the methods and
+# beam-search outputs for sequence-level KD; for the test split, samples from p for the risks.
 SAMPLE_SETS = ["train.teacher_samples", "train.teacher_beam", "test.teacher_samples"]
 
 
@@ -72,7 +72,8 @@ rule sample_teacher:
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 
 
-# Nothing that a method learns from, but what it would compute anew in each epoch: teacher_cache in the task's file.
+# The teacher's distributions on its samples, which methods would otherwise recompute in each epoch (`teacher_cache` in
+# the task's file).
 rule cache_teacher:
     input:
         script=script("cache_teacher"),

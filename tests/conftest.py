@@ -4,6 +4,20 @@ import pytest
 import torch
 from fdistill.models.families import FAMILIES
 
+# The files that take longest. `make test` runs files in parallel: with these first, no process waits for the last one.
+LONGEST = [
+    "test_slurm.py",
+    "test_end_to_end.py",
+    "test_distributed.py",
+    "test_paper_in_small.py",
+    "test_batch_store.py",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the rest stays in its order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():

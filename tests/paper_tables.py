@@ -28,7 +28,7 @@ def printed(task):
 
 
 def metrics_file(folder, task, system, values, missing=()):
-    found = {
+    entries = {
         key: {
             **{"title": METRICS[key].title, "direction": METRICS[key].better, "std": None, "seeds": {"42": value}},
             "mean": None if key in missing else value,
@@ -38,7 +38,7 @@ def metrics_file(folder, task, system, values, missing=()):
         for key, value in values.items()
     }
     path = folder / f"{task}.{system}.metrics.json"
-    write_json(path, {"task": task, "method": system, "n_inputs": 4, "metrics": found, "versions": {}})
+    write_json(path, {"task": task, "method": system, "n_inputs": 4, "metrics": entries, "versions": {}})
     return path
 
 

@@ -13,7 +13,7 @@ PAIR = {"document": "A long\n\nstory.", "summary": "Short."}
 
 
 def write(path, content):
-    """A file from text, from bytes, or (as its suffix says) from rows."""
+    """Write text, bytes, or rows in the format of the suffix; return the path as text."""
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif isinstance(content, str):
@@ -36,7 +36,7 @@ def write(path, content):
 
 
 def load(tmp_path, kind, suffix, train, dev=None, test=None, test_suffix=None, **options):
-    """The corpus of local files; dev and test are train's unless given."""
+    """The corpus of local files; dev and test equal train unless given."""
     contents = {
         "train": train,
         "dev": train if dev is None else dev,
@@ -55,14 +55,14 @@ def pairs(corpus, split):
 
 
 def only_from(monkeypatch, kind, *places):
-    """The module of a kind, its data set to be had from these places alone."""
+    """Make these the only places of a kind's data set; return its module."""
     module = source_module(kind)
     monkeypatch.setattr(module, "DATASET", replace(module.DATASET, places=places))
     return module
 
 
 def publish(monkeypatch, tmp_path, hub, rows, splits=("train", "validation", "test")):
-    """The same place of the hub as a folder of `tmp_path`, for its own library to read; rows by split, or alike."""
+    """The hub's place as a local folder that its own library reads; rows by split, or the same for all."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     repository, config = tmp_path / hub.id.replace("/", "_"), hub.config or "default"
     for split in splits:

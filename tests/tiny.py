@@ -4,7 +4,7 @@ import torch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
-from fdistill.training.trainer import TrainingSettings
+from fdistill.training.settings import TrainingSettings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -54,7 +54,7 @@ CONFIGS = {
 
 
 def for_kin(value) -> dict:
-    """The same for BART and its kin, one architecture up to positions and norms."""
+    """The same for BART and its relatives, one architecture up to positions and norms."""
     return dict.fromkeys(("bart", "mbart", "pegasus", "marian"), value)
 
 

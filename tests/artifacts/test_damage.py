@@ -1,4 +1,4 @@
-"""Every input of every stage, damaged in every way: refused by its name, with what to do, and nothing is written."""
+"""Every input of every stage, damaged in every way: the message names it and says what to do; nothing is written."""
 
 import random
 import re
@@ -34,7 +34,7 @@ def flip(content):
 
 
 def another_schema(path, aside):
-    """The same kind of file with other content, brought from `aside`; for a model, a folder with something else."""
+    """Replace a file by one of the same format with other content, and a model's folder by one with another file."""
     if path.suffix == ".parquet":
         write_parquet(aside, {"text": ["a"]}, pa.schema([("text", pa.string())]))
     elif path.suffix in (".json", ".jsonl"):
@@ -53,7 +53,7 @@ DAMAGES = {
 
 
 def spoil(path, damage, other, aside):
-    """Damage the file or folder at `path`; False when there is nothing to tell it from what it was."""
+    """Damage the file or folder at `path`; return False if that does not change it."""
     if damage in DAMAGES:
         file = path / "model.safetensors" if path.is_dir() else path
         file.write_bytes(DAMAGES[damage](file.read_bytes()))
@@ -99,26 +99,27 @@ def test_damage_is_refused(studies, stage, tmp_path):
                 if not spoil(path, damage, other, tmp_path / "aside"):
                     continue
                 TRIED[stage] += 1
-                said = run(*command, fails=True)
+                message = run(*command, fails=True)
             finally:
                 (shutil.rmtree if path.is_dir() else Path.unlink)(path)
                 (tmp_path / "whole").rename(path)
-            assert said.startswith("error: ") and re.search("run again|run the rule|again from this|give ", said), said
-            assert any(str(each) in said for each in inputs.values()), said
+            assert message.startswith("error: "), message
+            assert re.search("run again|run the rule|again from this|give ", message), message
+            assert any(str(input_path) in message for input_path in inputs.values()), message
             assert snapshot(tmp_path / "out") == before
             REFUSED[stage] += 1
 
 
-def test_what_is_meant_to_be_there_needs_only_its_record_to_go(studies, tmp_path):
-    """And a damaged record is no reason to stop."""
+def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_path):
+    """A damaged record is not used, and does not stop the job."""
     this, other = studies[""], studies["another task"]
-    shutil.copytree(this.score.parent, tmp_path / "moved")  # a record's names count from where it is
+    shutil.copytree(this.score.parent, tmp_path / "moved")  # the paths in a record are relative to its folder
     score, record = tmp_path / "moved/score.json", tmp_path / "moved/score.json.provenance.json"
     command = ["metrics", "--scores", score, "--seeds", "1", "--output", tmp_path / "out.json"]
     shutil.copy(other.score, score)
-    said = run(*command, fails=True)
-    assert f"{score}: is not what was written there: {record} has another hash of it" in said
-    assert "delete it and run the rule that makes it again, or, if it is meant to be there, delete the record" in said
+    message = run(*command, fails=True)
+    assert f"{score}: was changed or replaced: {record} lists another hash of it" in message
+    assert "delete it and run the rule that makes it again, or, if the change is intended, delete the record" in message
     record.write_bytes(flip(record.read_bytes()))
     run(*command)
     record.unlink()
@@ -126,12 +127,12 @@ def test_what_is_meant_to_be_there_needs_only_its_record_to_go(studies, tmp_path
 
 
 def test_students_of_two_teachers_do_not_share_a_table(studies, tmp_path):
-    """What no stage could see in one file that is alone, without a record, shows beside the files of other systems."""
+    """A file from elsewhere, without a record, is detected when a table compares it with other systems' files."""
     this, other = studies[""], studies["another seed"]
     write_json(tmp_path / "js.json", read_json(other.metrics) | {"method": "js"})
     given = ["--tasks=colours=Task", "--students", "kl=KL", "js=JS", "--output", tmp_path / "table.md"]
-    said = run("tables", "main", "--metrics", this.metrics, tmp_path / "js.json", *given, fails=True)
-    assert re.search("js.json: belongs to another teacher than .*kl/metrics.json", said), said
+    message = run("tables", "main", "--metrics", this.metrics, tmp_path / "js.json", *given, fails=True)
+    assert re.search("js.json: belongs to another teacher than .*kl/metrics.json", message), message
     assert not (tmp_path / "table.md").exists()
 
 

@@ -1,4 +1,4 @@
-"""Files: nothing half-written, and what is damaged is named."""
+"""Files: never half-written, and damage is reported by name."""
 
 import errno
 import hashlib
@@ -200,7 +200,7 @@ def test_results_of_earlier_versions_are_refused_by_name(tmp_path):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of 1 MB of its own, and a function that makes it read-only; skipped where that needs more rights."""
+    """A disk of 1 MB, and a function that makes it read-only; skipped without the rights to mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""Provenance: complete records beside the outputs, which they leave as they are, and a ledger that sums them."""
+"""Provenance: complete records beside the outputs, which do not influence them, and a ledger that adds them up."""
 
 import subprocess
 from pathlib import Path
@@ -34,25 +34,25 @@ def summed(study, targets=None):
 
 
 def test_every_job_leaves_a_complete_record(study):
-    found = records(study)
-    stages = [made["stage"] for made in found.values()]
+    by_path = records(study)
+    stages = [record["stage"] for record in by_path.values()]
     assert sorted(set(stages)) == sorted({"prepare", *(stage.split()[0] for stage in study.stages(str))} - {"trivial"})
-    for path, made in found.items():
-        assert set(made) == FIELDS
-        assert made["inputs"] and made["outputs"], path
-        for file, digest in (made["inputs"] | made["outputs"]).items():
+    for path, record in by_path.items():
+        assert set(record) == FIELDS
+        assert record["inputs"] and record["outputs"], path
+        for file, digest in (record["inputs"] | record["outputs"]).items():
             if "tables/" not in file:  # here one stage after the other writes the same table
                 assert digest == sha256(file)
-        assert made["attempts"] == 1 and made["wall_seconds"] > 0 and made["peak_memory_mib"] > 10
-        assert made["hardware"]["cpu"] and made["hardware"]["cpus"] >= 1
-        assert made["packages"].keys() >= {"python", "fdistill", "torch", "transformers"}
-    (trained,) = [made for made in found.values() if made["stage"] == "distill"]
-    assert trained["seed"] == 1
-    given = {study.train, study.dev, study.samples, study.start / "manifest.json", study.teacher / "manifest.json"}
-    assert trained["inputs"].keys() == set(map(str, given))
-    assert list(trained["outputs"]) == [str(study.student / "manifest.json"), str(study.history)]
-    (prepared,) = [made for made in found.values() if made["stage"] == "prepare"]
-    assert {file.rsplit("/", 1)[1] for file in prepared["inputs"]} == {"train.csv", "dev.csv", "test.csv"}
+        assert record["attempts"] == 1 and record["wall_seconds"] > 0 and record["peak_memory_mib"] > 10
+        assert record["hardware"]["cpu"] and record["hardware"]["cpus"] >= 1
+        assert record["packages"].keys() >= {"python", "fdistill", "torch", "transformers"}
+    (training,) = [record for record in by_path.values() if record["stage"] == "distill"]
+    assert training["seed"] == 1
+    inputs = {study.train, study.dev, study.samples, study.start / "manifest.json", study.teacher / "manifest.json"}
+    assert training["inputs"].keys() == set(map(str, inputs))
+    assert list(training["outputs"]) == [str(study.student / "manifest.json"), str(study.history)]
+    (preparation,) = [record for record in by_path.values() if record["stage"] == "prepare"]
+    assert {file.rsplit("/", 1)[1] for file in preparation["inputs"]} == {"train.csv", "dev.csv", "test.csv"}
 
 
 def test_a_run_that_fails_leaves_no_record(study, tmp_path):
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_records_say(study):
 
 
 def test_a_run_killed_before_its_record_leaves_none_that_contradicts_it(tmp_path, monkeypatch):
-    """What an earlier run had said of the same file goes when the file does."""
+    """The record of an earlier run is deleted when its file is replaced."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["score.py", "--output", "x.json"])
     with journal.opened() as notes:
@@ -82,8 +82,8 @@ def test_a_run_killed_before_its_record_leaves_none_that_contradicts_it(tmp_path
     Path("x.json").rename("y.json")
     write_json(tmp_path / "elsewhere/x.json", {"run": 3})
     (tmp_path / "elsewhere/x.json").rename("x.json")
-    assert read_json("y.json") == {"run": 2}  # of which nothing is said
-    with pytest.raises(UserError, match=r"/x\.json: is not what was written there: .*/x\.json\.provenance\.json"):
+    assert read_json("y.json") == {"run": 2}  # it has no record
+    with pytest.raises(UserError, match=r"/x\.json: was changed or replaced: .*/x\.json\.provenance\.json"):
         read_json("x.json")
 
 
@@ -95,7 +95,7 @@ def test_the_code_is_named_by_its_commit(monkeypatch, tmp_path):
     assert provenance.code_version() == {"commit": "unknown", "dirty": None}
 
 
-def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_path):
+def test_gpus_are_those_with_allocations_times_the_world_size(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda i: 3 * provenance.MIB * i)
@@ -106,56 +106,57 @@ def test_gpus_are_those_that_held_something_times_the_workers(monkeypatch, tmp_p
         notes.started -= 1800
         write_json(tmp_path / "x.json", {})
         provenance.write_record(notes)
-    made = read_record(tmp_path / f"x.json{SUFFIX}")
-    assert made["hardware"]["gpus"] == ["GPU 1"] * 4
-    assert made["peak_gpu_memory_mib"] == 3 and made["gpu_hours"] == pytest.approx(2, abs=1e-3)
+    record = read_record(tmp_path / f"x.json{SUFFIX}")
+    assert record["hardware"]["gpus"] == ["GPU 1"] * 4
+    assert record["peak_gpu_memory_mib"] == 3 and record["gpu_hours"] == pytest.approx(2, abs=1e-3)
 
 
-def test_attempts_that_were_cut_off_are_in_the_record(monkeypatch, tmp_path, caplog):
-    """Two that left notes, the second of which is damaged; and the run's own note, which is not counted again."""
+def test_interrupted_attempts_are_in_the_record(monkeypatch, tmp_path, caplog):
+    """Two interrupted runs noted their costs, one of them damaged; the run's own note is not counted again."""
     kept = tmp_path / "kept"
     write_json(kept / f"1{provenance.COST}", dict.fromkeys(SUMS, 1000) | dict.fromkeys(PEAKS, 10**9))
     write_json(kept / f"2{provenance.COST}", {"wall_seconds": "long"})
     monkeypatch.setattr("sys.argv", ["score.py", "--output", str(tmp_path / "x.json")])
     with journal.opened() as notes:
-        for _ in range(2):  # as often as there is work that is kept
+        for _ in range(2):  # once for each kind of stored batches
             provenance.take_over_costs(kept)
             provenance.note_cost(kept)
         write_json(tmp_path / "x.json", {})
         provenance.write_record(notes)
-    made = read_record(tmp_path / f"x.json{SUFFIX}")
-    assert made["attempts"] == 2 and 1000 < made["wall_seconds"] < 1100
-    assert made["gpu_hours"] == 1000 and made["peak_memory_mib"] == 10**9
+    record = read_record(tmp_path / f"x.json{SUFFIX}")
+    assert record["attempts"] == 2 and 1000 < record["wall_seconds"] < 1100
+    assert record["gpu_hours"] == 1000 and record["peak_memory_mib"] == 10**9
     assert f"2{provenance.COST}: damaged" in caplog.text
-    assert len(list(kept.iterdir())) == 3 and not made["inputs"]
+    assert len(list(kept.iterdir())) == 3 and not record["inputs"]
 
 
 # --- the ledger
 
 
 def test_the_ledgers_sums_are_those_of_the_records(study):
-    found, made = summed(study), records(study)
-    used = [r for r in made.values() if "risk.svg" not in str(r["outputs"])]  # not asked for
+    total, by_path = summed(study), records(study)
+    used = [r for r in by_path.values() if "risk.svg" not in str(r["outputs"])]  # not among the targets
     used = [r for r in used if r["stage"] not in ("metrics", "score", "risk", "generate", "tables")]
-    used += [r for p, r in made.items() if p.name == "table.md" + SUFFIX]
-    used += [r for r in made.values() if r["stage"] == "generate"]  # by the table of examples, the last one written
+    used += [r for p, r in by_path.items() if p.name == "table.md" + SUFFIX]
+    # The outputs are inputs of the table of examples, which was written last.
+    used += [r for r in by_path.values() if r["stage"] == "generate"]
     used = [r for r in used if r["stage"] != "sample_teacher" or "train" in str(r["outputs"])]
-    assert found["missing"] == found["changed"] == []
-    assert found["total"]["jobs"] == len(used) == sum(row["jobs"] for row in found["rows"])
+    assert total["missing"] == total["changed"] == []
+    assert total["total"]["jobs"] == len(used) == sum(row["jobs"] for row in total["rows"])
     for key in SUMS:
-        assert found["total"][key] == pytest.approx(sum(r[key] for r in used), abs=1e-5)
+        assert total["total"][key] == pytest.approx(sum(r[key] for r in used), abs=1e-5)
     for key in PEAKS:
-        assert found["total"][key] == max(r[key] for r in used)
-    rows = [(row["stage"], row["method"]) for row in found["rows"]]
+        assert total["total"][key] == max(r[key] for r in used)
+    rows = [(row["stage"], row["method"]) for row in total["rows"]]
     assert rows[0] == ("prepare", "") and ("distill", METHOD) in rows and ("finetune_teacher", "teacher") in rows
     assert (
         rows.index(("finetune_teacher", "teacher")) < rows.index(("init_student", "")) < rows.index(("distill", METHOD))
     )
-    assert {file.rsplit("/", 1)[1] for file in found["sources"]} == {"train.csv", "dev.csv", "test.csv"}
+    assert {file.rsplit("/", 1)[1] for file in total["sources"]} == {"train.csv", "dev.csv", "test.csv"}
 
 
 def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
-    """Records as of two seeds on two GPUs each."""
+    """The records of two seeds, on two GPUs each."""
     for seed in (1, 2):
         output = tmp_path / "results/t/kl" / f"seed{seed}" / "model/manifest.json"
         costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
@@ -168,7 +169,7 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
     assert row["attempts"] == 3 and row["peak_gpu_memory_mib"] == 200 and found["code"] == ["c-dirty"]
 
 
-def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
+def test_a_missing_record_is_named(study, tmp_path, capsys):
     record = study.teacher.with_name("model" + SUFFIX)
     kept = record.read_bytes()
     record.unlink()
@@ -184,7 +185,7 @@ def test_a_missing_record_is_said_by_name(study, tmp_path, capsys):
     assert f"no record of {path}" in capsys.readouterr().err
 
 
-def test_what_was_made_again_is_said_by_name(study):
+def test_a_result_that_was_made_again_is_named(study):
     record = study.train.with_name("train.parquet" + SUFFIX)
     kept = record.read_bytes()
     content = read_record(record)

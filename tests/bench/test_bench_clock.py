@@ -15,7 +15,7 @@ def test_parts_are_reported_to_the_listener():
         parts.append(name)
         yield
 
-    with step_parts.heard_by(listener), step_parts.step_part(step_parts.LOSS):
+    with step_parts.observed_by(listener), step_parts.step_part(step_parts.LOSS):
         pass
     with step_parts.step_part(step_parts.LOSS):
         pass

@@ -18,7 +18,7 @@ from workloads import FAMILIES, METHODS, workload_of
 
 def batch_of(bench_steps):
     (batch,) = next(bench_steps.trainer.batches())
-    bench_steps.trainer.learner.sampled(batch, 0)
+    bench_steps.trainer.learner.sample_and_count(batch, 0)
     return batch
 
 
@@ -34,7 +34,7 @@ def test_both_steps_have_the_same_loss_and_gradient(family, method):
     )
     batch = batch_of(bench_steps)
     assert all(len(set((labels != IGNORE).sum(1).tolist())) > 1 for labels in batch.labels.values())
-    ours = bench_steps.trainer.learner.piece_gradient(batch, batch.counts(), 0)
+    ours = bench_steps.trainer.learner.add_gradient(batch, batch.counts(), 0)
     gradients = [weight.grad.clone() for weight in bench_steps.trainer.trainable]
     workload.student.module.zero_grad()
     value = bench_steps.plain_loss(batch)

@@ -79,19 +79,19 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             WEB,
             "teacher_samples",
             NUCLEUS | CTRANSLATE2,
-            "teacher_samples.mode: nucleus is drawn by engine transformers alone",
+            "teacher_samples.mode: only engine transformers samples by nucleus; use it, or mode ancestral or beam",
         ),
         (
             WEB,
             "decoding",
             {"max_new_tokens": 16, "num_beams": 4} | CTRANSLATE2,
-            "decoding.early_stopping: engine ctranslate2 ends a search of several beams when as many outputs have",
+            "decoding.early_stopping: engine ctranslate2 ends a beam search as soon as there are as many finished",
         ),
         (
             WEB,
             "teacher_beam",
             BEAM | CTRANSLATE2 | {"no_repeat_ngram_size": 3},
-            "teacher_beam.no_repeat_ngram_size: not with engine ctranslate2; remove it or use engine transformers",
+            "teacher_beam.no_repeat_ngram_size: not supported by engine ctranslate2; remove it or use engine ",
         ),
         (
             put(WEB, "model.teacher.shard", True),

@@ -15,7 +15,8 @@ from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import allowed, condition_problems, problems
 from fdistill.sampling.sampler import MODES, mode_settings
-from fdistill.training import selection, trainer
+from fdistill.training import optimizer_steps, selection
+from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
 from small_config import WEB
 
@@ -81,8 +82,8 @@ def names(dataclass: type) -> list[str]:
 
 
 def test_training_settings():
-    assert names(trainer.TrainingSettings) == list(section("training")["properties"])
-    assert list(trainer.OPTIMIZERS) == section("training")["properties"]["optimizer"]["enum"]
+    assert names(TrainingSettings) == list(section("training")["properties"])
+    assert list(optimizer_steps.OPTIMIZERS) == section("training")["properties"]["optimizer"]["enum"]
 
 
 def test_limits():

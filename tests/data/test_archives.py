@@ -1,4 +1,4 @@
-"""Fetching pinned files through pip, and reading them without extracting: nothing here touches a network."""
+"""Pinned files, downloaded by pip from a local index and read without extraction; no network is used."""
 
 import io
 import os
@@ -42,7 +42,7 @@ def make_archive(path: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Path:
-    """A folder that is the whole index to pip."""
+    """A folder that pip uses as its only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -54,7 +54,7 @@ def index(tmp_path, monkeypatch) -> Path:
 
 
 def pin(path: Path, **changes) -> Archive:
-    """The pin of a file of the index."""
+    """The pinned archive for a file of the index."""
     package, version = path.name.removesuffix(".tar.gz").split("-")[:2]
     values = {"package": package, "version": version, "filename": path.name, "sha256": sha256(path)}
     return Archive(**{**values, "licence": "MIT", **changes})
@@ -63,40 +63,40 @@ def pin(path: Path, **changes) -> Archive:
 @pytest.mark.parametrize("package", FILENAMES)
 def test_fetches_wheels_of_any_platform_and_sdists(package, index, tmp_path, caplog):
     caplog.set_level("INFO")
-    made = make_archive(index / FILENAMES[package], {"a.txt": b"a" * 1000})
+    package_file = make_archive(index / FILENAMES[package], {"a.txt": b"a" * 1000})
     cache = tmp_path / "new" / "cache"
-    assert fetch((pin(made),), cache) == {package: cache / made.name}
-    assert [path.name for path in cache.iterdir()] == [made.name]  # no temporary file stays
-    assert sha256(cache / made.name) == sha256(made)
+    assert fetch((pin(package_file),), cache) == {package: cache / package_file.name}
+    assert [path.name for path in cache.iterdir()] == [package_file.name]  # no temporary file stays
+    assert sha256(cache / package_file.name) == sha256(package_file)
     assert len(caplog.messages) == 1
-    assert made.name in caplog.text
+    assert package_file.name in caplog.text
     assert "MB" in caplog.text
 
 
 def test_does_not_run_the_setup_of_an_sdist(index, tmp_path):
     ran = tmp_path / "ran"
     setup = f"open({str(ran)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='sdist')\n"
-    made = make_archive(index / FILENAMES["sdist"], {"sdist-1.0/setup.py": setup.encode()})
-    path = fetch((pin(made),), tmp_path / "cache")["sdist"]
+    package_file = make_archive(index / FILENAMES["sdist"], {"sdist-1.0/setup.py": setup.encode()})
+    path = fetch((pin(package_file),), tmp_path / "cache")["sdist"]
     assert read_text(path, "sdist-1.0/setup.py") == setup
     assert not ran.exists()
 
 
 def test_an_sdist_comes_even_if_the_user_wants_wheels_only(index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_ONLY_BINARY", ":all:")
-    made = make_archive(index / FILENAMES["sdist"], {"a.txt": b"a"})
-    assert fetch((pin(made),), tmp_path / "cache")["sdist"].exists()
+    package_file = make_archive(index / FILENAMES["sdist"], {"a.txt": b"a"})
+    assert fetch((pin(package_file),), tmp_path / "cache")["sdist"].exists()
 
 
 def test_a_cached_file_is_used_without_pip(index, tmp_path, monkeypatch):
-    made = make_archive(tmp_path / FILENAMES["pure"], {"a.txt": b"a"})  # not on the index
+    package_file = make_archive(tmp_path / FILENAMES["pure"], {"a.txt": b"a"})  # not on the index
     monkeypatch.setattr(subprocess, "run", None)
-    assert fetch((pin(made),), tmp_path) == {"pure": made}
+    assert fetch((pin(package_file),), tmp_path) == {"pure": package_file}
 
 
 def test_a_file_that_is_not_on_the_index(index, tmp_path):
-    made = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
-    missing = pin(made, version="2.0", filename="pure-2.0-py3-none-any.whl")
+    package_file = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
+    missing = pin(package_file, version="2.0", filename="pure-2.0-py3-none-any.whl")
     with pytest.raises(UserError) as error:
         fetch((missing,), tmp_path / "cache")
     for part in (missing.filename, missing.sha256, str(tmp_path / "cache" / missing.filename), "by hand"):
@@ -105,50 +105,50 @@ def test_a_file_that_is_not_on_the_index(index, tmp_path):
 
 
 def test_an_index_that_cannot_be_reached(index, tmp_path, monkeypatch):
-    made = make_archive(tmp_path / FILENAMES["pure"], {"a.txt": b"a"})
+    package_file = make_archive(tmp_path / FILENAMES["pure"], {"a.txt": b"a"})
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nothing answers
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(UserError, match="network") as error:
-        fetch((pin(made),), tmp_path / "cache")
-    assert made.name in str(error.value)
+        fetch((pin(package_file),), tmp_path / "cache")
+    assert package_file.name in str(error.value)
     assert "Traceback" not in str(error.value)
 
 
 def test_a_cached_file_with_another_hash_is_named_and_left_alone(index, tmp_path):
-    made = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
-    cached = tmp_path / made.name
-    cached.write_bytes(made.read_bytes()[:-10])
+    package_file = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
+    cached = tmp_path / package_file.name
+    cached.write_bytes(package_file.read_bytes()[:-10])
     with pytest.raises(UserError) as error:
-        fetch((pin(made),), tmp_path)
-    for part in (str(cached), sha256(cached), sha256(made), "delete"):
+        fetch((pin(package_file),), tmp_path)
+    for part in (str(cached), sha256(cached), sha256(package_file), "delete"):
         assert part in str(error.value)
-    assert cached.read_bytes() == made.read_bytes()[:-10]
+    assert cached.read_bytes() == package_file.read_bytes()[:-10]
 
 
 def test_an_index_with_another_file_leaves_nothing_in_the_cache(index, tmp_path):
-    made = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
+    package_file = make_archive(index / FILENAMES["pure"], {"a.txt": b"a"})
     with pytest.raises(UserError) as error:
-        fetch((pin(made, sha256="0" * 64),), tmp_path / "cache")
+        fetch((pin(package_file, sha256="0" * 64),), tmp_path / "cache")
     assert "0" * 64 in str(error.value)
-    assert sha256(made) in str(error.value)
+    assert sha256(package_file) in str(error.value)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_two_processes_at_once_both_succeed_and_say_nothing(index, tmp_path):
-    made = make_archive(index / FILENAMES["pure"], {"a.txt": os.urandom(1_000_000)})
-    program = f"from fdistill.data.archives import *; fetch(({pin(made)!r},), {str(tmp_path / 'cache')!r})"
+def test_two_processes_at_once_both_succeed_without_output(index, tmp_path):
+    package_file = make_archive(index / FILENAMES["pure"], {"a.txt": os.urandom(1_000_000)})
+    program = f"from fdistill.data.archives import *; fetch(({pin(package_file)!r},), {str(tmp_path / 'cache')!r})"
     command = [sys.executable, "-W", "error::DeprecationWarning", "-c", program]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     assert [run.communicate()[0] for run in runs] == [b"", b""]
     assert [run.returncode for run in runs] == [0, 0]
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [made.name]
-    assert sha256(tmp_path / "cache" / made.name) == sha256(made)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [package_file.name]
+    assert sha256(tmp_path / "cache" / package_file.name) == sha256(package_file)
 
 
 @pytest.fixture(params=["pure", "sdist"])
 def archive(request, tmp_path) -> Path:
-    """A small archive of either kind, with a text, a file of bytes that are no text, and a folder."""
+    """A small archive of either kind, with texts, a file that is not text, and a folder."""
     files = {"folder/a.txt": "häß".encode(), "folder/b.bin": b"\xff\xfe", "c.txt": os.urandom(5000)}
     return make_archive(tmp_path / FILENAMES[request.param], files)
 
@@ -157,8 +157,8 @@ def test_reads_members_in_place(archive):
     assert member_names(archive) == ["folder/a.txt", "folder/b.bin", "c.txt"]
     assert read_text(archive, "folder/a.txt") == "häß"
     assert read_bytes(archive, "folder/b.bin") == b"\xff\xfe"
-    found = read_members(archive, lambda name: name.startswith("folder/"))
-    assert dict(found) == {"folder/a.txt": "häß".encode(), "folder/b.bin": b"\xff\xfe"}
+    members = read_members(archive, lambda name: name.startswith("folder/"))
+    assert dict(members) == {"folder/a.txt": "häß".encode(), "folder/b.bin": b"\xff\xfe"}
     assert list(archive.parent.iterdir()) == [archive]
 
 

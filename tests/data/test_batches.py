@@ -1,4 +1,4 @@
-"""From text to batches: lengths, padding, the order of an epoch; and tokenizers trained from scratch."""
+"""Text to batches: lengths, padding, the order of an epoch; tokenizers that are trained from scratch."""
 
 import logging
 from collections import Counter
@@ -115,7 +115,7 @@ def test_an_empty_split_is_refused(family):
 
 
 def test_special_tokens_written_in_a_target_are_text(family):
-    """A docstring may well say "</s>": as the special token it would end the target in its middle."""
+    """A docstring can contain "</s>": as the special token it would end the target too early."""
     texts = ["the tokenizer appends </s> to a sentence", "<pad> and <unk> and <|endoftext|> are reserved"]
     tokenizer = train_tokenizer(texts, 300, FAMILIES[family])
     split = split_of(["a", "b"], texts)
@@ -179,7 +179,7 @@ def test_padding_sides(family):
 
 
 def test_a_pad_token_inside_a_source_is_not_masked(family):
-    """The mask comes from lengths: with pad = EOS a source may well contain its pad token."""
+    """The mask comes from lengths: with pad = EOS a source can contain its pad token."""
     model = tiny.checkpoint(family).model
     source = source_batch(model, [[model.pad_token_id, 5, model.pad_token_id], [5]])
     assert source.attention_mask[0].tolist() == [1, 1, 1]
@@ -227,7 +227,7 @@ def test_batches_hold_about_equal_lengths():
         assert bucketed < 1.25 < 1.5 < random
 
 
-def test_neither_length_nor_place_decides_when_an_example_comes():
+def test_an_examples_place_in_an_epoch_depends_on_neither_length_nor_index():
     """Over many epochs, long and short, first and last examples are on average in the middle."""
     count, epochs = 96, 300
     lengths = sorted(lengths_of(count))
@@ -242,7 +242,7 @@ def test_neither_length_nor_place_decides_when_an_example_comes():
 
 
 def test_a_small_last_batch_is_not_always_the_longest_examples():
-    """Every step weighs the same, so that a small batch's examples weigh more: never a fixed group."""
+    """Every step weighs the same, so that examples of a small batch weigh more: they must not always be the same."""
     count = 20  # in batches of 8: one batch holds 4
     lengths = [(length, length) for length in range(1, count + 1)]
     seen = Counter()

@@ -43,8 +43,8 @@ RICH = {
 @pytest.mark.parametrize("packed", [True, False])
 def test_records_read_as_triples_and_targets_are_first_sentences(tmp_path, packed):
     archives = write_wheel(tmp_path, {"store/2020-01-01": RICH}, packed)
-    found = {e.id: e for e in everything(load("botocore", archives, {}))}
-    assert {id: (e.source, e.references) for id, e in found.items()} == {
+    examples = {e.id: e for e in everything(load("botocore", archives, {}))}
+    assert {id: (e.source, e.references) for id, e in examples.items()} == {
         "store/CreateBoxRequest/BoxSize": (
             "box size : owner : create box request | box size : service : Tiny Store | "
             "box size : type : integer | box size : required : yes | "
@@ -65,17 +65,17 @@ def test_records_read_as_triples_and_targets_are_first_sentences(tmp_path, packe
             ("Creates a box with a size and a colour.",),
         ),
     }
-    assert {e.group for e in found.values()} == {"store"}
+    assert {e.group for e in examples.values()} == {"store"}
 
 
 def test_kinds_and_attributes_restrict_the_records(tmp_path):
     options = {"kind": "botocore", "kinds": ["field"], "attributes": ["owner", "type"]}
     archives = write_wheel(tmp_path, {"store/2020-01-01": RICH})
-    found = {e.id: e.source for e in everything(load("botocore", archives, options))}
-    assert found["store/CreateBoxRequest/BoxSize"] == (
+    examples = {e.id: e.source for e in everything(load("botocore", archives, options))}
+    assert examples["store/CreateBoxRequest/BoxSize"] == (
         "box size : owner : create box request | box size : type : integer"
     )
-    assert "store/CreateBox" not in found
+    assert "store/CreateBox" not in examples
 
 
 def test_only_the_newest_model_of_a_service_counts(tmp_path):

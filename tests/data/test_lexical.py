@@ -1,4 +1,4 @@
-"""IBM model 1, against loops and dictionaries, and what the score is for."""
+"""The lexical score against IBM model 1 in loops and dictionaries; translations score high, other pairs low."""
 
 import random
 import re
@@ -70,16 +70,16 @@ def test_scores_agree_with_the_naive_reference(monkeypatch):
     assert lexical_scores(sources, targets) == pytest.approx(naive_scores(sources, targets), abs=1e-12)
 
 
-def test_translations_score_high_and_strangers_low():
+def test_translations_score_high_and_other_pairs_low():
     sources, targets = translations(400, seed=1)
-    strangers = range(350, 400)
-    mixed = targets[:350] + [targets[351 + (index - 350 + 1) % 49] for index in strangers]
+    unrelated = range(350, 400)
+    mixed = targets[:350] + [targets[351 + (index - 350 + 1) % 49] for index in unrelated]
     scores = lexical_scores(sources, mixed)
     assert scores[:350].mean() > 0.95
     assert scores[350:].mean() < 0.3
 
 
-def test_a_pair_does_not_vouch_for_itself():
+def test_a_pair_is_no_evidence_for_itself():
     sources, targets = translations(400, seed=2)
     scores = lexical_scores([*sources, "onlyhere nowhere"], [*targets, "numaiaici nicaieri"])
     assert scores[-1] == 0

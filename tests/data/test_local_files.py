@@ -1,4 +1,4 @@
-"""Local data files: what each format holds, and how each kind of damage is named."""
+"""Local data files: what is read from each format, and the message for each kind of damage."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_format_gives_the_same_texts(tmp_path, suffix):
+def test_every_format_has_the_same_texts(tmp_path, suffix):
     write(path := tmp_path / f"train{suffix}", TEXTS)
     assert rows(path) == TEXTS
 
@@ -66,9 +66,9 @@ def test_windows_line_ends_are_the_standard_of_tables_and_harmless_in_documents(
 
 def test_the_targets_of_a_file_of_sources_are_files_of_the_task_too(tmp_path):
     source = {"kind": "xsum", "path": {"train": "~/train.source", "dev": "dev.csv", "test": "test.source"}}
-    found = input_files(source)
-    assert found[1:3] == ["dev.csv", "test.source"] and found[4] == "test.target"
-    assert found[0].endswith("/train.source") and not found[0].startswith("~")
+    files = input_files(source)
+    assert files[1:3] == ["dev.csv", "test.source"] and files[4] == "test.target"
+    assert files[0].endswith("/train.source") and not files[0].startswith("~")
     assert input_files({"kind": "xsum"}) == input_files({"kind": "xsum", "path": None}) == []
 
 
@@ -88,8 +88,8 @@ def damaged(tmp_path, suffix, content):
     return path
 
 
-def mended_by(message):
-    """What the command that a message ends with makes of the file."""
+def run_remedy(message):
+    """Run the command at the end of a message, which corrects the file."""
     subprocess.run(message.rpartition(": ")[2], shell=True, check=True)
 
 
@@ -98,7 +98,7 @@ def test_a_byte_order_mark_is_refused_and_the_command_given_removes_it(tmp_path,
     path = damaged(tmp_path, suffix, b"\xef\xbb\xbf" + GOOD[suffix].encode())
     message = refusal(path)
     assert message.startswith(f"{path}, line 1: begins with a byte-order mark")
-    mended_by(message)
+    run_remedy(message)
     assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
 
 
@@ -108,7 +108,7 @@ def test_windows_line_ends_are_refused_and_the_command_given_removes_them(tmp_pa
     path = damaged(tmp_path, suffix, f"{lines[0]}\n{lines[1]}\r\n{lines[2]}\r\n".encode())
     message = refusal(path)
     assert message.startswith(f"{path}, line 2: has a Windows line end")
-    mended_by(message)
+    run_remedy(message)
     assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
 
 

@@ -1,13 +1,13 @@
-"""Prepared data: what is written, and what is refused before anything is."""
+"""Prepared data: what is written, and what is refused before anything is written."""
 
 import json
 
 import pytest
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.data import preparation, sources
-from fdistill.data.preparation import SPLITS, prepare
+from fdistill.data.preparation import prepare
 from fdistill.data.schemas import SPLIT
-from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.evaluation.trivial import SYSTEMS
 from fdistill.runtime.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Stored samples: read back as they were written, refused when they belong to something else."""
+"""Stored samples: read as they were written, refused when teacher, tokenizer or split differ."""
 
 import pytest
 from fdistill.data.samples import read_samples, write_samples
@@ -20,7 +20,7 @@ def path(tmp_path):
     return tmp_path / "x.parquet"
 
 
-def test_round_trip_in_the_order_asked_for(path):
+def test_round_trip_in_the_given_order(path):
     assert read_samples(path, ["b", "a"], IDENTITY) == [[[7, 2], [8, 9]], [[5, 2], [6, 2]]]
 
 

@@ -47,8 +47,8 @@ def test_target_words_bound_the_target(tmp_path):
         "Box": "<p>The box.</p>",
     }
     archives = write_wheel(tmp_path, {"store/2020-01-01": field_model(fields)})
-    found = everything(load("botocore", archives, {"target_words": [3, 4]}))
-    assert [e.references[0] for e in found] == ["The box name."]
+    examples = everything(load("botocore", archives, {"target_words": [3, 4]}))
+    assert [e.references[0] for e in examples] == ["The box name."]
 
 
 def test_a_sentence_that_a_service_repeats_for_a_name_counts_once(tmp_path):

@@ -1,4 +1,4 @@
-"""The DART source on small files of the raw formats."""
+"""The DART source on small files in the authors' formats."""
 
 import pytest
 from fdistill.runtime.errors import UserError
@@ -60,7 +60,7 @@ XML = """<benchmark><entries>
 </entry></entries></benchmark>"""
 
 
-def test_dart_xml_gives_the_same_as_json(tmp_path):
+def test_dart_xml_reads_the_same_as_json(tmp_path):
     corpus = load(tmp_path, "dart", ".json", [entry(MARS, "It joined & stayed.")], test=XML, test_suffix=".xml")
     assert pairs(corpus, "test") == pairs(corpus, "dev") == [(MARS_SOURCE, "It joined & stayed.")]
 

@@ -1,4 +1,4 @@
-"""Docstrings: what is summary and body, what the filters drop, how packages are split; on made-up wheels."""
+"""Docstrings: summary and body, filters, and splits by package, on made-up wheels."""
 
 import zipfile
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_modules_classes_and_functions_are_read_but_not_run(write, tmp_path):
     assert not ran.exists()
 
 
-def test_packages_are_split_as_said(write):
+def test_packages_are_split_as_listed(write):
     files = {a.package: {"x/m.py": function("Do the thing.", body(a.package.replace("-", "")))} for a in ARCHIVES}
     files = {package: {f"{package}/m.py": code["x/m.py"]} for package, code in files.items()}
     corpus = load("docstrings", write(files), {})
@@ -201,7 +201,7 @@ def test_the_body_is_cut_after_so_many_words(write):
 @pytest.mark.parametrize(
     "name", ["numpy/tests/m.py", "numpy/testing/m.py", "numpy/test_m.py", "numpy/extern/m.py", "numpy/m.txt"]
 )
-def test_tests_and_borrowed_code_are_left_out(write, name):
+def test_tests_and_vendored_code_are_left_out(write, name):
     assert everything(load("docstrings", write({"numpy": {name: function("Do the thing.", body("a"))}}), {})) == []
 
 

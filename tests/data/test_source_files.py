@@ -1,4 +1,4 @@
-"""A data set of the user's own: one task file, and what is refused in its files."""
+"""The user's own data set: one task file describes it; errors in its files are refused."""
 
 import json
 import re
@@ -19,14 +19,14 @@ ROWS = [{"source": "a b", "target": "c"}, {"source": "d", "target": "e"}]
 
 # The example of the documentation: its task file, and the commands that make its files.
 PAGE = (ROOT / "docs/your_data.md").read_text()
-(MINE,) = re.findall(r"```yaml title=\"config/tasks/capitals.yaml\"\n(.*?)```", PAGE, re.S)
+(OWN_TASK,) = re.findall(r"```yaml title=\"config/tasks/capitals.yaml\"\n(.*?)```", PAGE, re.S)
 (COMMANDS,) = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if "capitals" in block]
 
 
 def test_the_worked_example(tmp_path):
     """One task file and the files that it names: checked as a configuration, then prepared by the script."""
     project = Project(tmp_path)
-    project.write("config/tasks/mine.yaml", MINE)
+    project.write("config/tasks/mine.yaml", OWN_TASK)
     *makes, runs = COMMANDS.splitlines()
     assert runs == "snakemake -c1 results/capitals/kl/metrics.json"
     subprocess.run("\n".join(makes), shell=True, cwd=tmp_path, check=True)
@@ -89,7 +89,7 @@ def test_missing_references_are_blank_or_null_in_every_format(tmp_path):
             ".jsonl",
             [ROWS[0] | {"id": 1}, ROWS[0] | {"id": "1"}],
             {"id_column": "id"},
-            "train.jsonl, line 2: id '1' was ",
+            "train.jsonl, line 2: id '1' was given already (",
         ),
         (".jsonl", [ROWS[0] | {"g": None}], {"group_column": "g"}, "line 1: 'g' is not a name or a number"),
         (".csv", ROWS, {"expected_counts": {"train": 2, "dev": 3, "test": 2}}, "dev has 2 examples, not 3"),
@@ -110,7 +110,7 @@ def test_what_is_refused(tmp_path, suffix, bad, options, message):
         ({}, "source.path: missing; set a mapping"),
         (
             {"path": {"train": "a.csv", "dev": "b.csv"}},
-            "does not give a file for each of train, dev, test, and no other",
+            "must have a file for each of train, dev, test, and nothing else",
         ),
         (
             {"path": {"train": "a.csv", "dev": "b.doc", "test": "c.csv"}},
@@ -124,7 +124,7 @@ def test_what_is_refused(tmp_path, suffix, bad, options, message):
 def test_options_are_checked_with_the_configuration(tmp_path, source, message):
     project = Project(tmp_path)
     path = {} if "path" in message else {"path": {split: f"{split}.csv" for split in ("train", "dev", "test")}}
-    project.write("config/tasks/mine.yaml", yaml.safe_load(MINE) | {"source": {"kind": "files", **path, **source}})
+    project.write("config/tasks/mine.yaml", yaml.safe_load(OWN_TASK) | {"source": {"kind": "files", **path, **source}})
     (mistake,) = project.mistakes()
     assert mistake.startswith("config/tasks/mine.yaml: ") and message in mistake
 

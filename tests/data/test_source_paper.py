@@ -1,4 +1,4 @@
-"""Dialogue, summaries and translations of the paper, on small local files; counts and options."""
+"""The paper's dialogue, summary and translation data on small local files; expected counts and options."""
 
 import pytest
 from fdistill.data.sources import source_module
@@ -51,7 +51,7 @@ def test_xsum_reads_articles_onto_one_line(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("kind", ["dart", "xsum", "wmt16", "commonsense_dialogues", "cnn_dailymail"])
-def test_line_pairs_are_examples_as_they_stand(tmp_path, kind):
+def test_line_pairs_are_examples_as_they_are(tmp_path, kind):
     rows = [{"source": "a : b : c", "target": "It joined."}, {"source": "d", "target": "E."}]
     assert pairs(load(tmp_path, kind, ".source", rows), "test") == [("a : b : c", "It joined."), ("d", "E.")]
 
@@ -78,7 +78,7 @@ def test_other_columns_and_formats_are_named(tmp_path, suffix, bad, message):
 
 def test_a_missing_local_file_is_named(tmp_path):
     paths = {split: str(tmp_path / f"{split}.source") for split in ("train", "dev", "test")}
-    with pytest.raises(UserError, match=r"source\.path: no such file '.*train\.source'"):
+    with pytest.raises(UserError, match=r"source\.path: no such file '.*train\.source' .*correct the path"):
         source_module("xsum").load({}, {"path": paths})
 
 
@@ -86,7 +86,7 @@ def translations(count):
     return [{"translation": {"en": f"one {n}", "ro": f"unu {n}" if n % 5 else " "}} for n in range(count)]
 
 
-def test_wmt16_draws_a_seeded_sample_without_blanks_and_records_it(tmp_path):
+def test_wmt16_samples_by_seed_without_blanks_and_records_the_rows(tmp_path):
     first, again, other = (
         load(tmp_path, "wmt16", ".jsonl", translations(50), translations(4), train_size=20, sample_seed=seed)
         for seed in (1, 1, 2)
@@ -136,16 +136,16 @@ def test_counts_are_checked_before_blanks_go():
     [
         (
             {"path": {"train": "a", "dev": "b"}},
-            r"source\.path: .* does not give a file for each of train, dev, test, and no other",
+            r"source\.path: .* must have a file for each of train, dev, test, and nothing else",
         ),
         (
             {"path": {"train": "a.csv", "dev": "b.csv", "test": "c.csv", "unseen": "d.csv"}},
-            r"source\.path: .*unseen.* does not give a file for each of train, dev, test, and no other",
+            r"source\.path: .*unseen.* must have a file for each of train, dev, test, and nothing else",
         ),
         ({"path": "folder"}, r"source\.path: 'folder' is not a mapping"),
         (
             {"expected_counts": {"train": 1, "dev": 2, "test": "3"}},
-            "does not give a whole number for each of",
+            "must have a whole number for each of",
         ),
         ({"paths": {}}, r"source\.paths: unknown option; known: path, expected_counts"),
     ],

@@ -68,12 +68,14 @@ def serve(web, monkeypatch):
 
 
 def tar(files):
+    """A compressed archive of these texts or bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in files.items():
+        for name, content in files.items():
+            content = content if isinstance(content, bytes) else content.encode()
             info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            archive.addfile(info, io.BytesIO(text.encode()))
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -195,6 +197,12 @@ def test_xsum_from_its_authors_archive(serve):
 )
 def test_xsum_names_what_its_archive_lacks(serve, content, splits, message):
     assert message in refusal(serve("xsum", tar(content), splits))
+
+
+def test_an_article_that_is_not_utf_8_is_named_with_the_remedy(serve):
+    damaged = {"bbc-summary-data/3.summary": ARTICLE.format(id=3).encode() + b"\xff"}
+    message = refusal(serve("xsum", tar(articles("124") | damaged), SPLITS))
+    assert "3.summary: not UTF-8 text" in message and "The file was downloaded: delete it and run again" in message
 
 
 PAIRS = {

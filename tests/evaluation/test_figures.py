@@ -1,4 +1,4 @@
-"""Figures: what they show, that their bytes are reproducible, and what is refused."""
+"""Figures: their texts, reproducible bytes, and refusals."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
 
 
 def texts(path):
-    """All text of an SVG file, with what each piece says."""
+    """All texts of an SVG file."""
     return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
@@ -52,7 +52,7 @@ def test_training_curves_without_development_scores_or_with_a_negative_loss(logs
     assert any("−2" in text for text in texts(tmp_path / "a.svg"))  # a linear axis shows it, a log one could not
 
 
-def test_a_model_that_was_used_as_it_is_has_no_curve(logs, tmp_path):
+def test_a_model_that_was_not_trained_has_no_curve(logs, tmp_path):
     write_json_lines(tmp_path / "teacher.jsonl", [])  # training.teacher.epochs 0, as for XSum in the paper
     teacher = ("teacher", tmp_path / "teacher.jsonl")
     training_curves([teacher, *logs], SYSTEMS, "XSum", tmp_path / "a.svg")

@@ -1,4 +1,4 @@
-"""METEOR: the real program by a computation by hand; what comes of it when the program is missing or fails."""
+"""METEOR: the real program against a computation by hand; a program that is missing or fails."""
 
 import subprocess
 
@@ -67,5 +67,5 @@ def test_a_program_that_dies_hangs_or_complains(tmp_path, monkeypatch, script, r
     assert reason in entry["missing"]["reason"] and entry["missing"]["fix"]
 
 
-def test_a_language_without_data_is_missing_by_what_the_program_says():
+def test_a_language_without_data_is_missing_with_the_programs_message():
     assert "paraphrase-de.gz" in meteor_entry(language="de")["missing"]["reason"]

@@ -1,4 +1,4 @@
-"""What is done to texts before a metric, several references, and BLEU, TER and ROUGE where they come in."""
+"""The options that all metrics share, and several references in BLEU, TER and ROUGE."""
 
 import math
 import random
@@ -33,9 +33,9 @@ def corpus(size, seed=0):
 
 
 def multi_bleu(hypotheses, references, streams):
-    """BLEU as multi-bleu.perl documents it, on parted words: a file per reference, an empty line where there is none.
+    """BLEU as multi-bleu.perl documents it, on separated words: a file per reference, an empty line for a missing one.
 
-    Of the lines of all files the closest in length counts for the brevity penalty, the shorter one if two are.
+    The brevity penalty uses the line that is closest in length, the shorter of two.
     """
     correct, total = Counter(), Counter()
     length = reference_length = 0
@@ -59,12 +59,12 @@ def multi_bleu(hypotheses, references, streams):
 def test_bleu_with_empty_references_is_multi_bleu(seed):
     hypotheses, references = corpus(60, seed)
     options = {"tokenize": "none", "missing_references": "empty"}
-    found = entry("bleu4", hypotheses, references, options)
-    assert found["value"] == pytest.approx(multi_bleu(hypotheses, references, 3), abs=1e-9)
-    assert "|missing-refs:empty" in found["signature"] and "tok:none" in found["signature"]
+    score = entry("bleu4", hypotheses, references, options)
+    assert score["value"] == pytest.approx(multi_bleu(hypotheses, references, 3), abs=1e-9)
+    assert "|missing-refs:empty" in score["signature"] and "tok:none" in score["signature"]
 
 
-def test_bleu_leaves_missing_references_out_unless_told():
+def test_bleu_ignores_missing_references_by_default():
     hypotheses, references = corpus(60)
     ignored = entry("bleu4", hypotheses, references, {"tokenize": "none"})
     empty = entry("bleu4", hypotheses, references, {"tokenize": "none", "missing_references": "empty"})
@@ -83,9 +83,9 @@ def test_ter_in_parallel_is_corpus_ter(threads):
     streams = [[several[i] if i < len(several) else None for several in references] for i in range(3)]
     metric = TER()
     expected = metric.corpus_score(hypotheses, streams).score
-    found = entry("ter", hypotheses, references, threads=threads)
-    assert found["value"] == expected  # to the last bit
-    assert found["signature"] == f"TER|{metric.get_signature()}"
+    score = entry("ter", hypotheses, references, threads=threads)
+    assert score["value"] == expected  # to the last bit
+    assert score["signature"] == f"TER|{metric.get_signature()}"
 
 
 def test_ter_of_nothing():
@@ -103,35 +103,35 @@ def test_rouge_takes_the_best_of_several_references(kind):
     assert entry(kind, hypotheses, references)["value"] == pytest.approx(100 * sum(best) / len(best))
 
 
-def test_words_are_parted_as_darts_evaluation_parts_them():
+def test_words_are_separated_as_in_darts_evaluation():
     # "Dr. O'Neil's 3.5-litre Café_x!" by hand: every character that \W matches stands alone, _ is none of them.
-    hypothesis, parted = ["Dr.  O'Neil's 3.5-litre Café_x!"], [["dr . o ' neil ' s 3 . 5 - litre café_x !"]]
+    hypothesis, separated = ["Dr.  O'Neil's 3.5-litre Café_x!"], [["dr . o ' neil ' s 3 . 5 - litre café_x !"]]
     options = {"tokenizer": "words", "lowercase": True, "tokenize": "none"}
-    found = entry("bleu4", hypothesis, parted, options)
-    assert found["value"] == pytest.approx(100)
-    assert found["signature"].endswith("|words:words|lowercase") and "case:lc" in found["signature"]
-    assert entry("bleu4", hypothesis, parted, options | {"lowercase": False})["value"] < 90
+    score = entry("bleu4", hypothesis, separated, options)
+    assert score["value"] == pytest.approx(100)
+    assert score["signature"].endswith("|words:words|lowercase") and "case:lc" in score["signature"]
+    assert entry("bleu4", hypothesis, separated, options | {"lowercase": False})["value"] < 90
 
 
-def test_words_as_nltk_parts_them():
+def test_words_are_separated_as_nltk_does():
     hypothesis = ["I can't. It's Mr. Lee's, isn't it?  Yes!"]
-    parted = [["I ca n't . It 's Mr . Lee 's , is n't it ? Yes !"]]
-    found = entry("bleu1", hypothesis, parted, {"tokenizer": "treebank", "tokenize": "none"})
-    assert found["value"] == pytest.approx(100)
-    assert found["signature"].endswith("|words:treebank")
+    separated = [["I ca n't . It 's Mr . Lee 's , is n't it ? Yes !"]]
+    score = entry("bleu1", hypothesis, separated, {"tokenizer": "treebank", "tokenize": "none"})
+    assert score["value"] == pytest.approx(100)
+    assert score["signature"].endswith("|words:treebank")
 
 
 @pytest.mark.parametrize("metric", ["bleu4", "ter", "chrf", "rouge1"])
 def test_the_first_references_only(metric):
     hypotheses, references = corpus(20)
     first = [several[:2] for several in references]
-    found = entry(metric, hypotheses, references, {"max_references": 2})
-    assert found["value"] == entry(metric, hypotheses, first)["value"]
-    assert found["value"] != entry(metric, hypotheses, references)["value"]
-    assert found["signature"].endswith("|first-refs:2")
+    score = entry(metric, hypotheses, references, {"max_references": 2})
+    assert score["value"] == entry(metric, hypotheses, first)["value"]
+    assert score["value"] != entry(metric, hypotheses, references)["value"]
+    assert score["signature"].endswith("|first-refs:2")
 
 
 def test_chrf_in_lower_case_says_so():
     assert entry("chrf", ["ABC"], [["abc"]])["value"] == 0
-    found = entry("chrf", ["ABC"], [["abc"]], {"lowercase": True})
-    assert found["value"] == pytest.approx(100) and "case:lc" in found["signature"]
+    score = entry("chrf", ["ABC"], [["abc"]], {"lowercase": True})
+    assert score["value"] == pytest.approx(100) and "case:lc" in score["signature"]

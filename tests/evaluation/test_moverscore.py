@@ -91,7 +91,7 @@ def test_it_is_the_papers_formula(encoder):
     assert abs(expected - reference_score(encoder, HYPOTHESES, [several[:1] for several in REFERENCES])) > 0.1
 
 
-def test_a_system_that_always_answers_the_same(encoder):
+def test_a_system_whose_outputs_are_all_the_same(encoder):
     """Every word is in every hypothesis, so that all have IDF 0: they weigh alike."""
     expected = reference_score(encoder, ["a b"] * 5, REFERENCES)
     assert mover(encoder, ["a b"] * 5, REFERENCES) == pytest.approx(expected, abs=1e-4)

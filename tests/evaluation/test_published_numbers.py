@@ -67,7 +67,7 @@ def printed(cells):
 
 
 def side_by_side(table, tasks, head, columns=None):
-    """Lines of tables that stand beside each other: what `head` makes of their columns, then a line per system."""
+    """Lines of tables that are printed beside each other: a line of column names by `head`, then one per system."""
     kept = {task: columns or [c for c in table.tasks[task][0] if c != "system"] for task in tasks}
     yield " ".join(head[column] for task in tasks for column in kept[task])
     for rows in zip(*(table.tasks[task] for task in tasks), strict=True):

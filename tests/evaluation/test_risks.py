@@ -1,4 +1,4 @@
-"""Risks and diversity against per-example computations, and what `offline` hands to them."""
+"""Risks and diversity against computations per example, and the samples and outputs of `sampling.offline`."""
 
 import pytest
 import tiny
@@ -37,7 +37,7 @@ def test_risks_are_measured_without_dropout(family):
     student = tiny.checkpoint(family, **tiny.DROPOUT[family])
     sources, targets = tiny.random_pairs(student, 4)
     student.model.module.train()
-    values = [offline.token_means(student.model, sources, targets, 4, "nll") for _ in range(2)]
+    values = [offline.sequence_nlls(student.model, sources, targets, 4, "nll") for _ in range(2)]
     assert values[0] == values[1]
 
 
@@ -59,7 +59,7 @@ def test_distinct_bigrams_by_hand(samples, percent):
 
 
 def test_teacher_dist_is_a_mean_over_inputs():
-    """And not over bi-grams: an input with long samples weighs no more. One without bi-grams has no say."""
+    """And not over bi-grams: an input with long samples weighs no more; one without bi-grams does not count."""
     by_input = [[[1, 1, 1, 1, 1]], [[1, 2]], [[3]]]
     assert risks.teacher_dist(by_input) == pytest.approx((25 + 100) / 2)
 
@@ -68,7 +68,7 @@ def test_teacher_dist_is_a_mean_over_inputs():
 
 
 @torch.no_grad()
-def test_drawn_samples_carry_their_own_log_probability(pair):
+def test_samples_have_their_own_log_probability(pair):
     teacher, _ = pair
     sources, _ = tiny.random_pairs(teacher, 5)
     ids = [f"x{i}" for i in range(5)]
@@ -130,7 +130,7 @@ def test_sampling_modes(pair, mode, options):
         ("beam", {}, "num_beams"),
     ],
 )
-def test_modes_that_cannot_be_are_refused(mode, options, message):
+def test_impossible_modes_are_refused(mode, options, message):
     with pytest.raises(UserError, match=message):
         mode_settings(mode, options)
 

@@ -42,7 +42,7 @@ def test_main_table_beside_the_paper(metrics):
     assert table.notes == [f"Rows 'paper': {TABLE_2.source} (0 to 100). Rows 'difference': measured less the paper's."]
 
 
-def test_without_comparison_nothing_of_the_paper_is_shown(metrics):
+def test_without_comparison_no_published_number_is_shown(metrics):
     table = main_table(metrics, TASKS, LAYOUT)
     assert not table.notes and "published" not in table.records[0]
     assert "paper" not in to_markdown(table)
@@ -86,9 +86,9 @@ def risk_file(folder, task, system, shift):
     risks = {risk: 1.0 if text is None else float(text) + shift for risk, text in number.items()}
     risks |= {"r_llh_sequence": 20.0, "r_cvg_sequence": 30.0}
     risks["teacher_dist"] = float(TABLE_3.number(task, "teacher_dist", "teacher")) - shift
-    found = {key: {"mean": value, "std": None, "seeds": {"42": value}} for key, value in risks.items()}
+    entries = {key: {"mean": value, "std": None, "seeds": {"42": value}} for key, value in risks.items()}
     path = folder / f"{task}.{system}.risk.json"
-    write_json(path, {"task": task, "method": system, "n_inputs": 4, "risks": found})
+    write_json(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
     return path
 
 
@@ -135,8 +135,8 @@ def manifests(tmp_path):
 
 
 def test_datasets_table_beside_the_paper(manifests):
-    said = (dict.fromkeys(TASKS, "–"), dict.fromkeys(TASKS, "text"))
-    table = datasets_table(manifests, TASKS, *said, TABLE_6)
+    labels = (dict.fromkeys(TASKS, "–"), dict.fromkeys(TASKS, "text"))
+    table = datasets_table(manifests, TASKS, *labels, TABLE_6)
     rows = [[cell.text for cell in row] for row in table.sections[0]]
     source = "hub/set main (licence not stated)"
     assert rows[:6] == [
@@ -147,10 +147,10 @@ def test_datasets_table_beside_the_paper(manifests):
         ["paper", "", "204,045", "11,332", "11,334", "", ""],
         ["difference", "", "0", "0", "−1", "", ""],
     ]
-    assert len(rows) == 12 and len(table.columns) == 7  # no column for what these tasks do not stand for
+    assert len(rows) == 12 and len(table.columns) == 7  # no column Stands for, as these tasks stand for no others
     record = list(csv.DictReader(io.StringIO(to_csv(table))))[1]
     assert [record[f"test_{key}"] for key in ("inputs", "published", "difference")] == ["11333", "11334", "-1"]
-    assert "test_published" not in datasets_table(manifests, TASKS, *said).records[0]
+    assert "test_published" not in datasets_table(manifests, TASKS, *labels).records[0]
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def test_marks_are_those_of_table_2(metrics):
         for metric in printed(task)["teacher"]:
             values = {system: printed(task)[system][metric] for system in STUDENTS}
             best, second, *_ = sorted(values, key=values.get, reverse=METRICS[metric].better == "higher")
-            found = {system: marked[task, metric, system] for system in ("teacher", "copy", *STUDENTS)}
-            assert found == dict.fromkeys(found, "") | {best: "best", second: "second"}
+            marks = {system: marked[task, metric, system] for system in ("teacher", "copy", *STUDENTS)}
+            assert marks == dict.fromkeys(marks, "") | {best: "best", second: "second"}
     lines = (ROOT / "tests/evaluation/papers/fdistill_table2.txt").read_text(encoding="utf-8").splitlines()
     underlined = []
     for panel, tasks in ((lines[:11], ["dart"]), (lines[12:], list(TASKS)[1:])):

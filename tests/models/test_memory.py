@@ -51,7 +51,7 @@ LAYERS = {"bart": (2, 1), "pegasus": (2, 1), "t5": (3, 1), "gpt2": (2,)}
 
 
 class Allocated(TorchDispatchMode):
-    """The bytes of all tensors made while it is on and still alive, and their maximum."""
+    """The bytes of all tensors allocated while it is active and still alive, and their maximum."""
 
     def __init__(self, *existing):
         super().__init__()
@@ -92,12 +92,12 @@ def _positions(family):
 @pytest.fixture(autouse=True, params=[2**24, 2**16], ids=["one chunk", "chunks"])
 def as_on_a_gpu(request, monkeypatch):
     """Chunks of one size on either device: all of these small batches at a time, or a part of them."""
-    for device in chunks.LOGITS:
-        monkeypatch.setitem(chunks.LOGITS, device, request.param)
+    for device in chunks.LOGITS_PER_CHUNK:
+        monkeypatch.setitem(chunks.LOGITS_PER_CHUNK, device, request.param)
 
 
 def measured_step(student, teacher, objective, batch_size, source, target):
-    """Bytes at the peak of the second optimiser step, of weights and everything made in it."""
+    """Bytes at the peak of the second optimiser step, of weights and all that the step allocates."""
 
     def texts(length):
         return torch.randint(10, VOCABULARY, (batch_size, length)).tolist()
@@ -114,12 +114,12 @@ def measured_step(student, teacher, objective, batch_size, source, target):
     )
     batches = trainer.batches()
     trainer.step(next(batches))  # the optimiser's states exist from here on
-    kept = [*student.module.parameters(), *(teacher.module.parameters() if trainer.learner.teacher else ())]
-    kept += [x for states in trainer.optimizer.state.values() for x in states.values() if x.dim()]
+    existing = [*student.module.parameters(), *(teacher.module.parameters() if trainer.learner.teacher else ())]
+    existing += [x for states in trainer.optimizer.state.values() for x in states.values() if x.dim()]
     batch = next(batches)
-    with Allocated(*kept) as allocated:
+    with Allocated(*existing) as allocated:
         trainer.step(batch)
-    return allocated.peak + sum(tensor.nbytes for tensor in kept)
+    return allocated.peak + sum(tensor.nbytes for tensor in existing)
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -129,10 +129,10 @@ def test_estimate_of_a_training_step_is_near_what_it_takes(family, method, sourc
     objective = Objective.from_config(METHODS[method]["terms"])
     measured = measured_step(student, teacher, objective, 4, source, target)
     size = memory.size_of(student.module, student.family)
-    reader = memory.size_of(teacher.module, teacher.family) if objective.needs_teacher else None
+    teacher_size = memory.size_of(teacher.module, teacher.family) if objective.needs_teacher else None
     kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
     estimate = FLOAT * (
-        memory.states(size, reader, "adam", []) + memory.step(size, kinds, 4, source, target, bf16=False)
+        memory.states(size, teacher_size, "adam", []) + memory.step(size, kinds, 4, source, target, bf16=False)
     )
     assert 0.85 <= estimate / measured <= 1.4, f"{estimate / 1e6:.1f} MB estimated, {measured / 1e6:.1f} MB measured"
 
@@ -143,10 +143,10 @@ def test_estimate_of_generation_is_near_what_it_takes(family, beams):
     _, student = models(family)
     ids = torch.randint(10, VOCABULARY, (8, 64))
     source = Source(ids, torch.ones_like(ids))
-    kept = list(student.module.parameters())
-    with Allocated(*kept) as allocated:
+    existing = list(student.module.parameters())
+    with Allocated(*existing) as allocated:
         student.generate(source, max_new_tokens=48, min_new_tokens=48, num_beams=beams)
-    measured = allocated.peak + sum(tensor.nbytes for tensor in kept)
+    measured = allocated.peak + sum(tensor.nbytes for tensor in existing)
     size = memory.size_of(student.module, student.family)
     estimate = FLOAT * (size.parameters + memory.decoding(size, 8, beams, 64, 48))
     assert 0.6 <= estimate / measured <= 2, f"{estimate / 1e6:.1f} MB estimated, {measured / 1e6:.1f} MB measured"
@@ -155,8 +155,8 @@ def test_estimate_of_generation_is_near_what_it_takes(family, beams):
 def test_estimate_of_scoring_is_near_what_it_takes():
     _, student = models("bart")
     ids = torch.randint(10, VOCABULARY, (8, 64))
-    kept = list(student.module.parameters())
-    with Allocated(*kept) as allocated:
+    existing = list(student.module.parameters())
+    with Allocated(*existing) as allocated:
         sequence_log_probs(student, Source(ids, torch.ones_like(ids)), ids)
     size = memory.size_of(student.module, student.family)
     assert 0.6 <= FLOAT * memory.scoring(size, 8, 64, 64) / allocated.peak <= 2

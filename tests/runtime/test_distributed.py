@@ -188,7 +188,7 @@ def test_workers_of_whom_one_is_told_to_stop_go_on_together(folder, method, shar
     assert [process.exitcode for process in processes] == [STATUS, STATUS], log.read_text()
     assert "SIGTERM: stopped at step " in log.read_text() and not (tmp_path / "stopped").exists()
     on_several_ranks((script, arguments), tmp_path)
-    assert "goes on from" in (tmp_path / "log").read_text()
+    assert "resuming from" in (tmp_path / "log").read_text()
     assert not (tmp_path / "kept").exists()
     for name in ("train.jsonl", "model/model.safetensors"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
@@ -209,4 +209,4 @@ def test_adafactor_cannot_train_a_shared_model(folder, tmp_path):
     for process in killing.start_ranks(*command, tmp_path / "log"):
         process.join()
         assert process.exitcode == 1
-    assert "training.optimizer: adafactor cannot train a model shared among GPUs" in (tmp_path / "log").read_text()
+    assert "training.optimizer: adafactor cannot train a model sharded over GPUs" in (tmp_path / "log").read_text()

@@ -1,4 +1,4 @@
-"""What a signal, Ctrl-C and the end of a SLURM job's time do to a script that can be stopped."""
+"""How a script stops on a signal, on Ctrl-C, and shortly before a SLURM job's time is over."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from fdistill.runtime.interruption import END_TIME, SIGNALS, STATUS, Interruptio
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_is_noted_and_nothing_else(number, caplog):
-    before = [signal.getsignal(each) for each in SIGNALS]
+    before = [signal.getsignal(number) for number in SIGNALS]
     with Interruption() as interruption:
         assert interruption.reason is None
         os.kill(os.getpid(), number)
@@ -19,7 +19,7 @@ def test_a_signal_is_noted_and_nothing_else(number, caplog):
             interruption.stop("step 3 of 9")
     assert end.value.code == STATUS == 75
     assert caplog.messages == [f"{number.name}: stopped at step 3 of 9; run again to go on"]
-    assert [signal.getsignal(each) for each in SIGNALS] == before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_a_second_ctrl_c_ends_at_once():
@@ -30,8 +30,8 @@ def test_a_second_ctrl_c_ends_at_once():
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_long_work_is_broken_off_once():
-    """SLURM may send SIGUSR1 and then SIGTERM: the second must not break what the first has set off."""
+def test_work_at_once_is_stopped_once():
+    """SLURM may send SIGUSR1 and then SIGTERM: the second must not interrupt what the first has started."""
     with Interruption() as interruption:
         with pytest.raises(Stopped), interruption.at_once():
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -42,7 +42,7 @@ def test_long_work_is_broken_off_once():
 
 @pytest.mark.parametrize(("remaining", "expected"), [(3600, 3600 - 180), (100, 50), (-5, 0)])
 def test_the_alarm_is_set_for_shortly_before_the_job_ends(monkeypatch, remaining, expected):
-    """And for half of what a short job has, so that it gets somewhere."""
+    """A short job runs for half of its time, so that it makes progress."""
     monkeypatch.setenv(END_TIME, str(int(time.time()) + remaining))
     with Interruption() as interruption:
         if expected:

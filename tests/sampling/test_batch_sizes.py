@@ -5,9 +5,9 @@ import tiny
 from fdistill.models import memory
 from fdistill.models.students import init_student
 from fdistill.sampling.batch_sizes import (
-    CAUTION,
-    MOST_ROWS,
-    UNKNOWN_GPU,
+    DEFAULT_GPU_MEMORY,
+    FREE_SHARE,
+    MAX_ROWS,
     free_on_gpu,
     offline_batch_size,
     rows_that_fit,
@@ -33,16 +33,16 @@ def test_rows_that_fit_fill_the_memory_and_no_more():
         assert needed(rows(source), source) <= free < needed(rows(source) + 1, source)
     assert rows(256) < rows(64) < rows(16)
     assert rows_that_fit(size, 1.0, beams, target)(16) == 1
-    assert rows_that_fit(size, 1e12, beams, target)(16) * beams == MOST_ROWS
+    assert rows_that_fit(size, 1e12, beams, target)(16) * beams == MAX_ROWS
 
 
 def test_batches_follow_from_the_study_and_the_shapes_alone():
     teacher, student = models()
     assert offline_batch_size(7, [teacher], "transformers", 1, 32, 40) == 7
     on_cpu = [offline_batch_size(None, [student, teacher], "transformers", 4, 32, gib)(400) for gib in (None, 1, 80)]
-    assert len(set(on_cpu)) == 1 and 1 < on_cpu[0] <= MOST_ROWS // 4
+    assert len(set(on_cpu)) == 1 and 1 < on_cpu[0] <= MAX_ROWS // 4
     weights = 1e9
-    assert free_on_gpu(None, weights) == free_on_gpu(UNKNOWN_GPU, weights)
+    assert free_on_gpu(None, weights) == free_on_gpu(DEFAULT_GPU_MEMORY, weights)
     assert free_on_gpu(40, weights) > free_on_gpu(16, weights) > free_on_gpu(16, 2 * weights)
-    whole = free_on_gpu(16, weights) / CAUTION + weights
+    whole = free_on_gpu(16, weights) / FREE_SHARE + weights
     assert memory.in_bytes(whole) == pytest.approx(16 * memory.GIB)

@@ -1,4 +1,4 @@
-"""CTranslate2 beside transformers, the reference: same probabilities, same distribution, same searches, or refused."""
+"""CTranslate2 against transformers, the reference: the same probabilities, samples and searches, or an error."""
 
 from importlib.metadata import PackageNotFoundError
 
@@ -10,9 +10,10 @@ from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.architectures import wrap
 from fdistill.runtime.errors import UserError
-from fdistill.sampling import engines, offline
+from fdistill.sampling import ctranslate2_engine, engines, offline
+from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
-from fdistill.sampling.engines import CTranslate2, engine_for
+from fdistill.sampling.engines import engine_for
 from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
 from scipy.stats import chisquare
 
@@ -21,7 +22,7 @@ BEAMS = {"num_beams": 4, "early_stopping": True}
 
 
 @pytest.fixture
-def made(family):
+def checkpoint(family):
     return tiny.checkpoint(family, seed=3)
 
 
@@ -32,32 +33,32 @@ def sampled(model, sources, sampling, engine=CTRANSLATE2, seed=SEED, rows=None):
     return [[token for token in row if token != IGNORE] for row in samples.labels.tolist()], samples.finished.tolist()
 
 
-def test_the_log_probabilities_are_the_models(made):
-    weights = {name: weight.clone() for name, weight in made.model.module.state_dict().items()}
-    runtime = CTranslate2(made.model)
-    sources, targets = tiny.random_pairs(made, 12)
-    found = runtime._log_probs(sources, targets)
-    for source, target, row in zip(sources, targets, found, strict=True):
+def test_log_probabilities_equal_the_models(checkpoint):
+    weights = {name: weight.clone() for name, weight in checkpoint.model.module.state_dict().items()}
+    runtime = CTranslate2(checkpoint.model)
+    sources, targets = tiny.random_pairs(checkpoint, 12)
+    log_probs = runtime._log_probs(sources, targets)
+    for source, target, row in zip(sources, targets, log_probs, strict=True):
         with torch.no_grad():
-            expected = tiny.reference_log_probs(made.model, source, target)
+            expected = tiny.reference_log_probs(checkpoint.model, source, target)
         assert row == pytest.approx([expected[t, token].item() for t, token in enumerate(target)], abs=1e-4)
-    for name, weight in made.model.module.state_dict().items():
+    for name, weight in checkpoint.model.module.state_dict().items():
         assert torch.equal(weight, weights[name]), name
-    assert not hasattr(made.model.module.config, "normalize_before")
+    assert not hasattr(checkpoint.model.module.config, "normalize_before")
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_samples_follow_the_models_distribution(made, length):
+def test_samples_follow_the_models_distribution(checkpoint, length):
     """2,000 sequences of up to two tokens for one source among others, against their exact probabilities."""
-    count, eos = 2000, made.model.eos_token_id
-    sources = tiny.random_pairs(made, 50)[0]
-    source = next(each for each in sources if len(each) > length)
-    tokens, _ = sampled(made.model, [source] * count + sources, SamplingConfig(2))
-    vocabulary = range(made.model.module.config.vocab_size)
+    count, eos = 2000, checkpoint.model.eos_token_id
+    sources = tiny.random_pairs(checkpoint, 50)[0]
+    source = next(candidate for candidate in sources if len(candidate) > length)
+    tokens, _ = sampled(checkpoint.model, [source] * count + sources, SamplingConfig(2))
+    vocabulary = range(checkpoint.model.module.config.vocab_size)
     expected = {}
     for first in vocabulary:
         with torch.no_grad():
-            p = tiny.reference_log_probs(made.model, source, [first, 0]).double().exp()
+            p = tiny.reference_log_probs(checkpoint.model, source, [first, 0]).double().exp()
         if first == eos:
             expected[(eos,)] = p[0, eos].item()
         else:
@@ -67,7 +68,7 @@ def test_samples_follow_the_models_distribution(made, length):
     common = [pair for pair, p in expected.items() if p * count >= 5]
     observed = [seen.count(pair) for pair in common]
     frequencies = [count * expected[pair] for pair in common]
-    # what is rarer is one class
+    # the rarer outcomes are one class
     observed, frequencies = [*observed, count - sum(observed)], [*frequencies, count - sum(frequencies)]
     assert chisquare(observed, frequencies).pvalue > 1e-3
 
@@ -80,55 +81,55 @@ def test_samples_follow_the_models_distribution(made, length):
 def test_a_search_finds_what_the_reference_finds(family, options):
     sampling, lengths = SamplingConfig(8, "beam", options), set()
     for seed in range(4):
-        made = tiny.checkpoint(family, seed=seed)
-        sources = tiny.random_pairs(made, 20)[0]
-        tokens, finished = sampled(made.model, sources, sampling)
-        assert (tokens, finished) == sampled(made.model, sources, sampling, TRANSFORMERS)
+        checkpoint = tiny.checkpoint(family, seed=seed)
+        sources = tiny.random_pairs(checkpoint, 20)[0]
+        tokens, finished = sampled(checkpoint.model, sources, sampling)
+        assert (tokens, finished) == sampled(checkpoint.model, sources, sampling, TRANSFORMERS)
         lengths |= {*map(len, tokens)}
     assert len(lengths) > 1  # with EOS, and without
 
 
 @pytest.mark.parametrize("sampling", [SamplingConfig(6), SamplingConfig(6, "beam", BEAMS | {"length_penalty": 2.0})])
-def test_log_probabilities_come_with_the_sequences(made, sampling):
-    sources = tiny.random_pairs(made, 12)[0]
-    batch = source_batch(made.model, sources)
-    samples = engine_for(CTRANSLATE2, made.model, sampling)(batch, sampling, SEED, range(12))
-    expected = sequence_log_probs(made.model, batch, samples.labels).sum(-1)
+def test_log_probabilities_come_with_the_sequences(checkpoint, sampling):
+    sources = tiny.random_pairs(checkpoint, 12)[0]
+    batch = source_batch(checkpoint.model, sources)
+    samples = engine_for(CTRANSLATE2, checkpoint.model, sampling)(batch, sampling, SEED, range(12))
+    expected = sequence_log_probs(checkpoint.model, batch, samples.labels).sum(-1)
     torch.testing.assert_close(samples.log_probs, expected, atol=1e-4, rtol=1e-5)
 
 
-def test_without_early_stopping_the_search_is_another():
-    """Why it is refused then: the reference goes on, and finds other sequences."""
-    made = tiny.checkpoint("t5", seed=3)
-    sources = tiny.random_pairs(made, 40)[0]
-    late, _ = sampled(made.model, sources, SamplingConfig(8, "beam", {"num_beams": 4}), TRANSFORMERS)
-    assert late != sampled(made.model, sources, SamplingConfig(8, "beam", BEAMS), TRANSFORMERS)[0]
+def test_without_early_stopping_the_search_differs():
+    """The reason why it is refused then: the reference searches on, and finds other sequences."""
+    checkpoint = tiny.checkpoint("t5", seed=3)
+    sources = tiny.random_pairs(checkpoint, 40)[0]
+    late_stop, _ = sampled(checkpoint.model, sources, SamplingConfig(8, "beam", {"num_beams": 4}), TRANSFORMERS)
+    assert late_stop != sampled(checkpoint.model, sources, SamplingConfig(8, "beam", BEAMS), TRANSFORMERS)[0]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_seed_and_the_rows_decide(made, threads):
-    """Whatever was drawn before, by the same runtime or another."""
+def test_the_seed_and_the_rows_decide(checkpoint, threads):
+    """Whatever was sampled before, by the same runtime or another."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        sources = tiny.random_pairs(made, 30)[0]
-        first = sampled(made.model, sources, SamplingConfig(6))
-        runtime = engine_for(CTRANSLATE2, made.model, SamplingConfig(6))
-        batch = source_batch(made.model, sources)
+        sources = tiny.random_pairs(checkpoint, 30)[0]
+        first = sampled(checkpoint.model, sources, SamplingConfig(6))
+        runtime = engine_for(CTRANSLATE2, checkpoint.model, SamplingConfig(6))
+        batch = source_batch(checkpoint.model, sources)
         labels = [runtime(batch, SamplingConfig(6), seed, range(30)).labels for seed in ((1,), SEED, SEED)]
         assert torch.equal(labels[1], labels[2])
         assert [[token for token in row if token != IGNORE] for row in labels[1].tolist()] == first[0]
-        assert sampled(made.model, sources, SamplingConfig(6), seed=(0, 2, 0)) != first
-        assert sampled(made.model, sources, SamplingConfig(6), rows=range(1, 31)) != first
+        assert sampled(checkpoint.model, sources, SamplingConfig(6), seed=(0, 2, 0)) != first
+        assert sampled(checkpoint.model, sources, SamplingConfig(6), rows=range(1, 31)) != first
     finally:
         torch.set_num_threads(before)
 
 
-def test_a_run_that_was_cut_off_gives_the_same(made, tmp_path):
-    sources, ids = tiny.random_pairs(made, 30)[0], [str(i) for i in range(30)]
+def test_an_interrupted_run_has_the_same_samples(checkpoint, tmp_path):
+    sources, ids = tiny.random_pairs(checkpoint, 30)[0], [str(i) for i in range(30)]
 
     def columns(shards):
-        return offline.sample_sequences(made.model, ids, sources, SamplingConfig(6), 2, 8, 1, shards, CTRANSLATE2)
+        return offline.sample_sequences(checkpoint.model, ids, sources, SamplingConfig(6), 2, 8, 1, shards, CTRANSLATE2)
 
     whole = columns(BatchStore())
     assert whole == columns(BatchStore(tmp_path))
@@ -138,24 +139,24 @@ def test_a_run_that_was_cut_off_gives_the_same(made, tmp_path):
     for row in (0, 17, 59):
         source, tokens = sources[row // 2], whole["tokens"][row]
         with torch.no_grad():
-            expected = -tiny.reference_nll(made.model, source, tokens).item()
+            expected = -tiny.reference_nll(checkpoint.model, source, tokens).item()
         assert whole["log_prob"][row] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("prompt", [[3], [1, 3]], ids=["code", "eos_code"])
-def test_a_decoder_prompt_is_read_and_not_drawn(prompt):
+def test_a_decoder_prompt_is_given_and_not_sampled(prompt):
     """mBART's language codes."""
-    made = tiny.checkpoint("mbart", seed=3)
-    plain, model = made.model, wrap(made.model.module, prompt)
-    sources, targets = tiny.random_pairs(made, 20)
+    checkpoint = tiny.checkpoint("mbart", seed=3)
+    plain, model = checkpoint.model, wrap(checkpoint.model.module, prompt)
+    sources, targets = tiny.random_pairs(checkpoint, 20)
     runtime = CTranslate2(model)
     assert runtime.prefix == prompt[1:]
     for engine in (CTRANSLATE2, TRANSFORMERS):
         tokens, _ = sampled(model, sources, greedy := SamplingConfig(5, "beam", {"num_beams": 1}), engine)
         assert tokens == sampled(model, sources, greedy, TRANSFORMERS)[0] and max(map(len, tokens)) <= 5
-    assert runtime._difference() < 1e-4
+    assert runtime._largest_difference() < 1e-4
     if len(prompt) > 1:
-        with pytest.raises(UserError, match="it searches otherwise after a decoder prompt of several tokens"):
+        with pytest.raises(UserError, match="its beam search differs after a decoder prompt of several tokens"):
             engine_for(CTRANSLATE2, model, SamplingConfig(5, "beam", BEAMS))
     assert plain.module is model.module and targets
 
@@ -163,16 +164,22 @@ def test_a_decoder_prompt_is_read_and_not_drawn(prompt):
 @pytest.mark.parametrize(
     ("sampling", "reason"),
     [
-        (SamplingConfig(6, "nucleus", {"top_p": 0.9}), "mode: nucleus is drawn by engine transformers alone"),
+        (
+            SamplingConfig(6, "nucleus", {"top_p": 0.9}),
+            "mode: only engine transformers samples by nucleus; use it, or mode",
+        ),
         (SamplingConfig(6, "beam", {"num_beams": 2}), "early_stopping: .* set early_stopping: true, or use engine"),
         (
             SamplingConfig(6, "beam", {"num_beams": 1, "min_new_tokens": 2}),
-            "min_new_tokens: not with engine ctranslate2",
+            "min_new_tokens: not supported by engine ctranslate2",
         ),
-        (SamplingConfig(6, "beam", {"num_beams": 1, "do_sample": True}), "do_sample: not with engine ctranslate2"),
+        (
+            SamplingConfig(6, "beam", {"num_beams": 1, "do_sample": True}),
+            "do_sample: not supported by engine ctranslate2",
+        ),
     ],
 )
-def test_what_it_does_otherwise_is_refused(sampling, reason):
+def test_settings_that_it_does_not_support_are_refused(sampling, reason):
     with pytest.raises(UserError, match=reason):
         engine_for(CTRANSLATE2, tiny.checkpoint("bart").model, sampling)
 
@@ -182,20 +189,20 @@ def test_a_model_that_it_cannot_run_is_refused():
     with pytest.raises(UserError, match=r"cannot run this model \(KeyError: 'tanh'\); use engine transformers"):
         CTranslate2(model)
     model = tiny.checkpoint("gpt2", scale_attn_by_inverse_layer_idx=True).model
-    with pytest.raises(UserError, match="its log-probabilities are not this model's"):
+    with pytest.raises(UserError, match="its log-probabilities differ from the model's by up to"):
         CTranslate2(model)
     model.is_sharded = True
-    with pytest.raises(UserError, match="needs the model's weights whole"):
+    with pytest.raises(UserError, match="needs all weights of the model, which is sharded over GPUs"):
         CTranslate2(model)
 
 
-def test_the_package_is_asked_for_before_the_work(monkeypatch):
+def test_a_missing_package_is_reported_before_any_work(monkeypatch):
     assert engines.version_of(TRANSFORMERS) == {} and engines.version_of(CTRANSLATE2).keys() == {CTRANSLATE2}
 
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(engines, "version", missing)
+    monkeypatch.setattr(ctranslate2_engine, "version", missing)
     for attempt in (lambda: engines.version_of(CTRANSLATE2), lambda: CTranslate2(tiny.checkpoint("bart").model)):
         with pytest.raises(UserError, match="not installed; pip install ctranslate2; use engine transformers"):
             attempt()

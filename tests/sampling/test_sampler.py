@@ -1,4 +1,4 @@
-"""Drawing by mode: what each mode gives, by whose random numbers, and that nothing else is disturbed."""
+"""Sampling by mode: what each mode returns, which random numbers it uses, and that nothing else is disturbed."""
 
 import pytest
 import tiny
@@ -10,14 +10,14 @@ from fdistill.models.language_model import Source
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import MODES, SamplingConfig, _inverse_cdf, ancestral_sample, mixed_seed, sample_batch
 
-DRAWINGS = [
+CONFIGS = [
     SamplingConfig(6),
     SamplingConfig(6, "top_k", {"top_k": 4}),
     SamplingConfig(6, "nucleus", {"top_p": 0.9, "top_k": 6}),
     SamplingConfig(6, "beam", {"num_beams": 2}),
     SamplingConfig(6, "beam_sample", {"num_beams": 2, "top_k": 5}),
 ]
-DRAWN = [sampling for sampling in DRAWINGS if sampling.mode != "beam"]
+RANDOM = [sampling for sampling in CONFIGS if sampling.mode != "beam"]
 
 
 def by_mode(sampling):
@@ -25,68 +25,68 @@ def by_mode(sampling):
 
 
 @pytest.fixture
-def made(family):
+def checkpoint(family):
     return tiny.checkpoint(family, **tiny.DROPOUT[family])
 
 
 @pytest.fixture
-def source(made):
-    return source_batch(made.model, tiny.random_pairs(made, 12)[0])
+def source(checkpoint):
+    return source_batch(checkpoint.model, tiny.random_pairs(checkpoint, 12)[0])
 
 
 def test_the_modes_are_all_here():
-    assert {sampling.mode for sampling in DRAWINGS} == set(MODES)
+    assert {sampling.mode for sampling in CONFIGS} == set(MODES)
 
 
-def test_ancestral_is_the_plain_loop_to_the_bit(made, source):
-    expected = ancestral_sample(made.model, source, 6, [0])
-    got = sample_batch(made.model, source, SamplingConfig(6), [0])
+def test_ancestral_is_the_plain_loop_to_the_bit(checkpoint, source):
+    expected = ancestral_sample(checkpoint.model, source, 6, [0])
+    got = sample_batch(checkpoint.model, source, SamplingConfig(6), [0])
     assert torch.equal(got.labels, expected.labels) and torch.equal(got.finished, expected.finished)
 
 
-def test_one_token_kept_and_one_beam_are_greedy(made, source):
+def test_one_token_kept_and_one_beam_are_greedy(checkpoint, source):
     """Against the argmax of each position, one example at a time."""
     rows = {
         (sampling.mode, i): [token for token in row if token != IGNORE]
         for sampling in (SamplingConfig(5, "top_k", {"top_k": 1}), SamplingConfig(5, "beam", {"num_beams": 1}))
-        for i, row in enumerate(sample_batch(made.model, source, sampling, [0]).labels.tolist())
+        for i, row in enumerate(sample_batch(checkpoint.model, source, sampling, [0]).labels.tolist())
     }
-    made.model.module.eval()
+    checkpoint.model.module.eval()
     for i, (ids, mask) in enumerate(zip(source.input_ids, source.attention_mask.bool(), strict=True)):
         tokens = []
-        while len(tokens) < 5 and made.model.eos_token_id not in tokens:
+        while len(tokens) < 5 and checkpoint.model.eos_token_id not in tokens:
             with torch.no_grad():
-                log_probs = tiny.reference_log_probs(made.model, ids[mask].tolist(), [*tokens, 0])
+                log_probs = tiny.reference_log_probs(checkpoint.model, ids[mask].tolist(), [*tokens, 0])
             tokens.append(int(log_probs[-1].argmax()))
         assert rows["top_k", i] == rows["beam", i] == tokens
 
 
-@pytest.mark.parametrize("sampling", DRAWN, ids=by_mode)
-def test_the_seed_and_the_rows_alone_decide(made, source, sampling):
+@pytest.mark.parametrize("sampling", RANDOM, ids=by_mode)
+def test_the_seed_and_the_rows_alone_decide(checkpoint, source, sampling):
     torch.manual_seed(1)
-    first = sample_batch(made.model, source, sampling, [0]).labels
+    first = sample_batch(checkpoint.model, source, sampling, [0]).labels
     torch.manual_seed(2)
-    assert torch.equal(sample_batch(made.model, source, sampling, [0]).labels, first)
-    assert not torch.equal(sample_batch(made.model, source, sampling, [1]).labels, first)
-    assert not torch.equal(sample_batch(made.model, source, sampling, [0], range(1, 13)).labels, first)
+    assert torch.equal(sample_batch(checkpoint.model, source, sampling, [0]).labels, first)
+    assert not torch.equal(sample_batch(checkpoint.model, source, sampling, [1]).labels, first)
+    assert not torch.equal(sample_batch(checkpoint.model, source, sampling, [0], range(1, 13)).labels, first)
 
 
-@pytest.mark.parametrize("sampling", DRAWINGS, ids=by_mode)
-def test_dropout_is_off_and_the_global_generator_and_the_mode_are_as_before(made, source, sampling):
-    """Whose next numbers are the dropout of the training step that follows."""
-    made.model.module.eval()
-    still = sample_batch(made.model, source, sampling, [0]).labels
-    made.model.module.train()
+@pytest.mark.parametrize("sampling", CONFIGS, ids=by_mode)
+def test_dropout_is_off_and_the_global_generator_and_the_mode_are_as_before(checkpoint, source, sampling):
+    """The next numbers of the global generator are the dropout of the training step that follows."""
+    checkpoint.model.module.eval()
+    without_dropout = sample_batch(checkpoint.model, source, sampling, [0]).labels
+    checkpoint.model.module.train()
     before = torch.get_rng_state()
-    assert torch.equal(sample_batch(made.model, source, sampling, [0]).labels, still)
+    assert torch.equal(sample_batch(checkpoint.model, source, sampling, [0]).labels, without_dropout)
     assert torch.equal(torch.get_rng_state(), before)
-    assert all(module.training for module in made.model.module.modules())
+    assert all(module.training for module in checkpoint.model.module.modules())
 
 
-def test_lengths_and_repetitions(made, source):
-    eos = made.model.eos_token_id
+def test_lengths_and_repetitions(checkpoint, source):
+    eos = checkpoint.model.eos_token_id
     sampling = SamplingConfig(6, "nucleus", {"top_p": 1.0, "min_new_tokens": 3, "no_repeat_ngram_size": 1})
-    for row in sample_batch(made.model, source, sampling, [0]).labels.tolist():
+    for row in sample_batch(checkpoint.model, source, sampling, [0]).labels.tolist():
         tokens = [token for token in row if token != IGNORE]
         assert 3 <= len(tokens) <= 6 and len(set(tokens)) == len(tokens)
         assert eos not in tokens[:-1]
@@ -104,28 +104,30 @@ def test_settings_of_the_schema():
         SamplingConfig.from_settings(fill_defaults({"mode": "top_k"}, section("sampling")), 9)
 
 
-def test_a_row_draws_the_same_whoever_else_is_in_its_batch(made, source):
-    whole = ancestral_sample(made.model, source, 6, [0])
+def test_a_row_does_not_depend_on_the_rest_of_its_batch(checkpoint, source):
+    whole = ancestral_sample(checkpoint.model, source, 6, [0])
     rows = [7, 2, 11]
-    alone = ancestral_sample(made.model, Source(source.input_ids[rows], source.attention_mask[rows]), 6, [0], rows)
-    shared = min(whole.labels.shape[1], alone.labels.shape[1])
-    assert torch.equal(whole.labels[rows, :shared], alone.labels[:, :shared])
+    smaller = ancestral_sample(
+        checkpoint.model, Source(source.input_ids[rows], source.attention_mask[rows]), 6, [0], rows
+    )
+    shared = min(whole.labels.shape[1], smaller.labels.shape[1])
+    assert torch.equal(whole.labels[rows, :shared], smaller.labels[:, :shared])
 
 
 @pytest.mark.parametrize(
-    ("chance", "token"), [(0.0, 1), (0.2, 1), (0.25, 2), (0.4999, 2), (0.5, 4), (1 - 2**-53, 4), (1.0, 5)]
+    ("number", "token"), [(0.0, 1), (0.2, 1), (0.25, 2), (0.4999, 2), (0.5, 4), (1 - 2**-53, 4), (1.0, 5)]
 )
-def test_the_token_at_a_chance(chance, token):
-    """Of probabilities 0, 1/4, 1/4, 0, 1/2, 0; a chance of 1, which is never drawn, still names a token."""
+def test_the_token_of_a_uniform_number(number, token):
+    """Of probabilities 0, 1/4, 1/4, 0, 1/2, 0; the number 1, which no generator returns, still has a token."""
     logits = torch.tensor([[0.0, 0.25, 0.25, 0.0, 0.5, 0.0]]).log()
-    assert _inverse_cdf(logits, torch.tensor([chance], dtype=torch.float64)).item() == token
+    assert _inverse_cdf(logits, torch.tensor([number], dtype=torch.float64)).item() == token
 
 
-def test_unlikely_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should():
+def test_unlikely_tokens_of_a_large_vocabulary_are_sampled_as_often_as_they_should():
     """50,000 tokens that share a hundredth, behind one that has the rest."""
     logits = torch.cat([torch.tensor([0.99]), torch.full((50_000,), 0.01 / 50_000)]).log().unsqueeze(0)
-    chances = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    sampled = torch.cat([_inverse_cdf(logits, chance.reshape(1)) for chance in chances])
+    numbers = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sampled = torch.cat([_inverse_cdf(logits, number.reshape(1)) for number in numbers])
     rare = sampled[sampled > 0]
     assert 20 <= len(rare) <= 62  # 40 ± 3.5 standard deviations
     assert 20_000 <= rare.double().mean() <= 30_000  # all over the tail

@@ -1,4 +1,4 @@
-"""What is stored of the teacher's distributions stands for the teacher: the same loss, or a lower bound."""
+"""The teacher cache replaces the teacher: kind `states` has the same loss, kind `topk` a lower bound."""
 
 import json
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ import yaml
 from chain import TEXT, TRAINING, Study, run
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.data.encoding import Encoded
-from fdistill.losses.divergences import DIVERGENCES, coarsened
+from fdistill.losses.divergences import DIVERGENCES, coarsen
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
@@ -38,7 +38,7 @@ def setting(request, tmp_path):
     )
 
 
-def cached(folder, teacher, data, kind, top_k=3):
+def with_cache(folder, teacher, data, kind, top_k=3):
     samples = data.stored[TEACHER_SAMPLES]
     sources = [source for source, sampled in zip(data.train.sources, samples, strict=True) for _ in sampled]
     flat = [sequence for sampled in samples for sequence in sampled]
@@ -61,13 +61,13 @@ def trainer_of(setting, data, terms):
 
 def loss_and_gradients(trainer, epoch=0, parts=1):
     batch = trainer.micro_batch([3, 0, 4, 1, 2], epoch)
-    pieces = batch.split(parts)
+    micro_batches = batch.split(parts)
     counts = {}
-    for piece in pieces:
-        for kind, found in trainer.learner.sampled(piece, 0).items():
-            counts[kind] = counts[kind] + found if kind in counts else found
+    for micro_batch in micro_batches:
+        for kind, count in trainer.learner.sample_and_count(micro_batch, 0).items():
+            counts[kind] = counts[kind] + count if kind in counts else count
     trainer.student.module.zero_grad()
-    loss = sum(trainer.learner.piece_gradient(piece, counts, 0) for piece in pieces)
+    loss = sum(trainer.learner.add_gradient(micro_batch, counts, 0) for micro_batch in micro_batches)
     return loss, [weight.grad.clone() for weight in trainer.trainable]
 
 
@@ -77,24 +77,24 @@ def test_states_give_the_teachers_loss_and_gradients(setting, method, epoch, tmp
     teacher, _, data = setting
     terms = METHODS[method]["terms"]
     loss, gradients = loss_and_gradients(trainer_of(setting, data, terms), epoch)
-    other = trainer_of(setting, cached(tmp_path / "cache", teacher, data, STATES), terms)
+    other = trainer_of(setting, with_cache(tmp_path / "cache", teacher, data, STATES), terms)
     for parts in (1, 2):
-        found, theirs = loss_and_gradients(other, epoch, parts)
-        assert found == pytest.approx(loss, rel=1e-5) and loss > 1e-3
-        for one, two in zip(gradients, theirs, strict=True):
+        cached_loss, cached_gradients = loss_and_gradients(other, epoch, parts)
+        assert cached_loss == pytest.approx(loss, rel=1e-5) and loss > 1e-3
+        for one, two in zip(gradients, cached_gradients, strict=True):
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["kl", "js"])
 def test_the_teacher_is_not_run_on_what_is_stored(setting, method, tmp_path):
     teacher, _, data = setting
-    trainer = trainer_of(setting, cached(tmp_path / "cache", teacher, data, STATES), METHODS[method]["terms"])
+    trainer = trainer_of(setting, with_cache(tmp_path / "cache", teacher, data, STATES), METHODS[method]["terms"])
     decoded, decode = [], teacher.model.decode
     teacher.model.decode = lambda context, labels, hidden=False: (
         decoded.append(labels) or decode(context, labels, hidden)
     )
     batch = trainer.micro_batch([0, 1], 0)
-    trainer.learner.loss(batch, trainer.learner.sampled(batch, 0))
+    trainer.learner.loss(batch, trainer.learner.sample_and_count(batch, 0))
     assert len(decoded) == (method == "js")
     assert all(labels is batch.labels[STUDENT_SAMPLES] for labels in decoded)
 
@@ -106,7 +106,7 @@ def test_the_likeliest_tokens_give_a_lower_bound_and_all_of_them_the_loss(settin
     loss, gradients = loss_and_gradients(trainer_of(setting, data, terms))
     bounds = []
     for top_k in (1, 3, 1000):
-        stored = cached(tmp_path / str(top_k), teacher, data, TOPK, top_k)
+        stored = with_cache(tmp_path / str(top_k), teacher, data, TOPK, top_k)
         bounds.append(loss_and_gradients(trainer_of(setting, stored, terms)))
     assert 0 < bounds[0][0] < bounds[1][0] < loss
     assert bounds[2][0] == pytest.approx(loss, rel=1e-5)
@@ -120,25 +120,25 @@ def test_coarsened_divergences_are_bounded_by_the_full_ones(name):
     generator = torch.Generator().manual_seed(0)
     log_p, log_q = (torch.randn(50, 9, generator=generator, dtype=torch.float64).log_softmax(-1) for _ in range(2))
     tokens = log_p.topk(4).indices
-    coarse = [coarsened(each, tokens) for each in (log_p, log_q)]
-    for each, whole in zip(coarse, (log_p, log_q), strict=True):
-        kept = whole.exp().gather(-1, tokens)
-        torch.testing.assert_close(each.exp(), torch.cat([kept, 1 - kept.sum(-1, keepdim=True)], -1))
-    full = DIVERGENCES[name](log_p, log_q)
-    assert (DIVERGENCES[name](*coarse) <= full + 1e-12).all()
+    coarse = [coarsen(log_probs, tokens) for log_probs in (log_p, log_q)]
+    for merged, full in zip(coarse, (log_p, log_q), strict=True):
+        likeliest = full.exp().gather(-1, tokens)
+        torch.testing.assert_close(merged.exp(), torch.cat([likeliest, 1 - likeliest.sum(-1, keepdim=True)], -1))
+    bound = DIVERGENCES[name](log_p, log_q)
+    assert (DIVERGENCES[name](*coarse) <= bound + 1e-12).all()
 
 
 @pytest.mark.parametrize("key", IDENTITY)
 def test_a_cache_of_something_else_is_refused(setting, key, tmp_path):
     teacher, _, data = setting
-    cached(tmp_path / "cache", teacher, data, STATES)
+    with_cache(tmp_path / "cache", teacher, data, STATES)
     with pytest.raises(UserError, match=rf"cache: it was made .*{key} .*run rule cache_teacher again"):
         TeacherCache(tmp_path / "cache", IDENTITY | {key: "other"})
 
 
 def test_a_damaged_cache_is_refused(setting, tmp_path):
     teacher, _, data = setting
-    cached(tmp_path / "cache", teacher, data, STATES)
+    with_cache(tmp_path / "cache", teacher, data, STATES)
     file = tmp_path / "cache" / FILE
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -170,9 +170,9 @@ def test_the_scripts_train_to_the_same_curve(tmp_path):
     assert curves[1] == pytest.approx(curves[0], rel=1e-4) and curves[2] == pytest.approx(curves[0], rel=1e-3)
     changed = ["--max-source-tokens", "15", *TEXT[2:]]
     written = ["--model", tmp_path / "m", "--history", tmp_path / "h"]
-    said = run("distill", *inputs, "--teacher-cache", tmp_path / STATES / "cache", *written, *others[:4], *changed,
+    message = run("distill", *inputs, "--teacher-cache", tmp_path / STATES / "cache", *written, *others[:4], *changed,
                *TRAINING, fails=True)  # fmt: skip
-    assert "other lengths or another prefix" in said
+    assert "other lengths or another prefix" in message
 
 
 def overlay(folder: Path, **changes) -> Path:
@@ -181,7 +181,7 @@ def overlay(folder: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize(("stored", "asked"), [("none", False), ("states", True)])
-def test_methods_that_read_it_ask_for_it(stored, asked, tmp_path):
+def test_methods_that_read_the_cache_require_it(stored, asked, tmp_path):
     given = overlay(tmp_path, teacher_cache=stored)
     shown = snakemake("-n", "--configfile", given, "--", "results/en_ro/js/seed1/model", directory=tmp_path).stdout
     assert ("cache_teacher" in shown) == asked

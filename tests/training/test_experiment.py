@@ -1,10 +1,8 @@
-"""Before training: what is refused while it has cost nothing."""
-
-import subprocess
-import sys
+"""Checks before training: lengths, devices and models that do not fit are refused before any work."""
 
 import pytest
 import tiny
+import warm
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import SAFEGUARDS, section
 from fdistill.data.encoding import Limits, read_split
@@ -12,7 +10,6 @@ from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
-from snake import ROOT
 
 
 @pytest.fixture
@@ -24,10 +21,10 @@ def split(tmp_path):
 
 
 def test_a_part_of_a_split_is_spread_over_it_and_the_same_for_all_stages(split):
-    made = tiny.checkpoint("bart")
+    checkpoint = tiny.checkpoint("bart")
     for _ in range(2):
-        assert read_split(split, made, Limits(9, 9), max_examples=4)[0].ids == ["0", "2", "5", "7"]
-    assert len(read_split(split, made, Limits(9, 9), max_examples=99)[0]) == 10
+        assert read_split(split, checkpoint, Limits(9, 9), max_examples=4)[0].ids == ["0", "2", "5", "7"]
+    assert len(read_split(split, checkpoint, Limits(9, 9), max_examples=99)[0]) == 10
 
 
 @pytest.mark.parametrize(("name", "limits"), [("bart", (5000, 9)), ("bart", (9, 5000)), ("gpt2", (9, 5000))])
@@ -52,10 +49,21 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     save(tiny.checkpoint("bart"), tmp_path / "bart")
-    command = [sys.executable, ROOT / "workflow/scripts/finetune_teacher.py", "--family", "t5"]
-    command += ["--init", tmp_path / "bart", "--train", split, "--dev", split, "--model", tmp_path / "model"]
+    command = [
+        "finetune_teacher",
+        "--family",
+        "t5",
+        "--init",
+        tmp_path / "bart",
+        "--train",
+        split,
+        "--dev",
+        split,
+        "--model",
+        tmp_path / "model",
+    ]
     command += ["--history", tmp_path / "train.jsonl", "--max-source-tokens", "9", "--max-target-tokens", "9"]
     command += ["--learning-rate", "0.001", "--epochs", "1", "--seed", "1"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 1 and "is a bart model, not t5" in done.stderr and "Traceback" not in done.stderr
+    done = warm.run_script(*command)
+    assert done.returncode == 1 and "is a bart model, not t5" in done.stdout and "Traceback" not in done.stdout
     assert not (tmp_path / "model").exists()

@@ -1,4 +1,4 @@
-"""A training run that is killed, again and again at any moment, ends with the bytes of one that was left alone."""
+"""A training run that is killed at any moment, several times, ends with the bytes of an uninterrupted run."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ RUN = [
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Of every file but the records of provenance, whose times differ."""
+    """The hash of every file but the provenance records, whose times differ."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(SUFFIX))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -43,14 +43,14 @@ class Stage:
         self.script, self.inputs = script, inputs
 
     def arguments(self, folder: Path, checkpoints: Path | None, minutes: float | str = 0) -> list:
-        """Of a run that writes into `folder`; with `minutes` 0, every step is kept."""
-        kept = ["--checkpoints", checkpoints, "--checkpoint-minutes", minutes] if checkpoints else []
-        return [*self.inputs, "--model", folder / "model", "--history", folder / "train.jsonl", *RUN, *kept]
+        """The arguments of a run that writes into `folder`; with `minutes` 0, it saves a checkpoint at every step."""
+        saving = ["--checkpoints", checkpoints, "--checkpoint-minutes", minutes] if checkpoints else []
+        return [*self.inputs, "--model", folder / "model", "--history", folder / "train.jsonl", *RUN, *saving]
 
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory) -> dict[str, Stage]:
-    """Every kind of training: from scratch, with hidden states, with samples drawn on line; two optimisers."""
+    """Every kind of training: from scratch, with hidden states, with on-policy samples; two optimisers."""
     root = tmp_path_factory.mktemp("stages")
     chance = random.Random(0)
     for split, size in SIZES.items():
@@ -99,11 +99,11 @@ def stages(tmp_path_factory) -> dict[str, Stage]:
 
 @pytest.fixture(scope="module")
 def untouched(stages, tmp_path_factory):
-    """What a stage ends with when nothing is kept and nobody interrupts: (digests, seconds)."""
-    found = {}
+    """The results of an uninterrupted run without checkpoints: (digests, seconds)."""
+    results = {}
 
     def of(name):
-        if name not in found:
+        if name not in results:
             folder = tmp_path_factory.mktemp(name)
             killing.warm_up()
             began = time.monotonic()
@@ -111,8 +111,8 @@ def untouched(stages, tmp_path_factory):
                 stages[name].script, stages[name].arguments(folder, None), folder.parent / f"{name}.log"
             )
             assert status == 0, (folder.parent / f"{name}.log").read_text()
-            found[name] = digests(folder), time.monotonic() - began
-        return found[name]
+            results[name] = digests(folder), time.monotonic() - began
+        return results[name]
 
     return of
 
@@ -120,16 +120,16 @@ def untouched(stages, tmp_path_factory):
 def kill_until_done(
     stage: Stage, seconds: float, kills: int, chance: random.Random, root: Path
 ) -> tuple[int, int, dict]:
-    """Kill a run at random moments, start it again, and leave it alone after `kills` kills.
+    """Kill a run at random moments and start it again, until it was killed `kills` times; then let it finish.
 
-    One in four comes at any moment of the script's life, the others after its first step. Returns the kills, how many
-    starts went on from a checkpoint, and the digests of the end.
+    One kill in four comes at any moment, the others after the first step. Returns the number of kills, the number of
+    starts that resumed from a checkpoint, and the digests of the results.
     """
     log, checkpoints, outputs, done = root / "log", root / "checkpoints", root / "outputs", 0
     log.touch()
     while True:
         shutil.rmtree(outputs, ignore_errors=True)  # as a workflow manager does after a failed job
-        kept = log.read_text().count("kept at")
+        saved = log.read_text().count("checkpoint saved at")
         noted = len(list(checkpoints.glob(f"*{COST}")))
         process = killing.start(stage.script, stage.arguments(outputs, checkpoints), log)
         if done == kills:
@@ -137,29 +137,29 @@ def kill_until_done(
         elif chance.random() < 0.25:
             done += killing.signal_after(process, chance.uniform(0, seconds), signal.SIGKILL)
         else:
-            killing.wait_for(lambda kept=kept: log.read_text().count("kept at") > kept, process)
+            killing.wait_for(lambda saved=saved: log.read_text().count("checkpoint saved at") > saved, process)
             done += killing.signal_after(process, chance.uniform(0, seconds / 4), signal.SIGKILL)
         if process.exitcode != -signal.SIGKILL:
             assert process.exitcode == 0, log.read_text()
             break
     assert not checkpoints.exists()
     record = read_json(outputs / f"model{SUFFIX}")
-    assert record["attempts"] == noted + 1  # of the killed ones those that had kept something
-    return done, log.read_text().count("goes on from"), digests(outputs)
+    assert record["attempts"] == noted + 1  # the killed ones that had saved a checkpoint count
+    return done, log.read_text().count("resuming from"), digests(outputs)
 
 
 @pytest.mark.parametrize("name", ["teacher", "predistill", "js", "adafactor"])
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)
-    kills, resumed, found = kill_until_done(stages[name], seconds, 3, random.Random(name), tmp_path)
+    kills, resumed, results = kill_until_done(stages[name], seconds, 3, random.Random(name), tmp_path)
     assert kills and resumed
-    assert found == expected
-    print(f"{name}: survived {kills} of {kills} kills, {resumed} of them went on from a checkpoint")
+    assert results == expected
+    print(f"{name}: survived {kills} of {kills} kills, {resumed} starts resumed from a checkpoint")
 
 
-def test_told_to_stop_it_keeps_its_state_and_says_so(stages, untouched, tmp_path):
-    """Without checkpoints on a clock: the one kept on being told is what it goes on from."""
+def test_an_interrupted_run_saves_a_checkpoint_and_says_so(stages, untouched, tmp_path):
+    """Without checkpoints at intervals: it resumes from the one that it saved when it was interrupted."""
     expected, _ = untouched("js")
     log, checkpoints, folder = tmp_path / "log", tmp_path / "checkpoints", tmp_path / "outputs"
     arguments = stages["js"].arguments(folder, checkpoints, "none")
@@ -171,7 +171,7 @@ def test_told_to_stop_it_keeps_its_state_and_says_so(stages, untouched, tmp_path
     assert "SIGTERM: stopped at step " in last and last.endswith(" of 18; run again to go on")
     assert not folder.exists() and len(list(checkpoints.glob("[0-9]*[0-9]"))) == 1
     assert killing.run("distill", arguments, log) == 0
-    assert "goes on from" in log.read_text()
+    assert "resuming from" in log.read_text()
     assert digests(folder) == expected and not checkpoints.exists()
     record = read_json(folder / f"model{SUFFIX}")
     assert record["attempts"] == 2

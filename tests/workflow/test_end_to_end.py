@@ -13,8 +13,9 @@ import sys
 import time
 
 import pytest
+import warm
 import yaml
-from snake import ROOT, SMOKE, planned, snakemake
+from snake import ROOT, SMOKE, planned, snakemake, start_snakemake
 
 pytestmark = pytest.mark.e2e
 
@@ -23,10 +24,30 @@ METHODS = ["mle", "predistill", "seqkd", "js_exact"]
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def project(tmp_path_factory):
+    """A copy of the project, which a test may change."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("config", "envs", "profiles", "rules", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(project):
+    """Runs Snakemake on the smallest study."""
+
+    def run(folder, *arguments, targets=("all",), config=SMOKE, **settings):
+        return snakemake(*arguments, "--configfile", config, "--", *targets, directory=folder, root=project, **settings)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def study(run, tmp_path_factory):
     """A folder in which the smallest study has run."""
     directory = tmp_path_factory.mktemp("study")
-    snakemake("--cores", "2", "--configfile", SMOKE, "--", "all", directory=directory)
+    run(directory, "--cores", "2")
     return directory
 
 
@@ -38,11 +59,16 @@ def digests(folder):
     }
 
 
-def would_run(study, tmp_path, changes):
+@pytest.fixture
+def would_run(study, run, tmp_path):
     """The rules and wildcards that a changed config would run again."""
-    config = tmp_path / "changed.yaml"
-    config.write_text(yaml.safe_dump(merged(yaml.safe_load(SMOKE.read_text()), changes)))
-    return planned(snakemake("-n", "--configfile", config, "--", "all", directory=study).stdout)
+
+    def would_run(changes):
+        config = tmp_path / "changed.yaml"
+        config.write_text(yaml.safe_dump(merged(yaml.safe_load(SMOKE.read_text()), changes)))
+        return planned(run(study, "-n", config=config).stdout)
+
+    return would_run
 
 
 def merged(old, new):
@@ -73,13 +99,12 @@ def test_tables_have_a_row_per_system_and_name_what_is_missing(study):
             assert (study / f"results/tables/{table}.{suffix}").stat().st_size > 100
 
 
-def test_nothing_is_left_to_do(study):
-    done = snakemake("-n", "--configfile", SMOKE, "--", "all", directory=study)
-    assert "Nothing to be done" in done.stdout
+def test_nothing_is_left_to_do(study, run):
+    assert "Nothing to be done" in run(study, "-n").stdout
 
 
-def test_decoding_again_trains_nothing(study, tmp_path):
-    jobs = would_run(study, tmp_path, {"task_overrides": {"en_ro": {"decoding": {"num_beams": 2}}}})
+def test_decoding_again_trains_nothing(would_run):
+    jobs = would_run({"task_overrides": {"en_ro": {"decoding": {"num_beams": 2}}}})
     assert {rule for rule, _ in jobs} >= {"generate", "score", "metrics", "main_table"}
     assert not {rule for rule, _ in jobs} & {
         "prepare",
@@ -92,9 +117,9 @@ def test_decoding_again_trains_nothing(study, tmp_path):
     assert all("task=en_ro" in wildcards for rule, wildcards in jobs if rule == "generate")
 
 
-def test_a_stages_change_reruns_what_depends_on_it_and_nothing_else(study, tmp_path):
+def test_a_stages_change_reruns_what_depends_on_it_and_nothing_else(would_run):
     change = {"task_overrides": {"dialogue": {"training": {"distill": {"learning_rate": 0.123}}}}}
-    jobs = would_run(study, tmp_path, change)
+    jobs = would_run(change)
     trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
     assert trained == {
         f"task=dialogue, method={method}, seed={seed}" for method in ("seqkd", "js_exact") for seed in (1, 2)
@@ -102,113 +127,109 @@ def test_a_stages_change_reruns_what_depends_on_it_and_nothing_else(study, tmp_p
     assert not any("task=en_ro" in wildcards or "task=data_to_text" in wildcards for _, wildcards in jobs)
 
 
-def test_a_methods_change_reruns_that_method_alone(study, tmp_path):
+def test_a_methods_change_reruns_that_method_alone(would_run):
     terms = [{"sequences": "teacher_samples", "loss": "kl_p_mixture", "parameters": {"exact": True, "beta": 0.25}}]
     change = {"task_overrides": {"en_ro": {"method_overrides": {"js_exact": {"terms": terms}}}}}
-    jobs = would_run(study, tmp_path, change)
+    jobs = would_run(change)
     trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
     assert trained == {f"task=en_ro, method=js_exact, seed={seed}" for seed in (1, 2)}
     assert not {rule for rule, _ in jobs} & {"prepare", "init_student", "sample_teacher"}
 
 
-def test_how_the_student_samples_reruns_its_method(study, tmp_path):
+def test_how_the_student_samples_reruns_its_method(would_run):
     changes = {"js_exact": {"student_samples": {"mode": "top_k", "top_k": 5}}}
-    jobs = would_run(study, tmp_path, {"task_overrides": {"en_ro": {"method_overrides": changes}}})
+    jobs = would_run({"task_overrides": {"en_ro": {"method_overrides": changes}}})
     trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
     assert trained == {f"task=en_ro, method=js_exact, seed={seed}" for seed in (1, 2)}
 
 
-def test_what_guards_a_run_reruns_nothing(study, tmp_path):
+def test_what_guards_a_run_reruns_nothing(would_run):
     guarded = {
         stage: {"checkpoint_minutes": 1, "max_skipped_steps": 9} for stage in ("teacher", "predistill", "distill")
     }
-    assert not would_run(study, tmp_path, {"task_overrides": {"en_ro": {"training": guarded}}})
+    assert not would_run({"task_overrides": {"en_ro": {"training": guarded}}})
 
 
-def test_editing_a_script_reruns_its_rule(study, tmp_path):
-    script = ROOT / "workflow/scripts/trivial.py"
+def test_editing_a_script_reruns_its_rule(study, project, run):
+    script = project / "workflow/scripts/trivial.py"
     before = script.read_text()
-    try:
-        script.write_text(before + "# edited\n")
-        jobs = planned(snakemake("-n", "--configfile", SMOKE, "--", "all", directory=study).stdout)
-    finally:
-        script.write_text(before)
+    script.write_text(before + "# edited\n")
+    jobs = planned(run(study, "-n").stdout)
+    script.write_text(before)
     assert sum(rule == "trivial" for rule, _ in jobs) == 6
     assert not {rule for rule, _ in jobs} & {"prepare", "finetune_teacher", "distill", "generate"}
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(study):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(study, run):
+    """In processes that share nothing with those of before, not even the seed of Python's hashes."""
     model = study / "results/en_ro/js_exact/seed1"
     before = digests(model)
     shutil.rmtree(model)
     targets = [f"results/en_ro/js_exact/seed1/{name}.json" for name in ("score", "risk")]
-    snakemake("--cores", "2", "--configfile", SMOKE, "--", *targets, directory=study)
+    run(study, "--cores", "2", targets=targets, cold=True)
     assert digests(model) == before
     other = digests(study / "results/en_ro/js_exact/seed2")
     assert other["model/model.safetensors"] != before["model/model.safetensors"]
 
 
-def start(study):
-    """The study's run in the background, in a process group of its own; returns once one of its jobs does."""
-    began = time.time()
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        "2",
-        "--configfile",
-        SMOKE,
-        "--directory",
-        study,
-        "--",
-        "all",
-    ]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = subprocess.Popen([*map(str, command)], cwd=ROOT, start_new_session=True, **quiet)
-    while not any(log.stat().st_mtime > began for log in (study / "logs").rglob("*.log")):
-        assert run.poll() is None and time.time() < began + 300
-        time.sleep(0.05)
-    return run
+def wait_for_jobs(study, began, jobs, is_running):
+    """Wait until so many jobs of a run have started."""
+    while sum(log.stat().st_mtime > began for log in (study / "logs").rglob("*.log")) < jobs:
+        assert is_running()
+        time.sleep(0.02)
 
 
-def test_a_killed_study_that_is_started_again_gives_the_same_result(study):
-    """From a teacher's samples to every table: Snakemake and its jobs are killed at random moments."""
-    results, kills, chance = study / "results", 3, random.Random(1)
+KILLS = 3
+
+
+def test_a_killed_study_that_is_started_again_gives_the_same_result(study, project, run):
+    """From a teacher's samples to every table: Snakemake and its jobs are killed at random moments.
+
+    Moments count from the start of a job, so that neither a slow machine nor a fast one misses the run.
+    """
+    results, chance = study / "results", random.Random(1)
     before = digests(results)
     for path in (results / "tables", *(results / "data_to_text" / name for name in ("seqkd", "js_exact"))):
         shutil.rmtree(path)
     for path in (results / "data_to_text/sample_teacher").glob("train.*"):
         path.unlink()
-    for _ in range(kills):
-        run = start(study)
-        time.sleep(chance.uniform(0, 15))
-        os.killpg(run.pid, signal.SIGKILL)
-        assert run.wait() == -signal.SIGKILL
-        snakemake("--unlock", "--configfile", SMOKE, directory=study)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", SMOKE, "--directory", study]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for _ in range(KILLS):
+        began = time.time()
+        command = [*map(str, command)]
+        killed = subprocess.Popen([*command, "--", "all"], cwd=project, start_new_session=True, **quiet)
+        wait_for_jobs(study, began, chance.randint(1, 3), lambda: killed.poll() is None)  # noqa: B023
+        time.sleep(chance.uniform(0, 3))  # of the 4 that a job takes to import torch; a dozen jobs are left
+        os.killpg(killed.pid, signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL
+        run(study, "--unlock")
     assert len(digests(results)) < len(before)
-    snakemake("--cores", "2", "--configfile", SMOKE, "--", "all", directory=study)
+    run(study, "--cores", "2")
     after = digests(results)
     assert before.items() <= after.items()
     assert all("/." in path for path in after.keys() - before.keys())  # the workspace of a killed writer
-    print(f"Snakemake: survived {kills} of {kills} kills")
+    print(f"Snakemake: survived {KILLS} of {KILLS} kills")
 
 
-def test_a_second_run_in_a_folder_is_told_what_to_do_and_leaves_the_first_alone(study):
+def test_a_second_run_in_a_folder_is_told_what_to_do_and_leaves_the_first_alone(study, project, run, tmp_path):
     shutil.rmtree(study / "results/dialogue/mle")
-    first = start(study)
-    second = snakemake("--cores", "1", "--configfile", SMOKE, "--", "all", directory=study, check=False)
+    began = time.time()
+    first = start_snakemake("--cores", "2", "--configfile", SMOKE, directory=study, root=project, log=tmp_path / "log")
+    wait_for_jobs(study, began, 1, first.is_alive)
+    os.kill(first.pid, signal.SIGSTOP)  # it waits for the second
+    second = run(study, "--cores", "1", check=False)
+    os.kill(first.pid, signal.SIGCONT)
     assert second.returncode != 0
     assert "make sure that no other Snakemake process is trying" in second.stdout and "--unlock" in second.stdout
-    assert first.wait() == 0
+    first.join()
+    assert first.exitcode == 0, (tmp_path / "log").read_text()
 
 
 def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path):
     """By hand, as a user would run it: dialogue's samples for data-to-text's student."""
     results = study / "results/data_to_text"
-    command = [
-        sys.executable,
-        ROOT / "workflow/scripts/distill.py",
+    arguments = [
         "--start",
         results / "init_student/model",
         "--teacher",
@@ -238,14 +259,14 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
         "--seed",
         "1",
     ]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "train.teacher_samples.parquet: belongs to another version of the data" in done.stderr
-    assert "run the rule that makes it again" in done.stderr
+    done = warm.run_script("distill", *arguments)
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert "train.teacher_samples.parquet: belongs to another version of the data" in done.stdout
+    assert "run the rule that makes it again" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
-def test_the_report_is_made(study):
-    snakemake("--report", study / "report.html", "--configfile", SMOKE, "--", "all", directory=study)
+def test_the_report_is_made(study, run):
+    run(study, "--report", study / "report.html")
     text = (study / "report.html").read_text()
     assert "Training curves" in text and "TeacherDist" in text

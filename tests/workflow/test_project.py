@@ -1,10 +1,9 @@
 """What the project says of itself: the lock, the scripts' help; its pages are in test_docs.py."""
 
 import re
-import subprocess
-import sys
 
 import pytest
+import warm
 import yaml
 from snake import ROOT
 
@@ -22,10 +21,10 @@ def test_the_lock_pins_everything_and_conda_has_the_same():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_explains_itself_and_refuses_without_a_traceback(path):
-    shown = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+    shown = warm.run_script(path.stem, "--help")
     assert shown.returncode == 0 and len(shown.stdout.splitlines()) > 4
-    refused = subprocess.run([sys.executable, path, "--no-such-flag"], capture_output=True, text=True)
-    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    refused = warm.run_script(path.stem, "--no-such-flag")
+    assert refused.returncode == 2 and "Traceback" not in refused.stdout
 
 
 def test_every_rule_has_a_script_of_its_stage():

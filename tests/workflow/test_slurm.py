@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 from slurm_cluster import Cluster, Unavailable
 from snake import ROOT, SMOKE, snakemake
@@ -42,6 +43,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def cluster():
+    warm.run(int)  # now: a server with the cluster's environment would count as one of its processes
     with contextlib.ExitStack() as stack:
         try:
             cluster = stack.enter_context(Cluster())
@@ -75,7 +77,7 @@ def run_study(profile, *arguments, directory):
     overlay = directory / "study.yaml"
     overlay.write_text(yaml.safe_dump(STUDY))
     known = ["--profile", profile, "--slurm-status-command", "squeue", "--configfile", SMOKE, overlay]
-    return snakemake(*known, *arguments, directory=directory, check=False, timeout=900)
+    return snakemake(*known, *arguments, directory=directory, check=False, timeout=900, cold=True)
 
 
 def rule_of(job):
@@ -222,7 +224,7 @@ def test_several_nodes_are_refused_where_they_could_not_meet(tmp_path):
     assert refused in launched("nodes=2", directory=tmp_path)
     assert refused in launched("nodes=2", "gpu=4", directory=tmp_path)
     uneven = launched("nodes=2", "gpu=3", "mpi=srun", directory=tmp_path)
-    assert "3 GPUs cannot be shared out evenly among 2 nodes" in uneven
+    assert "3 GPUs cannot be divided evenly among 2 nodes" in uneven
 
 
 def test_each_node_starts_its_share_and_none_waits_for_ever(tmp_path):

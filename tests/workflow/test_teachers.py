@@ -95,7 +95,7 @@ def raw_logits(module, made, source, target):
         else:
             logits = module(torch.tensor([source + target[:-1]])).logits[0]
     logits = logits[-len(target) :].clone()
-    if made.model.family.pad_is_no_word:
+    if made.model.family.pad_is_never_predicted:
         logits[:, made.model.pad_token_id] = float("-inf")
     return logits
 
@@ -150,7 +150,7 @@ def test_beam_search_is_transformers_own_with_the_tasks_settings(hub, name):
         eos_token_id=made.model.eos_token_id,
         pad_token_id=made.model.pad_token_id,
         decoder_start_token_id=made.model.decoder_start_token_id,
-        bad_words_ids=[[made.model.pad_token_id]] if made.model.family.pad_is_no_word else None,
+        bad_words_ids=[[made.model.pad_token_id]] if made.model.family.pad_is_never_predicted else None,
     )
     module.generation_config = transformers.GenerationConfig()
     sources = encoded(made).sources
@@ -167,7 +167,11 @@ def test_beam_search_is_transformers_own_with_the_tasks_settings(hub, name):
 def test_what_is_not_used_is_said_once(hub, name, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="fdistill")
     made = fresh(hub, name)
-    said = [record.getMessage() for record in caplog.records if "not used of the checkpoint" in record.getMessage()]
+    said = [
+        record.getMessage()
+        for record in caplog.records
+        if "settings of the checkpoint are ignored" in record.getMessage()
+    ]
     assert len(said) == (name != "t5-v1_1") and all(str(hub(name)) in line for line in said)
     expected = HUB[name].generation or {key: v for key, v in HUB[name].legacy.items() if key == "num_beams"}
     for key, value in expected.items():
@@ -247,7 +251,7 @@ def test_more_tokens_than_rows_are_refused(hub, tmp_path):
     made = fresh(hub, "DialoGPT")
     made.tokenizer.add_tokens([f"[{i}]" for i in range(4)])  # the checkpoint has three rows to spare
     save(made, tmp_path / "model")
-    with pytest.raises(UserError, match=r"token ids up to 293, the model embeddings for 293 only"):
+    with pytest.raises(UserError, match=r"token ids up to 293, but the model has only 293 embeddings"):
         load(tmp_path / "model")
 
 
@@ -488,7 +492,7 @@ def test_a_checkpoint_of_two_vocabularies(copied):
     folder = copied("marian")
     config = read(folder / "config.json") | {"share_encoder_decoder_embeddings": False}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="a vocabulary each for sources and targets"):
+    with pytest.raises(UserError, match="separate vocabularies for sources and targets"):
         load(folder)
 
 
@@ -513,7 +517,7 @@ def test_left_padding_changes_no_draw(hub, monkeypatch):
     sources = encoded(made).sources
     source = source_batch(made.model, sources)
     seen, going = [[] for _ in sources], [range(len(sources))]
-    start, step, keep = made.model.start, made.model.step, made.model.keep
+    start, step, keep = made.model.start, made.model.step, made.model.select_rows
 
     def watched(logits):
         for row, of_row in zip(going[-1], logits, strict=True):
@@ -530,7 +534,7 @@ def test_left_padding_changes_no_draw(hub, monkeypatch):
 
     monkeypatch.setattr(made.model, "start", started)
     monkeypatch.setattr(made.model, "step", lambda *args: watched(step(*args)))
-    monkeypatch.setattr(made.model, "keep", kept)
+    monkeypatch.setattr(made.model, "select_rows", kept)
     samples = ancestral_sample(made.model, source, 6, [0]).labels
     for row, one in enumerate(sources):
         tokens = [token for token in samples[row].tolist() if token != IGNORE]
@@ -620,5 +624,5 @@ def test_a_prefix_that_t5_does_not_know(hub, tmp_path, monkeypatch, caplog):
     ("name", "given"), [("pegasus", "bart"), ("mbart-50", "bart"), ("DialoGPT", "t5"), ("marian", "pegasus")]
 )
 def test_a_checkpoint_of_another_family(hub, name, given, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {given}; name its family"):
+    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {given}; set its family"):
         finetune(monkeypatch, tmp_path, hub, name, "--family", given)

@@ -11,7 +11,7 @@ from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.device import set_up
 from fdistill.sampling.teacher_cache import TOP_K
-from fdistill.training.trainer import TrainingSettings
+from fdistill.training.settings import TrainingSettings
 
 
 def main() -> None:

@@ -1,35 +1,35 @@
-"""Run the teacher once on its samples of the training split, and store what distillation would compute each epoch."""
+"""Store the teacher's distributions on its samples of the training split, which distillation otherwise recomputes."""
 
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity, versions
+from fdistill.artifacts.manifest import versions
 from fdistill.config import cli
 from fdistill.config.schema import section
 from fdistill.data.encoding import Limits, read_split
+from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up
 from fdistill.runtime.precision import autocast
-from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, made_from, write_cache
+from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, cache_identity, write_cache
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", type=Path, required=True, help="the training split, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
-    parser.add_argument("--teacher-samples", type=Path, required=True, help="its samples of the split, Parquet")
+    parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples, Parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--kind", choices=[STATES, TOPK], default=STATES, help="what is stored (default: states)")
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens of which topk keeps log-probabilities (default: {TOP_K})"
+        "--top-k", type=int, default=TOP_K, help=f"tokens per position that topk stores (default: {TOP_K})"
     )
     parser.add_argument("--batch-size", type=int, default=32, help="sequences per forward pass (default: 32)")
-    parser.add_argument("--max-examples", type=int, help="as the samples were drawn with (default: all)")
+    parser.add_argument("--max-examples", type=int, help="the same as for the samples (default: all)")
     precisions = section("training")["properties"]["precision"]["enum"]
-    parser.add_argument("--precision", choices=precisions, default="auto", help="that of the training (default: auto)")
+    parser.add_argument("--precision", choices=precisions, default="auto", help="as in training (default: auto)")
     cli.add_run_flags(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
@@ -38,17 +38,13 @@ def main() -> None:
     teacher = checkpoints.load(args.teacher, device)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
-    identity = {
-        "teacher": model_identity(args.teacher),
-        "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
-        "split": sha256(args.split),
-    }
+    identity = sample_identity(args.teacher, teacher.tokenizer, args.split)
     samples = read_samples(args.teacher_samples, encoded.ids, identity)
     write_cache(
         args.cache,
         teacher.model,
-        [source for source, sampled in zip(encoded.sources, samples, strict=True) for _ in sampled],
-        [sequence for sampled in samples for sequence in sampled],
+        [source for source, sequences in zip(encoded.sources, samples, strict=True) for _ in sequences],
+        [sequence for sequences in samples for sequence in sequences],
         args.kind,
         args.top_k,
         args.batch_size,
@@ -56,7 +52,7 @@ def main() -> None:
         {
             "stage": "cache_teacher",
             "lineage": lineage,
-            "inputs": made_from(args.teacher, args.teacher_samples, encoded.ids, limits, args.precision, device),
+            "inputs": cache_identity(args.teacher, args.teacher_samples, encoded.ids, limits, args.precision, device),
             "top_k": args.top_k,
             "versions": versions(),
         },

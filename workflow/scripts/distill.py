@@ -9,6 +9,7 @@ from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import MANIFEST, model_identity
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
+from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
@@ -16,7 +17,7 @@ from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import TeacherCache, made_from
+from fdistill.sampling.teacher_cache import TeacherCache, cache_identity
 from fdistill.training.experiment import train_and_save
 from fdistill.training.micro_batches import TrainingData
 
@@ -37,14 +38,14 @@ def main() -> None:
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
         )
     parser.add_argument(
-        "--teacher-cache", type=Path, help="folder of cache_teacher: the teacher is not run on its samples"
+        "--teacher-cache", type=Path, help="folder that cache_teacher wrote, read instead of running the teacher"
     )
     cli.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = parser.parse_args()
     optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
-    given = (args.start, args.train, args.dev, *optional)
-    lineage = common(*given, teacher=args.teacher, seed=args.seed)
+    inputs = (args.start, args.train, args.dev, *optional)
+    lineage = common(*inputs, teacher=args.teacher, seed=args.seed)
     device = set_up(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
@@ -58,28 +59,24 @@ def main() -> None:
         teacher = checkpoints.load(args.teacher, device)
         checkpoints.check_same_vocabulary(teacher, student)
     train, _ = read_split(args.train, student, limits, args.max_examples)
-    identity = {
-        "teacher": model_identity(args.teacher),
-        "tokenizer": checkpoints.tokenizer_identity(student.tokenizer),
-        "split": sha256(args.train),
-    }
-    stored, samples = {}, {}
+    identity = sample_identity(args.teacher, student.tokenizer, args.train)
+    stored, hashes = {}, {}
     for kind in (k for k in TEACHER_SEQUENCES if k in objective.sequences):
         if getattr(args, kind) is None:
-            raise UserError(f"this method learns from {kind}; give --{kind.replace('_', '-')}")
+            raise UserError(f"--{kind.replace('_', '-')}: missing; a term of --terms learns from {kind}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
-        samples[kind] = sha256(getattr(args, kind))
+        hashes[kind] = sha256(getattr(args, kind))
     cache = None
     if args.teacher_cache is not None:
         cached = (args.teacher, args.teacher_samples, train.ids, limits, args.precision, device)
-        cache = TeacherCache(args.teacher_cache, made_from(*cached))
-        samples["teacher_cache"] = sha256(args.teacher_cache / MANIFEST)
+        cache = TeacherCache(args.teacher_cache, cache_identity(*cached))
+        hashes["teacher_cache"] = sha256(args.teacher_cache / MANIFEST)
     manifest = {
         "stage": "distill",
         "lineage": lineage,
         "terms": args.terms,
         "student_samples": vars(sampling) if STUDENT_SAMPLES in objective.sequences else None,
-        "inputs": identity | {"start": model_identity(args.start)} | samples,
+        "inputs": identity | {"start": model_identity(args.start)} | hashes,
     }
     train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), sampling, ranks, manifest)
 

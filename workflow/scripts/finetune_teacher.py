@@ -1,26 +1,20 @@
-"""Fine-tune a task's teacher on the ground truth, from a pretrained checkpoint or from scratch."""
+"""Fine-tune a task's teacher on the references, from a pretrained checkpoint or from random weights."""
 
 import argparse
 import json
-import logging
 
-from fdistill.artifacts.files import read_parquet, sha256
+from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
-from fdistill.data.schemas import SPLIT
 from fdistill.losses.objectives import Objective
-from fdistill.models import checkpoints
 from fdistill.models.families import FAMILIES
-from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up
-from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.experiment import train_and_save
+from fdistill.training.initial_teacher import pretrained_teacher, teacher_from_scratch
 from fdistill.training.micro_batches import TrainingData
-
-log = logging.getLogger(__name__)
 
 GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
 
@@ -28,23 +22,25 @@ GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
-    parser.add_argument("--init", required=True, help="`scratch`, or folder or hub id of a pretrained checkpoint")
+    parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
     parser.add_argument(
-        "--vocab-size", type=int, default=2000, help="size of the tokenizer trained with --init scratch"
+        "--vocab-size", type=int, default=2000, help="vocabulary size of the tokenizer, with --init scratch"
     )
     parser.add_argument(
         "--model-config",
         type=json.loads,
         default={},
         metavar="JSON",
-        help="keyword arguments of the family's transformers configuration, with --init scratch",
+        help="keyword arguments of the family's transformers configuration class, with --init scratch",
     )
     for side in ("source", "target"):
         parser.add_argument(
-            f"--{side}-language", metavar="CODE", help=f"code of the {side}s' language, with an mBART checkpoint"
+            f"--{side}-language", metavar="CODE", help=f"code of the {side} language, for an mBART checkpoint"
         )
     parser.add_argument(
-        "--allow-pickle", action="store_true", help="read a checkpoint that has no model.safetensors from its .bin file"
+        "--allow-pickle",
+        action="store_true",
+        help="read a checkpoint without model.safetensors from its pickle",
     )
     cli.add_training_flags(parser)
     args = parser.parse_args()
@@ -54,27 +50,11 @@ def main() -> None:
     limits = Limits(**cli.read_flags(args, "text"))
 
     if args.init == "scratch":
-        family = FAMILIES[args.family]
-        texts, _ = read_parquet(args.train, SPLIT)
-        lines = [limits.source_prefix + text for text in texts["source"]] + [r[0] for r in texts["references"]]
-        tokenizer = train_tokenizer(lines, args.vocab_size, family)
-        teacher = checkpoints.from_scratch(family, args.model_config, tokenizer, args.seed)
-        teacher.model.module.to(device)
+        shape = (args.family, args.model_config, args.vocab_size)
+        teacher = teacher_from_scratch(*shape, args.train, limits, args.seed, device)
     else:
-        teacher = checkpoints.load(args.init, device, args.source_language, args.target_language, args.allow_pickle)
-        found = teacher.model.module.config.model_type
-        if found != args.family:
-            raise UserError(f"model.family: {args.init} is a {found} model, not {args.family}; name its family")
-        prefixes = teacher.source_prefixes
-        if prefixes and limits.source_prefix not in prefixes:
-            known = ", ".join(map(repr, prefixes))
-            log.warning(
-                "text.source_prefix is %r, none of those that %s learnt its tasks with: %s",
-                limits.source_prefix,
-                args.init,
-                known,
-            )
-
+        languages = (args.source_language, args.target_language)
+        teacher = pretrained_teacher(args.init, args.family, limits, device, *languages, args.allow_pickle)
     train, _ = read_split(args.train, teacher, limits, args.max_examples)
     manifest = {
         "stage": "finetune_teacher",

@@ -1,4 +1,4 @@
-"""Decode the test split with a trained model."""
+"""Generate a model's outputs for the test split."""
 
 import argparse
 from pathlib import Path
@@ -47,7 +47,7 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = generate_texts(
         checkpoint.model,
         checkpoint.tokenizer,
@@ -55,12 +55,12 @@ def main() -> None:
         decoding,
         offline_batch_size(batch_size, [checkpoint.model], engine, beams, longest, args.gpu_memory),
         args.seed,
-        kept,
+        store,
         engine,
     )
     if ranks.is_main:
         write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
-        kept.remove()
+        store.remove()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main() -> None:
         type=json.loads,
         required=True,
         metavar="JSON",
-        help='layers per stack, a number or the teacher\'s layers to copy: {"encoder": 3, "decoder": [0]}',
+        help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}',
     )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
     args = parser.parse_args()

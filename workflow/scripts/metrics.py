@@ -1,4 +1,4 @@
-"""Aggregate one system's seeds: mean, deviation and each seed's value of its metrics or its risks."""
+"""Aggregate a system's metrics or risks over its seeds: the mean, the standard deviation, and each seed's value."""
 
 import argparse
 import logging
@@ -14,7 +14,7 @@ def main() -> None:
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
     files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must be of")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must have")
     parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
     args = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Say at once, in seconds, what would stop a study later: data, teachers, metrics, GPU memory, disk, SLURM."""
+"""Find in seconds what would stop a study later: data, teachers, metrics, GPU memory, disk, SLURM."""
 
 import argparse
 import json
@@ -6,10 +6,9 @@ import logging
 import sys
 from pathlib import Path
 
-import yaml
 from fdistill import config
 from fdistill.config import cli
-from fdistill.config.files import at, merge
+from fdistill.config.files import read_merged
 from fdistill.preflight import Plan, preflight
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
@@ -25,47 +24,38 @@ def main() -> None:
         type=Path,
         default=[ROOT / "config" / "config.yaml"],
         metavar="FILE",
-        help="the study: files laid over each other in this order (default: %(default)s)",
+        help="the study: configuration files, merged in this order (default: %(default)s)",
     )
     parser.add_argument(
         "--section",
         nargs="*",
         default=[],
         metavar="KEY",
-        help="the keys under which the study stands in its files, if another workflow's settings are there too",
+        help="the keys under which the study stands in its files, if they contain another workflow's settings too",
     )
     parser.add_argument(
         "--project",
         type=Path,
         metavar="FOLDER",
-        help="whose config/tasks and config/methods.yaml come before this workflow's own",
+        help="folder whose config/tasks and config/methods.yaml replace this workflow's entries of the same name",
     )
     parser.add_argument(
-        "--config", type=json.loads, default={}, metavar="JSON", help="settings laid over the files, as JSON"
+        "--config", type=json.loads, default={}, metavar="JSON", help="settings to merge over the files"
     )
     parser.add_argument(
-        "--jobs", type=json.loads, default={}, metavar="JSON", help="resources by rule, to ask SLURM for; as JSON"
+        "--jobs", type=json.loads, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()
-    merged = {}
-    for content in (*(at(_read(file), args.section, {}) for file in args.configfile), args.config):
-        merged = merge(merged, content)
+    merged = read_merged(args.configfile, args.config, args.section)
     study = config.load(merged, args.configfile, ROOT, args.section, args.project)
-    found = preflight(Plan(study, args.results, args.jobs))
-    for finding in sorted(found, key=lambda finding: finding.problem):  # problems last, where the eye is
-        print(redact(f"{'PROBLEM' if finding.problem else 'ok':8}{finding.where}: {finding.text}"))
-    problems = sum(finding.problem for finding in found)
+    findings = preflight(Plan(study, args.results, args.jobs))
+    for finding in sorted(findings, key=lambda finding: finding.problem):  # problems last, beside the prompt
+        print(redact(str(finding)))
+    problems = sum(finding.problem for finding in findings)
     if problems:
-        raise UserError(f"preflight: {problems} of {len(found)} checks found a problem; nothing was started")
-    logging.info("preflight: %d checks, no problem", len(found))
-
-
-def _read(file: Path) -> dict:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError):
-        return {}  # said by `config.load`, which reads it again
+        raise UserError(f"preflight: {problems} of {len(findings)} checks found a problem; nothing was started")
+    logging.info("preflight: %d checks, no problem", len(findings))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prepare a task's data: fetch the pinned source files, filter, split, and write Parquet with a manifest."""
+"""Prepare a task's data: download the pinned source files, filter, split, and write Parquet with a manifest."""
 
 import argparse
 import json
@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from fdistill.config import cli
-from fdistill.data.preparation import SPLITS, prepare
-from fdistill.data.sources import SOURCES
+from fdistill.data.preparation import prepare
+from fdistill.data.sources import SOURCES, SPLITS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", required=True, choices=SOURCES, help="where the text comes from")
-    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="the source's options")
+    parser.add_argument("--kind", required=True, choices=SOURCES, help="kind of source")
+    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="options of the source")
     parser.add_argument(
         "--cache",
         type=Path,

@@ -1,4 +1,4 @@
-"""Sum what a study cost, by stage and method, from the records that its jobs have left."""
+"""Add up the cost of a study, by stage and method, from the records that its jobs have written."""
 
 import argparse
 import logging
@@ -14,17 +14,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="the study's folder (default: results)")
     parser.add_argument(
-        "--targets", nargs="+", type=Path, required=True, metavar="FILE", help="the results whose making is summed"
+        "--targets", nargs="+", type=Path, required=True, metavar="FILE", help="results whose cost is added up"
     )
-    parser.add_argument("--json", type=Path, required=True, help="the ledger to write, with sources and gaps (JSON)")
+    parser.add_argument("--json", type=Path, required=True, help="the ledger to write, JSON")
     parser.add_argument("--table", type=Path, required=True, help="the same as a table; the suffix names the format")
     args = parser.parse_args()
-    found = ledger(args.results, args.targets)
-    write_json(args.json, found)
-    tables.write(table(found), [args.table])
-    for path in found["missing"]:
+    content = ledger(args.results, args.targets)
+    write_json(args.json, content)
+    tables.write(table(content), [args.table])
+    for path in content["missing"]:
         logging.warning("no record of %s: its cost is not in the sums", path)
-    total = found["total"]
+    total = content["total"]
     logging.info("%d jobs, %.2f h, %.2f GPU hours", total["jobs"], total["wall_seconds"] / 3600, total["gpu_hours"])
 
 

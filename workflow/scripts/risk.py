@@ -1,4 +1,4 @@
-"""Measure a model against its teacher on the test split: likelihood risk, coverage risk, teacher diversity."""
+"""Measure a student's risks R_llh and R_cvg and its teacher's TeacherDist on the test split."""
 
 import argparse
 from pathlib import Path
@@ -9,6 +9,7 @@ from fdistill.artifacts.lineage import common
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
+from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
@@ -23,7 +24,7 @@ from fdistill.sampling.sampler import SamplingConfig
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", type=Path, required=True, help="folder of the model to measure")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
@@ -46,17 +47,13 @@ def main() -> None:
     student = checkpoints.load(args.student, device)
     checkpoints.check_same_vocabulary(teacher, student)
     test, _ = read_split(args.test, teacher, limits)
-    identity = {
-        "teacher": model_identity(args.teacher),
-        "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
-        "split": sha256(args.test),
-    }
-    sampled = read_samples(args.teacher_samples, test.ids, identity)
-    of_student = {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
-    kept = store_for_script(args, identity | of_student | {"versions": versions() | version_of(args.engine)}, ranks)
+    identity = sample_identity(args.teacher, teacher.tokenizer, args.test)
+    teacher_samples = read_samples(args.teacher_samples, test.ids, identity)
+    identity |= {"student": model_identity(args.student), "samples": sha256(args.teacher_samples)}
+    store = store_for_script(args, identity | {"versions": versions() | version_of(args.engine)}, ranks)
     models, longest = [student.model, teacher.model], limits.max_target_tokens
     batch_size = offline_batch_size(args.batch_size, models, args.engine, 1, longest, args.gpu_memory)
-    own = sample_sequences(
+    student_samples = sample_sequences(
         student.model,
         test.ids,
         test.sources,
@@ -64,14 +61,15 @@ def main() -> None:
         1,
         batch_size,
         args.seed,
-        kept,
+        store,
         args.engine,
     )["tokens"]
-    measured = risks(student.model, teacher.model, test.sources, own, [s[0] for s in sampled], batch_size, kept)
+    first_samples = [samples[0] for samples in teacher_samples]
+    measured = risks(student.model, teacher.model, test.sources, student_samples, first_samples, batch_size, store)
     if not ranks.is_main:
         return
     eos = teacher.tokenizer.eos_token_id
-    bare = [[[token for token in sample if token != eos] for sample in samples] for samples in sampled]
+    without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
     write_json(
         args.risk,
         {
@@ -80,11 +78,11 @@ def main() -> None:
             "seed": args.seed,
             "n_inputs": len(test),
             **measured,
-            "teacher_dist": teacher_dist(bare),
+            "teacher_dist": teacher_dist(without_eos),
             "lineage": lineage,
         },
     )
-    kept.remove()
+    store.remove()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Draw sequences from the teacher for every input of a split, and store them as token ids with their identity."""
+"""Sample sequences from the teacher offline for every input of a split, and write them as token ids."""
 
 import argparse
 from pathlib import Path
 
 from fdistill.artifacts.batch_store import store_for_script
-from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common
-from fdistill.artifacts.manifest import model_identity, versions
+from fdistill.artifacts.manifest import versions
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
+from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
@@ -21,10 +21,10 @@ from fdistill.sampling.sampler import SamplingConfig
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--split", type=Path, required=True, help="the split whose inputs are answered, Parquet")
+    parser.add_argument("--split", type=Path, required=True, help="split whose inputs are sampled for, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--max-examples", type=int, help="inputs answered, evenly spread (default: all)")
+    parser.add_argument("--max-examples", type=int, help="inputs, spread evenly over the split (default: all)")
     cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
     cli.add_memory_flag(parser)
@@ -47,16 +47,14 @@ def main() -> None:
     beams = sampling.options.get("num_beams", 1)
     identity = {
         "lineage": lineage,
-        "teacher": model_identity(args.teacher),
-        "tokenizer": checkpoints.tokenizer_identity(teacher.tokenizer),
-        "split": sha256(args.split),
+        **sample_identity(args.teacher, teacher.tokenizer, args.split),
         "mode": sampling.mode,
         "options": str(sampling.options),
         "max_new_tokens": str(sampling.max_new_tokens),
         "seed": str(args.seed),
         "engine": engine,
     }
-    kept = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
     columns = sample_sequences(
         teacher.model,
         encoded.ids,
@@ -65,12 +63,12 @@ def main() -> None:
         per_input,
         offline_batch_size(batch_size, [teacher.model], engine, beams, sampling.max_new_tokens, args.gpu_memory),
         args.seed,
-        kept,
+        store,
         engine,
     )
     if ranks.is_main:
         write_samples(args.samples, columns, identity)
-        kept.remove()
+        store.remove()
 
 
 if __name__ == "__main__":

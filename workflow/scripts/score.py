@@ -1,7 +1,6 @@
 """Score one system's outputs on a test split: every metric of the task, for one seed."""
 
 import argparse
-import json
 import logging
 import os
 from pathlib import Path
@@ -11,7 +10,6 @@ from fdistill.artifacts.lineage import common
 from fdistill.config import cli
 from fdistill.evaluation.metrics import METRICS, evaluate
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.runtime.errors import UserError
 
 
 def main() -> None:
@@ -21,9 +19,10 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
     parser.add_argument(
         "--metric-options",
-        default="{}",
+        type=cli.metric_options,
+        default={},
         metavar="JSON",
-        help='per metric, e.g. \'{"bleu4": {"lowercase": true}}\'',
+        help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )
     parser.add_argument("--task", required=True, help="the task's key, recorded in the output")
     parser.add_argument("--method", required=True, help="the system's key, recorded in the output")
@@ -35,22 +34,11 @@ def main() -> None:
     lineage = common(args.test, args.generations, seed=args.seed)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
-    options = _options(args.metric_options)
-    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, options, args.threads)
+    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, args.metric_options, args.threads)
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
     for key, score in scores["metrics"].items():
         missing = score["missing"]
         logging.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")
-
-
-def _options(text: str) -> dict[str, dict]:
-    try:
-        options = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"--metric-options: not valid JSON ({error}): {text}") from None
-    if not isinstance(options, dict) or not all(isinstance(value, dict) for value in options.values()):
-        raise UserError(f'--metric-options: must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
-    return options
 
 
 if __name__ == "__main__":

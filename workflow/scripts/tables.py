@@ -31,8 +31,8 @@ def main() -> None:
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     for flag, text in (
         ("--manifests", "TASK=FILE: manifest.json files"),
-        ("--stands-for", "TASK=TEXT: the paper's task that each has the shape of"),
-        ("--descriptions", "TASK=TEXT: what each is"),
+        ("--stands-for", "TASK=TEXT: the paper's task that each task imitates"),
+        ("--descriptions", "TASK=TEXT: a description of each task"),
     ):
         command.add_argument(flag, nargs="+", type=pair, required=True, metavar="TASK=...", help=text)
     command.set_defaults(
@@ -59,7 +59,7 @@ def main() -> None:
         help="outputs on them",
     )
     command.add_argument("--count", type=int, default=2, help="examples per task (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="draws the examples (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="seed of the choice of examples (default: %(default)s)")
     command.set_defaults(build=_examples)
 
     for command in commands.choices.values():

@@ -1,4 +1,4 @@
-"""Answer the test split with a trivial system: the most frequent training target, or a copy of the source."""
+"""Write a trivial system's outputs for the test split: the most frequent training target, or a copy of the source."""
 
 import argparse
 from pathlib import Path

@@ -60,8 +60,8 @@ def check(path: Path, digest: str) -> None:
         result = record.parent / path.absolute().relative_to(record.parent).parts[0]  # the file or its model folder
         what = "it" if result == path.absolute() else f"its {path.name}"
         raise UserError(
-            f"{result}: is not what was written there: {record} has another hash of {what}; delete it and run the "
-            "rule that makes it again, or, if it is meant to be there, delete the record"
+            f"{result}: was changed or replaced: {record} lists another hash of {what}; delete it and run the rule "
+            "that makes it again, or, if the change is intended, delete the record"
         )
 
 

@@ -13,7 +13,7 @@ from fdistill.losses.objectives import TEACHER_SAMPLES, Objective
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
 from fdistill.training.micro_batches import TrainingData
-from fdistill.training.trainer import TrainingSettings
+from fdistill.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

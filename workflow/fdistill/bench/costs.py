@@ -14,10 +14,11 @@ from fdistill.data.encoding import Limits
 from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
 from fdistill.models.language_model import LanguageModel
-from fdistill.sampling.batch_sizes import MOST_ROWS, offline_batch_size
+from fdistill.sampling.batch_sizes import MAX_ROWS, offline_batch_size
 from fdistill.sampling.offline import generate_texts, sample_sequences
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
-from fdistill.training.trainer import Trainer, TrainingSettings
+from fdistill.training.settings import TrainingSettings
+from fdistill.training.trainer import Trainer
 
 # The benchmark has no tokenizer: its time is negligible beside the model's.
 _NO_TOKENIZER = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))
@@ -41,7 +42,7 @@ def stage_costs(
     workload = Workload.random(task["model"], limits, largest, AS_IN_TEXT, seed, device)
     teacher, student, longest = workload.teacher, workload.student, workload.max_target_tokens
     train = workload.data.train
-    ids, sources, targets = (column[:MOST_ROWS] for column in (train.ids, train.sources, train.targets))
+    ids, sources, targets = (column[:MAX_ROWS] for column in (train.ids, train.sources, train.targets))
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
         settings = replace(TrainingSettings(**task["training"][stage]), accumulation=1)

@@ -8,7 +8,7 @@ from fdistill.bench.steps import Terms, compare
 from fdistill.bench.workload import FULL, Workload
 from fdistill.config.model_checks import SCRATCH
 from fdistill.data.encoding import Limits
-from fdistill.training.trainer import TrainingSettings
+from fdistill.training.settings import TrainingSettings
 
 
 def grown_steps(task: dict[str, Any], terms: Terms, repeats: int, seed: int, device: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from fdistill.bench.machine import INSTALL
 from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, Terms, without_determinism
 from fdistill.losses import chunks
 from fdistill.losses.objectives import LABELS, Objective
-from fdistill.training.batch_loss import Models, Pass, batch_loss
+from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 
 LIGER = "liger"
 
@@ -73,7 +73,7 @@ def our_loss(inputs: Inputs, method: str, terms: Terms) -> Tensor:
     passes, counts = {}, {}
     for kind, student_hidden, teacher_hidden in zip(objective.sequences, *_parts(inputs, objective), strict=True):
         labels = torch.zeros((1, len(student_hidden)), dtype=torch.long, device=student_hidden.device)
-        passes[kind] = Pass(labels, student_hidden, teacher_hidden)
+        passes[kind] = SequenceOutputs(labels, student_hidden, teacher_hidden)
         counts[kind] = Counter({LABELS: len(student_hidden)})
     models = Models(OutputLayer(inputs.student_head), OutputLayer(inputs.teacher_head), nullcontext())
     return batch_loss(objective, passes, counts, models)

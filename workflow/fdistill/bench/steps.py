@@ -21,7 +21,8 @@ from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training import step_parts
 from fdistill.training.micro_batches import MicroBatch, TrainingData
-from fdistill.training.trainer import Trainer, TrainingSettings
+from fdistill.training.settings import TrainingSettings
+from fdistill.training.trainer import Trainer
 
 OURS, PLAIN, TRL = "ours", "plain", "trl"
 CACHED = {kind: f"{OURS}, teacher_cache: {kind}" for kind in (STATES, TOPK)}  # ours, reading a teacher cache
@@ -80,7 +81,7 @@ def _measure(steps: "Steps", repeats: int) -> dict[str, Any]:
             entry = {"seconds": now(device) - start, "tokens": tokens}
             clock = Clock(device)
             steps.reset(name)
-            with step_parts.heard_by(clock.part), clock.part(REST):
+            with step_parts.observed_by(clock.part), clock.part(REST):
                 steps.run(name, batch)
             if repeat:  # the first one only warms up
                 times[name].append(entry | {"parts": dict(clock.seconds)})
@@ -163,12 +164,14 @@ class Steps:
         for name in self.by_name:
             self.reset(name)
         sampled = self._with_data(self.workload.data, batch)
-        counts = self.trainer.learner.sampled(sampled, 0)
+        counts = self.trainer.learner.sample_and_count(sampled, 0)
         self.module.eval()
         with torch.no_grad():
             losses = {OURS: self.trainer.learner.loss(sampled, counts).item(), PLAIN: self.plain_loss(sampled).item()}
             for name, data in self.cached.items():
-                with_cache = replace(sampled, cached=[data.cached(row, 0) for row in sampled.rows])
+                with_cache = replace(
+                    sampled, cached_distributions=[data.cached_distributions(row, 0) for row in sampled.rows]
+                )
                 losses[name] = self.trainer.learner.loss(with_cache, counts).item()
         if TRL in self.by_name:
             losses[TRL] = self.trl.loss(sampled.source, sampled.labels[STUDENT_SAMPLES])

@@ -15,8 +15,8 @@ from fdistill.bench.machine import INSTALL
 from fdistill.bench.workload import Workload
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import Source
+from fdistill.training.settings import TrainingSettings
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
-from fdistill.training.trainer import TrainingSettings
 
 
 def missing(workload: Workload) -> str | None:

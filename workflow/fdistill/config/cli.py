@@ -109,8 +109,8 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, "training")
     add_flags(parser, "selection", prefix="selection-")
     parser.add_argument(
-        "--metric-options", type=json_mapping, default={}, metavar="JSON",
-        help='options by metric name, as {"bleu4": {"lowercase": true}} (default: {})',
+        "--metric-options", type=metric_options, default={}, metavar="JSON",
+        help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
     add_resume_flag(parser, "--checkpoints", "checkpoints of the training")
     add_shard_flag(parser)
@@ -155,6 +155,14 @@ def json_mapping(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {text}")
     return value
+
+
+def metric_options(text: str) -> dict[str, dict[str, Any]]:
+    """Return options by metric from a text of JSON, as a type of `argparse`."""
+    options = json_mapping(text)
+    if not all(isinstance(value, dict) for value in options.values()):
+        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
+    return options
 
 
 def _flag(prefix: str, key: str) -> str:

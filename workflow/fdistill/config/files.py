@@ -5,6 +5,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fdistill.artifacts.yaml_files import read_mapping
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem
@@ -60,6 +62,20 @@ class Merged:
         if not files:
             return MERGED
         return files[0] if value is _ABSENT else files[-1]
+
+
+def read_merged(files: Iterable[Path], changes: Settings, section: KeyPath = ()) -> Settings:
+    """Return what YAML files contain under the keys `section`, merged in order as Snakemake does, then `changes`.
+
+    A file that cannot be read is left out: `fdistill.config.load` reads it again and reports it.
+    """
+    merged: Settings = {}
+    for file in files:
+        try:
+            merged = merge(merged, at(yaml.safe_load(file.read_text(encoding="utf-8")) or {}, section, {}))
+        except (OSError, yaml.YAMLError):
+            continue
+    return merge(merged, changes)
 
 
 def set_in(settings: Settings, path: KeyPath) -> KeyPath | None:

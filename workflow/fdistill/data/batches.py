@@ -1,6 +1,5 @@
 """Batches of token ids: padding, and an epoch's order, in which batches have similar lengths but random places."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -8,8 +7,6 @@ from torch import Tensor
 
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
-
-log = logging.getLogger(__name__)
 
 # A pool of POOL_BATCHES batches of shuffled examples is sorted by source length into GROUPS groups, and each group by
 # target length into GROUPS batches. Both sides need little padding, and since pools are random, an example is equally

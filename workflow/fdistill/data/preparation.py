@@ -12,11 +12,10 @@ from fdistill.data import sources
 from fdistill.data.archives import fetch
 from fdistill.data.leakage import leakage
 from fdistill.data.schemas import SPLIT
+from fdistill.data.sources import SPLITS
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "dev", "test")
 
 
 def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path) -> None:

@@ -60,7 +60,7 @@ def ledger(results: Path, targets: list[Path]) -> dict[str, Any]:
     }
 
 
-def table(ledger: dict[str, Any]) -> Table:
+def table(summary: dict[str, Any]) -> Table:
     """Return the result of `ledger` as a table."""
     columns = [
         Column("Stage"),
@@ -72,14 +72,14 @@ def table(ledger: dict[str, Any]) -> Table:
         Column("Memory, GiB", number=True),
         Column("GPU memory, GiB", number=True),
     ]
-    notes = [f"Code: {', '.join(ledger['code']) or 'none'}."]
-    notes += [f"No record of {path}: its cost is not in the sums." for path in ledger["missing"]]
-    notes += [f"{path} was rebuilt after other results had used it." for path in ledger["changed"]]
+    notes = [f"Code: {', '.join(summary['code']) or 'none'}."]
+    notes += [f"No record of {path}: its cost is not in the sums." for path in summary["missing"]]
+    notes += [f"{path} was rebuilt after other results had used it." for path in summary["changed"]]
     return Table(
         caption="What the study cost: wall time summed over jobs and their attempts, memory at its highest in any one.",
         columns=columns,
-        sections=[[_cells(row) for row in ledger["rows"]], [_cells(ledger["total"])]],
-        records=[*ledger["rows"], ledger["total"]],
+        sections=[[_cells(row) for row in summary["rows"]], [_cells(summary["total"])]],
+        records=[*summary["rows"], summary["total"]],
         notes=notes,
     )
 

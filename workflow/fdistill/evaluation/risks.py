@@ -6,7 +6,7 @@ from statistics import fmean
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.models.language_model import LanguageModel
-from fdistill.sampling.offline import token_means
+from fdistill.sampling.offline import sequence_nlls
 
 
 def risks(
@@ -16,19 +16,19 @@ def risks(
     student_samples: Sequence[Sequence[int]],
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
-    shards: BatchStore = IN_MEMORY,
+    store: BatchStore = IN_MEMORY,
 ) -> dict[str, float]:
     """Return R_llh, the mean of -log p(y'|x), and R_cvg, the mean of -log q(y|x), in nats.
 
     p is the teacher and q the student. `student_samples` has one y' ~ q per source and `teacher_samples` one y ~ p, as
     token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`: `_token` is
     the mean over sequences of each sequence's mean over its tokens, the unit of Table 3; `_sequence` is the mean over
-    sequences of the sum over tokens, the paper's formula. `shards` keeps finished batches, so that a run can resume.
+    sequences of the sum over tokens, the paper's formula. `store` keeps finished batches, so that a run can resume.
     """
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, model, samples in pairs:
-        per_token, per_sequence = token_means(model, sources, samples, batch_size, name, shards)
+        per_token, per_sequence = sequence_nlls(model, sources, samples, batch_size, name, store)
         result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
     return result
 

@@ -1,8 +1,8 @@
-"""Work on all positions of a batch, a chunk of them at a time, where each makes something as large as the vocabulary.
+"""Vocabulary-sized quantities, computed for a chunk of a batch's positions at a time.
 
-The logits of a whole batch, and what a divergence makes of them, are the largest tensors of a step by far: 0.8 GB each
-for 4,096 positions of BART's vocabulary. No more than a chunk of them is ever in memory; on a CPU a chunk stays in its
-cache, too, which makes it twice as fast.
+The logits of a whole batch, and what a divergence computes from them, are by far the largest tensors of a training
+step: 0.8 GB each for 4,096 positions of BART's vocabulary. Only one chunk of them is in memory at a time. On a CPU a
+chunk also fits into the cache, which halves the time.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,48 +12,50 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-# The numbers in a chunk's logits: few enough for a CPU's cache, enough to keep a GPU busy.
-LOGITS = {"cpu": 2**18, "cuda": 2**24}
-# And its positions at least: each chunk adds a gradient as large as the output layer, which takes longer than the
-# products of a few positions. At a vocabulary of 32,000, chunks of 8 took a CPU 2.6 times as long as chunks of 64.
-POSITIONS = 64
+# Numbers in the logits of a chunk: few enough for a CPU's cache, enough to keep a GPU busy.
+LOGITS_PER_CHUNK = {"cpu": 2**18, "cuda": 2**24}
+# The fewest positions in a chunk. Each chunk adds a gradient as large as the output layer, which for a few positions
+# takes longer than their matrix products: at a vocabulary of 32,000, chunks of 8 positions took a CPU 2.6 times as
+# long as chunks of 64.
+MIN_POSITIONS = 64
 
 
 def chunk_size(vocabulary: int, device: torch.device) -> int:
-    """Positions in a chunk."""
-    return max(POSITIONS, LOGITS.get(device.type, LOGITS["cuda"]) // vocabulary)
+    """Return the number of positions in a chunk, for a vocabulary size and a device."""
+    return max(MIN_POSITIONS, LOGITS_PER_CHUNK.get(device.type, LOGITS_PER_CHUNK["cuda"]) // vocabulary)
 
 
-def summed(
-    value: Callable[..., Tensor], positions: Sequence[Tensor | None], shared: Sequence[Tensor], size: int
+def sum_over_chunks(
+    function: Callable[..., Tensor], positions: Sequence[Tensor | None], shared: Sequence[Tensor], size: int
 ) -> Tensor:
-    """Σ over chunks of `value(*chunk)`, a scalar; `positions` are tensors of N rows each, or None.
+    """Return Σ over chunks of `function(*chunk)`, a scalar.
 
-    Gradients with respect to `positions` and `shared` (weights that `value` uses) are taken chunk by chunk, together
-    with the value: they only have to be scaled in the backward pass, and nothing of a chunk is kept or computed again.
+    `positions` are the arguments of `function`: tensors of N rows each, one row per position, or None. `shared` are
+    weights that `function` uses besides. The gradients of `positions` and `shared` are computed together with the
+    value, chunk by chunk; the backward pass only scales them, so that nothing of a chunk is stored or computed twice.
     """
     if len(positions[0]) <= size:
-        return value(*positions)
-    return _Summed.apply(value, size, len(positions), *positions, *shared)
+        return function(*positions)
+    return _SumOverChunks.apply(function, size, len(positions), *positions, *shared)
 
 
-class _Summed(torch.autograd.Function):
+class _SumOverChunks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Callable[..., Tensor], size: int, count: int, *tensors: Tensor | None) -> Tensor:
+    def forward(ctx: Any, function: Callable[..., Tensor], size: int, count: int, *tensors: Tensor | None) -> Tensor:
         positions, shared = tensors[:count], tensors[count:]
-        needed = [i for i, needs in enumerate(ctx.needs_input_grad[3:]) if needs]
+        needed = [i for i, needs_gradient in enumerate(ctx.needs_input_grad[3:]) if needs_gradient]
         gradients = {i: torch.zeros_like(tensors[i]) for i in needed}
         total = 0.0
         for rows in (slice(begin, begin + size) for begin in range(0, len(positions[0]), size)):
-            chunk = [None if each is None else each[rows].detach() for each in positions]
+            chunk = [None if tensor is None else tensor[rows].detach() for tensor in positions]
             leaves = {i: chunk[i].requires_grad_() if i < count else shared[i - count] for i in needed}
             with torch.set_grad_enabled(bool(needed)):
-                part = value(*chunk)
-            total += part.detach()
+                value = function(*chunk)
+            total += value.detach()
             if not needed:
                 continue
-            found = torch.autograd.grad(part, list(leaves.values()), allow_unused=True)
-            for i, gradient in zip(leaves, found, strict=True):
+            chunk_gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+            for i, gradient in zip(leaves, chunk_gradients, strict=True):
                 if gradient is not None:
                     (gradients[i][rows] if i < count else gradients[i]).add_(gradient)
         ctx.gradients = [gradients.get(i) for i in range(len(tensors))]
@@ -61,14 +63,17 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *(None if each is None else each.mul_(scale) for each in ctx.gradients)
+        return None, None, None, *(None if gradient is None else gradient.mul_(scale) for gradient in ctx.gradients)
 
 
-def each(value: Callable[..., Tensor], positions: Sequence[Tensor], size: int) -> Tensor:
-    """`value(*chunk)`, one number per position, of all chunks: (N,). What a gradient needs is computed again for it."""
+def map_over_chunks(function: Callable[..., Tensor], positions: Sequence[Tensor], size: int) -> Tensor:
+    """Return `function(*chunk)` of all chunks, concatenated: (N,), one number per position.
+
+    `positions` are tensors of N rows each. Activations are computed again in the backward pass instead of stored.
+    """
     if len(positions[0]) <= size:
-        return value(*positions)
+        return function(*positions)
     chunks = zip(*(tensor.split(size) for tensor in positions), strict=True)
     if not torch.is_grad_enabled():
-        return torch.cat([value(*chunk) for chunk in chunks])
-    return torch.cat([checkpoint(value, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks])
+        return torch.cat([function(*chunk) for chunk in chunks])
+    return torch.cat([checkpoint(function, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks])

@@ -1,10 +1,10 @@
-"""f-divergences between two categorical distributions, from log-probabilities.
+"""f-divergences between two categorical distributions, computed from log-probabilities.
 
 `D_f(p‖q) = Σ_v q(v) f(p(v) / q(v))`, f convex, f(1) = 0 (Wen et al. 2023, Eq. 4 and Table 1).
 
-Every function here takes `log_p` (teacher) and `log_q` (student) of shape (..., V), normalised over the last
-axis (`log_softmax` below), and returns one value per position, shape (...). To add a divergence, add its
-generator to `DIVERGENCES`: the generic path does the rest.
+Every divergence takes `log_p` (teacher) and `log_q` (student) of shape (..., V), normalised over the last axis (see
+`log_softmax`), and returns one value per position in nats, shape (...). To add a divergence, add its generator f to
+`DIVERGENCES`: `from_generator` computes it. A closed form is optional.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# log 0. Finite, so that 0 · log 0 = 0 and a one-hot teacher leaves value and gradient finite; far below any
-# log-probability that float32 logits of ordinary size can produce.
+# Stands for log 0. It is finite, so that 0 · log 0 = 0 and a one-hot teacher leaves value and gradient finite, and far
+# below any log-probability that float32 logits of ordinary size can produce.
 LOG_ZERO = -1e6
-# The generic path clamps the ratio p/q to exp(±40), whose square (Pearson's f) float32 holds with ease.
+# `from_generator` clamps the ratio p/q to exp(±40): float32 holds its square, which Pearson's f needs.
 MAX_LOG_RATIO = 40.0
 
 
 def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Log-probabilities over the last axis, in float32 or better whatever the logits' type, never -inf."""
+    """Return log-probabilities over the last axis, at least `LOG_ZERO`: (..., V) -> (..., V).
+
+    They are computed in float64 for float64 logits and in float32 for all others.
+    """
     logits = logits if logits.dtype == torch.float64 else logits.float()
     return _LogSoftmax.apply(logits if temperature == 1 else logits / temperature)
 
 
 class _LogSoftmax(torch.autograd.Function):
-    """Bounded below in place and without a mask for the backward pass, where what was bounded has probability 0."""
+    """Log-softmax with a lower bound, which is applied in place to save a vocabulary-sized tensor.
+
+    The backward pass needs no mask for the bound: a bounded entry has probability 0.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
@@ -42,33 +48,33 @@ class _LogSoftmax(torch.autograd.Function):
         return torch._log_softmax_backward_data(gradient, log_probs, -1, gradient.dtype)
 
 
-def coarsened(log_probs: Tensor, tokens: Tensor) -> Tensor:
-    """Over some tokens, and all others as one: (..., V), (..., K) -> (..., K+1).
+def coarsen(log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """Merge all tokens but the given ones into one symbol: log-probabilities (..., V), tokens (..., K) -> (..., K+1).
 
-    An f-divergence of two coarsened distributions is a lower bound of that of the full ones (data processing).
+    The last entry is the log-probability of the merged tokens. An f-divergence of two coarsened distributions is a
+    lower bound of the divergence of the full ones (data-processing inequality).
     """
     others = log_probs.scatter(-1, tokens.long(), LOG_ZERO).logsumexp(-1, keepdim=True)
     return torch.cat([log_probs.gather(-1, tokens.long()), others], dim=-1)
 
 
-# --- the closed forms, as in Wen et al. 2023, Eqs. 6-10
+# --- closed forms (Wen et al. 2023, Eqs. 6-10)
 
 
 def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p‖q) = Σ p log(p/q)."""
+    """Return KL(p‖q) = Σ p log(p/q)."""
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
 def rkl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Reverse KL: KL(q‖p) = Σ q log(q/p)."""
+    """Return the reverse KL, KL(q‖p) = Σ q log(q/p)."""
     return kl(log_q, log_p)
 
 
-def mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
-    """The logarithm of m = w p + (1-w) q, w = sigmoid(log_odds).
+def log_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
+    """Return log m of the mixture m = w p + (1-w) q, w = sigmoid(log_odds): (..., V).
 
-    `log_odds` is the log of the weight of p over the weight of q, a number or a tensor that broadcasts to
-    (..., 1); 0 is the even mixture of Eq. 11.
+    `log_odds` is log(w / (1-w)), a number or a tensor of shape (..., 1); 0 is the even mixture of Eq. 11.
     """
     odds = torch.as_tensor(log_odds, dtype=log_p.dtype, device=log_p.device)
     log_sigmoid = torch.nn.functional.logsigmoid
@@ -76,34 +82,33 @@ def mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Ten
 
 
 def kl_p_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
-    """KL(p‖m): the half of JS that belongs to a teacher sample (Eq. 8, first sum)."""
-    return kl(log_p, mixture(log_p, log_q, log_odds))
+    """Return KL(p‖m), the half of JS on teacher samples (Eq. 8, first sum); `log_mixture` defines m."""
+    return kl(log_p, log_mixture(log_p, log_q, log_odds))
 
 
 def kl_q_mixture(log_p: Tensor, log_q: Tensor, log_odds: Tensor | float = 0.0) -> Tensor:
-    """KL(q‖m): the half of JS that belongs to a student sample (Eq. 8, second sum)."""
-    return kl(log_q, mixture(log_p, log_q, log_odds))
+    """Return KL(q‖m), the half of JS on student samples (Eq. 8, second sum); `log_mixture` defines m."""
+    return kl(log_q, log_mixture(log_p, log_q, log_odds))
 
 
 def js(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p‖m) + KL(q‖m), m = ½p + ½q: *twice* the Jensen-Shannon divergence, as Table 1's f gives it."""
+    """Return KL(p‖m) + KL(q‖m), m = ½p + ½q: *twice* the Jensen-Shannon divergence, as f in Table 1 defines it."""
     return kl_p_mixture(log_p, log_q) + kl_q_mixture(log_p, log_q)
 
 
 def tvd(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Total variation distance ½ Σ |p - q|."""
+    """Return the total variation distance ½ Σ |p - q|."""
     return 0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1)
 
 
-# --- any f
+# --- any generator f
 
 
 def from_generator(f: Callable[..., Tensor], log_p: Tensor, log_q: Tensor, **parameters: float) -> Tensor:
-    """Σ q f(p/q) for any generator f.
+    """Return Σ q f(p/q) for any generator f; `parameters` are passed to f.
 
-    The ratio t is clamped to exp(±40), and passes no gradient beyond it. Where p is the larger, q f(t) is
-    computed as p f(t)/t: with the smaller weight, a term whose ratio is clamped would vanish instead of
-    reaching its limit.
+    The ratio t = p/q is clamped to exp(±40), beyond which it has no gradient. Where p > q, the term q f(t) is computed
+    as p f(t)/t: weighted by q, a term whose ratio is clamped would vanish instead of reaching its limit.
     """
     ratio = (log_p - log_q).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
     larger = torch.maximum(log_p, log_q).exp()
@@ -111,7 +116,7 @@ def from_generator(f: Callable[..., Tensor], log_p: Tensor, log_q: Tensor, **par
 
 
 def _skew(t: Tensor, weight: float) -> Tensor:
-    """The ratio m/q of the mixture m = weight·p + (1-weight)·q."""
+    """Return the ratio m/q of the mixture m = weight·p + (1-weight)·q, given t = p/q."""
     return weight * t + (1 - weight)
 
 
@@ -130,14 +135,14 @@ def _generalised_js(t: Tensor, beta: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Divergence:
-    """One f-divergence: its generator, the generator's parameters, and a closed form where there is one."""
+    """One f-divergence: its generator f, the parameters of f, and a closed form if it has one."""
 
     generator: Callable[..., Tensor]
     parameters: dict[str, float] = field(default_factory=dict)  # name -> default
     closed_form: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __call__(self, log_p: Tensor, log_q: Tensor, **parameters: float) -> Tensor:
-        """The divergence per position, shape (...)."""
+        """Return the divergence at each position: (..., V), (..., V) -> (...); TypeError for an unknown parameter."""
         if self.closed_form is not None:
             return self.closed_form(log_p, log_q, **parameters)
         return from_generator(self.generator, log_p, log_q, **(self.parameters | parameters))

@@ -1,7 +1,7 @@
-"""Training objectives: which sequences a method needs, and which loss it takes on each.
+"""Training objectives: the kinds of sequence that a method learns from, and its loss on each of them.
 
-A method (an entry of `config/methods.yaml`) is a list of terms; a term is one loss on one kind of sequence.
-The expectation over sequences is one Monte-Carlo sample under stop-gradient; the gradient flows through the
+A method (an entry of `config/methods.yaml`) is a list of terms; a term is one loss on one kind of sequence. The
+expectation over sequences is estimated by one Monte-Carlo sample under stop-gradient; the gradient flows through the
 step-wise losses only (Wen et al. 2023, Eqs. 5-12 and section 7).
 """
 
@@ -16,65 +16,74 @@ from fdistill.losses import divergences
 from fdistill.losses.divergences import log_softmax
 from fdistill.runtime.errors import UserError
 
-# Where a term's sequences come from.
-GROUND_TRUTH = "ground_truth"  # the training split's targets, y*
-STUDENT_SAMPLES = "student_samples"  # y' ~ q, drawn on line from the current student
-TEACHER_SAMPLES = "teacher_samples"  # y ~ p, drawn off line, stored as Parquet
-TEACHER_SEQUENCES = (TEACHER_SAMPLES, "teacher_beam")  # likewise its hard sequences
+# The kinds of sequence that a term can use.
+GROUND_TRUTH = "ground_truth"  # the targets of the training split, y*
+STUDENT_SAMPLES = "student_samples"  # on-policy: y' ~ q, sampled from the current student at each step
+TEACHER_SAMPLES = "teacher_samples"  # offline: y ~ p, sampled from the teacher before training, stored as Parquet
+TEACHER_SEQUENCES = (TEACHER_SAMPLES, "teacher_beam")  # teacher_beam: offline too, the teacher's beam-search outputs
 SEQUENCES = (GROUND_TRUTH, STUDENT_SAMPLES, *TEACHER_SEQUENCES)
 
-IGNORE = -100  # a label at a padded position
+IGNORE = -100  # the label of a padded position
 
-# What a loss is averaged over: the positions of the labels, or (encoder hidden states) those of the source.
+# The positions that a loss is averaged over: those of the labels or, for encoder hidden states, of the source.
 LABELS, SOURCE = "labels", "source"
 
 
 @dataclass
-class Step:
-    """What one batch of one kind of sequence gives to a loss.
+class LossInputs:
+    """What the losses read of one batch of one kind of sequence.
 
-    T positions, N of all rows' positions valid (row by row), vocabulary V, width D.
+    B rows, T label positions, S source positions, vocabulary V, hidden width D. N is the number of valid label
+    positions of all rows; tensors of N rows list them row by row.
     """
 
-    labels: Tensor  # (B, T), IGNORE after the end
+    labels: Tensor  # (B, T), IGNORE at padded positions
     student_logits: Tensor | None = None  # (N, V)
     teacher_logits: Tensor | None = None  # (N, V)
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
     # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
-    top_tokens: Tensor | None = None  # (N, K), where the teacher is known by its likeliest tokens (`teacher_cache`)
-    top_log_probs: Tensor | None = None  # (N, K+1), theirs and that of all others together
-    log_odds: Tensor | None = None  # (N, 1), see `prefix_log_odds`; from the labels where they are whole sequences
+    # Instead of teacher_logits, where `teacher_cache` stores the teacher's K likeliest tokens:
+    top_tokens: Tensor | None = None  # (N, K)
+    top_log_probs: Tensor | None = None  # (N, K+1): those of the tokens, and of all other tokens together
+    log_odds: Tensor | None = None  # (N, 1), see `prefix_log_odds`; needed where `labels` are not whole sequences
     temperature: float = 1.0
-    _log_probs: dict[tuple[str, float], Tensor] = field(default_factory=dict)  # as several terms read them
+    _log_probs: dict[tuple[str, float], Tensor] = field(default_factory=dict)  # shared by the terms of an objective
 
     def mask(self, positions: str) -> Tensor:
-        """Which positions count, (B, T) or (B, S). Made from the labels, never from the decoder's inputs."""
+        """Return the mask of valid positions, (B, T) for LABELS or (B, S) for SOURCE.
+
+        It is made from the labels, not from the decoder inputs, in which T5's start token is its pad token.
+        """
         return self.labels != IGNORE if positions == LABELS else self.source_mask.bool()
 
     @property
     def log_q(self) -> Tensor:
-        """Student log-probabilities (N, V)."""
+        """The student's log-probabilities, (N, V)."""
         return self._log_softmax("q", self.student_logits)
 
     @property
     def log_p(self) -> Tensor:
-        """Teacher log-probabilities (N, V)."""
+        """The teacher's log-probabilities, (N, V)."""
         return self._log_softmax("p", self.teacher_logits)
 
     @property
-    def compared(self) -> tuple[Tensor, Tensor]:
-        """The two distributions over one alphabet, as log-probabilities: teacher's and student's."""
+    def log_p_and_log_q(self) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of teacher and student over the same symbols.
+
+        These are the vocabulary, (N, V), or the teacher's likeliest tokens with one symbol for the rest, (N, K+1).
+        """
         if self.top_tokens is None:
             return self.log_p, self.log_q
-        return self.top_log_probs, divergences.coarsened(self.log_q, self.top_tokens)
+        return self.top_log_probs, divergences.coarsen(self.log_q, self.top_tokens)
 
     @property
     def prefix_log_odds(self) -> Tensor:
-        """The log odds of the prefix of each position, (N, 1)."""
+        """The log odds of each position's prefix, (N, 1): `log_odds`, or computed by `prefix_log_odds`."""
         if self.log_odds is not None:
             return self.log_odds
-        return prefix_log_odds(*(token_log_probs(each, self.labels) for each in (self.log_p, self.log_q)), self.labels)
+        log_p, log_q = (token_log_probs(log_probs, self.labels) for log_probs in (self.log_p, self.log_q))
+        return prefix_log_odds(log_p, log_q, self.labels)
 
     def _log_softmax(self, name: str, logits: Tensor) -> Tensor:
         key = (name, self.temperature)
@@ -84,69 +93,80 @@ class Step:
 
 
 def token_log_probs(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """The log-probability of each label, 0 at padded positions: (N, V), (B, T) -> (B, T)."""
+    """Return the log-probability of each label, 0 at padded positions: (N, V), (B, T) -> (B, T)."""
     valid = labels != IGNORE
-    picked = log_probs.gather(-1, labels[valid].unsqueeze(-1)).squeeze(-1)
-    return log_probs.new_zeros(labels.shape).masked_scatter(valid, picked)
-
-
-def nll(step: Step) -> Tensor:
-    """-log q(y_t): cross-entropy with a hard sequence (Eq. 3)."""
-    return -token_log_probs(step.log_q, step.labels)[step.mask(LABELS)]
-
-
-def energy(step: Step) -> Tensor:
-    """-Σ_v q(v) log p(v): reverse KL less the student's entropy (ENGINE, section 2.2)."""
-    log_p, log_q = step.compared
-    return -(log_q.exp() * log_p).sum(-1)
+    of_labels = log_probs.gather(-1, labels[valid].unsqueeze(-1)).squeeze(-1)
+    return log_probs.new_zeros(labels.shape).masked_scatter(valid, of_labels)
 
 
 def prefix_log_odds(log_p: Tensor, log_q: Tensor, labels: Tensor) -> Tensor:
-    """r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of the prefix, shape (N, 1); r_1 = 0 (Eq. 12).
+    """Return r_t = log p(y_<t|x) - log q(y_<t|x), the log odds of each position's prefix: (N, 1).
 
-    From the labels' log-probabilities (B, T), 0 at padded positions.
+    `log_p` and `log_q` are the labels' log-probabilities (B, T), 0 at padded positions. r_1 = 0 (Wen et al. 2023,
+    Eq. 12).
     """
-    ratio = log_p - log_q
-    return (ratio.cumsum(-1) - ratio)[labels != IGNORE].unsqueeze(-1)
+    log_ratio = log_p - log_q
+    return (log_ratio.cumsum(-1) - log_ratio)[labels != IGNORE].unsqueeze(-1)
 
 
-def _mixture_half(half: Callable[..., Tensor], step: Step, beta: float, exact: bool) -> Tensor:
-    """One half of JS. `beta` is the weight of q in m; `exact` takes m's true conditional, Eq. 12."""
-    log_p, log_q = step.compared
+# --- step-wise losses: one value per valid position, (N,), in nats
+
+
+def nll(inputs: LossInputs) -> Tensor:
+    """Return -log q(y_t), the cross-entropy with a hard sequence (Wen et al. 2023, Eq. 3)."""
+    return -token_log_probs(inputs.log_q, inputs.labels)[inputs.mask(LABELS)]
+
+
+def energy(inputs: LossInputs) -> Tensor:
+    """Return -Σ_v q(v) log p(v): reverse KL without the student's entropy (ENGINE; Wen et al. 2023, section 2.2)."""
+    log_p, log_q = inputs.log_p_and_log_q
+    return -(log_q.exp() * log_p).sum(-1)
+
+
+def _mixture_half(half: Callable[..., Tensor], inputs: LossInputs, beta: float, exact: bool) -> Tensor:
+    """Return one half of JS. `beta` is the weight of q in m; `exact` uses the true conditional of m (Eq. 12)."""
+    log_p, log_q = inputs.log_p_and_log_q
     log_odds = torch.logit(torch.tensor(1 - beta, dtype=log_p.dtype, device=log_p.device))
     if exact:
-        log_odds = log_odds + step.prefix_log_odds
+        log_odds = log_odds + inputs.prefix_log_odds
     return half(log_p, log_q, log_odds)
 
 
-def kl_p_mixture(step: Step, beta: float = 0.5, exact: bool = False) -> Tensor:
-    """KL(p‖m), m = (1-β) p + β q: the half of JS that belongs to teacher samples (Eq. 8)."""
-    return _mixture_half(divergences.kl_p_mixture, step, beta, exact)
+def kl_p_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool = False) -> Tensor:
+    """Return KL(p‖m), m = (1-β) p + β q: the half of JS on teacher samples (Wen et al. 2023, Eq. 8).
 
-
-def kl_q_mixture(step: Step, beta: float = 0.5, exact: bool = False) -> Tensor:
-    """KL(q‖m), m = (1-β) p + β q: the half of JS that belongs to student samples (Eq. 8)."""
-    return _mixture_half(divergences.kl_q_mixture, step, beta, exact)
-
-
-def hidden_mse(step: Step, normalize: bool = False) -> list[tuple[Tensor, str]]:
-    """Mean square between paired hidden states over hidden units (Shleifer & Rush 2020, Eq. 4).
-
-    One (values of the positions that count, their kind) pair per supervised layer, since encoder and decoder positions
-    differ; the layers are summed. `normalize` applies layer normalisation, without weights, to each hidden vector.
+    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11).
     """
-    terms = []
-    for student, teacher, positions in step.hidden_pairs:
+    return _mixture_half(divergences.kl_p_mixture, inputs, beta, exact)
+
+
+def kl_q_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool = False) -> Tensor:
+    """Return KL(q‖m), m = (1-β) p + β q: the half of JS on student samples (Wen et al. 2023, Eq. 8).
+
+    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11).
+    """
+    return _mixture_half(divergences.kl_q_mixture, inputs, beta, exact)
+
+
+def hidden_mse(inputs: LossInputs, normalize: bool = False) -> list[tuple[Tensor, str]]:
+    """Return the mean squared difference of paired hidden states over hidden units (Shleifer & Rush 2020, Eq. 4).
+
+    The list has one entry per supervised layer: the values at its valid positions, and the kind of these positions,
+    since the encoder's are those of the source. The layers are summed. `normalize` applies layer normalisation,
+    without weights, to each hidden vector.
+    """
+    layers = []
+    for student, teacher, positions in inputs.hidden_pairs:
         pair = [student.float(), teacher.float()]
         if normalize:
             pair = [torch.nn.functional.layer_norm(h, h.shape[-1:]) for h in pair]
-        terms.append(((pair[0] - pair[1]).square().mean(-1)[step.mask(positions)], positions))
-    return terms
+        layers.append(((pair[0] - pair[1]).square().mean(-1)[inputs.mask(positions)], positions))
+    return layers
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A step-wise loss, what it needs, and its parameters with their defaults."""
+    """A step-wise loss: its function of `LossInputs`, its parameters with their defaults, and what it needs."""
 
     function: Callable[..., Any]
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -155,7 +175,7 @@ class Loss:
 
 
 def _divergence(name: str) -> Callable[..., Tensor]:
-    return lambda step, **parameters: divergences.DIVERGENCES[name](*step.compared, **parameters)
+    return lambda inputs, **parameters: divergences.DIVERGENCES[name](*inputs.log_p_and_log_q, **parameters)
 
 
 LOSSES: dict[str, Loss] = {
@@ -170,7 +190,7 @@ LOSSES: dict[str, Loss] = {
 
 @dataclass(frozen=True)
 class Term:
-    """weight · τ² · loss on one kind of sequence."""
+    """One summand of an objective: weight · τ² · loss, on one kind of sequence."""
 
     sequences: str
     loss: str
@@ -179,7 +199,7 @@ class Term:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        """Refuse names and parameters that do not exist (UserError)."""
+        """Raise UserError for an unknown kind of sequence, loss or parameter."""
         if self.sequences not in SEQUENCES:
             raise UserError(f"terms.sequences: unknown '{self.sequences}'; allowed: {', '.join(SEQUENCES)}")
         if self.loss not in LOSSES:
@@ -189,46 +209,46 @@ class Term:
                 allowed = ", ".join(LOSSES[self.loss].parameters) or "none"
                 raise UserError(f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}")
 
-    def evaluate(self, step: Step, counts: dict[str, int]) -> Tensor:
-        """The term's share of the batch loss: weight · τ² · Σ values at valid positions / counts[positions].
+    def evaluate(self, inputs: LossInputs, counts: dict[str, int]) -> Tensor:
+        """Return the term's share of the batch loss, weight · τ² · Σ values at valid positions / counts[positions].
 
-        `counts` holds the number of valid positions of the *whole* effective batch, so that the micro-batches
-        of gradient accumulation add up to the mean over it.
+        `counts` are the numbers of valid positions of the *whole* effective batch, so that the micro-batches of
+        gradient accumulation add up to the mean over it.
         """
-        step.temperature = self.temperature
-        values = LOSSES[self.loss].function(step, **self.parameters)
-        pairs = values if isinstance(values, list) else [(values, LABELS)]
-        total = sum(value.sum() / max(1, counts[positions]) for value, positions in pairs)
+        inputs.temperature = self.temperature
+        values = LOSSES[self.loss].function(inputs, **self.parameters)
+        layers = values if isinstance(values, list) else [(values, LABELS)]
+        total = sum(value.sum() / max(1, counts[positions]) for value, positions in layers)
         return self.weight * self.temperature**2 * total
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A method's terms, grouped by the sequences they share."""
+    """The terms of a method."""
 
     terms: tuple[Term, ...]
 
     @classmethod
     def from_config(cls, terms: list[dict[str, Any]]) -> "Objective":
-        """Build from the `terms` list of `config/methods.yaml`."""
+        """Build an objective from the `terms` list of `config/methods.yaml`; UserError for unknown names."""
         return cls(tuple(Term(**term) for term in terms))
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """The kinds of sequence needed, each once, in a fixed order."""
-        return tuple(kind for kind in SEQUENCES if self.on(kind))
+        """The kinds of sequence that the terms use, in the order of `SEQUENCES`."""
+        return tuple(kind for kind in SEQUENCES if self.terms_on(kind))
 
-    def on(self, sequences: str) -> tuple[Term, ...]:
-        """The terms on one kind of sequence."""
+    def terms_on(self, sequences: str) -> tuple[Term, ...]:
+        """Return the terms on one kind of sequence."""
         return tuple(term for term in self.terms if term.sequences == sequences)
 
     def needs_teacher_on(self, sequences: str) -> bool:
-        """Whether a loss on one kind of sequence reads the teacher's distributions."""
-        return any(LOSSES[term.loss].needs_teacher for term in self.on(sequences))
+        """Return whether a loss on one kind of sequence reads the teacher's distributions."""
+        return any(LOSSES[term.loss].needs_teacher for term in self.terms_on(sequences))
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any loss reads the teacher's distributions: sequence-level KD (`seqkd`) does not."""
+        """Whether any loss reads the teacher's distributions. Those of `mle` and `seqkd` do not."""
         return any(map(self.needs_teacher_on, self.sequences))
 
     @property

@@ -1,1 +1,1 @@
-"""Models: families, one interface over them, checkpoints, students."""
+"""Teachers and students behind one interface: families, checkpoints, student initialisation, FSDP, memory estimates."""

@@ -1,8 +1,8 @@
-"""The two kinds of language model, and of which a family is.
+"""The two architectures behind `LanguageModel`: encoder-decoder and decoder-only.
 
-They hide the one real difference. An encoder-decoder model predicts label t at decoder position t; a decoder-only model
-predicts the first label at the *last source token*, so sources are padded on the left and targets on the right, and the
-logits of the last T positions line up with the T labels.
+They differ in the position that predicts a label. An encoder-decoder model predicts label t at decoder position t. A
+decoder-only model predicts the first label at the *last source token*: sources are padded on the left and targets on
+the right, so that the logits of the last T positions correspond to the T labels.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from fdistill.models.language_model import Context, Decoded, LanguageModel, Sour
 
 
 class EncoderDecoder(LanguageModel):
-    """BART and its kin, T5."""
+    """An encoder-decoder model: BART and its relatives, T5."""
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
         """See `LanguageModel.encode`."""
@@ -30,12 +30,14 @@ class EncoderDecoder(LanguageModel):
         return Context(source, outputs)
 
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """See `LanguageModel.decode`. No decoder mask: the causal mask hides what follows, and a mask made
-        from the decoder's inputs would hide T5's first position, whose start token is its pad token.
+        """See `LanguageModel.decode`.
+
+        The decoder has no attention mask. The causal mask hides later positions, and a mask made from the decoder
+        inputs would hide T5's first position, whose start token is its pad token.
         """
         prompt = self._prompt(context.source)
         decoder_input_ids = torch.cat([prompt, labels[:, :-1]], dim=1)  # (B, P+T-1)
-        begin = prompt.shape[1] - 1  # what comes before is given, not predicted
+        begin = prompt.shape[1] - 1  # the last prompt token predicts the first label
         states, output = self._before_output(
             encoder_outputs=context.encoder_outputs,
             attention_mask=context.source.attention_mask,
@@ -62,8 +64,8 @@ class EncoderDecoder(LanguageModel):
         )
         return output.logits[:, -1]
 
-    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
-        """See `LanguageModel.keep`."""
+    def select_rows(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """See `LanguageModel.select_rows`."""
         state["context"] = state["context"].rows(rows)
         state["cache"].batch_select_indices(rows)
 
@@ -75,7 +77,7 @@ class EncoderDecoder(LanguageModel):
 
 
 class DecoderOnly(LanguageModel):
-    """GPT-2, DialoGPT: the source is a prompt, padded on the left."""
+    """A decoder-only model: GPT-2, DialoGPT. The source is a prompt, padded on the left."""
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
         """See `LanguageModel.encode`."""
@@ -93,14 +95,16 @@ class DecoderOnly(LanguageModel):
 
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
         """See `LanguageModel.decode`."""
-        read = labels[:, :-1]  # the last label is predicted, never read
-        if not read.shape[1]:
+        target_inputs = labels[:, :-1]  # (B, T-1): the last label is predicted, but never an input
+        if not target_inputs.shape[1]:
             return Decoded(context.last.states[labels != IGNORE], context.last.hidden_states)
-        attention_mask = torch.cat([context.source.attention_mask, (read != IGNORE).long()], dim=1)  # (B, S+T-1)
+        attention_mask = torch.cat(
+            [context.source.attention_mask, (target_inputs != IGNORE).long()], dim=1
+        )  # (B, S+T-1)
         states, output = self._before_output(
-            input_ids=read.masked_fill(read == IGNORE, self.pad_token_id),
+            input_ids=target_inputs.masked_fill(target_inputs == IGNORE, self.pad_token_id),
             attention_mask=attention_mask,
-            position_ids=_position_ids(attention_mask)[:, -read.shape[1] :],
+            position_ids=_position_ids(attention_mask)[:, -target_inputs.shape[1] :],
             past_key_values=DynamicCache(context.keys_and_values),
             output_hidden_states=hidden,
             use_cache=True,
@@ -130,8 +134,8 @@ class DecoderOnly(LanguageModel):
         )
         return output.logits[:, -1]
 
-    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
-        """See `LanguageModel.keep`."""
+    def select_rows(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """See `LanguageModel.select_rows`."""
         state["mask"] = state["mask"][rows]
         state["cache"].batch_select_indices(rows)
 
@@ -143,16 +147,16 @@ class DecoderOnly(LanguageModel):
 
 
 def _position_ids(attention_mask: Tensor) -> Tensor:
-    """Positions that count real tokens only, so that left padding shifts nothing."""
+    """Return positions that count real tokens only, so that left padding does not shift them: (B, L) -> (B, L)."""
     return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def wrap(module: PreTrainedModel, decoder_prompt: list[int] | None = None) -> LanguageModel:
-    """The language model around a transformers model of a known family; see `LanguageModel` for `decoder_prompt`."""
+    """Wrap a transformers model of a known family; `LanguageModel` explains `decoder_prompt`."""
     family = family_of(module.config.model_type)
     return (EncoderDecoder if family.is_encoder_decoder else DecoderOnly)(module, family, decoder_prompt)
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:
-    """The transformers class of a family."""
+    """Return the transformers class of a family."""
     return getattr(transformers, family.model_class)

@@ -1,4 +1,7 @@
-"""The model families: what differs between BART and its kin, T5 and GPT-2. A new family is one entry in `FAMILIES`."""
+"""The model families: what differs between BART and its relatives, T5 and GPT-2.
+
+To add a family whose architecture is like one of these, add an entry to `FAMILIES`.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,25 +10,27 @@ from fdistill.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of layers: where its modules live, and the configuration key that holds their number."""
+    """One stack of layers: the paths of its modules, and the configuration key of its number of layers."""
 
     modules: str  # dotted path of the module list, also the prefix of its parameters' names
     size_key: str
-    module: str  # dotted path of the whole stack, for freezing
+    module: str  # dotted path of the whole stack, which `freeze` uses
 
 
 @dataclass(frozen=True)
 class Family:
     """A model family of transformers.
 
-    `embeddings` are dotted paths of the modules that `freeze: [embeddings]` keeps as they are, and `constant` of those
-    that no training may change: sinusoidal positions, which transformers makes trainable when it loads a checkpoint.
-    `scratch_tokens` are the special tokens of a tokenizer trained from scratch, and `closes_text` says
-    whether the family's tokenizers put EOS at the end of every text (sources too).
+    `embeddings` are the dotted paths of the modules that `freeze: [embeddings]` freezes. `constant` are those of
+    modules that are never trained: sinusoidal positions, which transformers makes trainable when it loads a checkpoint.
 
-    `pad_is_no_word`: the original model has no pad token in its vocabulary. The conversion to transformers added one
-    with a row of zeros, so that its logit is 0 whatever the context, and leaves it to decoding to ban it. Here the
-    distribution itself is over words: the pad token's logit is `NEVER` in teacher-forcing, sampling and decoding alike.
+    `scratch_tokens` are the special tokens of a tokenizer trained from scratch. `closes_text` says whether the family's
+    tokenizers append EOS to every text, sources too.
+
+    `pad_is_never_predicted`: the original model has no pad token in its vocabulary. The conversion to transformers
+    added one with a row of zeros, so that its logit is 0 whatever the context, and relies on decoding to ban it. Here
+    the distribution itself excludes it: the logit of the pad token is `NEVER` in teacher forcing, sampling and
+    decoding alike.
     """
 
     model_class: str
@@ -36,12 +41,13 @@ class Family:
     constant: tuple[str, ...] = ()
     scratch_tokens: dict[str, str] = field(default_factory=dict)
     closes_text: bool = True
-    decoder_start: str = "eos_token"  # which special token a decoder trained from scratch starts with
-    positions_key: str | None = None  # configuration key of the longest position; None: they are relative
-    pad_is_no_word: bool = False
+    decoder_start: str = "eos_token"  # the special token that a decoder trained from scratch starts with
+    positions_key: str | None = None  # configuration key of the number of positions; None: positions are relative
+    pad_is_never_predicted: bool = False
 
 
-NEVER = -1e4  # a logit: its probability is 0 in float32, and every divergence of it finite, which -inf's is not
+# A logit whose probability is 0 in float32. It is finite because divergences of -inf are not.
+NEVER = -1e4
 
 _POSITIONS = ("model.encoder.embed_positions", "model.decoder.embed_positions")
 
@@ -65,13 +71,13 @@ _SINUSOIDAL = replace(
     constant=_POSITIONS,
     scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
     decoder_start="pad_token",
-    pad_is_no_word=True,
+    pad_is_never_predicted=True,
 )
 
 FAMILIES = {
     "bart": _BART,
-    # mBART, mBART-50. A checkpoint's decoder starts with the target's language code (`tokenization.decoder_prompt`);
-    # one from scratch knows one language pair and starts as BART.
+    # mBART, mBART-50. The decoder of a checkpoint starts with the target's language code
+    # (`tokenization.decoder_prompt`); a model from scratch has one language pair and starts as BART does.
     "mbart": replace(_BART, model_class="MBartForConditionalGeneration", config_class="MBartConfig"),
     "pegasus": replace(_SINUSOIDAL, model_class="PegasusForConditionalGeneration", config_class="PegasusConfig"),
     "marian": replace(_SINUSOIDAL, model_class="MarianMTModel", config_class="MarianConfig"),
@@ -101,7 +107,7 @@ FAMILIES = {
 
 
 def family_of(model_type: str) -> Family:
-    """The family of a checkpoint's `model_type`; UserError names the known ones."""
+    """Return the family of a checkpoint's `model_type`; UserError for an unknown one."""
     if model_type not in FAMILIES:
         raise UserError(f"model.family: unknown model family '{model_type}'; known: {', '.join(FAMILIES)}")
     return FAMILIES[model_type]

@@ -1,9 +1,11 @@
-"""A model that one GPU cannot hold: its weights shared among the workers, and gathered layer by layer as it runs.
+"""FSDP for models that do not fit on one GPU: each rank holds a shard of the weights.
 
-PyTorch's fully sharded data parallelism (`fully_shard`). Every worker must run the model as often as the others do.
-What it takes of PyTorch is imported where it is used: that costs two seconds, which those who share nothing are spared.
+PyTorch's fully sharded data parallelism (`fully_shard`) gathers the weights layer by layer as the model runs. Each
+forward pass is therefore a collective operation: every rank must run the model equally often. PyTorch's modules for it
+are imported inside the functions, because their import takes two seconds that other jobs save.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,18 +15,18 @@ from fdistill.runtime.distributed import Ranks
 
 
 class _Root(nn.Module):
-    """Runs work on `module`. As its forward pass, so that the weights that are in no layer are at hand, too."""
+    """Calls functions inside its own forward pass, for which FSDP gathers the weights that belong to no layer."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, work: Any) -> Any:
-        return work()
+    def forward(self, function: Callable[[], Any]) -> Any:
+        return function()
 
 
 def shard(model: LanguageModel, ranks: Ranks) -> None:
-    """Share the weights of `model` among the workers; one that is alone keeps them. Gradients are summed over them."""
+    """Shard the weights of `model` over `ranks`, in place; with one rank, leave it as it is. Gradients are summed."""
     if ranks.world_size == 1:
         return
     from torch.distributed.device_mesh import init_device_mesh
@@ -37,41 +39,41 @@ def shard(model: LanguageModel, ranks: Ranks) -> None:
     root = fully_shard(_Root(model.module), mesh=mesh, reshard_after_forward=True)
     for part in root.modules():
         if isinstance(part, FSDPModule):
-            part.set_gradient_divide_factor(1.0)  # our losses have the whole batch's denominator
+            part.set_gradient_divide_factor(1.0)  # the losses are already divided by the positions of the whole batch
             part.set_force_sum_reduction_for_comms(True)
     model.run, model.is_sharded = root, True
 
 
-# The states of a shared model and of its optimiser, whole, in the first worker's memory (CPU); the others get nothing.
-# They are to be asked for, and put back, by all workers together.
+# The functions below gather the states of a sharded model and of its optimiser, unsharded, in the CPU memory of rank 0;
+# other ranks get an empty state. They are collective operations: all ranks must call them.
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """The model's weights."""
-    from torch.distributed.checkpoint import state_dict as whole
+    """Return the weights of a sharded model: all of them on rank 0, none on the others."""
+    from torch.distributed.checkpoint import state_dict as full_state
 
-    return whole.get_model_state_dict(module, options=whole.StateDictOptions(**_GET))
+    return full_state.get_model_state_dict(module, options=full_state.StateDictOptions(**_GET))
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what `weights` gave to the first worker."""
-    from torch.distributed.checkpoint import state_dict as whole
+    """Load the weights that `weights` returned on rank 0."""
+    from torch.distributed.checkpoint import state_dict as full_state
 
-    whole.set_model_state_dict(module, state, options=whole.StateDictOptions(**_SET))
+    full_state.set_model_state_dict(module, state, options=full_state.StateDictOptions(**_SET))
 
 
 def optimizer_state(module: nn.Module, optimizer: Any) -> dict[str, Any]:
-    """The optimiser's state."""
-    from torch.distributed.checkpoint import state_dict as whole
+    """Return the state of a sharded model's optimiser: all of it on rank 0, nothing on the others."""
+    from torch.distributed.checkpoint import state_dict as full_state
 
-    return whole.get_optimizer_state_dict(module, optimizer, options=whole.StateDictOptions(**_GET))
+    return full_state.get_optimizer_state_dict(module, optimizer, options=full_state.StateDictOptions(**_GET))
 
 
 def load_optimizer_state(module: nn.Module, optimizer: Any, state: dict[str, Any]) -> None:
-    """Put back what `optimizer_state` gave to the first worker."""
-    from torch.distributed.checkpoint import state_dict as whole
+    """Load the state that `optimizer_state` returned on rank 0."""
+    from torch.distributed.checkpoint import state_dict as full_state
 
-    whole.set_optimizer_state_dict(module, optimizer, state, options=whole.StateDictOptions(**_SET))
+    full_state.set_optimizer_state_dict(module, optimizer, state, options=full_state.StateDictOptions(**_SET))
 
 
 _GET = {"full_state_dict": True, "cpu_offload": True}

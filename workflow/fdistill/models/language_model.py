@@ -1,4 +1,7 @@
-"""Language models behind one interface, whatever their family (see `kinds`): encode, decode, sample, generate."""
+"""`LanguageModel`, the interface that training, sampling and evaluation use: encode, decode, step, generate.
+
+`architectures` implements it for encoder-decoder and decoder-only models.
+"""
 
 import sys
 from abc import ABC, abstractmethod
@@ -18,21 +21,22 @@ from fdistill.models.families import NEVER, Family
 
 @dataclass
 class Source:
-    """A batch of sources: token ids (B, S) and attention mask (B, S), padded as the model's family wants."""
+    """A batch of sources: token ids and attention mask, (B, S) each, padded on the side that the architecture needs."""
 
     input_ids: Tensor
     attention_mask: Tensor
 
     def to(self, device: torch.device | str) -> "Source":
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         return Source(self.input_ids.to(device), self.attention_mask.to(device))
 
 
 @dataclass
 class Decoded:
-    """What the output layer makes logits of, for the labels but IGNORE, row by row, (N, D): see `LanguageModel.logits`.
+    """The decoder's outputs for a batch of labels (B, T), without logits.
 
-    `hidden_states` are the decoder's for all labels, (B, T, D).
+    `states` (N, D) are the inputs of the output layer at the N valid labels, row by row (see `LanguageModel.logits`).
+    `hidden_states` are those of the embeddings and of each layer at all labels, (B, T, D) each; empty unless requested.
     """
 
     states: Tensor
@@ -41,10 +45,10 @@ class Decoded:
 
 @dataclass
 class Context:
-    """A source as the decoder sees it. Encode once, decode as often as needed.
+    """An encoded source, which can be decoded any number of times.
 
-    Of an encoder-decoder model the encoder's output. Of a decoder-only model the keys and values of the
-    source, and what its last token gave, from which the first label is predicted.
+    It contains the encoder's output of an encoder-decoder model; of a decoder-only model, the keys and values of the
+    source and the outputs at its last token, which predicts the first label.
     """
 
     source: Source
@@ -53,30 +57,30 @@ class Context:
     last: Decoded | None = None  # states (B, 1, D) and hidden states of the last source token
 
     def rows(self, rows: Tensor) -> "Context":
-        """Some of the rows, or all of them several times."""
+        """Return the context of the given rows, indices (R,) that may repeat."""
         source = Source(self.source.input_ids[rows], self.source.attention_mask[rows])
         outputs, last = self.encoder_outputs, self.last
         if outputs is not None:
-            outputs = type(outputs)(**{name: _of_rows(value, rows) for name, value in outputs.items()})
+            outputs = type(outputs)(**{name: _select(value, rows) for name, value in outputs.items()})
         if last is not None:
-            last = Decoded(last.states[rows], _of_rows(last.hidden_states, rows))
-        return Context(source, outputs, [_of_rows(pair, rows) for pair in self.keys_and_values], last)
+            last = Decoded(last.states[rows], _select(last.hidden_states, rows))
+        return Context(source, outputs, [_select(pair, rows) for pair in self.keys_and_values], last)
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:
-        """Encoder hidden states: the embedding output, then one per layer, each (B, S, D)."""
+        """The encoder's hidden states, (B, S, D) each: of the embeddings and each layer; empty without an encoder."""
         return getattr(self.encoder_outputs, "hidden_states", None) or ()
 
 
-def _of_rows(value: Any, rows: Tensor) -> Any:
-    return tuple(each[rows] for each in value) if isinstance(value, tuple) else value[rows]
+def _select(value: Any, rows: Tensor) -> Any:
+    return tuple(tensor[rows] for tensor in value) if isinstance(value, tuple) else value[rows]
 
 
 class LanguageModel(ABC):
     """A conditional distribution q(y|x) over token sequences, y including EOS.
 
-    `decoder_prompt` is what an encoder-decoder model's decoder reads before y: its start token, and a language code
-    where the model has them. It is given, not drawn.
+    `decoder_prompt` are the tokens that an encoder-decoder model's decoder reads before y: its start token, and a
+    language code if the model has them. They are given, not sampled.
     """
 
     def __init__(self, module: PreTrainedModel, family: Family, decoder_prompt: list[int] | None = None):
@@ -84,35 +88,36 @@ class LanguageModel(ABC):
         if decoder_prompt is not None:
             config.decoder_start_token_id = decoder_prompt[0]
         self.decoder_start_token_id = getattr(config, "decoder_start_token_id", None)
-        if self.decoder_start_token_id is None:  # newer checkpoints keep it with their generation settings
+        if self.decoder_start_token_id is None:  # newer checkpoints save it with their generation settings
             self.decoder_start_token_id = config.decoder_start_token_id = settings.decoder_start_token_id
         self.decoder_prompt = decoder_prompt or ([self.decoder_start_token_id] if family.is_encoder_decoder else [])
-        # A checkpoint's generation settings (forced tokens, minimum lengths, n-gram bans) would fill whatever
-        # a call to `generate` leaves unset, so that samples would no longer come from q. Decoding is set by
-        # the task alone.
+        # Generation settings of the checkpoint (forced tokens, minimum lengths, n-gram bans) are ignored. They would
+        # apply wherever a call to `generate` leaves a setting open, and samples would no longer come from q. The
+        # task's configuration alone decides how to decode.
         module.generation_config = GenerationConfig(
             bos_token_id=getattr(config, "bos_token_id", None),  # T5 has none
             eos_token_id=config.eos_token_id,
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
         )
-        if family.pad_is_no_word:
+        if family.pad_is_never_predicted:
             module.final_logits_bias[:, config.pad_token_id] = NEVER
         for name in family.constant:
             module.get_submodule(name).requires_grad_(False)
         self.module = module
         self.family = family
         self.is_sharded = False
-        self.run: Callable[[Callable[[], Any]], Any] = _run  # work on the module; of a shared one, see `sharding`
+        # Every call of the module goes through `run`, which `fsdp.shard` replaces.
+        self.run: Callable[[Callable[[], Any]], Any] = _call
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return self.module.device
 
     @property
     def has_dropout(self) -> bool:
-        """Whether training mode computes anything else than evaluation mode: dropout or layer drop of any kind."""
+        """Whether training mode differs from evaluation mode: dropout or layer drop of any kind."""
         rates = [
             value
             for part in self.module.modules()
@@ -123,73 +128,77 @@ class LanguageModel(ABC):
 
     @property
     def eos_token_id(self) -> int:
-        """The token that ends a target."""
+        """The id of the token that ends a target."""
         return self.module.config.eos_token_id
 
     @property
     def pad_token_id(self) -> int:
-        """The token at padded positions."""
+        """The id of the token at padded positions."""
         return self.module.config.pad_token_id
 
     @abstractmethod
     def encode(self, source: Source, hidden: bool = False) -> Context:
-        """Run what depends on the source alone."""
+        """Encode a source; `hidden` includes the hidden states."""
 
     @abstractmethod
     def decode(self, context: Context, labels: Tensor, hidden: bool = False) -> Decoded:
-        """What predicts the labels (B, T), IGNORE where padded, under teacher forcing.
+        """Compute the states that predict the labels (B, T), IGNORE where padded, under teacher forcing.
 
-        No logits yet, and nothing for padded positions: at a large vocabulary they take most of time and memory.
+        Logits are left to `logits`, and padded positions are left out: for a large vocabulary they take most of the
+        time and memory. `hidden` includes the hidden states.
         """
 
     def logits(self, states: Tensor) -> Tensor:
-        """The output layer: states (N, D), as `decode` gives them, to logits (N, V)."""
-        bias = getattr(self.module, "final_logits_bias", None)  # BART and its kin
+        """Apply the output layer to states that `decode` returns: (N, D) -> (N, V)."""
+        bias = getattr(self.module, "final_logits_bias", None)  # BART and its relatives
         logits = self.run(lambda: self.module.get_output_embeddings()(states))
         return logits if bias is None else logits + bias
 
     def output_weights(self) -> list[Tensor]:
-        """The output layer's weights that are trained."""
+        """Return those weights of the output layer that are trained."""
         return [weight for weight in self.module.get_output_embeddings().parameters() if weight.requires_grad]
 
     def log_probs(self, context: Context, labels: Tensor) -> Tensor:
-        """The log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
+        """Return the log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
         valid = labels != IGNORE
-        found = self.log_probs_from(self.decode(context, labels).states, labels[valid])
-        return found.new_zeros(labels.shape).masked_scatter(valid, found)
+        log_probs = self.log_probs_from(self.decode(context, labels).states, labels[valid])
+        return log_probs.new_zeros(labels.shape).masked_scatter(valid, log_probs)
 
     def log_probs_from(self, states: Tensor, labels: Tensor) -> Tensor:
-        """Those of labels (N,), from the states (N, D) that predict them: (N,)."""
+        """Return the log-probabilities of labels (N,), given the states (N, D) that predict them: (N,)."""
 
         def of_chunk(states: Tensor, labels: Tensor) -> Tensor:
             return log_softmax(self.logits(states)).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
 
-        return chunks.each(of_chunk, [states, labels], self.chunk_size)
+        return chunks.map_over_chunks(of_chunk, [states, labels], self.chunk_size)
 
     @property
     def chunk_size(self) -> int:
-        """How many positions' logits are in memory at a time. All, where each time would gather shared weights."""
+        """The number of positions whose logits are in memory at a time.
+
+        A sharded model has a single chunk, since every chunk would gather the weights again.
+        """
         if self.is_sharded:
             return sys.maxsize
         return chunks.chunk_size(self.module.config.vocab_size, self.device)
 
     @abstractmethod
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
-        """Logits (B, V) of the first token, and the state of step-by-step decoding to hand to `step` and `keep`."""
+        """Return the logits (B, V) of the first token, and the decoding state that `step` and `select_rows` update."""
 
     @abstractmethod
     def step(self, tokens: Tensor, state: dict[str, Any]) -> Tensor:
-        """Logits (B, V) of the token after `tokens` (B, 1); updates `state`, which holds the key-value cache."""
+        """Return the logits (B, V) of the token after `tokens` (B, 1), and update `state`, the key-value cache."""
 
     @abstractmethod
-    def keep(self, rows: Tensor, state: dict[str, Any]) -> None:
-        """Go on with some rows alone."""
+    def select_rows(self, rows: Tensor, state: dict[str, Any]) -> None:
+        """Restrict the decoding state to the given rows, indices (R,): the unfinished ones."""
 
     @torch.no_grad()
     def generate(self, source: Source, **decoding: Any) -> Tensor:
-        """Token ids (B, T) by transformers' `generate`, under the given `GenerationConfig` settings alone."""
+        """Decode with transformers' `generate` and no other settings than the given ones: token ids (B, T)."""
         if decoding.get("do_sample"):
-            decoding = {"top_k": 0} | decoding  # transformers would keep the 50 likeliest tokens unasked
+            decoding = {"top_k": 0} | decoding  # the default of transformers is 50
         special_tokens = self.module.generation_config.to_diff_dict()
         prompt = self._prompt(source)
         inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
@@ -208,31 +217,31 @@ class LanguageModel(ABC):
         return self.run(lambda: self.module(**inputs))
 
     def _before_output(self, **inputs: Any) -> tuple[Tensor, Any]:
-        """What the output layer would read at each position, (B, L, D), and the module's output, without logits."""
-        found = []
+        """Run the module without its output layer: return the layer's inputs (B, L, D) and the module's output."""
+        states = []
 
-        def instead(_: Any, read: tuple[Tensor]) -> tuple[Tensor]:
-            found.append(read[0])
-            return (read[0][:, :0],)
+        def skip_output_layer(_: Any, layer_inputs: tuple[Tensor]) -> tuple[Tensor]:
+            states.append(layer_inputs[0])
+            return (layer_inputs[0][:, :0],)
 
         def forward() -> tuple[Tensor, Any]:
-            hook = self.module.get_output_embeddings().register_forward_pre_hook(instead)
+            hook = self.module.get_output_embeddings().register_forward_pre_hook(skip_output_layer)
             try:
                 output = self.module(**inputs)
             finally:
                 hook.remove()
-            return found[0], output
+            return states[0], output
 
         return self.run(forward)
 
     @abstractmethod
     def _prompt(self, source: Source) -> Tensor:
-        """The tokens (B, P) that come before the target, in what the decoder reads and in `generate`'s output."""
+        """Return the tokens (B, P) that precede the target, in the decoder inputs and in the output of `generate`."""
 
     @abstractmethod
     def _empty_cache(self) -> Cache:
-        """A key-value cache that grows layer by layer: transformers sizes T5's by the encoder's depth."""
+        """Return a key-value cache that grows layer by layer: transformers sizes T5's by the encoder's depth."""
 
 
-def _run(work: Callable[[], Any]) -> Any:
-    return work()
+def _call(function: Callable[[], Any]) -> Any:
+    return function()

@@ -1,4 +1,4 @@
-"""A student from its teacher: which layers are copied, which teacher layers supervise them, which parts are frozen."""
+"""Student initialisation: the teacher layers that are copied, those that supervise the student, and frozen parts."""
 
 import math
 
@@ -11,8 +11,9 @@ from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 
-# Shleifer & Rush 2020, section 3: maximally spaced layers, first and last kept; 24 is DialoGPT-medium (Wen
-# et al.). Hand-made tables, not a formula: 12 -> 6 keeps layer 7 where even spacing would take 6 or 8.
+# Teacher layers -> student layers -> copied layers: maximally spaced, first and last kept (Shleifer & Rush 2020,
+# section 3; 24 layers, DialoGPT-medium: Wen et al. 2023). The published tables follow no formula: 12 -> 6 copies layer
+# 7 where even spacing would copy 6 or 8.
 LAYER_MAPS: dict[int, dict[int, list[int]]] = {
     6: {1: [0], 2: [0, 5], 3: [0, 2, 5], 4: [0, 1, 3, 5]},
     12: {
@@ -29,9 +30,16 @@ LAYER_MAPS: dict[int, dict[int, list[int]]] = {
 
 
 def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """The teacher layers a student of this depth copies: evenly spaced, both ends kept; 1 is layer 0."""
+    """Return the teacher layers that a student of this depth copies.
+
+    These are the published ones of `LAYER_MAPS`, else evenly spaced layers with both ends; a single layer is layer 0.
+    Raises UserError for a student without layers or with more layers than the teacher.
+    """
     if not 1 <= student_layers <= teacher_layers:
-        raise UserError(f"a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}")
+        raise UserError(
+            f"model.student: a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}; "
+            f"give 1 to {teacher_layers}"
+        )
     if student_layers == teacher_layers:
         return list(range(teacher_layers))
     table = LAYER_MAPS.get(teacher_layers, {})
@@ -43,16 +51,19 @@ def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
 
 
 def supervising_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """φ: student layer i learns from the last teacher layer of its block; 3 of 12 -> [3, 7, 11]."""
+    """Return φ: student layer i learns from teacher layer φ(i), the last one of the block that it stands for.
+
+    A student of 3 layers and a teacher of 12 give [3, 7, 11] (Shleifer & Rush 2020, section 3).
+    """
     return [math.ceil((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
 
 
 def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Checkpoint:
-    """A student with the teacher's architecture and fewer layers, all its weights copied.
+    """Return a student of the teacher's architecture with fewer layers, all weights copied from the teacher.
 
-    `layers` gives, per stack ("encoder", "decoder"), a number (spread by `copied_layers`) or the list of
-    teacher layers to copy. Raises UserError for a stack the family does not have or a layer the teacher does
-    not have.
+    `layers` has, for each stack ("encoder", "decoder"), the number of layers (see `copied_layers`) or the list of
+    teacher layers to copy. Raises UserError for a stack that the family does not have or that is missing, and for a
+    layer that the teacher does not have.
     """
     module, family = teacher.model.module, teacher.model.family
     if set(layers) != set(family.stacks):
@@ -62,12 +73,14 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
     config = type(module.config).from_dict(module.config.to_dict())
     weights = module.state_dict()
     for name, stack in family.stacks.items():
-        depth, wanted = getattr(module.config, stack.size_key), layers[name]
-        kept = copied_layers(wanted, depth) if isinstance(wanted, int) else wanted
-        if not kept or not all(0 <= layer < depth for layer in kept):
-            raise UserError(f"model.student.{name}: layers {kept} are not all among the teacher's 0..{depth - 1}")
-        setattr(config, stack.size_key, len(kept))
-        weights = _copy_stack(weights, f"{stack.modules}.", kept)
+        depth, choice = getattr(module.config, stack.size_key), layers[name]
+        copied = copied_layers(choice, depth) if isinstance(choice, int) else choice
+        if not copied or not all(0 <= layer < depth for layer in copied):
+            raise UserError(
+                f"model.student.{name}: {copied} must be layers of the teacher, at least one; it has 0..{depth - 1}"
+            )
+        setattr(config, stack.size_key, len(copied))
+        weights = _copy_stack(weights, f"{stack.modules}.", copied)
     student = model_class(family)(config)
     _untie(student, module)
     student.load_state_dict(weights, strict=True)
@@ -75,10 +88,10 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
 
 
 def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
-    """Give the student every weight of its own that the teacher has.
+    """Untie those weights of the student that the teacher does not tie.
 
-    T5 1.1 has an output layer apart from its embeddings, which no key of transformers' configuration says: only on
-    loading does it see that the two differ. A student made from the configuration would have one of them for both.
+    The output layer of T5 1.1 is not tied to its embeddings. No configuration key says so: transformers notices when it
+    loads weights that differ. A student built from the configuration alone would use one tensor for both.
     """
     for name, source in list(student.all_tied_weights_keys.items()):
         if teacher.get_parameter(name) is not teacher.get_parameter(source):
@@ -87,15 +100,15 @@ def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
             del student.all_tied_weights_keys[name]
 
 
-def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, kept: list[int]) -> dict[str, torch.Tensor]:
-    """Rename the kept layers of one stack to 0, 1, ... and drop the others."""
+def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, layers: list[int]) -> dict[str, torch.Tensor]:
+    """Rename the copied layers of one stack to 0, 1, ... and drop the others."""
     copied = {key: value for key, value in weights.items() if not key.startswith(prefix)}
     for key, value in weights.items():
         if key.startswith(prefix):
             layer, rest = key.removeprefix(prefix).split(".", 1)
-            for new in (i for i, old in enumerate(kept) if old == int(layer)):
+            for new in (i for i, old in enumerate(layers) if old == int(layer)):
                 copied[f"{prefix}{new}.{rest}"] = value.clone()
-    # T5 keeps the relative position bias of the whole stack in layer 0, whichever layer is copied there.
+    # T5 stores the relative position bias of a whole stack in layer 0, whichever layer is copied there.
     bias = "0.layer.0.SelfAttention.relative_attention_bias.weight"
     if prefix + bias in weights:
         copied[prefix + bias] = weights[prefix + bias]
@@ -103,12 +116,12 @@ def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, kept: list[int]) 
 
 
 def _stray_bias(key: str, prefix: str, bias: str) -> bool:
-    """Whether a copy of layer 0 carried the stack's position bias to a later layer."""
+    """Return whether a weight is the stack's position bias, copied with layer 0 to a later layer."""
     return key.startswith(prefix) and key.endswith(bias.split(".", 1)[1]) and key != prefix + bias
 
 
 def freeze(model: LanguageModel, parts: list[str]) -> None:
-    """Keep `embeddings` or a whole stack (`encoder`, `decoder`) as they are; UserError for a part it does not have."""
+    """Exclude parts from training: `embeddings` or a stack (`encoder`, `decoder`); UserError for an unknown part."""
     for part in parts:
         if part == "embeddings":
             modules = model.family.embeddings

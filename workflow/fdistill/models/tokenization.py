@@ -1,4 +1,4 @@
-"""Tokenizers: trained from scratch for teachers that are, and the language codes of those that come with mBART."""
+"""Tokenizers: training one for a teacher from scratch, encoding targets, and the language codes of mBART."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from fdistill.models.families import Family
 from fdistill.runtime.errors import UserError
 
-LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # as mBART's tokenizers call them
+LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with the family's special tokens. Any text round-trips."""
+    """Train a byte-level BPE tokenizer with the family's special tokens. Decoding restores any encoded text."""
     special = family.scratch_tokens
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -34,10 +34,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> Pr
 
 
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Target texts as token ids ending in EOS. A language code is none of them: the decoder starts with it."""
+    """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`)."""
     eos = tokenizer.eos_token_id
-    # A special token spelt out in a target is text: as a token, EOS would end the target there. Sentencepiece
-    # vocabularies hold "</s>" as a piece like others; there it is left out.
+    # A special token that is spelt out in a text is split: as a token, EOS would end the target there. Sentencepiece
+    # vocabularies contain "</s>" as an ordinary piece, which cannot be split; such tokens are removed.
     rows = tokenizer(
         text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
     ).input_ids
@@ -45,23 +45,23 @@ def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether texts are marked with their language's code, as mBART's and mBART-50's are."""
+    """Return whether the tokenizer marks texts with a language code, as those of mBART and mBART-50 do."""
     return all(hasattr(tokenizer, name) for name in LANGUAGES.values())
 
 
 def set_languages(tokenizer: PreTrainedTokenizerBase, name: str | Path, source: str | None, target: str | None) -> None:
-    """Set the codes of the languages of sources and targets (en_XX, ro_RO); None is what the tokenizer is saved with.
+    """Set the language codes of sources and targets, such as en_XX and ro_RO; None keeps the saved code.
 
-    It is saved with them from then on. Raises UserError naming the checkpoint, `name`, for an unknown code, for one
-    that is neither given nor saved, and for a code given to a tokenizer that has none.
+    The tokenizer is saved with them from then on. `name` is the checkpoint, for messages. Raises UserError for an
+    unknown code, for a code that is neither given nor saved, and for a code given to a tokenizer without codes.
     """
     if not has_languages(tokenizer):
         if source or target:
             raise UserError(f"model.teacher: {name} has no language codes; remove source_language and target_language")
         return
     vocabulary = tokenizer.get_vocab()
-    for key, given in (("source", source), ("target", target)):
-        code = given or tokenizer.init_kwargs.get(LANGUAGES[key])
+    for key, chosen in (("source", source), ("target", target)):
+        code = chosen or tokenizer.init_kwargs.get(LANGUAGES[key])
         if code not in vocabulary:
             raise UserError(
                 f"model.teacher.{key}_language: {f'unknown code {code!r}' if code else 'missing'}; {name} marks texts "
@@ -72,10 +72,11 @@ def set_languages(tokenizer: PreTrainedTokenizerBase, name: str | Path, source: 
 
 
 def decoder_prompt(tokenizer: PreTrainedTokenizerBase) -> list[int] | None:
-    """What the decoder reads before a target where texts are marked with their language; None elsewhere.
+    """Return the decoder's input tokens before a target if texts are marked with their language, else None.
 
-    mBART (Liu et al. 2020) writes a target as `text </s> code`, mBART-50 (Tang et al. 2020) as `code text </s>`, and
-    both give the decoder this with its last token moved to the front: the text comes after `code`, or `</s> code`.
+    A target of mBART (Liu et al. 2020) is `text </s> code`, one of mBART-50 (Tang et al. 2020) `code text </s>`. Both
+    models' decoder input is the target with its last token moved to the front, so that the text follows `code` in mBART
+    and `</s> code` in mBART-50.
     """
     if not has_languages(tokenizer):
         return None

@@ -16,9 +16,12 @@ from fdistill.runtime.errors import UserError
 class Finding:
     """The result of one check; the text of a problem says what to do."""
 
-    where: str  # "dart: teacher"
+    where: str  # such as "dart: teacher"
     text: str
     problem: bool = False
+
+    def __str__(self) -> str:
+        return f"{'PROBLEM' if self.problem else 'ok':8}{self.where}: {self.text}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What each engine of off-line drawing can do: checked with the configuration, and again by what draws."""
+"""The engines of offline sampling and decoding, and the settings that CTranslate2 does not support.
+
+The configuration is checked against these limits, and each engine checks them again.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,23 +9,23 @@ from typing import Any
 TRANSFORMERS, CTRANSLATE2 = "transformers", "ctranslate2"
 ENGINES = (TRANSFORMERS, CTRANSLATE2)
 
-# Settings of transformers that CTranslate2 does not have, or has with another meaning: under it, a search ranks what is
-# left after such a rule by probabilities made to sum to one again, and n-grams do not reach into the prompt.
-_TRANSFORMERS_ALONE = ("do_sample", "top_k", "min_new_tokens", "no_repeat_ngram_size")
+# Settings that CTranslate2 lacks or interprets in another way: its beam search ranks the tokens that such a rule leaves
+# by probabilities renormalised to sum to one, and its n-grams do not extend into the prompt.
+_ONLY_TRANSFORMERS = ("do_sample", "top_k", "min_new_tokens", "no_repeat_ngram_size")
 _MODES = (None, "ancestral", "beam")
 
 
 def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What CTranslate2 does otherwise than transformers: key and reason, of the settings of a drawing or a decoding."""
+    """Yield the key and the reason of each sampling or decoding setting that CTranslate2 does not support."""
     if settings.get("mode") not in _MODES:
-        yield "mode", f"{settings['mode']} is drawn by engine {TRANSFORMERS} alone"
+        yield "mode", f"only engine {TRANSFORMERS} samples by {settings['mode']}; use it, or mode ancestral or beam"
         return
-    for key in _TRANSFORMERS_ALONE:
+    for key in _ONLY_TRANSFORMERS:
         if settings.get(key):
-            yield key, f"not with engine {CTRANSLATE2}; remove it or use engine {TRANSFORMERS}"
+            yield key, f"not supported by engine {CTRANSLATE2}; remove it or use engine {TRANSFORMERS}"
     if (settings.get("num_beams") or 1) > 1 and not settings.get("early_stopping"):
         yield (
             "early_stopping",
-            f"engine {CTRANSLATE2} ends a search of several beams when as many outputs have ended; "
+            f"engine {CTRANSLATE2} ends a beam search as soon as there are as many finished hypotheses as beams; "
             f"set early_stopping: true, or use engine {TRANSFORMERS}",
         )

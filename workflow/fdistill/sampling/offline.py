@@ -1,4 +1,4 @@
-"""Running a model over a whole split: decoding for the metrics, and drawing samples with their log-probabilities."""
+"""Offline work over a whole split: decoding for the metrics, sampling with log-probabilities, and scoring."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -15,33 +15,34 @@ from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.engines import engine_for
 from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_probs
 
-OFFLINE = 0  # the first number of these draws' seeds; those of training have others
+OFFLINE = 0  # the first number of the seeds of offline samples; on-policy samples have others
 
 
-def _in_batches(
+def _map_batches(
     what: str,
     lengths: Sequence[int],
     batch_size: BatchSize,
-    work: Callable[[list[int], int], list],
-    shards: BatchStore,
+    process: Callable[[list[int], int], list],
+    store: BatchStore,
     repeats: int = 1,
 ) -> list:
-    """`work(indices, repeat)`, one result per index, over all indices, each `repeats` times.
+    """Apply `process(indices, repeat)` to batches of all indices, each `repeats` times; it returns a result per index.
 
-    The results are ordered by index, then by repeat. The batches are fixed by `lengths` and `batch_size`; shards of
-    others are not used.
+    Returns the results ordered by index, then by repeat. `lengths` and `batch_size` determine the batches: stored
+    results of other batches are not used. `what` names the work in log and store.
     """
     batches = list(sorted_batches(lengths, batch_size))
-    shards = replace(shards, identity=shards.identity | {"batches": hashlib.sha256(str(batches).encode()).hexdigest()})
+    store = replace(store, identity=store.identity | {"batches": hashlib.sha256(str(batches).encode()).hexdigest()})
 
-    def numbered(number: int) -> list:
+    def process_batch(number: int) -> list:
         repeat, batch = divmod(number, len(batches))
-        return work(batches[batch], repeat)
+        return process(batches[batch], repeat)
 
     results: dict[tuple[int, int], Any] = {}
-    for number, done in enumerate(shards.run(what, [len(batch) for batch in batches] * repeats, numbered)):
+    sizes = [len(batch) for batch in batches] * repeats
+    for number, batch_results in enumerate(store.run(what, sizes, process_batch)):
         repeat, batch = divmod(number, len(batches))
-        results |= {(index, repeat): result for index, result in zip(batches[batch], done, strict=True)}
+        results |= {(index, repeat): result for index, result in zip(batches[batch], batch_results, strict=True)}
     return [results[key] for key in sorted(results)]
 
 
@@ -54,21 +55,21 @@ def _generate_all(
     per_input: int,
     batch_size: BatchSize,
     seed: int,
-    described: Callable[[Source, Samples], list],
-    shards: BatchStore,
+    as_rows: Callable[[Source, Samples], list],
+    store: BatchStore,
 ) -> list:
-    """`described` of `per_input` sequences of every source, ordered by source, then by sample."""
+    """Sample `per_input` sequences of every source; return their rows, made by `as_rows`, by source, then by sample."""
     model.module.eval()
-    engine_run = engine_for(engine, model, sampling)
+    sample = engine_for(engine, model, sampling)
 
-    def work(indices: list[int], sample: int) -> list:
+    def process(indices: list[int], number: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
-        return described(source, engine_run(source, sampling, (OFFLINE, seed, sample), indices))
+        return as_rows(source, sample(source, sampling, (OFFLINE, seed, number), indices))
 
-    return _in_batches(what, [len(s) for s in sources], batch_size, work, shards, per_input)
+    return _map_batches(what, [len(s) for s in sources], batch_size, process, store, per_input)
 
 
-def _rows(samples: Samples) -> list[list[int]]:
+def _token_lists(samples: Samples) -> list[list[int]]:
     return [row[row != IGNORE].tolist() for row in samples.labels]
 
 
@@ -83,23 +84,23 @@ def generate_texts(
     decoding: dict[str, Any],
     batch_size: BatchSize,
     seed: int,
-    shards: BatchStore = IN_MEMORY,
+    store: BatchStore = IN_MEMORY,
     engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
-    """Decode every source once; columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, in source order.
+    """Decode every source once; return columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, by source.
 
-    `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters when it
-    draws (`do_sample`).
+    `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters with
+    `do_sample`. Raises UserError for settings that `engine` does not support.
     """
     options = dict(decoding)
     sampling = SamplingConfig(options.pop("max_new_tokens"), "beam", options)
 
-    def described(_: Source, samples: Samples) -> list:
-        tokens = _rows(samples)
+    def as_rows(_: Source, samples: Samples) -> list:
+        tokens = _token_lists(samples)
         texts = [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
         return list(zip(texts, map(len, tokens), samples.finished.tolist(), strict=True))
 
-    rows = _generate_all("generations", engine, model, sources, sampling, 1, batch_size, seed, described, shards)
+    rows = _generate_all("generations", engine, model, sources, sampling, 1, batch_size, seed, as_rows, store)
     return _columns(rows, "hypothesis", "n_tokens", "finished")
 
 
@@ -111,38 +112,38 @@ def sample_sequences(
     per_input: int,
     batch_size: BatchSize,
     seed: int,
-    shards: BatchStore = IN_MEMORY,
+    store: BatchStore = IN_MEMORY,
     engine: str = TRANSFORMERS,
 ) -> dict[str, list]:
-    """`per_input` sequences of every source as the columns of `schemas.SAMPLES`, ordered by input, then by sample.
+    """Sample `per_input` sequences of every source; return the columns of `schemas.SAMPLES`, by input, then by sample.
 
-    The log-probability is that of the whole sequence under the model itself, whatever the mode truncates and whichever
-    engine draws.
+    The log-probability is that of the whole sequence under the model itself in nats, whatever the mode truncates and
+    whichever engine samples. Raises UserError for settings that `engine` does not support.
     """
 
-    def described(source: Source, samples: Samples) -> list:
+    def as_rows(source: Source, samples: Samples) -> list:
         log_probs = samples.log_probs
         if log_probs is None:
             log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
-        return list(zip(_rows(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
+        return list(zip(_token_lists(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
 
-    rows = _generate_all("samples", engine, model, sources, sampling, per_input, batch_size, seed, described, shards)
+    rows = _generate_all("samples", engine, model, sources, sampling, per_input, batch_size, seed, as_rows, store)
     keys = {"id": [i for i in ids for _ in range(per_input)], "sample": [*range(per_input)] * len(ids)}
     return keys | _columns(rows, "tokens", "log_prob", "finished")
 
 
-def token_means(
+def sequence_nlls(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     sequences: Sequence[Sequence[int]],
     batch_size: BatchSize,
     what: str,
-    shards: BatchStore = IN_MEMORY,
+    store: BatchStore = IN_MEMORY,
 ) -> tuple[list[float], list[float]]:
-    """-log q(y|x) of each (source, sequence) pair, in nats: per token (mean over its tokens) and per sequence."""
+    """Return -log q(y|x) of each (source, sequence) pair in nats: the mean over its tokens, and the sum."""
     model.module.eval()
 
-    def work(indices: list[int], _: int) -> list:
+    def process(indices: list[int], _: int) -> list:
         labels = label_batch([sequences[i] for i in indices], model.device)
         source = source_batch(model, [sources[i] for i in indices])
         nll = -sequence_log_probs(model, source, labels).double().sum(-1)
@@ -150,5 +151,5 @@ def token_means(
         return [(value / count, value) for value, count in zip(nll.tolist(), counts.tolist(), strict=True)]
 
     lengths = [len(s) + len(y) for s, y in zip(sources, sequences, strict=True)]
-    per_token, per_sequence = zip(*_in_batches(what, lengths, batch_size, work, shards), strict=True)
+    per_token, per_sequence = zip(*_map_batches(what, lengths, batch_size, process, store), strict=True)
     return list(per_token), list(per_sequence)

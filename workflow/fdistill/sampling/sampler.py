@@ -1,4 +1,4 @@
-"""Drawing sequences from a model: from its own distribution, or by a mode that cuts or searches it."""
+"""Sampling sequences from a model: from its own distribution, or by a mode that truncates or searches it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ from fdistill.runtime.errors import UserError
 
 ANCESTRAL = "ancestral"
 
-# How a sampling mode decodes, as transformers' GenerationConfig settings; what a mode must be given is None here.
-# Ancestral sampling is our own loop (`ancestral_sample`); the rest is transformers' `generate`.
+# The sampling modes, as settings of transformers' GenerationConfig; None marks an option that the user must give.
+# Ancestral sampling has a loop of its own (`ancestral_sample`), the other modes use transformers' `generate`.
 MODES: dict[str, dict[str, Any]] = {
     ANCESTRAL: {},
     "top_k": {"do_sample": True, "top_k": None},
@@ -27,19 +27,22 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The decoding settings of a mode with the user's options; UserError for an unknown mode or a missing option."""
+    """Return the decoding settings of a mode with the user's options.
+
+    Raises UserError for an unknown mode or a missing option.
+    """
     if mode not in MODES:
         raise UserError(f"mode: unknown sampling mode '{mode}'; allowed: {', '.join(MODES)}")
     settings = MODES[mode] | options
     missing = [name for name, value in settings.items() if value is None]
     if missing:
-        raise UserError(f"mode '{mode}' needs {', '.join(missing)}")
+        raise UserError(f"mode '{mode}' needs {', '.join(missing)}; set it beside the mode")
     return settings
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How sequences are drawn: one of `MODES` with its options, and the longest sequence, EOS included."""
+    """How sequences are sampled: a mode of `MODES` with its options, and the longest sequence in tokens, with EOS."""
 
     max_new_tokens: int
     mode: str = ANCESTRAL
@@ -47,10 +50,10 @@ class SamplingConfig:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], longest: int) -> "SamplingConfig":
-        """From section `sampling` of the schema, where null stands for what transformers does unasked.
+        """Build a config from section `sampling` of the schema, in which null means transformers' default.
 
-        `longest` is text.max_target_tokens, the bound of every sequence. Raises UserError for one that may be longer,
-        and as `mode_settings` does.
+        `longest` is text.max_target_tokens, the limit of every sequence. Raises UserError if `max_new_tokens` is above
+        it, and for the errors of `mode_settings`.
         """
         options = {key: value for key, value in settings.items() if value is not None}
         mode, max_new_tokens = options.pop("mode"), options.pop("max_new_tokens", longest)
@@ -65,8 +68,8 @@ class Samples:
     """Sampled sequences as labels."""
 
     labels: Tensor  # (B, T), up to and including the first EOS, IGNORE after it
-    finished: Tensor  # (B,), whether EOS was drawn before the length limit
-    log_probs: Tensor | None = None  # (B,), of the whole sequences, nats, where they are known from drawing
+    finished: Tensor  # (B,), whether the sequence ends in EOS
+    log_probs: Tensor | None = None  # (B,), of whole sequences in nats, if the engine computes them
 
 
 def sample_batch(
@@ -77,14 +80,14 @@ def sample_batch(
     rows: Sequence[int] | None = None,
     context: Context | None = None,
 ) -> Samples:
-    """One sequence per source, drawn as `sampling` says. Dropout is off, and the global generator stays as it was.
+    """Sample one sequence per source as `sampling` says, without dropout and without torch's global generator.
 
-    A `context` is the source already encoded, without dropout; ancestral sampling goes on from there.
+    `context` is the source already encoded without dropout; ancestral sampling then skips the encoding.
 
-    `rows` numbers the sources (0, 1, ... unless given). What an ancestral sample draws is decided by `seed` and its own
-    number alone, whoever else is in the batch; what the other modes draw, by all of the batch.
+    `rows` are numbers of the sources (default: 0, 1, ...). An ancestral sample depends on `seed` and its own number
+    alone, whatever else is in the batch; in the other modes, samples depend on the whole batch.
 
-    Every mode but `ancestral` gives sequences that are not y ~ q(.|x): a loss averaged over them is another one than
+    Only mode `ancestral` samples y ~ q(.|x). A loss that is averaged over sequences of another mode does not estimate
     its expectation under q.
     """
     rows = range(len(source.input_ids)) if rows is None else rows
@@ -97,7 +100,7 @@ def sample_batch(
 
 
 def mixed_seed(*numbers: int) -> int:
-    """One seed of 64 bits from several numbers, so that neighbours have nothing in common (numpy's SeedSequence)."""
+    """Return a 64-bit seed made of several numbers, unrelated to that of neighbouring ones (numpy's SeedSequence)."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
@@ -120,50 +123,53 @@ def ancestral_sample(
     rows: Sequence[int] | None = None,
     context: Context | None = None,
 ) -> Samples:
-    """One sequence per source, token by token from the full softmax: y ~ q(.|x), nothing cut or reweighted.
+    """Sample one sequence per source, token by token from the full softmax: y ~ q(.|x), not truncated or reweighted.
 
-    See `sample_batch` for `seed`, `rows` and `context`.
+    `sample_batch` explains `seed`, `rows` and `context`.
     """
     rows = range(len(source.input_ids)) if rows is None else rows
+    uniform = _uniform_numbers(max_new_tokens, seed, rows).to(model.device)
     with _without_dropout(model):
-        return _sample(model, context or model.encode(source), _chances(max_new_tokens, seed, rows).to(model.device))
+        return _sample(model, context or model.encode(source), uniform)
 
 
-def _chances(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
-    """Uniform random numbers in [0, 1), (B, T), float64: those of a row from a generator of its own."""
+def _uniform_numbers(steps: int, seed: Sequence[int], rows: Sequence[int]) -> Tensor:
+    """Return random numbers in [0, 1), (B, T) in float64; each row has a generator of its own."""
     return torch.from_numpy(np.stack([np.random.default_rng((*seed, row)).random(steps) for row in rows]))
 
 
-def _sample(model: LanguageModel, context: Context, chances: Tensor) -> Samples:
-    count, steps = chances.shape
-    labels = chances.new_full((count, steps), IGNORE, dtype=torch.long)
-    going = torch.arange(count, device=chances.device)  # the rows that have not ended
+def _sample(model: LanguageModel, context: Context, uniform: Tensor) -> Samples:
+    """Sample by inverse CDF from `uniform` (B, T), one column per token; finished rows leave the batch."""
+    count, steps = uniform.shape
+    labels = uniform.new_full((count, steps), IGNORE, dtype=torch.long)
+    unfinished = torch.arange(count, device=uniform.device)
     logits, state = model.start(context)
     for step in range(steps):
-        sampled = _inverse_cdf(logits, chances[going, step])
-        labels[going, step] = sampled
-        goes_on = (sampled != model.eos_token_id).nonzero().squeeze(1)
-        if len(goes_on) == 0 or step == steps - 1:
+        sampled = _inverse_cdf(logits, uniform[unfinished, step])
+        labels[unfinished, step] = sampled
+        continuing = (sampled != model.eos_token_id).nonzero().squeeze(1)
+        if len(continuing) == 0 or step == steps - 1:
             break
-        if len(goes_on) < len(going):
-            going, sampled = going[goes_on], sampled[goes_on]
-            model.keep(goes_on, state)
+        if len(continuing) < len(unfinished):
+            unfinished, sampled = unfinished[continuing], sampled[continuing]
+            model.select_rows(continuing, state)
         logits = model.step(sampled.unsqueeze(1), state)
     labels = labels[:, : step + 1]
     return Samples(labels, (labels == model.eos_token_id).any(1))
 
 
-def _inverse_cdf(logits: Tensor, chance: Tensor) -> Tensor:
-    """The token at `chance`, uniform in [0, 1), of the distribution's sum: (B, V), (B,) -> (B,).
-    In float64, where no token of a large vocabulary is lost in the sum.
+def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Return the token at which the cumulative distribution exceeds `uniform`: (B, V), (B,) -> (B,).
+
+    The sum is in float64, in which no token of a large vocabulary is lost.
     """
-    sums = logits.double().softmax(-1).cumsum(-1)
-    sampled = torch.searchsorted(sums, chance.unsqueeze(1) * sums[:, -1:], right=True)
-    return sampled.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may be rounded up to the sum itself
+    cdf = logits.double().softmax(-1).cumsum(-1)
+    sampled = torch.searchsorted(cdf, uniform.unsqueeze(1) * cdf[:, -1:], right=True)
+    return sampled.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may round up to the last sum
 
 
 def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
-    """Generated ids (B, T), padded after EOS, as `Samples`. By order alone: the pad token may be EOS."""
+    """Convert generated ids (B, T) to `Samples`: all after the first EOS is padding, since the pad token may be EOS."""
     is_eos = tokens == eos_token_id
     after_eos = (is_eos.cumsum(-1) - is_eos.long()) > 0
     return Samples(tokens.masked_fill(after_eos, IGNORE), is_eos.any(-1))
@@ -171,5 +177,5 @@ def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
 
 @torch.no_grad()
 def sequence_log_probs(model: LanguageModel, source: Source, labels: Tensor) -> Tensor:
-    """The log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
+    """Return the log-probability of each label given those before it, 0 at padded positions: (B, T) -> (B, T)."""
     return model.log_probs(model.encode(source), labels)

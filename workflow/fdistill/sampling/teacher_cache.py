@@ -1,11 +1,12 @@
-"""The teacher's distributions on its own samples, stored once: training reads what it would compute in every epoch.
+"""The teacher's distributions on its own samples, stored once instead of computed in every epoch.
 
-The samples never change, nor do these. `states` are what the teacher's output layer reads, about 2 KB a token for
-BART-large in bf16: the distributions that they give are the teacher's, to the rounding of the compute type. `topk` are
-the log-probabilities of the likeliest K tokens, and of all others together. A divergence of these coarser distributions
-is one of the same kind, and by the data-processing inequality a lower bound of the full one; K = V is exact.
+The samples are fixed, and so are the teacher's distributions on them. Kind `states` stores the inputs of the teacher's
+output layer, about 2 KB per token for BART-large in bf16; they give the teacher's distributions up to the rounding of
+the compute type. Kind `topk` stores the log-probabilities of the K likeliest tokens and of all other tokens together.
+A divergence of these coarser distributions is a divergence of the same kind and, by the data-processing inequality, a
+lower bound of the full one; with K = V it is exact.
 
-A cache is a folder with an Arrow file, which is read through a memory map, and a manifest with its hash.
+A cache is a folder with an Arrow file, which is read through a memory map, and a manifest with the file's hash.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from fdistill.artifacts.manifest import check_files, manifest_of, model_identity
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
 from fdistill.data.encoding import Limits
 from fdistill.losses import chunks
-from fdistill.losses.divergences import coarsened, log_softmax
+from fdistill.losses.divergences import coarsen, log_softmax
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
@@ -35,10 +36,11 @@ from fdistill.runtime.progress import Progress
 
 NONE, STATES, TOPK = "none", "states", "topk"
 FILE = "cache.arrow"
-TOP_K = 64  # likeliest tokens, where nothing says otherwise
-# What is stored of each position, by the names that `batch_loss.Pass` has for it.
+TOP_K = 64  # default number of tokens of kind `topk`
+# The columns of each kind, named as the fields of `batch_loss.SequenceOutputs`.
 COLUMNS = {STATES: ("teacher_states",), TOPK: ("top_tokens", "top_log_probs")}
-REMEDY = {
+# The inputs that determine a cache's content, and the reason why a cache of other inputs is refused.
+MISMATCHES = {
     "teacher": "it was made with another teacher",
     "samples": "it was made of other samples",
     "examples": "it was made of other examples, or in another order",
@@ -46,13 +48,15 @@ REMEDY = {
     "precision": "it was made in another precision",
 }
 
-Cached = dict[str, Tensor]  # of one sequence: states (T, D), or tokens (T, K) and log-probabilities (T, K+1)
+# Of one or several sequences with T tokens in all, by column: states (T, D), or tokens (T, K) and log-probabilities
+# (T, K+1).
+CachedDistributions = dict[str, Tensor]
 
 
-def made_from(
+def cache_identity(
     teacher: Path, samples: Path, ids: list[str], limits: Limits, precision: str, device: str
 ) -> dict[str, str]:
-    """What decides a cache's content, by the keys of `REMEDY`."""
+    """Return the inputs that determine a cache's content, by the keys of `MISMATCHES`."""
     return {
         "teacher": model_identity(teacher),
         "samples": sha256(samples),
@@ -73,9 +77,10 @@ def write_cache(
     autocast: AbstractContextManager,
     manifest: dict[str, Any],
 ) -> None:
-    """Run the teacher on each source with its sample, and write `kind` ("states" or "topk") to `folder`, atomically.
+    """Run the teacher on each source with its sample, and write the cache to `folder`, atomically.
 
-    A source stands as often as it has samples. `manifest` holds `made_from` under `inputs`.
+    `kind` is "states" or "topk", `top_k` the K of the latter. `sources` repeats each source for each of its samples.
+    `manifest` has the `cache_identity` under key `inputs`.
     """
     names = COLUMNS[kind]
     schema = pa.schema([("row", pa.int64()), *((name, pa.large_binary()) for name in names)])
@@ -88,25 +93,26 @@ def write_cache(
                 source = source_batch(teacher, [sources[row] for row in rows])
                 labels = label_batch([samples[row] for row in rows], teacher.device)
                 with torch.no_grad(), autocast:
-                    made = _made(teacher, teacher.decode(teacher.encode(source), labels).states, kind, top_k)
-                each = [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in made]
-                columns = {name: [_bytes(row) for row in column] for name, column in zip(names, each, strict=True)}
+                    states = teacher.decode(teacher.encode(source), labels).states
+                    tensors = _columns(teacher, states, kind, top_k)
+                by_row = [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in tensors]
+                columns = {name: [_bytes(row) for row in column] for name, column in zip(names, by_row, strict=True)}
                 writer.write_batch(pa.record_batch({"row": rows, **columns}, schema))
                 progress.advance(len(rows))
-        types = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in zip(names, made, strict=True)}
+        types = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in zip(names, tensors, strict=True)}
         write_manifest(temporary, {**manifest, "types": types})
     progress.close()
 
 
-def _made(teacher: LanguageModel, states: Tensor, kind: str, top_k: int) -> tuple[Tensor, ...]:
-    """What is stored of N positions, (N, ...) each."""
-    if kind == STATES:  # in the type in which the output layer reads them
+def _columns(teacher: LanguageModel, states: Tensor, kind: str, top_k: int) -> tuple[Tensor, ...]:
+    """Compute the columns of a kind from the states of N positions, (N, D): tensors (N, ...), as in `COLUMNS`."""
+    if kind == STATES:  # in the type to which autocast converts the output layer's input
         return (states.to(torch.get_autocast_dtype(states.device.type)) if torch.is_autocast_enabled() else states,)
     tokens, log_probs = [], []
     for chunk in states.split(chunks.chunk_size(teacher.module.config.vocab_size, states.device)):
         log_p = log_softmax(teacher.logits(chunk))
         tokens.append(log_p.topk(min(top_k, log_p.shape[-1])).indices)
-        log_probs.append(coarsened(log_p, tokens[-1]))
+        log_probs.append(coarsen(log_p, tokens[-1]))
     return torch.cat(tokens).int(), torch.cat(log_probs)
 
 
@@ -115,31 +121,35 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 class TeacherCache:
-    """A cache that has been written, open for reading."""
+    """A cache that `write_cache` wrote, open for reading."""
 
     def __init__(self, folder: Path, identity: dict[str, Any]):
-        """`identity` is what it must be `made_from`; UserError when it is not, or is damaged."""
+        """Open a cache; UserError when it is damaged or its inputs are not `identity` (see `cache_identity`)."""
         check_files(folder)
         manifest = manifest_of(folder)
         recorded = manifest.get("inputs", {})
         for key, expected in identity.items():
             if recorded.get(key) != expected:
                 raise UserError(
-                    f"{folder}: {REMEDY[key]} ({key} {str(recorded.get(key))[:12]}, in use {str(expected)[:12]}); "
+                    f"{folder}: {MISMATCHES[key]} ({key} {str(recorded.get(key))[:12]}, now {str(expected)[:12]}); "
                     "delete the folder and run rule cache_teacher again"
                 )
         self.types = {name: getattr(torch, kind) for name, kind in manifest["types"].items()}
         table = pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()
-        self.place = {row: place for place, row in enumerate(table["row"].to_pylist())}
+        self.positions = {row: position for position, row in enumerate(table["row"].to_pylist())}
         self.columns = {name: table[name] for name in self.types}
 
-    def of(self, row: int, length: int) -> Cached:
-        """Of a row, as `write_cache` counts its samples, which has so many tokens."""
-        buffers = {name: column[self.place[row]].as_buffer() for name, column in self.columns.items()}
-        contents = {name: np.frombuffer(each, np.uint8).copy() for name, each in buffers.items()}  # maps are read-only
-        return {name: torch.from_numpy(each).view(self.types[name]).view(length, -1) for name, each in contents.items()}
+    def distributions(self, row: int, length: int) -> CachedDistributions:
+        """Return the distributions on sample number `row` of `write_cache`, which has `length` tokens."""
+        tensors = {}
+        for name, column in self.columns.items():
+            buffer = column[self.positions[row]].as_buffer()
+            content = np.frombuffer(buffer, np.uint8).copy()  # the memory map is read-only
+            tensors[name] = torch.from_numpy(content).view(self.types[name]).view(length, -1)
+        return tensors
 
 
-def stacked(cached: Sequence[Cached], device: torch.device) -> Cached:
-    """Of several sequences, one after the other, on the device."""
-    return {name: torch.cat([each[name] for each in cached]).to(device) for name in cached[0]}
+def concatenate(distributions: Sequence[CachedDistributions], device: torch.device) -> CachedDistributions:
+    """Concatenate the distributions of several sequences, on a device."""
+    columns = distributions[0]
+    return {name: torch.cat([tensors[name] for tensors in distributions]).to(device) for name in columns}

@@ -1,4 +1,4 @@
-"""The objective on a batch, from what the models' output layers read: never all logits at a time (see `chunks`)."""
+"""The objective on one batch, computed from hidden states, with one chunk of logits in memory (see `chunks`)."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -7,26 +7,30 @@ import torch
 from torch import Tensor
 
 from fdistill.losses import chunks
-from fdistill.losses.objectives import IGNORE, LOSSES, Objective, Step, Term, prefix_log_odds
+from fdistill.losses.objectives import IGNORE, LOSSES, LossInputs, Objective, Term, prefix_log_odds
 from fdistill.models.language_model import LanguageModel
 
 
 @dataclass
-class Pass:
-    """Both models' pass over one kind of sequence; N valid positions, row by row."""
+class SequenceOutputs:
+    """What student and teacher compute for one kind of sequence; N valid label positions, row by row.
 
-    labels: Tensor  # (B, T), IGNORE after the end
+    The teacher's distributions are given by its states or, where `teacher_cache` stores its likeliest tokens, by those.
+    A loss that reads none has neither.
+    """
+
+    labels: Tensor  # (B, T), IGNORE at padded positions
     student_states: Tensor  # (N, D), of `LanguageModel.decode`
-    teacher_states: Tensor | None = None  # (N, D'), where a loss reads the teacher's distributions; or instead of them
-    top_tokens: Tensor | None = None  # as in `Step`
-    top_log_probs: Tensor | None = None
-    source_mask: Tensor | None = None  # as in `Step`
-    hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)  # as in `Step`
+    teacher_states: Tensor | None = None  # (N, D')
+    top_tokens: Tensor | None = None  # as in `LossInputs`
+    top_log_probs: Tensor | None = None  # as in `LossInputs`
+    source_mask: Tensor | None = None  # as in `LossInputs`
+    hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)  # as in `LossInputs`
 
 
 @dataclass(frozen=True)
 class Models:
-    """Whose output layers make logits of the states, and in which precision."""
+    """The models whose output layers turn states into logits, and the precision context in which they do."""
 
     student: LanguageModel
     teacher: LanguageModel | None
@@ -34,51 +38,76 @@ class Models:
 
     @property
     def chunk_size(self) -> int:
-        """Positions whose logits are in memory at a time."""
+        """The number of positions whose logits are in memory at a time."""
         return min(model.chunk_size for model in (self.student, self.teacher) if model is not None)
 
 
 def batch_loss(
-    objective: Objective, passes: dict[str, Pass], counts: dict[str, dict[str, int]], models: Models
+    objective: Objective, outputs: dict[str, SequenceOutputs], counts: dict[str, dict[str, int]], models: Models
 ) -> Tensor:
-    """The objective of a batch: `passes` and `counts` by kind of sequence (see `Term.evaluate`)."""
-    return sum(_loss_on(objective.on(kind), each, counts[kind], models) for kind, each in passes.items())
+    """Return the objective on a batch, a scalar.
+
+    `outputs` and `counts` are keyed by the kind of sequence; `Term.evaluate` explains `counts`.
+    """
+    return sum(_loss_on(objective.terms_on(kind), outputs[kind], counts[kind], models) for kind in outputs)
 
 
-def _loss_on(terms: tuple[Term, ...], each: Pass, counts: dict[str, int], models: Models) -> Tensor:
-    """The terms on one kind of sequence."""
-    on_states = [term for term in terms if LOSSES[term.loss].needs_hidden]
-    on_logits = [term for term in terms if term not in on_states]
-    hidden = Step(each.labels, source_mask=each.source_mask, hidden_pairs=each.hidden_pairs)
-    total = sum(term.evaluate(hidden, counts) for term in on_states)
+def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str, int], models: Models) -> Tensor:
+    """Return the sum of the terms on one kind of sequence."""
+    on_hidden_states = [term for term in terms if LOSSES[term.loss].needs_hidden]
+    on_logits = [term for term in terms if term not in on_hidden_states]
+    inputs = LossInputs(outputs.labels, source_mask=outputs.source_mask, hidden_pairs=outputs.hidden_pairs)
+    total = sum(term.evaluate(inputs, counts) for term in on_hidden_states)
     if not on_logits:
         return total
 
-    names = ("top_tokens", "top_log_probs", "log_odds")
+    labels = outputs.labels[outputs.labels != IGNORE]  # (N,)
+    needs_prefixes = any(term.parameters.get("exact") for term in terms)
+    log_odds = _prefix_log_odds(outputs, labels, models) if needs_prefixes else None
 
-    def of_chunk(labels: Tensor, student: Tensor, teacher: Tensor | None, *others: Tensor | None) -> Tensor:
+    def loss_of_chunk(
+        labels: Tensor,
+        student_states: Tensor,
+        teacher_states: Tensor | None,
+        top_tokens: Tensor | None,
+        top_log_probs: Tensor | None,
+        log_odds: Tensor | None,
+    ) -> Tensor:
         with models.autocast:
-            student_logits = models.student.logits(student)
+            student_logits = models.student.logits(student_states)
             with torch.no_grad():
-                teacher_logits = None if teacher is None else models.teacher.logits(teacher)
-        step = Step(labels[None], student_logits, teacher_logits, **dict(zip(names, others, strict=True)))
-        return sum(term.evaluate(step, counts) for term in on_logits)
+                teacher_logits = None if teacher_states is None else models.teacher.logits(teacher_states)
+        inputs = LossInputs(
+            labels[None],
+            student_logits,
+            teacher_logits,
+            top_tokens=top_tokens,
+            top_log_probs=top_log_probs,
+            log_odds=log_odds,
+        )
+        return sum(term.evaluate(inputs, counts) for term in on_logits)
 
-    labels = each.labels[each.labels != IGNORE]
-    log_odds = _prefix_log_odds(each, labels, models) if any(term.parameters.get("exact") for term in terms) else None
-    positions = [labels, each.student_states, each.teacher_states, each.top_tokens, each.top_log_probs, log_odds]
-    return total + chunks.summed(of_chunk, positions, models.student.output_weights(), models.chunk_size)
+    positions = [
+        labels,
+        outputs.student_states,
+        outputs.teacher_states,
+        outputs.top_tokens,
+        outputs.top_log_probs,
+        log_odds,
+    ]
+    return total + chunks.sum_over_chunks(loss_of_chunk, positions, models.student.output_weights(), models.chunk_size)
 
 
-def _prefix_log_odds(each: Pass, labels: Tensor, models: Models) -> Tensor:
-    """See `objectives.prefix_log_odds`: it sums over whole sequences, which chunks are not."""
+def _prefix_log_odds(outputs: SequenceOutputs, labels: Tensor, models: Models) -> Tensor:
+    """Return `objectives.prefix_log_odds`, (N, 1). It sums over whole sequences, which chunks do not contain."""
 
-    def whole(found: Tensor) -> Tensor:
-        valid = each.labels != IGNORE
-        return found.new_zeros(each.labels.shape).masked_scatter(valid, found)
+    def by_row(log_probs: Tensor) -> Tensor:
+        """(N,) -> (B, T), 0 at padded positions."""
+        valid = outputs.labels != IGNORE
+        return log_probs.new_zeros(outputs.labels.shape).masked_scatter(valid, log_probs)
 
     with models.autocast:
-        log_q = models.student.log_probs_from(each.student_states, labels)
+        log_q = models.student.log_probs_from(outputs.student_states, labels)
         with torch.no_grad():
-            log_p = models.teacher.log_probs_from(each.teacher_states, labels)
-    return prefix_log_odds(whole(log_p), whole(log_q), each.labels)
+            log_p = models.teacher.log_probs_from(outputs.teacher_states, labels)
+    return prefix_log_odds(by_row(log_p), by_row(log_q), outputs.labels)

@@ -1,4 +1,4 @@
-"""What the training scripts share: read the data, train, write the model with its history and manifest."""
+"""The part that the training scripts share: train a model, and write it with its history and manifest."""
 
 import argparse
 import logging
@@ -17,8 +17,9 @@ from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.selection import LAST, Selection, dev_scorer
-from fdistill.training.state import Checkpoints, code_identity, weights_identity
-from fdistill.training.trainer import Trainer, TrainingSettings
+from fdistill.training.settings import TrainingSettings
+from fdistill.training.state import TrainingCheckpoints, code_identity, weights_identity
+from fdistill.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,11 @@ def train_and_save(
     ranks: Ranks,
     manifest: dict[str, Any],
 ) -> None:
-    """Train `student` as `args` (of `cli.add_training_flags`) say; write it with `manifest`, and its curve.
+    """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
-    With `args.shard_teacher` the workers share the teacher's weights: of the one that `student` learns from, or of
-    `student` itself where that is the teacher and learns from none. A run that was cut off goes on from folder
-    `args.checkpoints`, if one is given, and removes it at its end. `manifest` names the inputs by their hashes: a state
-    made from others is not used.
+    With `args.shard_teacher` the teacher is FSDP-sharded; without a `teacher`, it is `student` that is the teacher. An
+    interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
+    has the hashes of the inputs; checkpoints of other inputs are not used.
     """
     limits = Limits(**cli.read_flags(args, "text"))
     settings = TrainingSettings(**cli.read_flags(args, "training"))
@@ -58,8 +58,8 @@ def train_and_save(
     if args.shard_teacher:
         fsdp.shard((teacher or student).model, ranks)
     dev, columns = read_split(args.dev, student, limits)
-    # Who shares weights runs the model as often as the others do: not on a part of the split.
-    evaluating = SINGLE_PROCESS if student.model.is_sharded else ranks
+    # Ranks of a sharded model must run it equally often, so each evaluates the whole split instead of a part.
+    evaluation_ranks = SINGLE_PROCESS if student.model.is_sharded else ranks
     score = dev_scorer(
         selection,
         student.tokenizer,
@@ -67,14 +67,15 @@ def train_and_save(
         columns["references"],
         limits.max_target_tokens,
         args.metric_options,
-        BatchStore(ranks=evaluating),
+        BatchStore(ranks=evaluation_ranks),
     )
     teacher_model = teacher.model if teacher else None
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
-    with Checkpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as kept:
-        lines = trainer.run(score, selection.metric, selection.higher_is_better, selection.keep == LAST, kept)
+    with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
+        keep_last = selection.keep == LAST
+        history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
     weights = trainer.weights()
     if ranks.is_main:
         save(student, args.model, manifest, weights)
-        write_json_lines(args.history, lines, {"lineage": manifest["lineage"]})
-    kept.clear()
+        write_json_lines(args.history, history, {"lineage": manifest["lineage"]})
+    checkpoints.clear()

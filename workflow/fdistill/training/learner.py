@@ -1,8 +1,9 @@
-"""What a student learns from a batch: an objective's gradient, from sequences that are stored and that it draws."""
+"""The gradient of an objective on an effective batch, computed by one or several ranks."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,18 +15,18 @@ from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig, mixed_seed, sample_batch
-from fdistill.sampling.teacher_cache import stacked
-from fdistill.training.batch_loss import Models, Pass, batch_loss
+from fdistill.sampling.teacher_cache import concatenate
+from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 from fdistill.training.micro_batches import MicroBatch
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 
-# Random numbers come from (a number of these, seed, step, examples): they do not depend on who takes a step, or whether
-# the run was interrupted before.
+# Seeds consist of one of these numbers, the run's seed, the step and the examples. Random numbers therefore depend
+# neither on the rank that uses them nor on whether the run was interrupted before.
 SAMPLES, DROPOUT = 1, 2
 
 
 class Learner:
-    """A student with an objective, and a fixed teacher if the objective compares distributions with one's."""
+    """A student with its objective and, if the objective compares distributions, a fixed teacher."""
 
     def __init__(
         self,
@@ -37,11 +38,12 @@ class Learner:
         seed: int,
         ranks: Ranks,
     ):
-        """`sampling` is how the student's samples are drawn; `seed` fixes them and dropout. UserError without a teacher
-        that the objective needs.
+        """`sampling` says how the student is sampled; `seed` determines samples and dropout.
+
+        Raises UserError when the objective needs a teacher and there is none.
         """
         if objective.needs_teacher and teacher is None:
-            raise UserError("this method compares distributions with a teacher's; give --teacher")
+            raise UserError("this method compares the student's distributions with a teacher's; give --teacher")
         self.student, self.objective, self.sampling, self.seed, self.ranks = (
             student,
             objective,
@@ -49,112 +51,129 @@ class Learner:
             seed,
             ranks,
         )
-        self.teacher = teacher if objective.needs_teacher else None  # seqkd loads none and runs none
+        self.teacher = teacher if objective.needs_teacher else None  # seqkd does not run it
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
-        # Who shares weights needs the others' part whenever it runs the model.
+        # A forward pass of an FSDP-sharded model is a collective operation.
         self.is_sharded = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
         self.autocast = autocast(precision, student.device.type)
-        self.tokens = 0  # valid positions of the last batch, of all workers
+        self.tokens = 0  # valid label positions of the last effective batch, on all ranks
 
-    def gradient(self, pieces: list[MicroBatch], step: int) -> list[float] | None:
-        """Leave the gradient of an effective batch in the weights, the same for all workers; each piece's share in the
-        loss.
+    def gradient(self, micro_batches: list[MicroBatch], step: int) -> list[float] | None:
+        """Leave the gradient of an effective batch in the weights of every rank; return each micro-batch's loss.
 
-        `step` decides what is drawn. None when the GPU memory of any worker was not enough and all can try again;
-        torch's OutOfMemoryError when they cannot, as they share weights.
+        The losses add up to that of the effective batch. `step` determines samples and dropout. Returns None when the
+        GPU memory of any rank was not enough and all ranks can try again. Sharded ranks cannot, and raise torch's
+        OutOfMemoryError.
         """
-        mine = list(range(self.ranks.rank, len(pieces), self.ranks.world_size))
-        missing = -(-len(pieces) // self.ranks.world_size) - len(mine) if self.is_sharded else 0
-        idle = [0] * missing  # run for the others' sake, and not counted
-        alone = len(idle + mine) == 1
-        sampled = self.together(lambda: {number: self.sampled(pieces[number], step, alone) for number in idle + mine})
-        if sampled is None:
+        world_size = self.ranks.world_size
+        own = list(range(self.ranks.rank, len(micro_batches), world_size))
+        # Sharded ranks must run the models equally often: ranks with fewer micro-batches repeat one with weight 0.
+        missing = -(-len(micro_batches) // world_size) - len(own) if self.is_sharded else 0
+        padding = [0] * missing
+        is_single = len(padding + own) == 1
+        gathered_counts = self._on_all_ranks(
+            lambda: {i: self.sample_and_count(micro_batches[i], step, is_single) for i in padding + own}
+        )
+        if gathered_counts is None:
             return None
         counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
-        for number in range(len(pieces)):
-            for kind, count in sampled[number].items():
+        for i in range(len(micro_batches)):
+            for kind, count in gathered_counts[i].items():
                 counts[kind] += count
         self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
 
-        def backwards() -> dict[int, float]:
-            for number in idle:
-                self.piece_gradient(pieces[number], counts, step, weight=0)
-            return {number: self.piece_gradient(pieces[number], counts, step) for number in mine}
+        def add_own_gradients() -> dict[int, float]:
+            for i in padding:
+                self.add_gradient(micro_batches[i], counts, step, weight=0)
+            return {i: self.add_gradient(micro_batches[i], counts, step) for i in own}
 
-        losses = self.together(backwards)
+        losses = self._on_all_ranks(add_own_gradients)
         if losses is None:
             return None
         for weight in self.trainable:
-            if weight.grad is None:  # of a worker that had no piece
+            if weight.grad is None:  # on a rank without a micro-batch
                 weight.grad = torch.zeros_like(weight)
-        if not self.student.is_sharded:  # or it is done
+        if not self.student.is_sharded:  # FSDP has reduced the gradients already
             self.ranks.all_reduce(weight.grad for weight in self.trainable)
-        return [losses[number] for number in range(len(pieces))]
+        return [losses[i] for i in range(len(micro_batches))]
 
-    def sampled(self, piece: MicroBatch, step: int, alone: bool = False) -> dict[str, Counter]:
-        """Draw the student's samples, if it learns from them; the piece's valid positions.
+    def sample_and_count(self, micro_batch: MicroBatch, step: int, is_single: bool = False) -> dict[str, Counter]:
+        """Add the student's samples to a micro-batch, if the objective needs them; return its valid positions.
 
-        Where the student has no dropout, it samples from what it will learn from: the source is encoded once. Not of
-        several pieces, which would all be kept.
+        A student without dropout samples from the same encoding that it learns from, so that sources are encoded once.
+        This is done for a single micro-batch only, since the encodings of several would be in memory together.
         """
         if STUDENT_SAMPLES in self.objective.sequences:
             with self.autocast, step_part(SAMPLING):
-                if alone and self.sampling.mode == ANCESTRAL and not self.student.has_dropout:
-                    piece.context = self.student.encode(piece.source, self.objective.needs_hidden)
+                if is_single and self.sampling.mode == ANCESTRAL and not self.student.has_dropout:
+                    micro_batch.context = self.student.encode(micro_batch.source, self.objective.needs_hidden)
                 seed = (SAMPLES, self.seed, step)
-                samples = sample_batch(self.student, piece.source, self.sampling, seed, piece.rows, piece.context)
-            piece.labels[STUDENT_SAMPLES] = samples.labels
-        return piece.counts()
+                samples = sample_batch(
+                    self.student, micro_batch.source, self.sampling, seed, micro_batch.rows, micro_batch.context
+                )
+            micro_batch.labels[STUDENT_SAMPLES] = samples.labels
+        return micro_batch.counts()
 
-    def together(self, work: Callable[[], dict]) -> dict | None:
-        """What `work` gives, of all workers; None when the GPU memory of one was not enough and all can try again."""
-        # Who stops amid shared weights leaves the others waiting for its part.
-        return self.ranks.all_gather(work()) if self.is_sharded else self.ranks.all_gather_unless_oom(work)
+    def _on_all_ranks(self, function: Callable[[], dict[int, Any]]) -> dict[int, Any] | None:
+        """Call `function` on every rank and return the results of all; None when one ran out of GPU memory.
 
-    def piece_gradient(self, piece: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
-        """Add a piece's gradient; its share in the loss."""
-        torch.manual_seed(mixed_seed(DROPOUT, self.seed, step, *piece.rows))
-        loss = weight * self.loss(piece, counts)
+        Sharded ranks raise the error instead: the other ranks are in a collective operation, which cannot be left.
+        """
+        return self.ranks.all_gather(function()) if self.is_sharded else self.ranks.all_gather_unless_oom(function)
+
+    def add_gradient(self, micro_batch: MicroBatch, counts: dict[str, Counter], step: int, weight: float = 1) -> float:
+        """Add the gradient of weight · loss of a micro-batch to the weights; return weight · loss."""
+        torch.manual_seed(mixed_seed(DROPOUT, self.seed, step, *micro_batch.rows))
+        loss = weight * self.loss(micro_batch, counts)
         with step_part(BACKWARD):
             loss.backward()
         return loss.item()
 
-    def loss(self, batch: MicroBatch, counts: dict[str, Counter]) -> Tensor:
-        """The objective on one micro-batch. Each model encodes the source once, whatever the number of halves."""
-        hidden = self.objective.needs_hidden
-        read = {kind for kind in batch.labels if self.objective.needs_teacher_on(kind)}
-        run = read - ({TEACHER_SAMPLES} if batch.cached else set())
+    def loss(self, micro_batch: MicroBatch, counts: dict[str, Counter]) -> Tensor:
+        """Return a micro-batch's share of the objective; each model encodes a source once for all kinds of sequence.
+
+        `counts` are the valid positions of the effective batch (see `Term.evaluate`).
+        """
+        needs_hidden, source = self.objective.needs_hidden, micro_batch.source
+        with_teacher = {kind for kind in micro_batch.labels if self.objective.needs_teacher_on(kind)}
+        from_cache = with_teacher & ({TEACHER_SAMPLES} if micro_batch.cached_distributions else set())
+        from_model = with_teacher - from_cache
         with self.autocast:
             with step_part(STUDENT):
-                student_context = batch.context or self.student.encode(batch.source, hidden)
-                batch.context = None  # its graph serves once
+                student_context = micro_batch.context or self.student.encode(source, needs_hidden)
+                micro_batch.context = None  # its graph can be used for one backward pass only
             with torch.no_grad(), step_part(TEACHER):
-                teacher_context = self.teacher.encode(batch.source, hidden) if run else None
-            passes = {}
-            for kind, labels in batch.labels.items():
+                teacher_context = self.teacher.encode(source, needs_hidden) if from_model else None
+            outputs = {}
+            for kind, labels in micro_batch.labels.items():
                 with step_part(STUDENT):
-                    student = self.student.decode(student_context, labels, hidden)
-                passes[kind] = Pass(labels, student.states, source_mask=batch.source.attention_mask)
-                if kind in run:
+                    student = self.student.decode(student_context, labels, needs_hidden)
+                outputs[kind] = SequenceOutputs(labels, student.states, source_mask=source.attention_mask)
+                if kind in from_model:
                     with torch.no_grad(), step_part(TEACHER):
-                        teacher = self.teacher.decode(teacher_context, labels, hidden)
-                    passes[kind].teacher_states = teacher.states
-                    if hidden:
+                        teacher = self.teacher.decode(teacher_context, labels, needs_hidden)
+                    outputs[kind].teacher_states = teacher.states
+                    if needs_hidden:
                         pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
-                        passes[kind].hidden_pairs = pairs
-                elif kind in read:
-                    passes[kind] = replace(passes[kind], **stacked(batch.cached, labels.device))
+                        outputs[kind].hidden_pairs = pairs
+                elif kind in from_cache:
+                    cached = concatenate(micro_batch.cached_distributions, labels.device)
+                    outputs[kind] = replace(outputs[kind], **cached)
         with step_part(LOSS):
-            return batch_loss(self.objective, passes, counts, Models(self.student, self.teacher, self.autocast))
+            return batch_loss(self.objective, outputs, counts, Models(self.student, self.teacher, self.autocast))
 
 
 def hidden_pairs(
     student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
 ) -> list[tuple[Tensor, Tensor, str]]:
-    """Student layer i beside teacher layer φ(i), for the encoder and the decoder (state 0 is the embedding output)."""
+    """Pair the hidden states of student layer i and teacher layer φ(i), of encoder and decoder.
+
+    Returns (student state, teacher state, positions) as `LossInputs.hidden_pairs` has them. State 0 is the output of
+    the embeddings and is not supervised.
+    """
     pairs = []
     for part, positions in ((0, SOURCE), (1, LABELS)):
         student_states, teacher_states = student[part].hidden_states, teacher[part].hidden_states

@@ -1,4 +1,4 @@
-"""What training takes its steps on: the training split with its teacher sequences, in micro-batches."""
+"""The data of training: the training split with its stored teacher sequences, and micro-batches of both."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from torch import Tensor
 from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
 from fdistill.models.language_model import Context, Source
-from fdistill.sampling.teacher_cache import Cached, TeacherCache
+from fdistill.sampling.teacher_cache import CachedDistributions, TeacherCache
 
 
 @dataclass
 class TrainingData:
-    """The training split, and for each kind of stored teacher sequence the labels of every example.
+    """The training split with the stored sequences of each example, as token ids.
 
-    `stored[kind][i]` lists the sequences of example i. Where it has several, references or samples, they are taken in
-    turn, one per epoch. `cache` holds the teacher's distributions on its samples, if they are stored.
+    `stored[kind][i]` lists the teacher sequences of example i. An example with several sequences of a kind, references
+    too, uses them in turn, one per epoch. `cache` has the teacher's distributions on its samples, if they are stored.
     """
 
     train: Encoded
@@ -26,33 +26,35 @@ class TrainingData:
     cache: TeacherCache | None = None
 
     def sequences(self, kind: str, index: int, epoch: int) -> list[int]:
-        """Token ids of one example's sequence of one kind."""
+        """Return the token ids of an example's sequence of one kind in an epoch."""
         choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
         return choices[epoch % len(choices)]
 
-    def cached(self, index: int, epoch: int) -> Cached:
-        """The teacher's distributions on one example's sample of an epoch."""
-        number = epoch % len(self.stored[TEACHER_SAMPLES][index])
-        return self.cache.of(self._first_rows[index] + number, len(self.sequences(TEACHER_SAMPLES, index, epoch)))
+    def cached_distributions(self, index: int, epoch: int) -> CachedDistributions:
+        """Return the teacher's distributions on the sample that an example uses in an epoch."""
+        sample = epoch % len(self.stored[TEACHER_SAMPLES][index])
+        length = len(self.sequences(TEACHER_SAMPLES, index, epoch))
+        return self.cache.distributions(self._first_rows[index] + sample, length)
 
     @cached_property
     def _first_rows(self) -> list[int]:
+        """The row in the cache of each example's first sample."""
         return [0, *accumulate(map(len, self.stored[TEACHER_SAMPLES]))]
 
 
 @dataclass
 class MicroBatch:
-    """What one forward pass needs: sources and, per kind of sequence, labels (B, T)."""
+    """The examples of one forward and backward pass: sources and, per kind of sequence, labels (B, T)."""
 
     source: Source
     labels: dict[str, Tensor]
     rows: list[int]  # of the training split
     ids: list[str]  # of the examples
-    cached: list[Cached] | None = None  # the teacher's distributions on its samples, where they are stored
-    context: Context | None = None  # what the student made of the source when it sampled, where that can be learnt from
+    cached_distributions: list[CachedDistributions] | None = None  # the teacher's on its samples, if they are stored
+    context: Context | None = None  # the student's, of sampling, if training can use it too
 
     def split(self, parts: int) -> list["MicroBatch"]:
-        """The same examples in so many micro-batches of about the same size, or in as many as there are examples."""
+        """Split the examples into `parts` micro-batches of about equal size, or fewer if there are fewer examples."""
         size = len(self.rows)
         bounds = [size * i // parts for i in range(parts + 1)]
         return [
@@ -61,13 +63,16 @@ class MicroBatch:
                 {kind: labels[begin:end] for kind, labels in self.labels.items()},
                 self.rows[begin:end],
                 self.ids[begin:end],
-                self.cached and self.cached[begin:end],
+                self.cached_distributions and self.cached_distributions[begin:end],
             )
             for begin, end in pairwise(bounds)
             if begin < end
         ]
 
     def counts(self) -> dict[str, Counter]:
-        """Valid positions per kind of sequence, of labels and of sources."""
-        sources = int(self.source.attention_mask.sum())
-        return {k: Counter({LABELS: int((v != IGNORE).sum()), SOURCE: sources}) for k, v in self.labels.items()}
+        """Return the numbers of valid label positions and of source tokens, for each kind of sequence."""
+        source_tokens = int(self.source.attention_mask.sum())
+        return {
+            kind: Counter({LABELS: int((labels != IGNORE).sum()), SOURCE: source_tokens})
+            for kind, labels in self.labels.items()
+        }

@@ -1,4 +1,4 @@
-"""Which weights are best: scores on the development split during training."""
+"""Model selection: scores on the development split during training, by which the best weights are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from fdistill.data.encoding import Encoded
 from fdistill.evaluation import metrics
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.offline import generate_texts, token_means
+from fdistill.sampling.offline import generate_texts, sequence_nlls
 
 NLL = "nll"
-LAST = "last"  # the choice of `keep` that selects nothing
+LAST = "last"  # the value of `keep` for the last weights instead of the best
 
 
 @dataclass(frozen=True)
 class Selection:
-    """`metric` is "nll" or a name of `fdistill.evaluation.metrics`; the rest says how it is measured (see schema)."""
+    """The selection metric, "nll" or a name of `fdistill.evaluation.metrics`, and how it is measured (see schema)."""
 
     metric: str
     keep: str
@@ -31,7 +31,7 @@ class Selection:
 
     @property
     def higher_is_better(self) -> bool:
-        """The metric's direction."""
+        """Whether a higher value of the metric is better."""
         return self.metric != NLL and metrics.METRICS[self.metric].better == "higher"
 
 
@@ -42,20 +42,20 @@ def dev_scorer(
     references: list[list[str]],
     max_new_tokens: int,
     metric_options: dict[str, Any],
-    shards: BatchStore = IN_MEMORY,
+    store: BatchStore = IN_MEMORY,
 ) -> Callable[[LanguageModel], dict[str, float]]:
-    """A function that scores a model on the development split: NLL per token always, and the selection metric.
+    """Return a function that scores a model on the development split: NLL per token, and the selection metric.
 
-    The workers of `shards` share the work. Raises UserError now, not after an epoch, when the metric cannot be computed
-    here.
+    NLL is in nats. The ranks of `store` divide the work. Raises UserError here, before training, when the metric
+    cannot be computed on this machine.
     """
     size = min(len(dev), selection.max_inputs or len(dev))
     sources, targets, references = dev.sources[:size], dev.targets[:size], references[:size]
-    if selection.metric != NLL:  # a missing encoder or program shows on any text
+    if selection.metric != NLL:  # any text shows whether an encoder or a program is missing
         _metric_value(selection.metric, [r[0] for r in references[:2]], references[:2], metric_options)
 
     def score(model: LanguageModel) -> dict[str, float]:
-        per_token, _ = token_means(model, sources, targets, selection.batch_size, "development NLL", shards)
+        per_token, _ = sequence_nlls(model, sources, targets, selection.batch_size, "development NLL", store)
         scores = {NLL: fmean(per_token)}
         if selection.metric != NLL:
             decoding = {
@@ -63,7 +63,7 @@ def dev_scorer(
                 "num_beams": selection.num_beams,
                 "length_penalty": selection.length_penalty,
             }
-            generated = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0, shards)
+            generated = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0, store)
             texts = generated["hypothesis"]
             scores[selection.metric] = _metric_value(selection.metric, texts, references, metric_options)
         return scores
@@ -72,8 +72,8 @@ def dev_scorer(
 
 
 def _metric_value(name: str, hypotheses: list[str], references: list[list[str]], options: dict[str, Any]) -> float:
-    chosen = {name: options[name]} if name in options else {}
-    result = metrics.evaluate(hypotheses, references, [name], chosen)["metrics"][name]
+    metric_options = {name: options[name]} if name in options else {}
+    result = metrics.evaluate(hypotheses, references, [name], metric_options)["metrics"][name]
     if result["missing"]:
         missing = result["missing"]
         raise UserError(f"selection.metric: {name} cannot be computed: {missing['reason']}; {missing['fix']}")

@@ -1,31 +1,31 @@
-"""The parts of a training step by name, so that a benchmark can say where its time goes. Unheard, they cost nothing."""
+"""Names for the parts of a training step, so that a benchmark can time them. Without an observer they cost nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 SAMPLING, TEACHER, STUDENT, LOSS, BACKWARD = PARTS = ("sampling", "teacher", "student", "loss", "backward")
 
-Listener = Callable[[str], AbstractContextManager[None]]
+Observer = Callable[[str], AbstractContextManager[None]]
 
 
-def _unheard(name: str) -> AbstractContextManager[None]:
+def _no_observer(name: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-_listener: Listener = _unheard
+_observer: Observer = _no_observer
 
 
 def step_part(name: str) -> AbstractContextManager[None]:
-    """What runs within is one of `PARTS`; within another part, it is not that one's."""
-    return _listener(name)
+    """Mark the code that runs in this context as one of `PARTS`. Within another part, it counts as this one alone."""
+    return _observer(name)
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Every part that begins meanwhile is told to `listener`, whose context manager it runs in."""
-    global _listener
-    _listener = listener
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Run every part that begins in this context in the context manager that `observer` returns for its name."""
+    global _observer
+    _observer = observer
     try:
         yield
     finally:
-        _listener = _unheard
+        _observer = _no_observer

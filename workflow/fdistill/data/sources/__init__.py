@@ -12,6 +12,8 @@ from typing import Any
 
 from fdistill.runtime.errors import UserError
 
+SPLITS = ("train", "dev", "test")
+
 # kind (as written in a task file's `source: {kind: ...}`) -> module in this package
 SOURCES = {
     "botocore": "embedded.botocore",
@@ -41,7 +43,7 @@ class Example:
 class Corpus:
     """What a source returns: the three splits, and for the manifest how they were built."""
 
-    splits: dict[str, list[Example]]  # by name: train, dev, test
+    splits: dict[str, list[Example]]  # by the names in SPLITS
     split_rule: str  # in words, for the manifest and the data table
     # {"step", "before", "after"} per filter, in order
     counts: list[dict[str, Any]] = field(default_factory=list)
@@ -51,6 +53,20 @@ class Corpus:
     def count(self, step: str, before: int, after: int) -> None:
         """Record the number of items before and after one filter."""
         self.counts.append({"step": step, "before": before, "after": after})
+
+    def check_sizes(self, expected: dict[str, int] | None) -> None:
+        """Raise UserError, with both numbers, unless the splits have the expected sizes (None: any)."""
+        sizes = {split: len(self.splits[split]) for split in SPLITS}
+        wrong = [
+            f"{split} has {sizes[split]:,} examples, not {expected[split]:,}"
+            for split in SPLITS
+            if expected and sizes[split] != expected[split]
+        ]
+        if wrong:
+            raise UserError(
+                f"source.expected_counts: {'; '.join(wrong)}. Check that this is the whole data set in the right "
+                "version; to use it as it is, set source.expected_counts to null in the task file"
+            )
 
 
 def source_module(kind: str) -> ModuleType:

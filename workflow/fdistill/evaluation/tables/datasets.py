@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.data.sources import SPLITS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
 
-SPLITS = ("train", "dev", "test")
 NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 

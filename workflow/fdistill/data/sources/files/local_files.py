@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import note_input
-from fdistill.data.sources.files.rows import SPLITS, Row, Rows
+from fdistill.data.sources import SPLITS
+from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.table_files import csv_rows, parquet_rows, tsv_rows
 from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file
 from fdistill.runtime.errors import UserError
@@ -25,7 +26,7 @@ FORMATS: dict[str, Reader] = {
 def check_per_split(key: str, values: dict[str, Any], type_: type, what: str) -> None:
     """Raise UserError unless `values`, the option `source.{key}`, has one value of type `type_` for each split."""
     if set(values) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
-        raise UserError(f"source.{key}: {values!r} does not give {what} for each of {', '.join(SPLITS)}, and no other")
+        raise UserError(f"source.{key}: {values!r} must have {what} for each of {', '.join(SPLITS)}, and nothing else")
 
 
 def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.local_files import FORMATS, check_path, check_per_split, read_files
-from fdistill.data.sources.files.rows import SPLITS, Row
+from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published.dataset import check_counts
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
@@ -43,7 +42,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     places: dict[str, str] = {}
     splits = {split: list(_examples(rows[split], split, chosen, places)) for split in SPLITS}
     corpus = Corpus(splits, SPLIT_RULE, origins=origins)
-    check_counts(corpus, chosen.expected_counts)
+    corpus.check_sizes(chosen.expected_counts)
     return corpus
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from fdistill.runtime.errors import UserError
 
-SPLITS = ("train", "dev", "test")
 SPLIT_NAMES = {"validation": "dev", "valid": "dev", "val": "dev"}  # names elsewhere -> ours
 
 

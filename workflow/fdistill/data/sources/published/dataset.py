@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.local_files import FORMATS, Reader, check_path, check_per_split, read_files
-from fdistill.data.sources.files.rows import SPLITS, Pair, Row, Rows
+from fdistill.data.sources.files.rows import Pair, Row, Rows
 from fdistill.data.sources.published.hub import Hub, HubDown
 from fdistill.data.sources.published.web import WebFiles
 from fdistill.runtime.errors import UserError
@@ -99,29 +99,14 @@ def _examples(dataset: Published, rows: Rows) -> dict[str, list[Example]]:
 def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
     """Check the splits' sizes, then drop blank references and examples without text, which are of no use.
 
-    The sizes that papers report count blank examples too, hence the order. Raises UserError as `check_counts` does.
+    Sizes in papers include blank examples, hence the order. Raises UserError as `Corpus.check_sizes` does.
     """
-    check_counts(corpus, expected)
+    corpus.check_sizes(expected)
     for split, examples in corpus.splits.items():
         kept = [example for example in map(_without_blanks, examples) if example.source.strip() and example.references]
         corpus.count(f"{split}: source and reference not blank", len(examples), len(kept))
         corpus.splits[split] = kept
     return corpus
-
-
-def check_counts(corpus: Corpus, expected: dict[str, int] | None) -> None:
-    """Raise UserError, with both numbers, unless the splits have the expected sizes (None: any)."""
-    sizes = {split: len(corpus.splits[split]) for split in SPLITS}
-    wrong = [
-        f"{split} has {sizes[split]:,} examples, not {expected[split]:,}"
-        for split in SPLITS
-        if expected and sizes[split] != expected[split]
-    ]
-    if wrong:
-        raise UserError(
-            f"source.expected_counts: {'; '.join(wrong)}. Check that this is the whole data set in the right "
-            "version; to use it as it is, set source.expected_counts to null in the task file"
-        )
 
 
 def _without_blanks(example: Example) -> Example:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from fdistill.data.sources.files.rows import SPLIT_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources import SPLITS
+from fdistill.data.sources.files.rows import SPLIT_NAMES, Row, Rows
 from fdistill.runtime.errors import UserError
 
 PARQUET_BRANCH = "refs/convert/parquet"  # the hub's own conversion of repositories with a loading script

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
 from fdistill.data.archives import read_members
+from fdistill.data.sources import SPLITS
 from fdistill.data.sources.files.local_files import Reader
-from fdistill.data.sources.files.rows import SPLIT_NAMES, SPLITS, Pair, Row, Rows, unpartnered
+from fdistill.data.sources.files.rows import SPLIT_NAMES, Pair, Row, Rows, unpartnered
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def _downloaded(rows: Iterable[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except UserError as error:
-        raise UserError(f"{error} The file was downloaded: delete it and run again") from None
+        raise UserError(f"{error}. The file was downloaded: delete it and run again") from None
 
 
 def download(url: str) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fdistill.data.archives import read_members
-from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.files.rows import SPLIT_NAMES, SPLITS, Row, Rows
+from fdistill.data.sources import SPLITS, Corpus, Example
+from fdistill.data.sources.files.rows import SPLIT_NAMES, Row, Rows
 from fdistill.data.sources.files.text_files import json_document
 from fdistill.data.sources.options import read_options
 from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
@@ -51,7 +51,7 @@ def summary_files(files: list[Path]) -> Rows:
     for member, content in read_members(archive, lambda member: member.endswith(".summary")):
         name = PurePosixPath(member).name.removesuffix(".summary")
         if name in wanted:
-            articles[name] = decoded(content, f"{archive}, {member}")
+            articles[name] = content
     if missing := wanted - articles.keys():
         raise UserError(
             f"{archive}: lacks {len(missing):,} of the {len(wanted):,} articles of {list_file.name} (one is "
@@ -60,7 +60,8 @@ def summary_files(files: list[Path]) -> Rows:
 
     def rows(names: list[str]) -> Iterator[Row]:
         for name in names:
-            yield Row(f"{archive}, {name}.summary", sections(articles.pop(name)))  # pop frees memory
+            place = f"{archive}, {name}.summary"
+            yield Row(place, sections(decoded(articles.pop(name), place)))  # pop frees memory
 
     return {split: rows(names) for split, names in ids.items()}
 

@@ -1,18 +1,17 @@
 """Work in batches: kept in shards, resumed, refused when it is not this run's; killed and shared among workers."""
 
 import logging
-import multiprocessing
 import os
 import random
-import runpy
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import killing
 import pytest
 import tiny
+import warm
 from fdistill.artifacts import batch_store
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import read_json, write_parquet
@@ -200,12 +199,6 @@ STAGES = {
     ],
 }  # fmt: skip
 
-# A server that has imported everything: its children start in milliseconds.
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(
-    ["fdistill.evaluation.risks", "fdistill.training.experiment", "transformers.generation.utils"]
-)
-
 
 def named(kind, stage):
     return f"{kind}.{stage}.{'json' if stage == 'risk' else 'parquet'}"
@@ -214,22 +207,17 @@ def named(kind, stage):
 def command(stage, output):
     script, *arguments = STAGES[stage]
     arguments = [argument.replace("OUTPUT", output) for argument in arguments]
-    return [str(ROOT / "workflow/scripts" / f"{script}.py"), *arguments, *COMMON, f"--shards=shards.{stage}"]
+    return script, [*arguments, *COMMON, f"--shards=shards.{stage}"]
 
 
-def script(arguments, folder):
-    """A script in a process of its own, with its log in a file."""
-    os.chdir(folder)
-    sys.stderr = Path("log").open("a", buffering=1)  # noqa: SIM115
-    sys.argv = arguments
+def script_of_small_shards(*call):
+    """A script whose shards are smaller."""
     batch_store.INPUTS_PER_FILE = 32
-    runpy.run_path(arguments[0], run_name="__main__")
+    warm.script(*call)
 
 
 def start(stage, output, folder):
-    process = context.Process(target=script, args=(command(stage, output), folder))
-    process.start()
-    return process
+    return warm.start(script_of_small_shards, *command(stage, output), str(folder), log=folder / "log")
 
 
 def finish(stage, output, folder):
@@ -278,20 +266,40 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
     print(f"{stage}: survived {kills} of {kills} kills")
 
 
-@pytest.mark.parametrize("stage", ["ancestral", "beam_sample", "generate"])
-def test_two_workers_give_the_bytes_of_one(stage, folder):
-    """They go on from what one worker left when it was killed."""
-    kept = folder / f"shards.{stage}"
-    process = start(stage, named("two", stage), folder)
-    while process.is_alive() and not list(kept.glob("*.json")):
-        time.sleep(0.001)
-    process.kill()
-    process.join()
-    left = len(list(kept.glob("*.json")))
+def by_torchrun(script, arguments, folder):
+    """Two workers as the workflow starts them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run([*launch, *command(stage, named("two", stage))], cwd=folder, capture_output=True, text=True)
+    path = ROOT / f"workflow/scripts/{script}.py"
+    done = subprocess.run([*launch, path, *arguments], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert left and "inputs were finished by an interrupted run" in done.stderr
+    return done.stderr
+
+
+def by_forks(script, arguments, folder):
+    """Two workers of the same environment, which need not import torch first."""
+    log = folder / f"{script}.two.log"
+    ranks = killing.start_ranks(script, arguments, log, folder=folder)
+    for rank in ranks:
+        rank.join()
+    assert [rank.exitcode for rank in ranks] == [0, 0], log.read_text()
+    return log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("stage", "run_two"), [("ancestral", by_torchrun), ("beam_sample", by_forks), ("generate", by_forks)]
+)
+def test_two_workers_give_the_bytes_of_one(stage, run_two, folder):
+    """They go on from what one worker left when it was killed."""
+    kept, left = folder / f"shards.{stage}", []
+    while not left:  # it has ended before it was killed, on a busy machine
+        process = start(stage, named("two", stage), folder)
+        while process.is_alive() and not list(kept.glob("*.json")):
+            time.sleep(0.001)
+        process.kill()
+        process.join()
+        left = list(kept.glob("*.json"))
+    said = run_two(*command(stage, named("two", stage)), folder)
+    assert "inputs were finished by an interrupted run" in said
     assert (folder / named("two", stage)).read_bytes() == (folder / named("expected", stage)).read_bytes()
     assert not kept.exists()
     record = read_json(folder / (named("two", stage) + SUFFIX))

@@ -1,6 +1,4 @@
-"""Students cut from teachers: which layers, which weights, and what stays frozen."""
-
-from itertools import pairwise
+"""Student initialisation: the copied weights, and the parts that stay frozen."""
 
 import pytest
 import tiny
@@ -9,82 +7,9 @@ from fdistill.data.batches import label_batch, source_batch
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
-from fdistill.models.students import copied_layers, freeze, init_student, supervising_layers
+from fdistill.models.students import freeze, init_student
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import ancestral_sample
-
-# Shleifer & Rush 2020, section 3, and Wen et al. 2023 for 24 layers (DialoGPT)
-PUBLISHED = {
-    (12, 1): [0],
-    (12, 2): [0, 6],
-    (12, 3): [0, 6, 11],
-    (12, 4): [0, 4, 8, 11],
-    (12, 6): [0, 2, 4, 7, 9, 11],
-    (12, 9): [0, 1, 2, 4, 5, 7, 9, 10, 11],
-    (16, 1): [0],
-    (16, 2): [0, 15],
-    (16, 3): [0, 8, 15],
-    (16, 4): [0, 5, 10, 15],
-    (16, 8): [0, 2, 4, 6, 8, 10, 12, 15],
-    (6, 1): [0],
-    (6, 2): [0, 5],
-    (6, 3): [0, 2, 5],
-    (6, 4): [0, 1, 3, 5],
-    (24, 4): [0, 8, 16, 23],
-    (24, 6): [0, 5, 10, 15, 20, 23],
-    (24, 12): [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23],
-}
-
-
-# --- layer maps
-
-
-@pytest.mark.parametrize(("sizes", "layers"), PUBLISHED.items())
-def test_published_layer_maps(sizes, layers):
-    teacher, student = sizes
-    assert copied_layers(student, teacher) == layers
-
-
-def test_every_other_map_is_spaced_and_keeps_both_ends():
-    for teacher in range(1, 33):
-        for student in range(1, teacher + 1):
-            layers = copied_layers(student, teacher)
-            assert len(layers) == student and layers == sorted(set(layers)) and layers[0] == 0
-            if (teacher, student) in PUBLISHED:
-                continue
-            if student > 1:
-                assert layers[-1] == teacher - 1
-                gaps = {b - a for a, b in pairwise(layers)}
-                assert max(gaps) - min(gaps) <= 1
-    assert copied_layers(7, 7) == list(range(7))
-
-
-def test_a_map_that_a_caller_changes_is_its_own():
-    copied_layers(3, 12).append(99)
-    assert copied_layers(3, 12) == [0, 6, 11]
-
-
-@pytest.mark.parametrize("sizes", [(0, 3), (4, 3), (-1, 3)])
-def test_impossible_depths_are_refused(sizes):
-    with pytest.raises(UserError, match=f"{sizes[0]} layers"):
-        copied_layers(*sizes)
-
-
-def test_supervision_ends_each_block():
-    assert supervising_layers(3, 12) == [3, 7, 11]
-    assert supervising_layers(12, 12) == list(range(12))
-    assert supervising_layers(1, 12) == [11]
-    assert supervising_layers(6, 12) == [1, 3, 5, 7, 9, 11]
-    for teacher in range(1, 25):
-        for student in range(1, 25):  # deeper than the teacher too, as repeated layers may make it
-            layers = supervising_layers(student, teacher)
-            assert len(layers) == student and layers == sorted(layers) and layers[-1] == teacher - 1
-            assert layers[0] >= 0
-            if student <= teacher:
-                assert len(set(layers)) == student
-
-
-# --- weights
 
 
 def teacher_of(family, depth=5, **config):
@@ -97,9 +22,9 @@ def layers_of(family, encoder, decoder):
     return {"encoder": encoder, "decoder": decoder} if len(FAMILIES[family].stacks) == 2 else {"decoder": encoder}
 
 
-def stacks(made):
-    family = made.model.family
-    return {name: made.model.module.get_submodule(stack.modules) for name, stack in family.stacks.items()}
+def stacks(checkpoint):
+    family = checkpoint.model.family
+    return {name: checkpoint.model.module.get_submodule(stack.modules) for name, stack in family.stacks.items()}
 
 
 BIAS = "SelfAttention.relative_attention_bias.weight"
@@ -162,7 +87,7 @@ def test_all_layers_copied_is_the_teacher(family):
     student.model.module.eval()
     sources, targets = tiny.random_pairs(teacher, 4)
     source, labels = source_batch(teacher.model, sources), label_batch(targets, "cpu")
-    logits = [tiny.logits(made, source, labels) for made in (teacher, student)]
+    logits = [tiny.logits(checkpoint, source, labels) for checkpoint in (teacher, student)]
     torch.testing.assert_close(logits[0], logits[1])
 
 
@@ -228,29 +153,29 @@ def test_a_decoder_only_student_has_no_encoder():
 # --- freezing
 
 
-def trainable(made):
-    return {name for name, p in made.model.module.named_parameters() if p.requires_grad}
+def trainable(checkpoint):
+    return {name for name, p in checkpoint.model.module.named_parameters() if p.requires_grad}
 
 
 def test_frozen_embeddings(family):
     """The embeddings and, being the same tensor, the output layer; nothing else."""
-    made = tiny.checkpoint(family)
-    everything = trainable(made)
-    freeze(made.model, ["embeddings"])
-    module = made.model.module
+    checkpoint = tiny.checkpoint(family)
+    everything = trainable(checkpoint)
+    freeze(checkpoint.model, ["embeddings"])
+    module = checkpoint.model.module
     assert not module.get_input_embeddings().weight.requires_grad
     assert module.get_output_embeddings().weight is module.get_input_embeddings().weight
-    frozen = everything - trainable(made)
-    blocks = tuple(f"{stack.modules}." for stack in made.model.family.stacks.values())
+    frozen = everything - trainable(checkpoint)
+    blocks = tuple(f"{stack.modules}." for stack in checkpoint.model.family.stacks.values())
     assert frozen and not any(name.startswith(blocks) for name in frozen)
     assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
-    assert all(name.startswith(blocks) or "norm" in name or "ln_f" in name for name in trainable(made))
+    assert all(name.startswith(blocks) or "norm" in name or "ln_f" in name for name in trainable(checkpoint))
 
 
 def test_frozen_encoder():
-    made = tiny.checkpoint("bart")
-    freeze(made.model, ["encoder"])
-    left = trainable(made)
+    checkpoint = tiny.checkpoint("bart")
+    freeze(checkpoint.model, ["encoder"])
+    left = trainable(checkpoint)
     assert left and not any(name.startswith("model.encoder.") for name in left)
     assert any(name.startswith("model.decoder.layers.1.") for name in left)
 

@@ -1,0 +1,28 @@
+# ruff: noqa: F401
+"""What the server of `warm` imports before it forks: the library, Snakemake, and what both import on first use."""
+
+import gc
+
+import bert_score
+import fdistill.bench.study
+import fdistill.data.preparation
+import fdistill.evaluation.figures
+import fdistill.evaluation.metrics
+import fdistill.evaluation.risks
+import fdistill.evaluation.tables
+import fdistill.training.experiment
+import matplotlib.backends.backend_svg
+import rouge_score.rouge_scorer
+import sacrebleu
+import snakemake.api
+import snakemake.cli
+import snakemake.report
+import snakemake.workflow
+import torch._dynamo
+import torch.distributed.fsdp
+import transformers.generation.utils
+import transformers.models.bart.modeling_bart
+import transformers.models.gpt2.modeling_gpt2
+import transformers.models.t5.modeling_t5
+
+gc.freeze()  # the children share these objects, and do not look through them for garbage
