@@ -337,6 +337,17 @@ def test_every_path_that_a_page_names_is_there(page):
     assert [path for path in found if not (ROOT / path).exists() and path not in written] == []
 
 
+def test_registries_and_modules_are_where_the_pages_say():
+    extending, design = (prose(ROOT / "docs" / name) for name in ("extending.md", "design.md"))
+    registries = re.findall(r"`([A-Z]{4,})`,? \(?`(workflow/[\w/.]+\.py)`", extending)
+    assert len(registries) >= 5
+    for name, path in registries:
+        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.M), (name, path)
+    modules = re.findall(r"`(\w+/\w+\.py)`", design)
+    assert len(modules) >= 8
+    assert [name for name in modules if not (ROOT / "workflow/fdistill" / name).is_file()] == []
+
+
 @functools.cache
 def messages() -> str:
     """The text of the library, the scripts and the rules, with literals that continue on the next line joined."""
