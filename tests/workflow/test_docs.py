@@ -27,7 +27,7 @@ from snakemake.cli import get_argument_parser
 from test_imports import LAYER_OF
 
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]  # those of config/ and profiles/: test_ecosystem.py
 FENCE = re.compile(r"^```(\w*)(?: title=\"(.*?)\")?\n(.*?)^```$", re.M | re.S)
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -43,8 +43,8 @@ class Block:
 
 
 BLOCKS = [
-    Block(page.name, *match) for page in PAGES for match in FENCE.findall(page.read_text(encoding="utf-8"))
-]  # fmt: skip
+    Block(str(page.relative_to(ROOT)), *match) for page in PAGES for match in FENCE.findall(page.read_text("utf-8"))
+]
 FILES = [block for block in BLOCKS if block.title]  # what the reader writes into the repository
 
 
@@ -58,6 +58,8 @@ def commands_of(block: str) -> list[str]:
     return [line for line in block.replace("\\\n", " ").splitlines() if shlex.split(line, comments=True)]
 
 
+PLACEHOLDER = re.compile(r"(?<=\s)[A-Z]{4,}(?=\s|$)")
+
 # Commands in prose count as well, if they are whole.
 COMMANDS = list(
     dict.fromkeys(
@@ -66,7 +68,7 @@ COMMANDS = list(
             code
             for page in PAGES
             for code in CODE.findall(prose(page))
-            if re.match(r"(snakemake|make) [^A-Z]", code) and "TARGET" not in code
+            if re.match(r"(snakemake|make) ", code) and not PLACEHOLDER.search(code)
         ]
     )
 )
@@ -197,13 +199,12 @@ def test_every_command_is_checked(command, site):
 
 
 def options_and_targets(command: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A command's options that matter to a dry run, and its targets, which must be what Snakemake takes for them."""
+    """A command's options that matter to a dry run, and its targets, as Snakemake itself tells them apart."""
     arguments = words(command)[1:]
-    targets = list(get_argument_parser().parse_args(arguments).targets)
-    assert targets and arguments[-len(targets) :] == targets, f"{command}: no target, or not at the end"
-    text = shlex.join(arguments[: -len(targets)]).removesuffix(" --")
-    text = re.sub(r"(^| )(-[np]|-c\d+|--(directory|report) \S+)(?= |$)", "", text)
-    return tuple(shlex.split(text)), tuple(targets)
+    targets = get_argument_parser().parse_args(arguments).targets
+    assert targets, f"{command}: no target"
+    line = re.sub(r"(?<!\S)(-[np]|-c\d+|--(cores|directory|report) \S+)(?!\S)", "", shlex.join(arguments))
+    return tuple(word for word in shlex.split(line) if word not in (*targets, "--")), tuple(targets)
 
 
 def grouped() -> dict[tuple[str, ...], dict[str, tuple[str, ...]]]:
@@ -233,7 +234,8 @@ def test_every_fenced_block_is_of_a_kind_that_is_checked_or_shown():
     loose = [
         (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
     ]
-    assert sorted(loose) == [("README.md", "python"), ("methods.md", "yaml"), ("your_data.md", "python")]  # below
+    shown = [("README.md", "python"), ("docs/methods.md", "yaml"), ("docs/your_data.md", "python")]  # below
+    assert sorted(loose) == shown
 
 
 def block_on(page: str, language: str) -> str:
@@ -254,7 +256,7 @@ def test_the_readme_loads_a_student_in_six_lines(tmp_path, capsys):
 
 def test_outputs_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = block_on("your_data.md", "python")
+    code = block_on("docs/your_data.md", "python")
     test, outputs = re.findall(r'"(results/.*?)"', code)
     row = {"id": ["a"], "group": ["g"], "source": ["os getcwd"], "references": [["Return it."]]}
     write_parquet(test, row, SPLIT)
@@ -264,7 +266,7 @@ def test_outputs_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
 
 
 def test_the_method_shown_is_the_one_that_runs():
-    shown = yaml.safe_load(block_on("methods.md", "yaml"))
+    shown = yaml.safe_load(block_on("docs/methods.md", "yaml"))
     methods = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
     assert shown == {name: methods[name] for name in shown}
 
@@ -321,15 +323,29 @@ def test_the_examples_of_extending_work(site):
 # --- words
 
 
-def test_the_readme_is_short():
-    assert len(README.read_text().splitlines()) <= 150
+def test_the_readme_is_short_and_cites_this_version():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 150
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version = {{{version}}}" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_that_a_page_names_is_there(page):
     written = {block.title.partition(",")[0] for block in FILES}
     found = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests|docs)/[\w/.-]*)`", prose(page))
     assert [path for path in found if not (ROOT / path).exists() and path not in written] == []
+
+
+def test_registries_and_modules_are_where_the_pages_say():
+    extending, design = (prose(ROOT / "docs" / name) for name in ("extending.md", "design.md"))
+    registries = re.findall(r"`([A-Z]{4,})`,? \(?`(workflow/[\w/.]+\.py)`", extending)
+    assert len(registries) >= 5
+    for name, path in registries:
+        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.M), (name, path)
+    modules = re.findall(r"`(\w+/\w+\.py)`", design)
+    assert len(modules) >= 8
+    assert [name for name in modules if not (ROOT / "workflow/fdistill" / name).is_file()] == []
 
 
 @functools.cache
