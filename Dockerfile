@@ -1,8 +1,8 @@
 # The workflow with its locked environment. It runs in /study, where results, caches and a configuration of your own go:
 #   docker build -t fdistill .
 #   docker run --rm -v "$PWD:/study" --user "$(id -u):$(id -g)" fdistill --cores all all
-# With GPUs, add `--gpus all` to `docker run`. Without, a far smaller image comes of PyTorch's build for CPUs: give
-# `docker build` the address of its package index, which PyTorch's installation page shows for "CPU", by
+# With GPUs, add `--gpus all` to `docker run`. Without, PyTorch's build for CPUs makes a far smaller image: pass the
+# address of its package index, which PyTorch's installation page shows for "CPU", to `docker build` as
 #   --build-arg TORCH_INDEX=ADDRESS
 FROM python:3.11-slim-bookworm AS environment
 ARG TORCH_INDEX=""
@@ -20,7 +20,7 @@ COPY workflow /opt/fdistill/workflow
 COPY config /opt/fdistill/config
 COPY profiles /opt/fdistill/profiles
 COPY envs /opt/fdistill/envs
-# HOME is a folder that any user may write to: package files and Snakemake's own caches go there, and outlast the container.
+# Any user may write to HOME. Downloaded packages and Snakemake's caches go there, and remain when the container is gone.
 RUN useradd --uid 1000 --create-home --home-dir /study study && chmod 1777 /study
 ENV PATH=/opt/environment/bin:$PATH HOME=/study PYTHONDONTWRITEBYTECODE=1
 USER 1000

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
-PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo report test quick lint docs env lock clean
 

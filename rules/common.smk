@@ -59,6 +59,8 @@ wildcard_constraints:
 METRICS = [f"results/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
 RISKS = [f"results/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
 TABLES = [
-    f"results/tables/{t}.{e}" for t in ("main", "risk", "datasets", "examples") for e in ("csv", "md", "tex", "html")
+    f"results/tables/{name}.{suffix}"
+    for name in ("main", "risk", "datasets", "examples")
+    for suffix in ("csv", "md", "tex", "html")
 ]
 FIGURES = [f"results/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]

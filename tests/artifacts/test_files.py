@@ -23,7 +23,7 @@ from fdistill.artifacts.files import (
     write_json_lines,
     write_parquet,
 )
-from fdistill.artifacts.records import as_text, record_of
+from fdistill.artifacts.records import record_of, record_text
 from fdistill.data.archives import Archive, fetch
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
@@ -118,7 +118,7 @@ def test_every_bit_and_every_length_counts(tmp_path, write, read):
     """A file beside its record is read as it was written, or refused: whichever bit flips, wherever it ends."""
     path, tried = tmp_path / "file", 0
     write(path)
-    record_of(path).write_text(as_text({"outputs": {str(path): sha256(path)}}))
+    record_of(path).write_text(record_text({"outputs": {str(path): sha256(path)}}))
     whole, content = path.read_bytes(), read(path)
     damaged = [whole[:length] for length in range(0, len(whole), max(1, len(whole) // 60))]
     for place in range(0, len(whole), max(1, len(whole) // 120)):

@@ -8,7 +8,7 @@ from chain import METHOD, Study, run
 from fdistill.artifacts import journal, provenance
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import read_json, sha256, write_json
-from fdistill.artifacts.records import SUFFIX, as_text, read_record
+from fdistill.artifacts.records import SUFFIX, read_record, record_text
 from fdistill.evaluation.ledger import ledger
 from fdistill.runtime.errors import UserError
 from snake import ROOT, planned, snakemake
@@ -162,7 +162,7 @@ def test_gpu_hours_are_summed_by_stage_and_method(tmp_path):
         costs = dict.fromkeys(SUMS, 1.5 * seed) | dict.fromkeys(PEAKS, 100 * seed)
         content = {"stage": "distill", "inputs": {}, "outputs": {str(output): "x"}} | costs
         content |= {"attempts": seed, "code": {"commit": "c", "dirty": True}}
-        write_text(output.parents[1] / f"model{SUFFIX}", as_text(content))
+        write_text(output.parents[1] / f"model{SUFFIX}", record_text(content))
     found = ledger(tmp_path / "results", [tmp_path / f"results/t/kl/seed{seed}/model/manifest.json" for seed in (1, 2)])
     (row,) = found["rows"]
     assert (row["stage"], row["method"], row["jobs"], row["gpu_hours"]) == ("distill", "kl", 2, 4.5)
@@ -190,7 +190,7 @@ def test_a_result_that_was_made_again_is_named(study):
     kept = record.read_bytes()
     content = read_record(record)
     try:
-        write_text(record, as_text(content | {"outputs": dict.fromkeys(content["outputs"], "0" * 64)}))
+        write_text(record, record_text(content | {"outputs": dict.fromkeys(content["outputs"], "0" * 64)}))
         assert str(study.train) in summed(study)["changed"]
     finally:
         record.write_bytes(kept)

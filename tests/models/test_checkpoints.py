@@ -12,7 +12,7 @@ import transformers
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
-from fdistill.artifacts.records import as_text, record_of
+from fdistill.artifacts.records import record_of, record_text
 from fdistill.models.checkpoints import (
     PICKLE,
     WEIGHTS,
@@ -104,7 +104,7 @@ def test_every_file_of_our_own_checkpoint_counts(tmp_path):
     """Flipped, cut off, emptied or gone: named by the file, whichever it is."""
     save(tiny.checkpoint("gpt2"), tmp_path / "model", {"seed": 1})
     manifest = tmp_path / "model/manifest.json"
-    record_of(tmp_path / "model").write_text(as_text({"outputs": {str(manifest): sha256(manifest)}}))
+    record_of(tmp_path / "model").write_text(record_text({"outputs": {str(manifest): sha256(manifest)}}))
     whole = contents(tmp_path / "model")
     assert {WEIGHTS, "config.json", "tokenizer.json", "manifest.json"} <= set(whole)
     load(tmp_path / "model")

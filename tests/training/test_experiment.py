@@ -8,7 +8,7 @@ from fdistill.config.schema import SAFEGUARDS, section
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.runtime.errors import UserError
 
 
@@ -44,7 +44,7 @@ def test_safeguards_are_keys_of_training():
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="device: cuda was asked for, but torch sees no GPU"):
-        set_up("cuda", 1)
+        set_up_device("cuda", 1)
 
 
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):

@@ -11,7 +11,7 @@ from snake import ROOT
 
 LIBRARY = ROOT / "workflow/fdistill"
 
-# A package may import from those of the lines below it; `config` besides reads the registries that it checks against.
+# A package may import only from packages in the lines below its own.
 LAYERS = [
     {"bench"},
     {"preflight"},

@@ -9,7 +9,7 @@ from fdistill.bench.workload import LENGTHS, Workload
 from fdistill.config import cli
 from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.sampling.teacher_cache import TOP_K
 from fdistill.training.settings import TrainingSettings
 
@@ -30,7 +30,7 @@ def main() -> None:
     for section in ("text", "training"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
-    device = set_up(args.device, args.threads)
+    device = set_up_device(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
     settings = replace(TrainingSettings(**cli.read_flags(args, "training")), accumulation=1)
     steps.check_methods(args.methods)

@@ -11,7 +11,7 @@ from fdistill.bench.costs import stage_costs
 from fdistill.bench.growth import grown_steps
 from fdistill.bench.machine import machine
 from fdistill.config import cli
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 
 SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1, 2, 4, 8, 16]}
 
@@ -45,7 +45,7 @@ def main() -> None:
     cli.add_memory_flag(parser)
     args = parser.parse_args()
     counts = study.example_counts(args.tasks, dict(args.manifests))
-    device = set_up(args.device, args.threads)
+    device = set_up_device(args.device, args.threads)
     run = (args.repeats, args.seed, device)
     first, task = next(iter(args.tasks.items()))
     steps = grown_steps(task, args.terms, *run)

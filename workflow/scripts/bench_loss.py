@@ -6,7 +6,7 @@ from fdistill.bench import command, losses, report
 from fdistill.bench.machine import machine
 from fdistill.bench.steps import check_methods, with_on_policy
 from fdistill.config import cli
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=50265, help="size of the vocabulary (default: 50265, BART's)")
     command.add_flags(parser, repeats=3)
     args = parser.parse_args()
-    device = set_up(args.device, args.threads)
+    device = set_up_device(args.device, args.threads)
     check_methods(args.methods)
     width = args.width or (1024 if device == "cuda" else 64)
     measured = []

@@ -7,7 +7,7 @@ from fdistill.bench.machine import machine
 from fdistill.bench.workload import AS_IN_TEXT, Workload, end_by_context
 from fdistill.config import cli
 from fdistill.data.encoding import Limits
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     cli.add_memory_flag(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
-    device = set_up(args.device, args.threads)
+    device = set_up_device(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
     workload = Workload.random(args.model, limits, args.inputs, AS_IN_TEXT, args.seed, device)
     teacher, max_tokens = workload.teacher, workload.max_target_tokens

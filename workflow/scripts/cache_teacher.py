@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import cli
 from fdistill.config.schema import section
@@ -11,7 +11,7 @@ from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.runtime.precision import autocast
 from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, cache_identity, write_cache
 
@@ -33,8 +33,8 @@ def main() -> None:
     cli.add_run_flags(parser)
     cli.add_flags(parser, "text")
     args = parser.parse_args()
-    lineage = common(args.split, args.teacher_samples, teacher=args.teacher)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(args.split, args.teacher_samples, teacher=args.teacher)
+    device = set_up_device(args.device, args.threads)
     teacher = checkpoints.load(args.teacher, device)
     limits = Limits(**cli.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)

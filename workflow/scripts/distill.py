@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import MANIFEST, model_identity
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
@@ -14,7 +14,7 @@ from fdistill.data.samples import read_samples
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
 from fdistill.runtime import distributed
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import TeacherCache, cache_identity
@@ -45,8 +45,8 @@ def main() -> None:
     args = parser.parse_args()
     optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
     inputs = (args.start, args.train, args.dev, *optional)
-    lineage = common(*inputs, teacher=args.teacher, seed=args.seed)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(*inputs, teacher=args.teacher, seed=args.seed)
+    device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)

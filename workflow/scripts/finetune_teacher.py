@@ -4,13 +4,13 @@ import argparse
 import json
 
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models.families import FAMILIES
 from fdistill.runtime import distributed
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.experiment import train_and_save
 from fdistill.training.initial_teacher import pretrained_teacher, teacher_from_scratch
@@ -44,8 +44,8 @@ def main() -> None:
     )
     cli.add_training_flags(parser)
     args = parser.parse_args()
-    lineage = common(args.train, args.dev, seed=args.seed)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(args.train, args.dev, seed=args.seed)
+    device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
 

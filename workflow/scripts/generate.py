@@ -5,14 +5,14 @@ from pathlib import Path
 
 from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_parquet
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import GENERATIONS
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import generate_texts
@@ -30,8 +30,8 @@ def main() -> None:
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
-    lineage = common(args.model, args.test, seed=args.seed)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(args.model, args.test, seed=args.seed)
+    device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     checkpoint = checkpoints.load(args.model, device)
     if args.shard_teacher:

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity
 from fdistill.config import cli
 from fdistill.models import checkpoints
@@ -26,7 +26,7 @@ def main() -> None:
     student = init_student(checkpoints.load(args.teacher), args.layers)
     manifest = {
         "stage": "init_student",
-        "lineage": common(teacher=args.teacher),
+        "lineage": common_lineage(teacher=args.teacher),
         "teacher": model_identity(args.teacher),
         "layers": args.layers,
     }

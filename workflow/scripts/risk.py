@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_json
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
@@ -14,7 +14,7 @@ from fdistill.data.samples import read_samples
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import sample_sequences
@@ -37,8 +37,8 @@ def main() -> None:
     cli.add_flags(parser, "text")
     cli.add_flags(parser, "risk", keys=("batch_size", "engine"))
     args = parser.parse_args()
-    lineage = common(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(args.student, args.test, args.teacher_samples, teacher=args.teacher, seed=args.seed)
+    device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)

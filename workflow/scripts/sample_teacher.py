@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.batch_store import store_for_script
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
@@ -12,7 +12,7 @@ from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
-from fdistill.runtime.device import set_up
+from fdistill.runtime.device import set_up_device
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import sample_sequences
@@ -32,8 +32,8 @@ def main() -> None:
     for section in ("text", "offline_sampling"):
         cli.add_flags(parser, section)
     args = parser.parse_args()
-    lineage = common(args.split, teacher=args.teacher)
-    device = set_up(args.device, args.threads)
+    lineage = common_lineage(args.split, teacher=args.teacher)
+    device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:

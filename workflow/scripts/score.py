@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fdistill.artifacts.files import write_json
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.evaluation.metrics import METRICS, evaluate
 from fdistill.evaluation.outputs import read_outputs
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
     args = parser.parse_args()
 
-    lineage = common(args.test, args.generations, seed=args.seed)
+    lineage = common_lineage(args.test, args.generations, seed=args.seed)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
     scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, args.metric_options, args.threads)

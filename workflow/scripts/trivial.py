@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, write_parquet
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.trivial import SYSTEMS
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
     args = parser.parse_args()
-    lineage = common(args.train, args.test)
+    lineage = common_lineage(args.train, args.test)
     train, _ = read_parquet(args.train, SPLIT)
     test, _ = read_parquet(args.test, SPLIT)
     hypotheses = SYSTEMS[args.system](train, test)

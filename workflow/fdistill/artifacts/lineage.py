@@ -25,7 +25,9 @@ def lineage_of(path: Path) -> Lineage:
     return read_identity(path).get("lineage", {})
 
 
-def common(*inputs: Path, teacher: Path | None = None, seed: int | None = None, seeds_differ: bool = False) -> Lineage:
+def common_lineage(
+    *inputs: Path, teacher: Path | None = None, seed: int | None = None, seeds_differ: bool = False
+) -> Lineage:
     """Return the lineage that the inputs of a stage share.
 
     `teacher` is the folder of the stage's teacher and `seed` the stage's own seed, if it has one: the inputs must agree

@@ -89,7 +89,7 @@ def write_record(journal: Journal) -> None:
         "attempts": 1 + len(journal.earlier_costs),
         **total([_cost(journal), *journal.earlier_costs.values()]),
     }
-    write_text(records.record_of(outputs[0]), records.as_text(content))
+    write_text(records.record_of(outputs[0]), records.record_text(content))
 
 
 def total(costs: list[dict[str, float]]) -> dict[str, float]:

@@ -24,7 +24,7 @@ def record_of(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def as_text(content: dict[str, Any]) -> str:
+def record_text(content: dict[str, Any]) -> str:
     """Return the text of a record with this content and its own hash."""
     return json.dumps(content | {OWN_HASH: _own_hash(content)}, indent=2, ensure_ascii=False) + "\n"
 
@@ -48,7 +48,7 @@ def _own_hash(content: dict[str, Any]) -> str:
 
 
 def check(path: Path, digest: str) -> None:
-    """Raise UserError when records list the file at `path`, and none of them with the SHA-256 `digest`.
+    """Raise UserError when a record lists the file at `path`, but no record lists it with the SHA-256 `digest`.
 
     A job's record lies beside its first output and lists all of its outputs; for a folder it lists the manifest inside.
     Paths are relative to where the record lies now, because results may have been moved. A damaged record is logged

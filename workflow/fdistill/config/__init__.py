@@ -79,8 +79,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     """Return the study that Snakemake's merged `config` describes; its tasks and methods lie in the folder `root`.
 
     `files` are the configuration files that Snakemake has merged, in order: a mistake is reported with the file that
-    it is in. When another workflow imports this one as a module, `config` may be the section of its files under `keys`,
-    and its folder `project` may have tasks and methods of its own, which replace those of `root` of the same name.
+    it is in. When another workflow imports this one as a module, `config` is the part of its files under `keys`.
+    Tasks and methods in its folder `project` then replace those of `root` with the same name.
 
     Raises one UserError that lists every mistake of every file, each with file, key, value and remedy.
     """

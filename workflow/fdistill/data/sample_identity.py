@@ -10,7 +10,7 @@ from fdistill.models.checkpoints import tokenizer_identity
 
 
 def sample_identity(teacher: Path, tokenizer: PreTrainedTokenizerBase, split: Path) -> dict[str, str]:
-    """Return the hashes of the teacher's weights, the tokenizer and the split, with the keys of `samples.REMEDY`.
+    """Return the hashes of the teacher's weights, the tokenizer and the split, with the keys of `samples.MISMATCH`.
 
     `samples.read_samples` refuses sequences that were stored with another identity. Raises UserError when the folder
     `teacher` has no weights.

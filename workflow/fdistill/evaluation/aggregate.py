@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fdistill.artifacts.files import read_json
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.runtime.errors import UserError
 
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
@@ -97,7 +97,9 @@ def _read(
                     f"seeds {first['seed']} and {seed} do not belong together: {field} is '{first[field]}' "
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
-    shared = {field: first[field] for field in fields_in_common} | {"lineage": common(*paths, seeds_differ=True)}
+    shared = {field: first[field] for field in fields_in_common} | {
+        "lineage": common_lineage(*paths, seeds_differ=True)
+    }
     return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 
 

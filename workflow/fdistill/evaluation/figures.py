@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, read_json_lines
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 
@@ -39,7 +39,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
     damaged file, or files that belong to different data or teachers.
     """
     runs = [(system, read_log(path)) for system, path in logs if _known(system, systems, path)]
-    common(*(path for _, path in logs), seeds_differ=True)
+    common_lineage(*(path for _, path in logs), seeds_differ=True)
     metrics = list(dict.fromkeys(key for _, log in runs for line in log for key in line.get("dev", {})))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
@@ -74,7 +74,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
     With several seeds a cross shows one standard deviation. `systems` and errors as for `training_curves`.
     """
     files = [read_json(path, ("method", "risks")) for path in paths]
-    common(*paths, seeds_differ=True)
+    common_lineage(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
         _known(file["method"], systems, path)
     with matplotlib.rc_context(STYLE):

@@ -31,8 +31,9 @@ def sum_over_chunks(
     """Return Σ over chunks of `function(*chunk)`, a scalar.
 
     `positions` are the arguments of `function`: tensors of N rows each, one row per position, or None. `shared` are
-    weights that `function` uses besides. The gradients of `positions` and `shared` are computed together with the
-    value, chunk by chunk; the backward pass only scales them, so that nothing of a chunk is stored or computed twice.
+    the other weights that `function` uses. The gradients of `positions` and `shared` are computed together with the
+    value, chunk by chunk; the backward pass only scales them: no activations are stored, and nothing is
+    computed twice.
     """
     if len(positions[0]) <= size:
         return function(*positions)

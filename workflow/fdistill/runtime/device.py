@@ -5,7 +5,7 @@ import torch
 from fdistill.runtime.errors import UserError
 
 
-def set_up(device: str, threads: int) -> str:
+def set_up_device(device: str, threads: int) -> str:
     """Set torch's number of threads and its deterministic algorithms; return the device, `cpu` or `cuda`.
 
     `device` is `cpu`, `cuda`, or `auto`: a GPU if torch sees one. Raises UserError for `cuda` without a GPU.

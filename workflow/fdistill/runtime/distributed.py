@@ -79,10 +79,12 @@ def join(device: str) -> Ranks:
                 "node (the rule's resource gpu, torchrun's --nproc-per-node)"
             )
         torch.cuda.set_device(local_rank)
-    if sys.platform == "linux":  # torchrun starts each rank in a session of its own: they would outlive it when killed
+    if (
+        sys.platform == "linux"
+    ):  # torchrun starts each rank in its own session, where it would outlive a killed torchrun
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-    # Without COLLECTIVE_TIMEOUT: a rank whose torchrun has died would search for it that long.
+    # It keeps torch's timeout: with COLLECTIVE_TIMEOUT, a rank whose torchrun has died would look for it for days.
     dist.init_process_group(backend)
     group = dist.new_group(timeout=COLLECTIVE_TIMEOUT)
     ranks = Ranks(dist.get_rank(), dist.get_world_size(), group)

@@ -97,7 +97,7 @@ def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | N
 
 
 def without(settings: dict[str, Any], mistakes: Iterable[Problem]) -> dict[str, Any]:
-    """Return a copy of `settings` without the keys that have `mistakes`; of a list with a mistake nothing remains."""
+    """Return a copy of `settings` without the keys that have `mistakes`; a list with a mistake is removed whole."""
     remaining = deepcopy(settings)
     for problem in mistakes:
         keys = problem.path

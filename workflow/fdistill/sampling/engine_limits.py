@@ -1,6 +1,6 @@
 """The engines of offline sampling and decoding, and the settings that CTranslate2 does not support.
 
-The configuration is checked against these limits, and each engine checks them again.
+The configuration is checked against these limits, and `engines.engine_for` checks them again.
 """
 
 from collections.abc import Iterator

@@ -15,8 +15,8 @@ from fdistill.models.language_model import LanguageModel
 class SequenceOutputs:
     """What student and teacher compute for one kind of sequence; N valid label positions, row by row.
 
-    The teacher's distributions are given by its states or, where `teacher_cache` stores its likeliest tokens, by those.
-    A loss that reads none has neither.
+    The teacher's distributions come from its states or, with `teacher_cache: topk`, from its likeliest tokens; both are
+    None for losses that read neither.
     """
 
     labels: Tensor  # (B, T), IGNORE at padded positions

@@ -36,9 +36,9 @@ def train_and_save(
 ) -> None:
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
-    With `args.shard_teacher` the teacher is FSDP-sharded; without a `teacher`, it is `student` that is the teacher. An
-    interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
-    has the hashes of the inputs; checkpoints of other inputs are not used.
+    With `args.shard_teacher` the teacher is FSDP-sharded; if `teacher` is None, `student` is the teacher in training
+    and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes
+    it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
     """
     limits = Limits(**cli.read_flags(args, "text"))
     settings = TrainingSettings(**cli.read_flags(args, "training"))

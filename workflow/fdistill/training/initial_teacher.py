@@ -45,8 +45,8 @@ def pretrained_teacher(
 ) -> Checkpoint:
     """Return the teacher in a folder or with a hub id `name` (see `checkpoints.load`).
 
-    Raises UserError when it belongs to another family. Logs a warning when `limits.source_prefix` is none of the
-    prefixes that a T5 checkpoint was trained with.
+    Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
+    `limits.source_prefix`.
     """
     teacher = checkpoints.load(name, device, source_language, target_language, allow_pickle)
     model_type = teacher.model.module.config.model_type

@@ -60,7 +60,7 @@ class TrainingCheckpoints:
         minutes: float | None = None,
         ranks: Ranks = SINGLE_PROCESS,
     ):
-        """`minutes` are those between two checkpoints; 0 saves at every step, None only when interrupted.
+        """`minutes` is the time between two checkpoints; 0 saves at every step, None only when the run is interrupted.
 
         The interval is longer if saving takes more than `MAX_TIME_SHARE` of the time.
         """
@@ -184,7 +184,10 @@ def weights_identity(module: Module) -> str:
 
 
 def code_identity() -> str:
-    """Return the SHA-256 of the script and the library's loaded modules, an edit of which may change the results."""
+    """Return the SHA-256 of the source of the script and of the library's loaded modules.
+
+    A run does not resume with other code, which may compute other results.
+    """
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] in ("__main__", "fdistill") and getattr(module, "__file__", None):

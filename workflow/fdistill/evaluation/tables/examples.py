@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
@@ -38,7 +38,7 @@ def examples_table(
         }
         if not chosen:
             continue
-        common(*(generations[task, system] for system in chosen), seeds_differ=True)
+        common_lineage(*(generations[task, system] for system in chosen), seeds_differ=True)
         split = next(iter(chosen.values()))
         # The seed includes the task, so that its examples do not depend on which other tasks are shown.
         picks = random.Random(f"{seed} {task}").sample(range(len(split.ids)), min(count, len(split.ids)))
@@ -54,7 +54,7 @@ def examples_table(
             )
             records += [{"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()]
     return Table(
-        caption="Example outputs on test inputs drawn at random.",
+        caption="Example outputs on test inputs that were sampled with a fixed seed.",
         columns=[Column("Task"), Column("System"), Column("Text", width=0.65)],
         sections=rows,
         records=records,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fdistill.artifacts.files import read_json
-from fdistill.artifacts.lineage import common
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
@@ -53,7 +53,7 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
         files[place] = file
         by_task.setdefault(place[0], []).append(path)
     for of_task in by_task.values():
-        common(*of_task, seeds_differ=True)
+        common_lineage(*of_task, seeds_differ=True)
     return [files[place] for place in order if place in files]
 
 
