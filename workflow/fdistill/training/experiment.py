@@ -37,8 +37,8 @@ def train_and_save(
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
     With `args.shard_teacher` the teacher is FSDP-sharded; if `teacher` is None, `student` is the teacher in training
-    and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes
-    it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
+    and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run
+    removes it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
     """
     limits = Limits(**cli.read_flags(args, "text"))
     settings = TrainingSettings(**cli.read_flags(args, "training"))
