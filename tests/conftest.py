@@ -4,8 +4,7 @@ import pytest
 import torch
 from fdistill.models.families import FAMILIES
 
-
-# The files that take longest. Tests run in parallel by file (`make test`): with these first, no worker waits for the last.
+# The files that take longest. `make test` shares files out among processes: with these first, none is waited for.
 LONGEST = ["test_slurm.py", "test_end_to_end.py", "test_distributed.py", "test_paper_in_small.py", "test_shards.py"]
 
 

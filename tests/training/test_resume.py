@@ -23,6 +23,7 @@ from fdistill.runtime.interruption import STATUS
 from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
+KILLS = 3  # of each stage
 SIZES = {"train": 48, "dev": 8}
 RUN = [
     *("--seed", 1, "--learning-rate", 0.003, "--batch-size", 4, "--accumulation", 2, "--warmup-steps", 3),
@@ -122,8 +123,9 @@ def kill_until_done(
 ) -> tuple[int, int, dict]:
     """Kill a run at random moments, start it again, and leave it alone after `kills` kills.
 
-    One in four comes at any moment of the script's life, the others after its first step. Returns the kills, how many
-    starts went on from a checkpoint, and the digests of the end.
+    The first kill comes after the script's first step; of the others, one in four comes at any moment of its life. A run
+    that ends before it is killed does not count, and starts again from nothing. Returns the kills, how many starts went
+    on from a checkpoint, and the digests of the end.
     """
     log, checkpoints, outputs, done = root / "log", root / "checkpoints", root / "outputs", 0
     log.touch()
@@ -134,14 +136,14 @@ def kill_until_done(
         process = killing.start(stage.script, stage.arguments(outputs, checkpoints), log)
         if done == kills:
             process.join()
-        elif chance.random() < 0.25:
+            assert process.exitcode == 0, log.read_text()
+            break
+        if done and chance.random() < 0.25:
             done += killing.signal_after(process, chance.uniform(0, seconds), signal.SIGKILL)
         else:
             killing.wait_for(lambda kept=kept: log.read_text().count("kept at") > kept, process)
             done += killing.signal_after(process, chance.uniform(0, seconds / 4), signal.SIGKILL)
-        if process.exitcode != -signal.SIGKILL:
-            assert process.exitcode == 0, log.read_text()
-            break
+        assert process.exitcode in (0, -signal.SIGKILL), log.read_text()
     assert not checkpoints.exists()
     record = read_json(outputs / f"model{SUFFIX}")
     assert record["attempts"] == noted + 1  # of the killed ones those that had kept something
@@ -152,8 +154,8 @@ def kill_until_done(
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)
-    kills, resumed, found = kill_until_done(stages[name], seconds, 3, random.Random(name), tmp_path)
-    assert kills and resumed
+    kills, resumed, found = kill_until_done(stages[name], seconds, KILLS, random.Random(name), tmp_path)
+    assert kills == KILLS and resumed
     assert found == expected
     print(f"{name}: survived {kills} of {kills} kills, {resumed} of them went on from a checkpoint")
 
