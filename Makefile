@@ -1,11 +1,16 @@
-# Two commands: `make demo` runs the embedded default end to end, `make test` runs the tests.
-# Both create the environment first if it is missing or older than its lock.
+# `make demo` runs the embedded default end to end, `make test` runs all tests, `make quick` some of them in a minute.
+# Each creates the environment first if it is missing or older than its lock.
 PYTHON ?= python3.11
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo report test lint env lock clean
+# Test files are shared out among processes in the order in which they are collected (tests/conftest.py). Not in
+# pyproject.toml, so that `pytest FILE` runs in one process, where a debugger and `-s` work.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+QUICK := $(addprefix tests/,losses config data evaluation workflow/test_workflow.py workflow/test_project.py)
+
+.PHONY: demo report test quick lint env lock clean
 
 demo: env
 	$(BIN)/snakemake --cores $(CORES) all
@@ -18,7 +23,11 @@ report: env
 # Some tests run on a SLURM cluster of their own. Where it is missing, root has Debian's packages installed, and others
 # skip them; make test TESTS='-m "not slurm"' leaves them out.
 test: env
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+# The mathematics, the configuration, data, metrics, and dry runs of every shipped study; no training.
+quick: env
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK)
 
 lint: env
 	$(BIN)/ruff check .

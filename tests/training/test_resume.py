@@ -123,9 +123,9 @@ def kill_until_done(
 ) -> tuple[int, int, dict]:
     """Kill a run at random moments, start it again, and leave it alone after `kills` kills.
 
-    The first kill comes after the script's first step; of the others, one in four comes at any moment of its life. A run
-    that ends before it is killed does not count, and starts again from nothing. Returns the kills, how many starts went
-    on from a checkpoint, and the digests of the end.
+    The first kill comes after the script's first step; of the others, one in four comes at any moment of its life. A
+    run that ends before it is killed does not count, and starts again from nothing. Returns the kills, how many starts
+    went on from a checkpoint, and the digests of the end.
     """
     log, checkpoints, outputs, done = root / "log", root / "checkpoints", root / "outputs", 0
     log.touch()
