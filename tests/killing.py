@@ -46,7 +46,7 @@ def signal_after(process: Process, seconds: float, number: int) -> bool:
     return running
 
 
-def wait_for(condition, process: Process, seconds: float = 60) -> None:
+def wait_for(condition, process: Process, seconds: float = 600) -> None:
     """Until `condition()` holds or the script has ended; an error when that takes too long."""
     deadline = time.monotonic() + seconds
     while process.is_alive() and not condition():

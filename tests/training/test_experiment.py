@@ -49,21 +49,9 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     save(tiny.checkpoint("bart"), tmp_path / "bart")
-    command = [
-        "finetune_teacher",
-        "--family",
-        "t5",
-        "--init",
-        tmp_path / "bart",
-        "--train",
-        split,
-        "--dev",
-        split,
-        "--model",
-        tmp_path / "model",
-    ]
-    command += ["--history", tmp_path / "train.jsonl", "--max-source-tokens", "9", "--max-target-tokens", "9"]
-    command += ["--learning-rate", "0.001", "--epochs", "1", "--seed", "1"]
+    command = ["finetune_teacher", "--family", "t5", "--init", tmp_path / "bart", "--train", split, "--dev", split]
+    command += ["--model", tmp_path / "model", "--history", tmp_path / "train.jsonl", "--max-source-tokens", "9"]
+    command += ["--max-target-tokens", "9", "--learning-rate", "0.001", "--epochs", "1", "--seed", "1"]
     done = warm.run_script(*command)
     assert done.returncode == 1 and "is a bart model, not t5" in done.stdout and "Traceback" not in done.stdout
     assert not (tmp_path / "model").exists()
