@@ -4,7 +4,10 @@ PYTHON ?= python3.11
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
-PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+# Files run in parallel, in the order of tests/conftest.py. These options are not in pyproject.toml, so that `pytest FILE`
+# runs in one process, where a debugger works.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+QUICK := $(addprefix tests/,losses config data evaluation workflow/test_workflow.py workflow/test_imports.py)
 
 .PHONY: demo report test quick lint docs env lock clean
 
@@ -16,15 +19,15 @@ demo: env
 report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all
 
-# Test files run in parallel on CORES processes; TESTS gives pytest further arguments, such as a file or -x.
+# TESTS gives pytest further arguments, such as a file or -x.
 # Some tests start a SLURM cluster of their own. If SLURM is missing, root installs Debian's packages for it, and other
 # users skip these tests. make test TESTS='-m "not slurm"' leaves them out.
 test: env
 	$(PYTEST) $(TESTS)
 
-# The mathematics, the configuration and dry runs of the workflow.
+# The mathematics, the configuration, data, metrics, and dry runs of every shipped study.
 quick: env
-	$(PYTEST) tests/losses tests/config tests/workflow/test_workflow.py tests/workflow/test_imports.py
+	$(PYTEST) $(QUICK)
 
 lint: env
 	$(BIN)/ruff check .

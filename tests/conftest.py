@@ -12,8 +12,7 @@ from fdistill.models.families import FAMILIES
 TESTS = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent / "workflow"), str(TESTS)])
 
-# The files that take longest. `make test` runs files in parallel: with these first, and without
-# xdist's own order, no process waits for the last one.
+# The files that take longest. `make test` runs files in parallel: with these first, no process waits for the last one.
 LONGEST = [
     "test_slurm.py",
     "test_end_to_end.py",
