@@ -1,0 +1,75 @@
+"""What the tests of published checkpoints share: data, and what transformers itself computes."""
+
+import json
+from functools import cache
+
+import tiny
+import torch
+from fdistill.data.batches import label_batch, source_batch
+from fdistill.data.encoding import Limits, encode_split
+from fdistill.models.architectures import model_class
+from fdistill.models.checkpoints import load
+from fdistill.models.families import FAMILIES
+from hub_checkpoints import HUB, TEXTS
+from snake import ROOT
+
+SCRIPTS = ROOT / "workflow/scripts"
+SPLIT_COLUMNS = {
+    "id": ["0", "1", "2"],
+    "group": ["0", "1", "2"],
+    "source": [TEXTS[0], "my friend", "the dog jumps"],
+    "references": [["o zi"], ["un om bun", "un om"], ["aici este"]],
+}
+LIMITS = Limits(max_source_tokens=40, max_target_tokens=20, too_long="truncate")
+
+
+def fresh(hub, name):
+    return load(hub(name), "cpu", *HUB[name].languages)
+
+
+@cache
+def teacher_of(hub, name):
+    """As `fresh`, for a test that leaves it as it is."""
+    return fresh(hub, name)
+
+
+def raw(hub, name):
+    """What transformers itself loads."""
+    return model_class(FAMILIES[HUB[name].family]).from_pretrained(hub(name)).eval()
+
+
+def encoded(checkpoint, limits=LIMITS):
+    return encode_split(SPLIT_COLUMNS, checkpoint.tokenizer, limits, "train")
+
+
+def batch(checkpoint):
+    split = encoded(checkpoint)
+    return source_batch(checkpoint.model, split.sources), label_batch(split.targets, "cpu")
+
+
+def logits_of(checkpoint):
+    source, labels = batch(checkpoint)
+    with torch.no_grad():
+        return tiny.logits(checkpoint, source, labels)
+
+
+def raw_logits(module, checkpoint, source, target):
+    """log q of every target position of one unpadded example, by transformers; (T, V), the pad token apart."""
+    with torch.no_grad():
+        if checkpoint.model.family.is_encoder_decoder:
+            read = torch.tensor([[*checkpoint.model.decoder_prompt, *target[:-1]]])
+            logits = module(input_ids=torch.tensor([source]), decoder_input_ids=read).logits[0]
+        else:
+            logits = module(torch.tensor([source + target[:-1]])).logits[0]
+    logits = logits[-len(target) :].clone()
+    if checkpoint.model.family.pad_is_never_predicted:
+        logits[:, checkpoint.model.pad_token_id] = float("-inf")
+    return logits
+
+
+def positions_of(checkpoint):
+    return [key for key in checkpoint.model.module.state_dict() if "embed_positions" in key]
+
+
+def read(path):
+    return json.loads(path.read_text())
