@@ -1,82 +1,23 @@
-"""The README and the documentation: every command, example, path and message in them is checked."""
+"""Every command and example of the README and the documentation works."""
 
-import functools
-import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
-import griffe
 import pytest
 import tiny
 import yaml
+from doc_pages import BLOCKS, COMMANDS, FILES, Block, commands_of, run, words
 from fdistill.artifacts.files import write_parquet
-from fdistill.artifacts.manifest import WEIGHTS
-from fdistill.config.schema import section
 from fdistill.data.schemas import GENERATIONS, SPLIT
-from fdistill.data.sources import SOURCES
 from fdistill.models.checkpoints import save
 from fdistill.models.students import init_student
 from snake import ROOT
 from snakemake.cli import get_argument_parser
-from test_imports import LAYER_OF
-
-README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]  # those of config/ and profiles/: test_ecosystem.py
-FENCE = re.compile(r"^```(\w*)(?: title=\"(.*?)\")?\n(.*?)^```$", re.M | re.S)
-CODE = re.compile(r"`([^`\n]+)`")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: the page it is on, its language, its title and its text."""
-
-    page: str
-    language: str
-    title: str
-    text: str
-
-
-BLOCKS = [
-    Block(str(page.relative_to(ROOT)), *match) for page in PAGES for match in FENCE.findall(page.read_text("utf-8"))
-]
-FILES = [block for block in BLOCKS if block.title]  # what the reader writes into the repository
-
-
-def prose(page: Path) -> str:
-    """A page without its fenced blocks."""
-    return FENCE.sub("", page.read_text(encoding="utf-8"))
-
-
-def commands_of(block: str) -> list[str]:
-    """The commands of a block, one per line or joined by backslashes."""
-    return [line for line in block.replace("\\\n", " ").splitlines() if shlex.split(line, comments=True)]
-
-
-PLACEHOLDER = re.compile(r"(?<=\s)[A-Z]{4,}(?=\s|$)")
-
-# Commands in prose count as well, if they are whole.
-COMMANDS = list(
-    dict.fromkeys(
-        [line for block in BLOCKS if block.language == "sh" for line in commands_of(block.text)]
-        + [
-            code
-            for page in PAGES
-            for code in CODE.findall(prose(page))
-            if re.match(r"(snakemake|make) ", code) and not PLACEHOLDER.search(code)
-        ]
-    )
-)
-
-
-def words(command: str) -> list[str]:
-    return shlex.split(command, comments=True)
-
 
 # --- what is done to check a command, by how it begins; `site` is a repository with all of the pages' files
 
@@ -143,12 +84,6 @@ CHECKS = {
     r"python (-c |make_pairs)": check_python,
     r"(mkdir|printf|echo) ": check_files,
 }
-
-
-def run(command, folder):
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
 
 
 # Of the repository: what runs leave in it, and what no command needs.
@@ -318,126 +253,3 @@ def test_the_examples_of_extending_work(site):
         [sys.executable, "-m", "snakemake", "-n", "-q", "all", *config, "--", "results/operations/le_cam/metrics.json"],
         site,
     )
-
-
-# --- words
-
-
-def test_the_readme_is_short_and_cites_this_version():
-    text = README.read_text()
-    assert len(text.splitlines()) <= 150
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f"version = {{{version}}}" in text
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_path_that_a_page_names_is_there(page):
-    written = {block.title.partition(",")[0] for block in FILES}
-    found = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests|docs)/[\w/.-]*)`", prose(page))
-    assert [path for path in found if not (ROOT / path).exists() and path not in written] == []
-
-
-def test_registries_and_modules_are_where_the_pages_say():
-    extending, design = (prose(ROOT / "docs" / name) for name in ("extending.md", "design.md"))
-    registries = re.findall(r"`([A-Z]{4,})`,? \(?`(workflow/[\w/.]+\.py)`", extending)
-    assert len(registries) >= 5
-    for name, path in registries:
-        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.M), (name, path)
-    modules = re.findall(r"`(\w+/\w+\.py)`", design)
-    assert len(modules) >= 8
-    assert [name for name in modules if not (ROOT / "workflow/fdistill" / name).is_file()] == []
-
-
-@functools.cache
-def messages() -> str:
-    """The text of the library, the scripts and the rules, with literals that continue on the next line joined."""
-    files = [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
-    text = re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in files))
-    return text.replace("{WEIGHTS}", WEIGHTS)
-
-
-def quoted_messages() -> list[str]:
-    """The code in the first column of the tables of refusals."""
-    text = (ROOT / "docs/troubleshooting.md").read_text()
-    rows = [line.split(" | ")[0] for line in text[text.index("## Refusals") :].splitlines() if line.startswith("| `")]
-    return [double or single for row in rows for double, single in re.findall(r"`` (.*?) ``|`([^`]+)`", row)]
-
-
-def test_there_are_refusals():
-    assert len(quoted_messages()) > 40
-
-
-@pytest.mark.parametrize("message", quoted_messages())
-def test_every_refusal_that_the_page_cures_exists(message):
-    assert message in messages()
-
-
-def test_no_target_stands_where_snakemake_takes_it_for_a_configuration_file():
-    texts = [*(page.read_text() for page in PAGES), *(path.read_text() for path in (ROOT / "config").glob("*.yaml"))]
-    given = [found for text in texts for found in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)]
-    assert len(given) >= 5
-    written = {block.title for block in FILES}
-    for arguments in given:
-        files = re.split(r" -", arguments)[0].split()
-        assert files and all((ROOT / name).is_file() or name in written for name in files), arguments
-
-
-def test_the_list_of_packages_is_in_the_order_of_their_imports():
-    listed = re.findall(r"^\| \[(\w+)\]", (ROOT / "docs/reference/index.md").read_text(), re.M)
-    assert set(listed) == set(LAYER_OF)
-    assert [LAYER_OF[package] for package in listed] == sorted(LAYER_OF[package] for package in listed)
-
-
-# --- the site
-
-
-def hook(name: str):
-    """A module of docs/hooks."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs/hooks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder], ROOT)
-    return folder
-
-
-def test_the_site_builds_without_a_warning_and_has_every_key_and_package(built):
-    assert yaml.compose((ROOT / "mkdocs.yml").read_text())  # it has tags that a safe loader does not know
-    reference = (built / "configuration/index.html").read_text()
-    for part in ("study", "task", "method", "training", "offline_sampling"):
-        for key in section(part)["properties"]:
-            assert f"<code>{key}</code>" in reference, key
-    assert all(f"<code>kind: {kind}</code>" in reference for kind in SOURCES)
-    for package, name in [
-        ("losses", "divergences.kl"),
-        ("models", "students.init_student"),
-        ("training", "trainer.Trainer"),
-    ]:
-        assert f'id="fdistill.{package}.{name}"' in (built / "reference" / package / "index.html").read_text()
-
-
-def test_a_broken_link_and_a_missing_docstring_fail_the_build(tmp_path):
-    for name in ("README.md", "mkdocs.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("docs", "workflow"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "docs/cost.md").open("a") as page:
-        page.write("\n[nowhere](no_such_page.md)\n")
-    with (tmp_path / "workflow/fdistill/losses/chunks.py").open("a") as module:
-        module.write("\n\ndef undescribed():\n    pass\n")
-    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", tmp_path / "site"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "no_such_page.md" in done.stderr and "fdistill.losses.chunks.undescribed has no docstring" in done.stderr
-
-
-def test_what_counts_as_documented(tmp_path):
-    code = '"""Module."""\n\nclass A:\n    """A."""\n\n    def f(self): ...\n    def _g(self): ...\n\ndef h(): ...\n'
-    (tmp_path / "some.py").write_text(code)
-    module = griffe.load("some", search_paths=[tmp_path])
-    assert list(hook("reference").undocumented(module)) == ["some.A.f", "some.h"]

@@ -7,24 +7,11 @@ from pathlib import Path
 
 import pytest
 from chain import Study
+from layers import LAYER_OF
 from snake import ROOT
 
 LIBRARY = ROOT / "workflow/fdistill"
 
-# A package may import only from packages in the lines below its own.
-LAYERS = [
-    {"bench"},
-    {"preflight"},
-    {"training"},
-    {"config"},
-    {"evaluation"},
-    {"sampling"},
-    {"data"},
-    {"models"},
-    {"losses", "artifacts"},
-    {"runtime"},
-]
-LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 FORBIDDEN = {
     (package, other)
     for package in LAYER_OF
