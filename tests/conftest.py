@@ -18,7 +18,7 @@ LONGEST = [
     "test_end_to_end.py",
     "test_distributed.py",
     "test_paper_in_small.py",
-    "test_batch_store.py",
+    "test_interrupted_scripts.py",
 ]
 
 

@@ -15,22 +15,22 @@ def warm_up() -> None:
 
 
 def start(script: str, arguments: list, log: Path, folder: Path = Path(), **environment: str) -> Process:
-    """Start a script of workflow/scripts in `folder`; what it says is added to `log`."""
+    """Start a script of workflow/scripts in `folder`; its output is added to `log`."""
     given = [str(argument) for argument in arguments]
     return warm.start(warm.script, script, given, str(folder), log=log, **environment)
 
 
 def start_ranks(script: str, arguments: list, log: Path, count: int = 2, folder: Path = Path()) -> list[Process]:
-    """Start a script in `folder` as torchrun does: so many processes that meet, each with its rank."""
+    """Start a script in `folder` as torchrun does: `count` ranks, which join one process group."""
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
-    meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    rendezvous = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
     ranks = [{name: str(rank) for name in ("RANK", "LOCAL_RANK")} for rank in range(count)]
-    return [start(script, arguments, log, folder, WORLD_SIZE=str(count), **meeting, **rank) for rank in ranks]
+    return [start(script, arguments, log, folder, WORLD_SIZE=str(count), **rendezvous, **rank) for rank in ranks]
 
 
 def run(script: str, arguments: list, log: Path) -> int:
-    """Its exit status when it is left alone."""
+    """Run a script without killing it; return its exit status."""
     process = start(script, arguments, log)
     process.join()
     return process.exitcode
@@ -47,7 +47,7 @@ def signal_after(process: Process, seconds: float, number: int) -> bool:
 
 
 def wait_for(condition, process: Process, seconds: float = 600) -> None:
-    """Until `condition()` holds or the script has ended; an error when that takes too long."""
+    """Wait until `condition()` holds or the script has ended; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while process.is_alive() and not condition():
         assert time.monotonic() < deadline

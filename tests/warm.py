@@ -95,7 +95,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _call(target: Callable, arguments: tuple, log: str, environment: dict[str, str]) -> None:
-    import preloaded  # noqa: F401  # has been imported; an error in it appears here, where the server says nothing
+    import preloaded  # noqa: F401  # the server has imported it already; an error in it shows only here
 
     os.environ.clear()
     os.environ.update(environment)
@@ -107,7 +107,7 @@ def _call(target: Callable, arguments: tuple, log: str, environment: dict[str, s
 
 def _serve(listener: socket.socket) -> None:
     """Run the script of each `python` in a process, beside one that waits for either to end, until the tests end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes forked below are not waited for
     tests = multiprocessing.parent_process().sentinel
     while tests not in wait([listener, tests]):
         connection, _ = listener.accept()

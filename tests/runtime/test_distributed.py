@@ -75,7 +75,7 @@ def alone(command, root):
 
 
 def on_several_ranks(command, root, count=2):
-    """How the workers end."""
+    """Run a command on several ranks; all must succeed."""
     processes = killing.start_ranks(*command, root / "log", count)
     for process in processes:
         process.join()
@@ -104,8 +104,8 @@ def log_probs(folder):
 
 CASES = [
     ("bart", "js", 1, 2),  # every micro-batch is split
-    ("bart", "js", 2, 2),  # each worker has one, but for the last step of an epoch
-    ("bart", "predistill", 1, 3),  # more workers than fit: parts of unequal size
+    ("bart", "js", 2, 2),  # each rank has one, but for the last step of an epoch
+    ("bart", "predistill", 1, 3),  # more ranks than micro-batches: parts of unequal size
     ("bart", "finetune_teacher", 3, 2),
     ("gpt2", "js_exact", 2, 2),
 ]
@@ -113,7 +113,7 @@ CASES = [
 
 @pytest.mark.parametrize(("family", "method", "accumulation", "count"), CASES)
 @pytest.mark.parametrize("shard", [False, True], ids=["replicas", "shard"])
-def test_workers_train_the_model_that_one_trains(folder, family, method, accumulation, count, shard, tmp_path):
+def test_ranks_train_the_model_that_one_trains(folder, family, method, accumulation, count, shard, tmp_path):
     more = ["--epochs", 1, "--accumulation", accumulation]
     alone(training(folder, family, method, tmp_path / "one", *more), tmp_path)
     shared = ["--shard-teacher"] if shard else []
@@ -123,13 +123,13 @@ def test_workers_train_the_model_that_one_trains(folder, family, method, accumul
     assert numbers(several) == pytest.approx(numbers(one), rel=1e-6, abs=1e-6)
     losses = [[line["loss"] for line in lines if "loss" in line] for lines in (one, several)]
     apart = max(abs(b / a - 1) for a, b in zip(*losses, strict=True))
-    print(f"{family} {method}, {count} workers{' that share' * shard}: largest relative difference {apart:.0e}")
+    print(f"{family} {method}, {count} ranks{', FSDP-sharded' * shard}: largest relative difference {apart:.0e}")
     # Adam makes a step of the rounding of a gradient that is 0 but for it, as that of a key's bias.
     torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
 
 
-def test_workers_with_a_micro_batch_each_drop_out_what_one_drops_out(folder, tmp_path):
-    """Dropout is drawn by micro-batch: it is the same unless one has to be split."""
+def test_ranks_with_a_micro_batch_each_have_the_dropout_of_one(folder, tmp_path):
+    """Dropout is sampled by micro-batch: it is the same unless one has to be split."""
     for name, run in (("one", alone), ("two", on_several_ranks)):
         script, arguments = training(folder, "bart", "js", tmp_path / name, "--epochs", 1, "--accumulation", 2)
         run((script, [*arguments, "--start", folder / "bart.dropout"]), tmp_path)
@@ -145,7 +145,7 @@ SHARED = {
 
 
 @pytest.mark.parametrize("stage", SHARED)
-def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_path):
+def test_ranks_of_a_sharded_teacher_write_what_one_writes(folder, stage, tmp_path):
     script, *arguments = SHARED[stage]
     dev, teacher = folder / "dev.parquet", folder / "bart.teacher"
     if script == "sample_teacher":
@@ -153,7 +153,7 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
     elif script == "generate":
         files = ["--test", dev, "--model", teacher]
     else:
-        sampled = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "drawn.parquet"]
+        sampled = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "samples.parquet"]
         alone(("sample_teacher", [*sampled, *SAMPLE]), tmp_path)
         student = folder / "bart.student"
         files = [
@@ -164,7 +164,7 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
             "--student",
             student,
             "--teacher-samples",
-            tmp_path / "drawn.parquet",
+            tmp_path / "samples.parquet",
         ]
     for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
         written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
@@ -175,7 +175,7 @@ def test_workers_that_share_a_teacher_make_what_one_makes(folder, stage, tmp_pat
 
 @pytest.mark.parametrize("shard", [[], ["--shard-teacher"]], ids=["replicas", "shard"])
 @pytest.mark.parametrize("method", ["finetune_teacher", "js"])
-def test_workers_of_whom_one_is_told_to_stop_go_on_together(folder, method, shard, tmp_path):
+def test_ranks_stop_together_and_resume(folder, method, shard, tmp_path):
     command = training(folder, "bart", method, tmp_path / "whole", "--epochs", 2, *shard)
     on_several_ranks(command, tmp_path)
     kept = ["--checkpoints", tmp_path / "kept", "--checkpoint-minutes", "none", "--epochs", 2, *shard]
