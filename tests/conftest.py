@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from fdistill.models.families import FAMILIES
+from model_cases import padded_batch
 
 # Processes that tests start import from the same folders as the tests (`pythonpath` in pyproject.toml). The server of
 # `warm` does so before it could be told.
@@ -37,3 +39,15 @@ def one_thread():
 def family(request) -> str:
     """Each model family in turn."""
     return request.param
+
+
+@pytest.fixture
+def checkpoint(family):
+    """A tiny model of the family."""
+    return tiny.checkpoint(family)
+
+
+@pytest.fixture
+def batch(checkpoint):
+    """Padded examples for the tiny model."""
+    return padded_batch(checkpoint)

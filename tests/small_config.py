@@ -113,3 +113,10 @@ class Project:
         first, *lines = str(error.value).splitlines()
         assert first == "the configuration has mistakes:"
         return [line.strip() for line in lines]
+
+    def refuses(self, task: dict, text: str) -> None:
+        """The task, in the file of the only one, has one mistake, which is reported for this file by `text`."""
+        self.write(TASK, task)
+        (line,) = self.mistakes()
+        assert line.startswith(f"{TASK}: ")
+        assert text in line

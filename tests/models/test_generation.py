@@ -10,7 +10,6 @@ from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import load, save
 from fdistill.sampling.sampler import ancestral_sample, as_labels
-from model_cases import padded_batch
 
 POISON = {
     "no_repeat_ngram_size": 2,
@@ -24,16 +23,6 @@ POISON = {
     "top_p": 0.9,
     "repetition_penalty": 3.0,
 }
-
-
-@pytest.fixture
-def checkpoint(family):
-    return tiny.checkpoint(family)
-
-
-@pytest.fixture
-def batch(checkpoint):
-    return padded_batch(checkpoint)
 
 
 @pytest.fixture

@@ -7,17 +7,6 @@ from fdistill.data.batches import label_batch, source_batch
 from fdistill.losses.objectives import IGNORE, LABELS, LossInputs, Term
 from fdistill.models.language_model import Source
 from fdistill.sampling.sampler import as_labels, sequence_log_probs
-from model_cases import padded_batch
-
-
-@pytest.fixture
-def checkpoint(family):
-    return tiny.checkpoint(family)
-
-
-@pytest.fixture
-def batch(checkpoint):
-    return padded_batch(checkpoint)
 
 
 def mean_nll(model, source, labels):

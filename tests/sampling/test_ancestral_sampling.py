@@ -6,18 +6,8 @@ import torch
 from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.sampling.sampler import ancestral_sample, as_labels
-from model_cases import MILD, padded_batch
+from model_cases import MILD
 from scipy.stats import chi2
-
-
-@pytest.fixture
-def checkpoint(family):
-    return tiny.checkpoint(family)
-
-
-@pytest.fixture
-def batch(checkpoint):
-    return padded_batch(checkpoint)
 
 
 def test_samples_stop_at_the_first_eos(family):
