@@ -57,10 +57,12 @@ COMMANDS = list(
 
 
 def words(command: str) -> list[str]:
+    """The words of a command, without a comment."""
     return shlex.split(command, comments=True)
 
 
 def run(command, folder):
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
+    """Run a command, which must succeed; return its output."""
+    process = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.returncode == 0, process.stdout[-5000:]
+    return process.stdout

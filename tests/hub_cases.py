@@ -1,8 +1,9 @@
-"""What the tests of published checkpoints share: data, and what transformers itself computes."""
+"""Fixtures, data and references by transformers alone for the tests of published checkpoints."""
 
 import json
 from functools import cache
 
+import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
@@ -10,7 +11,7 @@ from fdistill.data.encoding import Limits, encode_split
 from fdistill.models.architectures import model_class
 from fdistill.models.checkpoints import load
 from fdistill.models.families import FAMILIES
-from hub_checkpoints import HUB, TEXTS
+from hub_checkpoints import HUB, TEXTS, write
 from snake import ROOT
 
 SCRIPTS = ROOT / "workflow/scripts"
@@ -23,18 +24,32 @@ SPLIT_COLUMNS = {
 LIMITS = Limits(max_source_tokens=40, max_target_tokens=20, too_long="truncate")
 
 
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """Return the folder of a published checkpoint by its name; it is written at first use."""
+    root = tmp_path_factory.mktemp("hub")
+    return lambda name: root / name if (root / name).exists() else write(root / name, name)
+
+
+@pytest.fixture(params=HUB)
+def name(request) -> str:
+    """Each published checkpoint in turn."""
+    return request.param
+
+
 def fresh(hub, name):
+    """Load a published checkpoint anew, for a test that changes it."""
     return load(hub(name), "cpu", *HUB[name].languages)
 
 
 @cache
 def teacher_of(hub, name):
-    """As `fresh`, for a test that leaves it as it is."""
+    """Load a published checkpoint once, for tests that do not change it."""
     return fresh(hub, name)
 
 
 def raw(hub, name):
-    """What transformers itself loads."""
+    """Load a published checkpoint by transformers alone."""
     return model_class(FAMILIES[HUB[name].family]).from_pretrained(hub(name)).eval()
 
 
@@ -54,11 +69,14 @@ def logits_of(checkpoint):
 
 
 def raw_logits(module, checkpoint, source, target):
-    """log q of every target position of one unpadded example, by transformers; (T, V), the pad token apart."""
+    """Return the logits (T, V) of an unpadded example by transformers alone.
+
+    The logit of a pad token that is never predicted is -inf.
+    """
     with torch.no_grad():
         if checkpoint.model.family.is_encoder_decoder:
-            read = torch.tensor([[*checkpoint.model.decoder_prompt, *target[:-1]]])
-            logits = module(input_ids=torch.tensor([source]), decoder_input_ids=read).logits[0]
+            decoder_input = torch.tensor([[*checkpoint.model.decoder_prompt, *target[:-1]]])
+            logits = module(input_ids=torch.tensor([source]), decoder_input_ids=decoder_input).logits[0]
         else:
             logits = module(torch.tensor([source + target[:-1]])).logits[0]
     logits = logits[-len(target) :].clone()
@@ -68,6 +86,7 @@ def raw_logits(module, checkpoint, source, target):
 
 
 def positions_of(checkpoint):
+    """The keys of the embeddings of positions."""
     return [key for key in checkpoint.model.module.state_dict() if "embed_positions" in key]
 
 

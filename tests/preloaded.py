@@ -1,5 +1,5 @@
 # ruff: noqa: F401
-"""What the server of `warm` imports before it forks: the library, Snakemake, and what both import on first use."""
+"""Imports of the server of `warm`, before it forks: the library, Snakemake, and what both would import on first use."""
 
 import gc
 
@@ -25,4 +25,4 @@ import transformers.models.bart.modeling_bart
 import transformers.models.gpt2.modeling_gpt2
 import transformers.models.t5.modeling_t5
 
-gc.freeze()  # the children share these objects, and do not look through them for garbage
+gc.freeze()  # the garbage collector of a forked process skips these objects, so that their memory stays shared

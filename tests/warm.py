@@ -1,9 +1,9 @@
-"""Python processes that need not import anything: a server imports torch, transformers and Snakemake once, and forks.
+"""Run Python in processes that start fast: a server imports torch, transformers and Snakemake once, then forks.
 
-A script that runs a model imports for about 4 s, and most tests are about what it does afterwards. `run_script` runs
-one; `python` is an executable for other programs to run, such as Snakemake. Forked processes share the seed of Python's
-hashes, and the environment variables that packages read when they are imported. A test of either, or of the start
-itself, starts a new interpreter instead (`subprocess`, or `snakemake(cold=True)`).
+The imports of a script that runs a model take about 4 s, and most tests are about what it does afterwards.
+`run_script` runs a script; `python` returns an executable that other programs, such as Snakemake, can run. Forked
+processes share the server's hash seed and the values of the environment variables that packages read during import. A
+test that depends on either, or on the start of the interpreter, uses `subprocess` or `snakemake(cold=True)` instead.
 """
 
 import atexit
@@ -27,7 +27,7 @@ SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["preloaded"])
 
-# `python`: it sends who it is and what to run, waits, and ends with the same status.
+# The executable: it sends its arguments, folder, process id and environment, waits, and exits with the script's status.
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -39,14 +39,14 @@ sys.exit(int(server.recv(9)))
 
 
 def start(target: Callable, *arguments, log: Path, **environment: str) -> multiprocessing.Process:
-    """Start to call `target` in a process of its own; what it writes to either stream is added to `log`."""
+    """Call `target` in a process of its own, without waiting; append its output, of both streams, to `log`."""
     process = SERVER.Process(target=_call, args=(target, arguments, str(log), {**os.environ, **environment}))
     process.start()
     return process
 
 
 def run(target: Callable, *arguments, timeout: float | None = None) -> CompletedProcess:
-    """Call `target` in a process of its own and wait; output of both streams is in `stdout`."""
+    """Call `target` in a process of its own and wait; `stdout` of the result has the output of both streams."""
     with tempfile.NamedTemporaryFile("r", errors="replace") as log:
         process = start(target, *arguments, log=Path(log.name))
         process.join(timeout)
@@ -58,21 +58,21 @@ def run(target: Callable, *arguments, timeout: float | None = None) -> Completed
 
 
 def script(name: str, arguments: list[str], folder: str = ".") -> None:
-    """Do what `python workflow/scripts/NAME.py ARGUMENTS` does in `folder`."""
+    """Run `python workflow/scripts/NAME.py ARGUMENTS` in `folder`, within this process."""
     os.chdir(folder)
     _run([str(SCRIPTS / f"{name}.py"), *arguments])
 
 
 def run_script(name: str, *arguments) -> CompletedProcess:
-    """Run a script and wait for it."""
+    """Run a script in a process of its own and wait for it."""
     return run(script, name, [str(argument) for argument in arguments])
 
 
 @functools.cache
 def python() -> str:
-    """An executable that runs a script as Python does: same arguments, environment, folder, streams and exit status.
+    """Return an executable that runs a script as Python does.
 
-    When it is killed, so is the script.
+    Arguments, environment, folder, streams and exit status are the same. If it is killed, the script is killed too.
     """
     folder = Path(tempfile.mkdtemp(prefix="warm"))
     atexit.register(shutil.rmtree, folder)
@@ -90,12 +90,12 @@ def python() -> str:
 
 def _run(arguments: list[str]) -> None:
     sys.argv = arguments
-    logging.raiseExceptions = False  # when its log is gone
+    logging.raiseExceptions = False  # no traceback if the file of the log was removed
     runpy.run_path(arguments[0], run_name="__main__")
 
 
 def _call(target: Callable, arguments: tuple, log: str, environment: dict[str, str]) -> None:
-    import preloaded  # noqa: F401  # the server has imported it already; an error in it shows only here
+    import preloaded  # noqa: F401  # the server imported it already, but hides an error in it; here it is raised
 
     os.environ.clear()
     os.environ.update(environment)
@@ -106,8 +106,11 @@ def _call(target: Callable, arguments: tuple, log: str, environment: dict[str, s
 
 
 def _serve(listener: socket.socket) -> None:
-    """Run the script of each `python` in a process, beside one that waits for either to end, until the tests end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes forked below are not waited for
+    """Serve the executable until the tests end.
+
+    Each client has two processes: one runs its script, and one waits until either the script or the client ends.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes forked below
     tests = multiprocessing.parent_process().sentinel
     while tests not in wait([listener, tests]):
         connection, _ = listener.accept()
@@ -118,7 +121,7 @@ def _serve(listener: socket.socket) -> None:
         listener.close()
         arguments, folder, client, environment = json.loads(connection.makefile().readline())
         process = os.fork()
-        if process == 0:  # returns, and ends as a process of multiprocessing does
+        if process == 0:  # this process returns, so that it ends as a process of multiprocessing does
             connection.close()
             os.chdir(folder)
             for stream in (1, 2):

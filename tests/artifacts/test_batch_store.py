@@ -19,8 +19,8 @@ def fail():
     raise ZeroDivisionError
 
 
-class Work:
-    """Batches of rows, and which of them were worked on; the one with number `stop_at` ends the run."""
+class Rows:
+    """Compute batches of rows and list their numbers in `done`; batch `stop_at` calls `end` first."""
 
     def __init__(self, stop_at=None, end=fail):
         self.stop_at, self.end, self.done = stop_at, end, []
@@ -36,97 +36,105 @@ def as_json(batches):
     return [[list(row) for row in batch] for batch in batches]
 
 
-EXPECTED = as_json(map(Work(), range(len(SIZES))))
+EXPECTED = as_json(map(Rows(), range(len(SIZES))))
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small_files(monkeypatch):
     monkeypatch.setattr(batch_store, "INPUTS_PER_FILE", 6)
 
 
 @pytest.fixture
-def cut_off(tmp_path, small):
-    """The folder of a run that ended in batch 3, by an error that nobody expects."""
+def interrupted(tmp_path, small_files):
+    """The folder of a run that an unexpected error ended in batch 3."""
     with pytest.raises(ZeroDivisionError):
-        BatchStore(tmp_path / "kept", IDENTITY).run("work", SIZES, Work(stop_at=3))
+        BatchStore(tmp_path / "kept", IDENTITY).run("work", SIZES, Rows(stop_at=3))
     return tmp_path / "kept"
 
 
 def names(folder):
+    """The names of the stored files."""
     return sorted(path.name for path in folder.iterdir() if path.suffix != COST)
 
 
-def test_batches_in_order_with_and_without_a_folder(tmp_path, small):
-    assert as_json(BatchStore().run("work", SIZES, Work())) == EXPECTED
-    kept = BatchStore(tmp_path / "kept", IDENTITY)
-    assert as_json(kept.run("work", SIZES, Work())) == EXPECTED
-    assert names(kept.folder) == ["work-00000000.json", "work-00000002.json", "work-00000004.json"]
-    kept.remove()
-    assert not kept.folder.exists()
+def test_batches_in_order_with_and_without_a_folder(tmp_path, small_files):
+    assert as_json(BatchStore().run("work", SIZES, Rows())) == EXPECTED
+    store = BatchStore(tmp_path / "kept", IDENTITY)
+    assert as_json(store.run("work", SIZES, Rows())) == EXPECTED
+    assert names(store.folder) == ["work-00000000.json", "work-00000002.json", "work-00000004.json"]
+    store.remove()
+    assert not store.folder.exists()
 
 
-def test_a_run_resumes_after_the_last_stored_batches(cut_off, caplog):
-    work = Work()
+def test_a_run_resumes_after_the_last_stored_batches(interrupted, caplog):
+    rows = Rows()
     with caplog.at_level(logging.INFO):
-        assert as_json(BatchStore(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
-    assert work.done == [2, 3, 4]
+        assert as_json(BatchStore(interrupted, IDENTITY).run("work", SIZES, rows)) == EXPECTED
+    assert rows.done == [2, 3, 4]
     assert "work: 6 of 13 inputs were finished by an interrupted run" in caplog.text
-    assert as_json(BatchStore(cut_off, IDENTITY).run("other work", SIZES, other := Work())) == EXPECTED
+    assert as_json(BatchStore(interrupted, IDENTITY).run("other work", SIZES, other := Rows())) == EXPECTED
     assert other.done == [0, 1, 2, 3, 4]
 
 
-def test_a_shard_is_closed_after_a_while_too(tmp_path, monkeypatch):
+def test_a_file_is_closed_after_a_time_too(tmp_path, monkeypatch):
     monkeypatch.setattr(batch_store, "SECONDS_PER_FILE", 0.0)
     with pytest.raises(ZeroDivisionError):
-        BatchStore(tmp_path, IDENTITY).run("work", SIZES, Work(stop_at=2))
+        BatchStore(tmp_path, IDENTITY).run("work", SIZES, Rows(stop_at=2))
     assert names(tmp_path) == ["work-00000000.json", "work-00000001.json"]
 
 
-def flip(content):
+def flip_bit(content):
+    """Return the content with one bit of its middle byte changed."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 @pytest.mark.parametrize(
     "damage",
-    [flip, lambda content: content[:-1], lambda content: b"", lambda content: b"\xff\n{}", lambda content: b"\n" * 9],
+    [
+        flip_bit,
+        lambda content: content[:-1],
+        lambda content: b"",
+        lambda content: b"\xff\n{}",
+        lambda content: b"\n" * 9,
+    ],
     ids=["bit", "cut", "empty", "other", "lines"],
 )
-def test_a_damaged_shard_is_not_used(cut_off, damage, caplog):
-    path = cut_off / "work-00000000.json"
+def test_a_damaged_file_is_not_used(interrupted, damage, caplog):
+    path = interrupted / "work-00000000.json"
     path.write_bytes(damage(path.read_bytes()))
-    work = Work()
-    assert as_json(BatchStore(cut_off, IDENTITY).run("work", SIZES, work)) == EXPECTED
-    assert work.done == [0, 1, 2, 3, 4]
+    rows = Rows()
+    assert as_json(BatchStore(interrupted, IDENTITY).run("work", SIZES, rows)) == EXPECTED
+    assert rows.done == [0, 1, 2, 3, 4]
     assert f"{path} is damaged" in caplog.text
 
 
 @pytest.mark.parametrize("key", IDENTITY)
-def test_a_shard_of_another_run_is_not_used(cut_off, key, caplog):
-    work = Work()
-    assert as_json(BatchStore(cut_off, IDENTITY | {key: "other"}).run("work", SIZES, work)) == EXPECTED
-    assert work.done == [0, 1, 2, 3, 4]
+def test_a_file_of_another_run_is_not_used(interrupted, key, caplog):
+    rows = Rows()
+    assert as_json(BatchStore(interrupted, IDENTITY | {key: "other"}).run("work", SIZES, rows)) == EXPECTED
+    assert rows.done == [0, 1, 2, 3, 4]
     assert f"work-00000000.json belongs to another run ({key})" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stores_finished_batches(tmp_path, number, caplog):
     handler = signal.getsignal(number)
-    work = Work(stop_at=2, end=lambda: os.kill(os.getpid(), number))
+    rows = Rows(stop_at=2, end=lambda: os.kill(os.getpid(), number))
     with pytest.raises(SystemExit) as error:
-        BatchStore(tmp_path, IDENTITY).run("work", SIZES, work)
+        BatchStore(tmp_path, IDENTITY).run("work", SIZES, rows)
     assert error.value.code == interruption.STATUS and signal.getsignal(number) is handler
     assert "9 of 13" in caplog.text
-    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, rest := Work())) == EXPECTED
-    assert work.done == [0, 1, 2] and rest.done == [3, 4]
+    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, rest := Rows())) == EXPECTED
+    assert rows.done == [0, 1, 2] and rest.done == [3, 4]
 
 
 def test_ranks_share_the_batches(tmp_path, monkeypatch):
     """Each rank runs its part alone; the same stored batches serve any number of ranks."""
     monkeypatch.setattr(Ranks, "all_gather", lambda self, part: {number: [] for number in range(len(SIZES))} | part)
     for rank, numbers in enumerate([[0, 2, 4], [1, 3]]):
-        got = BatchStore(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, work := Work())
-        assert work.done == numbers
-        assert as_json(got) == [EXPECTED[i] if i in numbers else [] for i in range(len(SIZES))]
+        batches = BatchStore(tmp_path, IDENTITY, Ranks(rank, 2)).run("work", SIZES, rows := Rows())
+        assert rows.done == numbers
+        assert as_json(batches) == [EXPECTED[i] if i in numbers else [] for i in range(len(SIZES))]
     monkeypatch.undo()
-    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, work := Work())) == EXPECTED and not work.done
+    assert as_json(BatchStore(tmp_path, IDENTITY).run("work", SIZES, rows := Rows())) == EXPECTED and not rows.done

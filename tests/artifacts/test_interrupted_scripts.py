@@ -1,4 +1,4 @@
-"""Scripts that work in batches: killed at any moment, and run on several ranks, they write the same bytes."""
+"""Scripts that store batches write the same bytes when they are killed and resumed, and on several ranks."""
 
 import random
 import signal
@@ -33,26 +33,29 @@ STAGES = {
 
 
 def named(kind, stage):
+    """The name of an output of a stage."""
     return f"{kind}.{stage}.{'json' if stage == 'risk' else 'parquet'}"
 
 
 def command(stage, output):
+    """The script of a stage, and its arguments."""
     script, *arguments = STAGES[stage]
     arguments = [argument.replace("OUTPUT", output) for argument in arguments]
     return script, [*arguments, *COMMON, f"--shards=shards.{stage}"]
 
 
-def script_of_small_shards(*call):
-    """A script whose shards are smaller."""
+def script_with_small_files(*call):
+    """Run a script that stores few inputs per file."""
     batch_store.INPUTS_PER_FILE = 32
     warm.script(*call)
 
 
 def start(stage, output, folder):
-    return warm.start(script_of_small_shards, *command(stage, output), str(folder), log=folder / "log")
+    return warm.start(script_with_small_files, *command(stage, output), str(folder), log=folder / "log")
 
 
 def finish(stage, output, folder):
+    """Run a stage to its end; return the bytes of its output."""
     process = start(stage, output, folder)
     process.join()
     assert process.exitcode == 0, (folder / "log").read_text()
@@ -62,7 +65,7 @@ def finish(stage, output, folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two models, a split, and what each stage gives when nothing interrupts it."""
+    """Two models, a split, and the output of each stage without an interruption."""
     folder = tmp_path_factory.mktemp("study")
     for seed, name in enumerate(("teacher", "student")):
         save(tiny.checkpoint("bart", seed), folder / name)
@@ -77,7 +80,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
+def test_kills_at_random_moments_change_no_byte(stage, folder):
     expected = (folder / named("expected", stage)).read_bytes()
     output = folder / named("killed", stage)
     began = time.monotonic()
@@ -90,7 +93,7 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
         process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL
-        if output.exists():  # whole, or not there at all
+        if output.exists():  # complete, if it exists
             assert output.read_bytes() == expected
             output.unlink()
     assert finish(stage, output.name, folder) == expected
@@ -99,16 +102,16 @@ def test_killed_at_random_moments_the_result_is_the_same(stage, folder):
 
 
 def by_torchrun(script, arguments, folder):
-    """Two ranks as the workflow starts them."""
+    """Run a script on two ranks by torchrun, as the workflow does; return the log."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     path = ROOT / f"workflow/scripts/{script}.py"
-    done = subprocess.run([*launch, path, *arguments], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    process = subprocess.run([*launch, path, *arguments], cwd=folder, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stderr
 
 
 def by_forks(script, arguments, folder):
-    """Two forked ranks, which need not import torch first."""
+    """Run a script on two forked ranks, which need not import torch; return the log."""
     log = folder / f"{script}.two.log"
     ranks = killing.start_ranks(script, arguments, log, folder=folder)
     for rank in ranks:
@@ -121,18 +124,18 @@ def by_forks(script, arguments, folder):
     ("stage", "run_two"), [("ancestral", by_torchrun), ("beam_sample", by_forks), ("generate", by_forks)]
 )
 def test_two_ranks_write_the_bytes_of_one(stage, run_two, folder):
-    """They resume from what one rank left when it was killed."""
-    kept, left = folder / f"shards.{stage}", []
-    while not left:  # on a busy machine it may end before it is killed
+    """They resume from the batches that one rank had stored when it was killed."""
+    shards, stored = folder / f"shards.{stage}", []
+    while not stored:  # on a busy machine the script may end before it is killed
         process = start(stage, named("two", stage), folder)
-        while process.is_alive() and not list(kept.glob("*.json")):
+        while process.is_alive() and not list(shards.glob("*.json")):
             time.sleep(0.001)
         process.kill()
         process.join()
-        left = list(kept.glob("*.json"))
-    said = run_two(*command(stage, named("two", stage)), folder)
-    assert "inputs were finished by an interrupted run" in said
+        stored = list(shards.glob("*.json"))
+    log = run_two(*command(stage, named("two", stage)), folder)
+    assert "inputs were finished by an interrupted run" in log
     assert (folder / named("two", stage)).read_bytes() == (folder / named("expected", stage)).read_bytes()
-    assert not kept.exists()
+    assert not shards.exists()
     record = read_json(folder / (named("two", stage) + SUFFIX))
     assert record["attempts"] == 2

@@ -1,4 +1,4 @@
-"""Every stage, killed at random moments of its life and run again, ends with the bytes of one that was left alone."""
+"""Every stage that is killed at random moments and run again writes the same bytes as an uninterrupted one."""
 
 import random
 import signal
@@ -23,34 +23,38 @@ def study(tmp_path_factory):
 
 
 def contents(folder):
-    """What a run has left, but for records, whose times differ, and for the workspaces of killed writers, hidden."""
+    """Return the bytes of each file of a run.
+
+    Left out are records, whose times differ, and the hidden workspaces of killed writers.
+    """
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     hidden = {path for path in files if path.parts[0].startswith(".")}
     return {path: (folder / path).read_bytes() for path in files if path not in hidden and not path.match(f"*{SUFFIX}")}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_at_random_moments(study, stage, tmp_path):
-    def started(folder):
-        """The stage with its outputs in `folder`, in a process of its own."""
+def test_stages_killed_at_random_moments(study, stage, tmp_path):
+    def start(folder):
+        """Start the stage in a process of its own, with its outputs in `folder`."""
         script, *arguments = study.command(stage, lambda path: tmp_path / folder / path.name)
         return killing.start(script, arguments, tmp_path / "log")
 
     def finish(folder):
-        process = started(folder)
+        """Run the stage to its end; return the bytes of its outputs."""
+        process = start(folder)
         process.join()
         assert process.exitcode == 0, (tmp_path / "log").read_text()
         return contents(tmp_path / folder)
 
     began = time.monotonic()
-    expected = finish("untouched")
+    expected = finish("uninterrupted")
     seconds, chance = time.monotonic() - began, random.Random(stage)
     assert expected
     for _ in range(20):
-        kills = killing.signal_after(started("killed"), chance.uniform(0, seconds), signal.SIGKILL)
-        TRIED[stage] += kills
-        left = contents(tmp_path / "killed")
-        assert left.items() <= expected.items()  # each file whole, or not there at all
+        killed = killing.signal_after(start("killed"), chance.uniform(0, seconds), signal.SIGKILL)
+        TRIED[stage] += killed
+        remaining = contents(tmp_path / "killed")
+        assert remaining.items() <= expected.items()  # each file is complete, if it exists
         if TRIED[stage] == KILLS:
             break
     assert finish("killed") == expected

@@ -1,4 +1,4 @@
-"""Published checkpoints by the scripts: from the checkpoint to a student's output."""
+"""Published checkpoints in the scripts: fine-tuning, student initialisation, training, generation."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 
 def run_script(monkeypatch, script, *arguments):
-    """A script's `main` in this process."""
+    """Run a script's `main` in this process."""
     spec = importlib.util.spec_from_file_location(f"script_{script}", SCRIPTS / f"{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,22 +32,22 @@ def run_script(monkeypatch, script, *arguments):
 
 
 def finetune(monkeypatch, folder, hub, name, *arguments):
-    """finetune_teacher with epochs 0: the checkpoint as it is."""
+    """Run finetune_teacher for 0 epochs, which keeps the checkpoint as it is; return the folder."""
     write_parquet(folder / "split.parquet", SPLIT_COLUMNS, SPLIT)
     out = folder / "teacher"
     languages = zip(("--source-language", "--target-language"), HUB[name].languages, strict=False)
-    given = ["--train", folder / "split.parquet", "--dev", folder / "split.parquet", "--model", out]
-    given += ["--history", folder / "history.jsonl", "--init", hub(name), "--seed", "1", "--epochs", "0"]
-    given += ["--learning-rate", "1", "--max-source-tokens", "40", "--max-target-tokens", "20"]
-    given += [*(part for pair in languages for part in pair), *arguments]
+    options = ["--train", folder / "split.parquet", "--dev", folder / "split.parquet", "--model", out]
+    options += ["--history", folder / "history.jsonl", "--init", hub(name), "--seed", "1", "--epochs", "0"]
+    options += ["--learning-rate", "1", "--max-source-tokens", "40", "--max-target-tokens", "20"]
+    options += [*(part for pair in languages for part in pair), *arguments]
     if "--family" not in arguments:
-        given += ["--family", HUB[name].family]
-    run_script(monkeypatch, "finetune_teacher", *given)
+        options += ["--family", HUB[name].family]
+    run_script(monkeypatch, "finetune_teacher", *options)
     return out
 
 
 def test_a_teacher_used_as_it_is(hub, name, tmp_path, monkeypatch):
-    """Every weight byte for byte, but for the pad token's logit where it is no word; then one of everything."""
+    """Every weight keeps its bytes, except the logit bias of a pad token; then two training steps and generation."""
     folder = finetune(monkeypatch, tmp_path, hub, name, "--too-long", "truncate")
     assert read_json_lines(tmp_path / "history.jsonl")[0] == []
     before, after = raw(hub, name).state_dict(), load(folder).model.module.state_dict()
@@ -75,8 +75,10 @@ def test_a_teacher_used_as_it_is(hub, name, tmp_path, monkeypatch):
     terms = Objective.from_config(
         [{"sequences": "ground_truth", "loss": "kl"}, {"sequences": "student_samples", "loss": "rkl"}]
     )
-    chosen = settings(batch_size=3, learning_rate=1e-3)
-    trainer = Trainer(student.model, teacher.model, terms, TrainingData(train, {}), chosen, SamplingConfig(6), 0)
+    training_settings = settings(batch_size=3, learning_rate=1e-3)
+    trainer = Trainer(
+        student.model, teacher.model, terms, TrainingData(train, {}), training_settings, SamplingConfig(6), 0
+    )
     losses = [trainer.step(next(trainer.batches())) for _ in range(2)]
     assert all(torch.isfinite(torch.tensor(losses)))
     columns = generate_texts(
@@ -85,7 +87,7 @@ def test_a_teacher_used_as_it_is(hub, name, tmp_path, monkeypatch):
     assert len(columns["hypothesis"]) == len(train)
 
 
-def test_a_prefix_that_t5_does_not_know(hub, tmp_path, monkeypatch, caplog):
+def test_a_source_prefix_unknown_to_t5_is_warned_about(hub, tmp_path, monkeypatch, caplog):
     for prefix, warned in ((TRANSLATE, False), ("translate: ", True)):
         caplog.clear()
         finetune(monkeypatch, tmp_path, hub, "t5-base", "--too-long", "truncate", f"--source-prefix={prefix}")
@@ -94,8 +96,8 @@ def test_a_prefix_that_t5_does_not_know(hub, tmp_path, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("pegasus", "bart"), ("mbart-50", "bart"), ("DialoGPT", "t5"), ("marian", "pegasus")]
+    ("name", "family"), [("pegasus", "bart"), ("mbart-50", "bart"), ("DialoGPT", "t5"), ("marian", "pegasus")]
 )
-def test_a_checkpoint_of_another_family(hub, name, given, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {given}; set its family"):
-        finetune(monkeypatch, tmp_path, hub, name, "--family", given)
+def test_a_checkpoint_of_another_family_is_refused(hub, name, family, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=rf"is a {HUB[name].family} model, not {family}; set its family"):
+        finetune(monkeypatch, tmp_path, hub, name, "--family", family)

@@ -1,4 +1,4 @@
-"""Students of published checkpoints: positions, output layers and biases are copied."""
+"""Students of published checkpoints copy positions, output layers and biases."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 
 def sinusoids(rows, width):
-    """sin(position / 10000^(2i/width)) in the first half, cos in the second."""
+    """Return sin(position / 10000^(2i/width)) in the first half, cos in the second."""
     angles = torch.arange(rows)[:, None] / 10000 ** (2 * torch.arange(width // 2) / width)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -37,7 +37,7 @@ def all_layers(checkpoint):
 
 
 def test_a_student_of_all_layers_is_the_teacher(hub, name, tmp_path):
-    """Before and after saving; and its file holds every weight once."""
+    """It is so before and after saving, and its file contains every weight once."""
     teacher = teacher_of(hub, name)
     student = init_student(teacher, all_layers(teacher))
     student.model.module.eval()
@@ -50,7 +50,7 @@ def test_a_student_of_all_layers_is_the_teacher(hub, name, tmp_path):
     weights = load_file(tmp_path / "student" / WEIGHTS)
     assert len({tensor.numpy().tobytes() for tensor in weights.values() if tensor.ndim == 2}) == sum(
         tensor.ndim == 2 for tensor in weights.values()
-    ) - (name == "pegasus")  # two tables of positions, equal by nature
+    ) - (name == "pegasus")  # two tables of positions, equal by definition
     save(teacher, tmp_path / "teacher")
     sizes = [(tmp_path / folder / WEIGHTS).stat().st_size for folder in ("teacher", "student")]
     assert sizes[0] == sizes[1]
@@ -62,7 +62,7 @@ def tied(checkpoint):
 
 
 def test_t5_1_1_keeps_its_own_output_layer(hub, tmp_path):
-    """And does not scale what enters it, which T5 does."""
+    """Its input is not scaled, as it is in T5."""
     assert tied(teacher_of(hub, "t5-base"))
     teacher = teacher_of(hub, "t5-v1_1")
     assert not tied(teacher)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 
 def test_targets_end_in_their_only_eos(hub, name):
-    """Also where "</s>" is spelt out in the text, which sentencepiece vocabularies would take for a token."""
+    """It is so even if the text spells out "</s>", which a sentencepiece vocabulary would read as the token."""
     checkpoint = teacher_of(hub, name)
     eos = checkpoint.tokenizer.eos_token
     split = SPLIT_COLUMNS | {"references": [["o zi"], [f"un om {eos} bun"], [""]]}
@@ -35,7 +35,7 @@ def test_targets_end_in_their_only_eos(hub, name):
 
 
 def test_text_survives_the_tokenizer(hub, name):
-    """The target's language too: Marian has a sentencepiece model per language."""
+    """It survives in the target's language too: Marian has a sentencepiece model per language."""
     checkpoint = teacher_of(hub, name)
     texts = OTHER_TEXTS if name == "marian" else TEXTS
     split = SPLIT_COLUMNS | {"references": [[text] for text in (*texts, *texts)[:3]]}
@@ -80,18 +80,18 @@ def test_dialogpt_pads_with_eos(hub):
 
 
 @pytest.mark.parametrize("name", ["marian", "pegasus"])
-def test_a_pad_token_is_no_word(hub, name):
-    """Its logit is 0 whatever the context, and the greatest where all others are negative; it is never sampled."""
+def test_a_pad_token_is_neither_sampled_nor_decoded(hub, name):
+    """Its logit is 0 in any context: the greatest, if all others are negative."""
     checkpoint, module = fresh(hub, name), raw(hub, name)
     pad = checkpoint.model.pad_token_id
     with torch.no_grad():
-        for one in (checkpoint.model.module, module):
-            one.final_logits_bias[:, :pad] -= 100.0
-            one.final_logits_bias[:, pad + 1 :] -= 100.0
+        for biased in (checkpoint.model.module, module):
+            biased.final_logits_bias[:, :pad] -= 100.0
+            biased.final_logits_bias[:, pad + 1 :] -= 100.0
     source = encoded(checkpoint).sources[0]
     assert raw_logits(module, checkpoint, source, [0])[0, pad] == float("-inf")
-    theirs = module(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[pad]])).logits[0, 0]
-    assert theirs[pad] == 0 and theirs.argmax() == pad  # transformers, left to itself, would decode nothing else
+    raw_next = module(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([[pad]])).logits[0, 0]
+    assert raw_next[pad] == 0 and raw_next.argmax() == pad  # transformers alone would decode nothing else
     sources = source_batch(checkpoint.model, [source] * 50)
     samples = ancestral_sample(checkpoint.model, sources, 10, [0]).labels
     assert not (samples == pad).any()
@@ -104,16 +104,16 @@ def test_a_pad_token_is_no_word(hub, name):
 
 @pytest.mark.parametrize("name", ["marian", "pegasus"])
 @pytest.mark.parametrize("loss", [name for name in LOSSES if name != "hidden_mse"])
-def test_every_loss_is_finite_without_a_pad_token_and_leaves_its_row(hub, name, loss):
-    """The row is the decoder's first input, zeros: with a probability it would be trained as an output."""
+def test_every_loss_is_finite_and_leaves_the_row_of_the_pad_token(hub, name, loss):
+    """The row of zeros is the decoder's first input: if the token had a probability, the row would be trained."""
     checkpoint = teacher_of(hub, name)
     student = init_student(checkpoint, {"encoder": 2, "decoder": 1})
     sequences = {"nll": "ground_truth", "kl_q_mixture": "student_samples"}.get(loss, "teacher_samples")
     train = encoded(checkpoint)
     data = TrainingData(train, {"teacher_samples": [[target] for target in train.targets]})
     terms = Objective.from_config([{"sequences": sequences, "loss": loss}])
-    chosen = settings(batch_size=3, weight_decay=0.1)
-    trainer = Trainer(student.model, checkpoint.model, terms, data, chosen, SamplingConfig(6), 0)
+    training_settings = settings(batch_size=3, weight_decay=0.1)
+    trainer = Trainer(student.model, checkpoint.model, terms, data, training_settings, SamplingConfig(6), 0)
     before = [student.model.module.state_dict()[key].clone() for key in positions_of(student)]
     assert torch.isfinite(torch.tensor(trainer.step(next(trainer.batches()))))
     assert (student.model.module.get_input_embeddings().weight[student.model.pad_token_id] == 0).all()
@@ -126,7 +126,7 @@ def test_every_loss_is_finite_without_a_pad_token_and_leaves_its_row(hub, name, 
 
 @pytest.mark.parametrize("name", ["mbart", "mbart-50"])
 def test_mbart_reads_and_writes_as_it_was_trained(hub, name, tmp_path):
-    """The logits of our targets are those that transformers computes on the model's own format."""
+    """The logits of encoded targets equal those that transformers computes on the model's own format."""
     checkpoint = teacher_of(hub, name)
     tokens = checkpoint.tokenizer.convert_ids_to_tokens
     split = encoded(checkpoint)
@@ -142,18 +142,18 @@ def test_mbart_reads_and_writes_as_it_was_trained(hub, name, tmp_path):
     for row, text in enumerate(["o zi", "un om bun"]):
         source, target = split.sources[row], split.targets[row]
         labels = checkpoint.tokenizer(text_target=text, return_tensors="pt").input_ids
-        theirs = module(input_ids=torch.tensor([source]), labels=labels).logits[0]
+        expected = module(input_ids=torch.tensor([source]), labels=labels).logits[0]
         begin = labels[0].tolist().index(target[0])
         assert labels[0, begin : begin + len(target)].tolist() == target
-        ours = logits_of(checkpoint)[row, : len(target)]
-        torch.testing.assert_close(ours, theirs[begin : begin + len(target)], rtol=1e-4, atol=1e-4)
+        actual = logits_of(checkpoint)[row, : len(target)]
+        torch.testing.assert_close(actual, expected[begin : begin + len(target)], rtol=1e-4, atol=1e-4)
 
     save(checkpoint, tmp_path / "saved")  # the languages are saved with it
     saved = load(tmp_path / "saved")
     assert saved.model.decoder_prompt == checkpoint.model.decoder_prompt and encoded(saved) == encoded(checkpoint)
 
 
-def test_a_cut_source_of_mbart_keeps_its_eos_and_its_language(hub):
+def test_a_truncated_source_of_mbart_keeps_its_eos_and_its_language(hub):
     checkpoint = teacher_of(hub, "mbart")
     sources = encoded(checkpoint, Limits(6, 20, "truncate")).sources
     assert all(
@@ -172,6 +172,6 @@ def test_a_cut_source_of_mbart_keeps_its_eos_and_its_language(hub):
         ("marian", ("en_XX", "ro_RO"), r"marian has no language codes; remove"),
     ],
 )
-def test_languages_that_cannot_be(hub, name, languages, message):
+def test_wrong_languages_are_refused(hub, name, languages, message):
     with pytest.raises(UserError, match=message):
         load(hub(name), "cpu", *languages)

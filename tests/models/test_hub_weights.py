@@ -1,4 +1,4 @@
-"""Published checkpoints: weights that are missing, left over, pickled or of another vocabulary."""
+"""Published checkpoints whose weights are too many, pickled, or of two vocabularies."""
 
 import json
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 @pytest.fixture
 def copied(hub, tmp_path):
-    """A copy of a published checkpoint, to damage."""
+    """Return a function that copies a published checkpoint into a folder, for a test to damage."""
 
     def copy(name):
         checkpoint = teacher_of(hub, name)
@@ -28,14 +28,14 @@ def copied(hub, tmp_path):
     ("name", "key"), [("bart-large", "decoder_layers"), ("t5-base", "num_layers"), ("DialoGPT", "n_layer")]
 )
 def test_weights_of_more_layers_are_refused(copied, name, key):
-    """transformers would load the first layers and leave the others."""
+    """transformers would load the first layers and ignore the others."""
     folder = copied(name)
     (folder / "config.json").write_text(json.dumps(read(folder / "config.json") | {key: 2}))
     with pytest.raises(UserError, match=r"weights have no place in the model of config\.json \(first: .*2\."):
         load(folder)
 
 
-def test_what_is_not_a_weight_is_tolerated(copied):
+def test_redundant_tensors_are_ignored_and_unknown_weights_refused(copied):
     folder = copied("bart-large-xsum")
     weights = load_file(folder / WEIGHTS)
     extra = {
@@ -51,16 +51,16 @@ def test_what_is_not_a_weight_is_tolerated(copied):
         load(folder)
 
 
-def test_a_checkpoint_without_safetensors(copied):
+def test_a_checkpoint_without_safetensors_needs_allow_pickle(copied):
     folder = copied("DialoGPT")
     torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
     (folder / WEIGHTS).unlink()
     with pytest.raises(UserError, match=r"has no model\.safetensors.*set model\.teacher\.allow_pickle"):
         load(folder)
-    load(folder, allow_pickle=True)  # what the message says does what it promises
+    load(folder, allow_pickle=True)  # as the message advises
 
 
-def test_a_checkpoint_of_two_vocabularies(copied):
+def test_a_checkpoint_of_two_vocabularies_is_refused(copied):
     folder = copied("marian")
     config = read(folder / "config.json") | {"share_encoder_decoder_embeddings": False}
     (folder / "config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""Several processes that train one model, or share the weights of one: what comes out is what one process makes."""
+"""Several ranks, with or without FSDP, train the same model and write the same files as one process."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from fdistill.runtime.interruption import STATUS
 from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
-SIZES = {"train": 45, "dev": 7}  # neither is even
+SIZES = {"train": 45, "dev": 7}  # odd, so that two ranks have unequal parts
 RUN = [
     *("--seed", 1, "--batch-size", 4, "--warmup-steps", 3, "--evaluate-every", 0.5, "--learning-rate", 0.003),
     *("--max-source-tokens", 12, "--max-target-tokens", 12, "--device", "cpu"),
@@ -28,7 +28,7 @@ SAMPLE = ["--max-source-tokens", 12, "--max-target-tokens", 12, "--seed", 3, "--
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A split, models without dropout, and the teacher's samples."""
+    """Two splits, models with and without dropout, and samples for the teacher."""
     root = tmp_path_factory.mktemp("study")
     chance = random.Random(0)
     for split, size in SIZES.items():
@@ -57,20 +57,21 @@ def folder(tmp_path_factory):
 
 
 def training(folder, family, method, output, *more):
-    """The command that trains by one method."""
+    """Return the command that trains by a method: its script and arguments."""
     data = ["--train", folder / "train.parquet", "--dev", folder / "dev.parquet"]
-    written = ["--model", output / "model", "--history", output / "train.jsonl"]
+    output_options = ["--model", output / "model", "--history", output / "train.jsonl"]
     if method == "finetune_teacher":
         return "finetune_teacher", [
-            *data, "--family", family, "--init", folder / f"{family}.teacher", *written, *RUN, *more
+            *data, "--family", family, "--init", folder / f"{family}.teacher", *output_options, *RUN, *more
         ]  # fmt: skip
     terms = METHODS[method]["terms"]
     models = ["--start", folder / f"{family}.student", "--teacher", folder / f"{family}.teacher"]
     samples = ["--teacher-samples", folder / f"{family}.samples.parquet"]
-    return "distill", [*data, *models, *samples, "--terms", json.dumps(terms), *written, *RUN, *more]
+    return "distill", [*data, *models, *samples, "--terms", json.dumps(terms), *output_options, *RUN, *more]
 
 
-def alone(command, root):
+def on_one_rank(command, root):
+    """Run a command in one process; it must succeed."""
     assert killing.run(*command, root / "log") == 0, (root / "log").read_text()
 
 
@@ -83,29 +84,30 @@ def on_several_ranks(command, root, count=2):
 
 
 def curve(folder):
+    """Return the lines of a training history that have a step."""
     lines = map(json.loads, (folder / "train.jsonl").read_text().splitlines())
-    return [line for line in lines if "step" in line]  # the last one is the file's identity
+    return [line for line in lines if "step" in line]  # the last line is the identity of the file
 
 
 def numbers(lines):
-    """All of a curve's losses, learning rates and scores, in order."""
+    """Return all losses, learning rates and scores of a curve, in order."""
     return [
         value for line in lines for value in [*line.get("dev", {}).values(), *line.values()] if isinstance(value, float)
     ]
 
 
 def log_probs(folder):
-    """What the trained model gives to some targets."""
-    made = load(folder / "model")
-    pairs = zip(*tiny.random_pairs(made, 20, seed=5), strict=True)
+    """Return the log-probabilities that the trained model assigns to some targets."""
+    checkpoint = load(folder / "model")
+    pairs = zip(*tiny.random_pairs(checkpoint, 20, seed=5), strict=True)
     with torch.no_grad():
-        return torch.cat([tiny.reference_log_probs(made.model, source, target) for source, target in pairs])
+        return torch.cat([tiny.reference_log_probs(checkpoint.model, source, target) for source, target in pairs])
 
 
 CASES = [
     ("bart", "js", 1, 2),  # every micro-batch is split
-    ("bart", "js", 2, 2),  # each rank has one, but for the last step of an epoch
-    ("bart", "predistill", 1, 3),  # more ranks than micro-batches: parts of unequal size
+    ("bart", "js", 2, 2),  # each rank has one micro-batch, except in the last step of an epoch
+    ("bart", "predistill", 1, 3),  # more ranks than micro-batches: their parts differ in size
     ("bart", "finetune_teacher", 3, 2),
     ("gpt2", "js_exact", 2, 2),
 ]
@@ -115,22 +117,22 @@ CASES = [
 @pytest.mark.parametrize("shard", [False, True], ids=["replicas", "shard"])
 def test_ranks_train_the_model_that_one_trains(folder, family, method, accumulation, count, shard, tmp_path):
     more = ["--epochs", 1, "--accumulation", accumulation]
-    alone(training(folder, family, method, tmp_path / "one", *more), tmp_path)
+    on_one_rank(training(folder, family, method, tmp_path / "one", *more), tmp_path)
     shared = ["--shard-teacher"] if shard else []
     on_several_ranks(training(folder, family, method, tmp_path / "several", *more, *shared), tmp_path, count)
     one, several = curve(tmp_path / "one"), curve(tmp_path / "several")
     assert [line["step"] for line in one] == [line["step"] for line in several] and len(one) >= 4
     assert numbers(several) == pytest.approx(numbers(one), rel=1e-6, abs=1e-6)
     losses = [[line["loss"] for line in lines if "loss" in line] for lines in (one, several)]
-    apart = max(abs(b / a - 1) for a, b in zip(*losses, strict=True))
-    print(f"{family} {method}, {count} ranks{', FSDP-sharded' * shard}: largest relative difference {apart:.0e}")
-    # Adam makes a step of the rounding of a gradient that is 0 but for it, as that of a key's bias.
+    difference = max(abs(b / a - 1) for a, b in zip(*losses, strict=True))
+    print(f"{family} {method}, {count} ranks{', FSDP-sharded' * shard}: largest relative difference {difference:.0e}")
+    # Not tighter: some gradients, such as that of a key's bias, are 0 up to rounding, and Adam makes a full step of it.
     torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
 
 
-def test_ranks_with_a_micro_batch_each_have_the_dropout_of_one(folder, tmp_path):
-    """Dropout is sampled by micro-batch: it is the same unless one has to be split."""
-    for name, run in (("one", alone), ("two", on_several_ranks)):
+def test_ranks_with_whole_micro_batches_have_the_dropout_of_one(folder, tmp_path):
+    """Dropout is sampled per micro-batch, so it is the same as long as no micro-batch is split."""
+    for name, run in (("one", on_one_rank), ("two", on_several_ranks)):
         script, arguments = training(folder, "bart", "js", tmp_path / name, "--epochs", 1, "--accumulation", 2)
         run((script, [*arguments, "--start", folder / "bart.dropout"]), tmp_path)
     assert numbers(curve(tmp_path / "two")) == pytest.approx(numbers(curve(tmp_path / "one")), rel=1e-6, abs=1e-6)
@@ -154,7 +156,7 @@ def test_ranks_of_a_sharded_teacher_write_what_one_writes(folder, stage, tmp_pat
         files = ["--test", dev, "--model", teacher]
     else:
         sampled = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "samples.parquet"]
-        alone(("sample_teacher", [*sampled, *SAMPLE]), tmp_path)
+        on_one_rank(("sample_teacher", [*sampled, *SAMPLE]), tmp_path)
         student = folder / "bart.student"
         files = [
             "--test",
@@ -167,8 +169,8 @@ def test_ranks_of_a_sharded_teacher_write_what_one_writes(folder, stage, tmp_pat
             tmp_path / "samples.parquet",
         ]
     for name, shared in (("one", []), ("two", ["--shard-teacher", "--shards", tmp_path / "kept"])):
-        written = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
-        (on_several_ranks if shared else alone)((script, [*files, *written, *SAMPLE, *shared]), tmp_path)
+        output_options = [tmp_path / name if part == "OUTPUT" else part for part in arguments]
+        (on_several_ranks if shared else on_one_rank)((script, [*files, *output_options, *SAMPLE, *shared]), tmp_path)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert not (tmp_path / "kept").exists()
 
@@ -194,12 +196,12 @@ def test_ranks_stop_together_and_resume(folder, method, shard, tmp_path):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_adafactor_cannot_train_a_shared_model(folder, tmp_path):
+def test_adafactor_cannot_train_a_sharded_model(folder, tmp_path):
     command = training(
         folder,
         "bart",
         "finetune_teacher",
-        tmp_path / "made",
+        tmp_path / "adafactor",
         "--optimizer",
         "adafactor",
         "--shard-teacher",

@@ -19,17 +19,17 @@ from fdistill.models.students import init_student
 from snake import ROOT
 from snakemake.cli import get_argument_parser
 
-# --- what is done to check a command, by how it begins; `site` is a repository with all of the pages' files
+# --- checks of commands, by how a command begins; `site` is a copy of the repository with the files of all pages
 
 
 def check_make(command, site):
-    """A dry run; all of it, whatever is made already."""
-    done = subprocess.run([*words(command), "-n", "-B"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout, done.stderr
+    """Run make dry, as if nothing were up to date."""
+    process = subprocess.run([*words(command), "-n", "-B"], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0 and process.stdout, process.stderr
 
 
 def check_activate(command, site):
-    """`make env` makes the folder that is activated."""
+    """Check that `make env` creates the environment that is activated."""
     printed = subprocess.run(["make", "-n", "-B", "env"], cwd=ROOT, capture_output=True, text=True).stdout
     assert f"-m venv {Path(words(command)[1]).parents[1]}\n" in printed
 
@@ -39,13 +39,13 @@ def check_unlock(command, site):
 
 
 def check_script(command, site):
-    """Without its inputs a script takes all of its arguments, then refuses the first file that is missing."""
+    """Check that a script accepts all of its arguments: it fails only because an input is missing."""
     _, script, *arguments = words(command)
     if arguments == ["--help"]:  # of every script, in test_project.py
         assert (ROOT / script).is_file()
         return
-    done = subprocess.run([sys.executable, script, *arguments], cwd=site, capture_output=True, text=True)
-    assert done.returncode == 1 and "no such file" in done.stderr, done.stderr
+    process = subprocess.run([sys.executable, script, *arguments], cwd=site, capture_output=True, text=True)
+    assert process.returncode == 1 and "no such file" in process.stderr, process.stderr
 
 
 def check_tests(command, site):
@@ -53,23 +53,23 @@ def check_tests(command, site):
 
 
 def check_extra(command, site):
-    """An extra of this project; it is not installed."""
+    """Check that the project has the extra, without installing it."""
     (extra,) = re.findall(r"\.\[(\w+)\]$", words(command)[-1])
     assert extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
 def check_python(command, site):
-    """As it stands."""
+    """Run the command as it is written."""
     run([sys.executable, *words(command)[1:]], site)
 
 
 def check_files(command, site):
-    """As it stands: `site` has run it already."""
+    """Check what the command has created: the fixture `site` runs it."""
     assert (site / "capitals").is_dir()
 
 
 def check_snakemake(command, site):
-    """In a dry run, with others that have the same options: below."""
+    """Check that the command belongs to a group, which `test_snakemake_runs_the_commands_dry` runs dry."""
     assert any(command in group for group in GROUPS.values())
 
 
@@ -86,13 +86,13 @@ CHECKS = {
 }
 
 
-# Of the repository: what runs leave in it, and what no command needs.
+# Parts of the repository that `site` lacks: what runs leave behind, and what no command needs.
 NOT_COPIED = (".*", "results", "checkpoints", "logs", "benchmarks", "site", "__pycache__", "docs", "tests")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A copy of the repository after a reader has written what the pages give: files, entries of registries, data."""
+    """A copy of the repository to which a reader has added all that the pages show: files, registry entries, data."""
     site = tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT, site, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
     for block in FILES:
@@ -107,7 +107,7 @@ def site(tmp_path_factory):
 
 
 def write(site: Path, block: Block) -> None:
-    """What a block's title says: `FILE`, `FILE, at the end` or `FILE, below: START OF A LINE`."""
+    """Write a block where its title says: `FILE`, `FILE, at the end` or `FILE, below: START OF A LINE`."""
     name, _, place = block.title.partition(", ")
     path = site / name
     if not place:
@@ -130,11 +130,11 @@ def test_every_command_is_checked(command, site):
     checks[0](command, site)
 
 
-# --- Snakemake's commands: one dry run for all that differ in targets only
+# --- commands of Snakemake: one dry run for all that differ only in their targets
 
 
 def options_and_targets(command: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A command's options that matter to a dry run, and its targets, as Snakemake itself tells them apart."""
+    """Return the options of a command that matter to a dry run, and its targets, as Snakemake parses them."""
     arguments = words(command)[1:]
     targets = get_argument_parser().parse_args(arguments).targets
     assert targets, f"{command}: no target"
@@ -142,8 +142,8 @@ def options_and_targets(command: str) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(word for word in shlex.split(line) if word not in (*targets, "--")), tuple(targets)
 
 
-def grouped() -> dict[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """{options: {command: its targets}}."""
+def commands_by_options() -> dict[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return {options: {command: targets}}."""
     groups: dict = {}
     for command in COMMANDS:
         if command.startswith("snakemake ") and "--unlock" not in command:
@@ -152,25 +152,25 @@ def grouped() -> dict[tuple[str, ...], dict[str, tuple[str, ...]]]:
     return groups
 
 
-GROUPS = grouped()
+GROUPS = commands_by_options()
 
 
 @pytest.mark.parametrize("options", GROUPS, ids=lambda options: " ".join(options) or "no options")
-def test_snakemake_would_run_it(options, site):
-    targets = dict.fromkeys(target for several in GROUPS[options].values() for target in several)
+def test_snakemake_runs_the_commands_dry(options, site):
+    targets = dict.fromkeys(target for group in GROUPS[options].values() for target in group)
     run([sys.executable, "-m", "snakemake", "-n", "--quiet", "all", *options, "--", *targets], site)
 
 
 # --- examples
 
 
-def test_every_fenced_block_is_of_a_kind_that_is_checked_or_shown():
+def test_every_fenced_block_is_checked_or_only_shown():
     assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text", "mermaid", "bibtex"}
-    loose = [
+    untitled = [
         (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
     ]
     shown = [("README.md", "python"), ("docs/methods.md", "yaml"), ("docs/your_data.md", "python")]  # below
-    assert sorted(loose) == shown
+    assert sorted(untitled) == shown
 
 
 def block_on(page: str, language: str) -> str:
@@ -206,7 +206,7 @@ def test_the_method_shown_is_the_one_that_runs():
     assert shown == {name: methods[name] for name in shown}
 
 
-# What the examples of docs/extending.md are worth, in the copy that has them: its own library, in a process of its own.
+# Uses the examples of docs/extending.md: it runs in a process of its own, with the library of the copy that has them.
 EXTENDED = """
 import pathlib, tempfile, tiny, torch
 from fdistill.data.batches import source_batch
@@ -234,19 +234,19 @@ source, target = [5, 6, 2], [7, 8, 2]
 student.module.eval()
 batch = source_batch(student, [source])
 with torch.no_grad():
-    ours = tiny.logits(Checkpoint(student, teacher.tokenizer), batch, torch.tensor([target]))[0].log_softmax(-1)
-    torch.testing.assert_close(ours, tiny.reference_log_probs(student, source, target), rtol=1e-4, atol=1e-4)
+    log_probs = tiny.logits(Checkpoint(student, teacher.tokenizer), batch, torch.tensor([target]))[0].log_softmax(-1)
+    torch.testing.assert_close(log_probs, tiny.reference_log_probs(student, source, target), rtol=1e-4, atol=1e-4)
 """
 
 
 def test_the_examples_of_extending_work(site):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", EXTENDED],
         env={"PYTHONPATH": f"{site / 'workflow'}:{ROOT / 'tests'}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     all_at_once = {"model": {"family": "blenderbot"}, "metrics": ["bleu4", "exact"]}
     config = ["--config", f"task_overrides={{operations: {all_at_once}}}"]
     run(

@@ -1,4 +1,4 @@
-"""The site of the documentation is built, and a broken link or a missing docstring stops it."""
+"""The site of the documentation builds; a broken link or a missing docstring fails the build."""
 
 import importlib.util
 import shutil
@@ -15,7 +15,7 @@ from snake import ROOT
 
 
 def hook(name: str):
-    """A module of docs/hooks."""
+    """Import a module of docs/hooks."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs/hooks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,6 +24,7 @@ def hook(name: str):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
+    """The folder of the built site."""
     folder = tmp_path_factory.mktemp("built")
     run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder], ROOT)
     return folder
@@ -54,12 +55,14 @@ def test_a_broken_link_and_a_missing_docstring_fail_the_build(tmp_path):
     with (tmp_path / "workflow/fdistill/losses/chunks.py").open("a") as module:
         module.write("\n\ndef undescribed():\n    pass\n")
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", tmp_path / "site"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "no_such_page.md" in done.stderr and "fdistill.losses.chunks.undescribed has no docstring" in done.stderr
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode != 0
+    assert (
+        "no_such_page.md" in process.stderr and "fdistill.losses.chunks.undescribed has no docstring" in process.stderr
+    )
 
 
-def test_what_counts_as_documented(tmp_path):
+def test_public_functions_without_a_docstring_are_listed(tmp_path):
     code = '"""Module."""\n\nclass A:\n    """A."""\n\n    def f(self): ...\n    def _g(self): ...\n\ndef h(): ...\n'
     (tmp_path / "some.py").write_text(code)
     module = griffe.load("some", search_paths=[tmp_path])

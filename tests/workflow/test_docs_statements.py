@@ -1,4 +1,4 @@
-"""What the README and the documentation say of files, registries, messages and packages is so."""
+"""The README and the documentation are right about files, registries, messages and packages."""
 
 import functools
 import re
@@ -19,10 +19,10 @@ def test_the_readme_is_short_and_cites_this_version():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_path_that_a_page_names_is_there(page):
+def test_every_path_that_a_page_names_exists(page):
     written = {block.title.partition(",")[0] for block in FILES}
-    found = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests|docs)/[\w/.-]*)`", prose(page))
-    assert [path for path in found if not (ROOT / path).exists() and path not in written] == []
+    paths = re.findall(r"`((?:config|workflow|profiles|envs|rules|tests|docs)/[\w/.-]*)`", prose(page))
+    assert [path for path in paths if not (ROOT / path).exists() and path not in written] == []
 
 
 def test_registries_and_modules_are_where_the_pages_say():
@@ -38,34 +38,37 @@ def test_registries_and_modules_are_where_the_pages_say():
 
 @functools.cache
 def messages() -> str:
-    """The text of the library, the scripts and the rules, with literals that continue on the next line joined."""
+    """Return the text of the library, the scripts and the rules, with strings that span several lines joined."""
     files = [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
     text = re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text(encoding="utf-8") for path in files))
     return text.replace("{WEIGHTS}", WEIGHTS)
 
 
 def quoted_messages() -> list[str]:
-    """The code in the first column of the tables of refusals."""
+    """Return the messages in the first column of the tables of refusals."""
     text = (ROOT / "docs/troubleshooting.md").read_text()
     rows = [line.split(" | ")[0] for line in text[text.index("## Refusals") :].splitlines() if line.startswith("| `")]
     return [double or single for row in rows for double, single in re.findall(r"`` (.*?) ``|`([^`]+)`", row)]
 
 
-def test_there_are_refusals():
+def test_the_page_has_refusals():
     assert len(quoted_messages()) > 40
 
 
 @pytest.mark.parametrize("message", quoted_messages())
-def test_every_refusal_that_the_page_cures_exists(message):
+def test_every_refusal_that_the_page_explains_exists(message):
     assert message in messages()
 
 
-def test_no_target_stands_where_snakemake_takes_it_for_a_configuration_file():
+def test_no_target_follows_the_files_of_configfile():
+    """Snakemake would read it as one more configuration file."""
     texts = [*(page.read_text() for page in PAGES), *(path.read_text() for path in (ROOT / "config").glob("*.yaml"))]
-    given = [found for text in texts for found in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)]
-    assert len(given) >= 5
+    arguments_of_commands = [
+        arguments for text in texts for arguments in re.findall(r"snakemake [^`#\n]*--configfile ([^`#\n]*)", text)
+    ]
+    assert len(arguments_of_commands) >= 5
     written = {block.title for block in FILES}
-    for arguments in given:
+    for arguments in arguments_of_commands:
         files = re.split(r" -", arguments)[0].split()
         assert files and all((ROOT / name).is_file() or name in written for name in files), arguments
 
