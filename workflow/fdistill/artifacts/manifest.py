@@ -10,6 +10,7 @@ from typing import Any
 
 from fdistill import __version__
 from fdistill.artifacts.files import read_json, sha256, write_json
+from fdistill.artifacts.records import record_of
 from fdistill.runtime.errors import UserError
 
 WEIGHTS = "model.safetensors"
@@ -23,9 +24,16 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return what `write_manifest` wrote; an empty mapping for a checkpoint that has no manifest."""
-    path = folder / MANIFEST
-    return read_json(path) if path.is_file() else {}
+    """Return what `write_manifest` wrote; an empty mapping for a checkpoint from elsewhere, which has no manifest.
+
+    Raises UserError when the manifest is missing beside the record of a model that this workflow wrote.
+    """
+    path, record = folder / MANIFEST, record_of(folder.absolute())
+    if path.is_file():
+        return read_json(path)
+    if record.is_file():
+        raise UserError(f"{path}: no such file, but {record} lists it; delete the folder and run again")
+    return {}
 
 
 def check_files(folder: Path) -> None:
