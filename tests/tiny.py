@@ -1,6 +1,11 @@
 """Tiny models and tokenizers of every family, and reference computations that share no library code."""
 
+import random
+from pathlib import Path
+
 import torch
+from fdistill.artifacts.files import write_parquet
+from fdistill.data.schemas import SPLIT
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
@@ -169,3 +174,12 @@ def reference_nll(model, source: list[int], target: list[int]) -> torch.Tensor:
     """-log q(y|x), a sum over the target's tokens."""
     log_probs = reference_log_probs(model, source, target)
     return -sum(log_probs[t, token] for t, token in enumerate(target))
+
+
+def write_splits(folder: Path, sizes: dict[str, int], chance: random.Random) -> None:
+    """Write splits of random letters, of the given sizes, as `prepare` writes them."""
+    for split, size in sizes.items():
+        texts = [" ".join(chance.choices(LETTERS, k=chance.randint(1, 6))) for _ in range(2 * size)]
+        ids = [f"{split}{i}" for i in range(size)]
+        rows = {"id": ids, "group": ids, "source": texts[:size], "references": [[text] for text in texts[size:]]}
+        write_parquet(folder / f"{split}.parquet", rows, SPLIT)

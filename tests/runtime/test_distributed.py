@@ -9,10 +9,9 @@ import pytest
 import tiny
 import torch
 import yaml
-from fdistill.artifacts.files import sha256, write_parquet
+from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.data.samples import write_samples
-from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import load, save, tokenizer_identity
 from fdistill.runtime.interruption import STATUS
 from snake import ROOT
@@ -31,11 +30,7 @@ def folder(tmp_path_factory):
     """Two splits, models with and without dropout, and samples for the teacher."""
     root = tmp_path_factory.mktemp("study")
     chance = random.Random(0)
-    for split, size in SIZES.items():
-        texts = [" ".join(chance.choices(tiny.LETTERS, k=chance.randint(1, 6))) for _ in range(2 * size)]
-        ids = [f"{split}{i}" for i in range(size)]
-        rows = {"id": ids, "group": ids, "source": texts[:size], "references": [[text] for text in texts[size:]]}
-        write_parquet(root / f"{split}.parquet", rows, SPLIT)
+    tiny.write_splits(root, SIZES, chance)
     for family in ("bart", "gpt2"):
         for name, seed in (("teacher", 1), ("student", 2)):
             save(tiny.checkpoint(family, seed), root / f"{family}.{name}")

@@ -12,12 +12,11 @@ import killing
 import pytest
 import tiny
 import yaml
-from fdistill.artifacts.files import read_json, sha256, write_parquet
+from fdistill.artifacts.files import read_json, sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.artifacts.provenance import COST
 from fdistill.artifacts.records import SUFFIX
 from fdistill.data.samples import write_samples
-from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import load, save, tokenizer_identity
 from fdistill.runtime.interruption import STATUS
 from snake import ROOT
@@ -54,11 +53,7 @@ def stages(tmp_path_factory) -> dict[str, Stage]:
     """Every kind of training: from scratch, with hidden states, with on-policy samples; two optimisers."""
     root = tmp_path_factory.mktemp("stages")
     chance = random.Random(0)
-    for split, size in SIZES.items():
-        texts = [" ".join(chance.choices(tiny.LETTERS, k=chance.randint(1, 6))) for _ in range(2 * size)]
-        ids = [f"{split}{i}" for i in range(size)]
-        rows = {"id": ids, "group": ids, "source": texts[:size], "references": [[text] for text in texts[size:]]}
-        write_parquet(root / f"{split}.parquet", rows, SPLIT)
+    tiny.write_splits(root, SIZES, chance)
     data = ["--train", root / "train.parquet", "--dev", root / "dev.parquet"]
     for name, seed in (("teacher", 1), ("student", 2)):
         save(tiny.checkpoint("bart", seed, **tiny.DROPOUT["bart"]), root / name)
