@@ -119,7 +119,7 @@ def test_overrides_of_two_files_and_the_command_line(project):
         ),
         (
             {"decoding": {"num_beams": 0}},
-            f"{OPEN}: task_overrides.web.decoding.num_beams: 0 is not allowed; must be an integer >= 1 "
+            f"{OPEN}: task_overrides.web.decoding.num_beams: 0 is not allowed; must be an integer from 1 to 1000 "
             "(Number of beams; 1 is greedy decoding, or plain sampling with do_sample.)",
         ),
         (
@@ -198,7 +198,7 @@ def test_each_config_file_is_named(project):
     project.write(OPEN, {"seeds": [1, "two"], "tasks": ["wep"]})
     assert project.mistakes(device="gpu", methds=["kl"]) == [
         f"{MAIN}: seed: unknown key; did you mean 'seeds'?",
-        f"{OPEN}: seeds[1]: \"two\" is not allowed; must be an integer >= 0",
+        f"{OPEN}: seeds[1]: \"two\" is not allowed; must be an integer from 0 to 4294967295",
         f"{MERGED}: methds: unknown key; did you mean 'methods'?",
         f"{MERGED}: device: \"gpu\" is not allowed; must be one of auto, cpu, cuda "
         "(The device that models run on; `auto` uses a GPU if there is one.)",
@@ -210,7 +210,9 @@ def test_a_bad_value_that_a_later_file_replaces_is_still_a_mistake(project):
     project.write(MAIN, STUDY | {"seeds": 1})
     project.write(OPEN, {"seeds": [2]})
     (line,) = project.mistakes()
-    assert line.startswith(f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer >= 0; at least 1; ")
+    assert line.startswith(
+        f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer from 0 to 4294967295; at least 1; "
+    )
 
 
 def test_missing_keys_are_missed_once(project):

@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import math
-import operator
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,15 +20,9 @@ from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Schema, allowed, types
+from fdistill.runtime.validation import Schema, allowed, show, text_mistake, types, within
 
 NULL = "none"
-_BOUNDS = {
-    "minimum": operator.ge,
-    "exclusiveMinimum": operator.gt,
-    "maximum": operator.le,
-    "exclusiveMaximum": operator.lt,
-}
 
 
 def run(main: Callable[[], None]) -> None:
@@ -221,12 +215,14 @@ def _reader(schema: Schema) -> Callable[[str], Any]:
             value = _parse(text, schema)
         except (ValueError, KeyError):
             raise refusal(text) from None
-        if not all(within(value, schema[key]) for key, within in _BOUNDS.items() if key in schema):
+        if not within(value, schema):
             raise refusal(text)
         return value
 
     def refusal(text: str) -> argparse.ArgumentTypeError:
-        return argparse.ArgumentTypeError(f"'{text}' is not allowed; must be {allowed(schema, NULL)}")
+        reason = text_mistake(text, schema) if "string" in types(schema) else None
+        reason = reason or f"is not allowed; must be {allowed(schema, NULL)}"
+        return argparse.ArgumentTypeError(f"'{show(text)[1:-1]}' {reason}")
 
     return read
 
@@ -238,6 +234,8 @@ def _parse(text: str, schema: Schema) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False}[text]
     if kind == "integer":
+        if not re.fullmatch("[+-]?[0-9]+", text):  # Python reads 1_000 and other scripts' digits too
+            raise ValueError(text)
         return int(text)
     if kind == "number":
         number = float(text)
