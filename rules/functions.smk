@@ -7,7 +7,10 @@ def script(name):
 
 
 def task_of(wildcards):
-    return STUDY.task(wildcards.task)
+    try:
+        return STUDY.task(wildcards.task)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def method_of(wildcards):
@@ -23,11 +26,6 @@ def seeds_of(system):
 def results(task, system, name):
     """Return the paths of file `name` of a system, one per seed."""
     return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
-
-
-def title_of(system):
-    titles = {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
-    return titles.get(system) or STUDY.method(system)["title"]
 
 
 def teacher_model(wildcards):
@@ -210,8 +208,16 @@ def pairs(keys, value):
     return [f"{key}={value(key)}" for key in keys]
 
 
-def task_titles(wildcards):
-    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
+# What tables and figures call each task without mistakes, and each system.
+TEXTS = {
+    "tasks": {
+        task: {key: STUDY.task(task)[key] for key in ("title", "description", "stands_for")}
+        for task in STUDY.all_tasks
+        if task not in STUDY.task_mistakes
+    },
+    "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
+    | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
+}
 
 
 def row_flags(systems):
@@ -221,7 +227,7 @@ def row_flags(systems):
         "--trivial": [s for s in systems if s in TRIVIAL],
         "--students": [s for s in systems if s in STUDY.all_methods],
     }
-    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
+    return [part for flag, group in groups.items() if group for part in (flag, *group)]
 
 
 def table_page(name):

@@ -1,10 +1,27 @@
 # Tables and figures from the results of all systems, with their captions in the report. They take seconds each, less than
 # a cluster's queue, so they are local rules: they run on the machine that runs Snakemake.
+#
+# What they call tasks and systems stands in one file: a text in a command could be too long for it, hold what Snakemake
+# takes for a wildcard, or end the script in the page of the report, which shows commands and parameters as they are.
+
+
+rule texts:
+    output:
+        texts="results/tables/texts.json",
+    localrule: True
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        sha256=hashlib.sha256(json.dumps(TEXTS, sort_keys=True).encode()).hexdigest(),
+    run:
+        write_json(output.texts, TEXTS)
 
 
 rule main_table:
     input:
         script=script("tables"),
+        texts="results/tables/texts.json",
         metrics=METRICS,
     output:
         multiext("results/tables/main", ".csv", ".md", ".tex"),
@@ -18,17 +35,18 @@ rule main_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        tasks=STUDY.tasks,
         rows=row_flags(TABLE_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {input.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
     input:
         script=script("tables"),
+        texts="results/tables/texts.json",
         risks=RISKS,
     output:
         multiext("results/tables/risk", ".csv", ".md", ".tex"),
@@ -42,17 +60,18 @@ rule risk_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {input.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
     input:
         script=script("tables"),
+        texts="results/tables/texts.json",
         manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
     output:
         multiext("results/tables/datasets", ".csv", ".md", ".tex"),
@@ -66,20 +85,18 @@ rule datasets_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        tasks=STUDY.tasks,
         manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
-        stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
-        descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
-        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown:q}"
-        " --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {input.texts:q}"
+        " --tasks {params.tasks:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule examples_table:
     input:
         script=script("tables"),
+        texts="results/tables/texts.json",
         tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
@@ -94,7 +111,7 @@ rule examples_table:
         mem_mb=1000,
         runtime=10,
     params:
-        tasks=task_titles,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
         generations=[
@@ -105,12 +122,14 @@ rule examples_table:
         shown=STUDY.examples_per_task,
     shell:
         "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --output {output:q} 2> {log:q}"
+        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --texts {input.texts:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule training_curves:
     input:
         script=script("figures"),
+        texts="results/tables/texts.json",
         histories=lambda wildcards: [
             path for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
@@ -133,16 +152,16 @@ rule training_curves:
         histories=lambda wildcards: [
             f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {input.texts:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
     input:
         script=script("figures"),
+        texts="results/tables/texts.json",
         risks=lambda wildcards: [f"results/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
     output:
         report(
@@ -160,11 +179,10 @@ rule risk_figure:
         mem_mb=1000,
         runtime=10,
     params:
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {input.texts:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.

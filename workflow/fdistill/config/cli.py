@@ -140,6 +140,23 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def name(text: str) -> tuple[str, str]:
+    """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title, as a type of `argparse`."""
+    key, _, title = text.partition("=")
+    if not key:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY or KEY=TITLE")
+    return key, title
+
+
+def add_texts_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--texts`, for scripts that show names of tasks and systems to people."""
+    parser.add_argument(
+        "--texts", type=Path, metavar="FILE",
+        help='JSON file with what is shown for a key that is given without a title: {"tasks": {TASK: {"title": TEXT, '
+        '"description": TEXT, "stands_for": TEXT}}, "systems": {SYSTEM: TEXT}} (default: the keys are shown)',
+    )  # fmt: skip
+
+
 def json_mapping(text: str) -> dict[str, Any]:
     """Return the mapping that a text of JSON contains, as a type of `argparse`."""
     try:
