@@ -1,6 +1,7 @@
 """Flags made from the schema: complete, strict, and read back exactly."""
 
 import argparse
+import json
 import random
 from pathlib import Path
 
@@ -167,6 +168,66 @@ def test_flags_of_a_script_that_trains():
             parser.parse_args([*given, "--metric-options", wrong])
     with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer from 0 to 4294967295"):
         parser.parse_args([*given, "--seed=-1"])
+
+
+NLL_TERM = {"sequences": "ground_truth", "loss": "nll"}
+MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1], "terms[0]: 1 is not allowed; must be a mapping (One loss on one kind of sequence.)"),
+        ({}, "terms: {} is not allowed; must be a list"),
+        ([], "terms: [] is not allowed; must be a list (each a mapping; at least 1; at most 50)"),
+        ([{"sequences": "ground_truth"}], "terms[0].loss: missing; set one of nll, energy"),
+        ([NLL_TERM | {"wieght": 2}], "terms[0].wieght: unknown key; did you mean 'weight'?"),
+        ([NLL_TERM | {"weight": 1e308}], "terms[0].weight: 1e+308 is not allowed; must be a number from 0 to 1000000"),
+        ([NLL_TERM | {"parameters": {"beta": 0.1}}], "terms[0].parameters.beta: 0.1 is not used with loss 'nll'"),
+        ([NLL_TERM | {"parameters": {"teacher_weight": 0.1}}], "teacher_weight: 0.1 is not used with loss 'nll'"),
+        (
+            [MIXED | {"parameters": {"beta": 0.1, "teacher_weight": 0.9}}],
+            "terms[0].parameters.teacher_weight: the mixture's weight is given twice: beta, 0.1, is the student's, and "
+            "teacher_weight, 0.9, the teacher's (GKD's and TRL's beta); keep one",
+        ),
+    ],
+)
+def test_terms_are_checked_as_in_the_table_of_methods(value, message):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        cli.terms(json.dumps(value))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '[{"weight": NaN}]', "-Infinity", "9" * 5000])
+def test_json_that_cannot_be_read(text):
+    for read in (cli.terms, cli.json_mapping, cli.layers, cli.metric_options):
+        with pytest.raises(argparse.ArgumentTypeError, match="not valid JSON"):
+            read(text)
+
+
+def test_terms_have_their_defaults():
+    (term,) = cli.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
+    assert term == MIXED | {"weight": 1.0, "temperature": 1.0, "parameters": {"beta": 0.1}}
+
+
+def test_layers_and_options_of_metrics_are_checked():
+    assert cli.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
+    for read, value, message in (
+        (cli.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
+        (cli.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
+        (cli.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
+        (cli.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
+        (cli.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError) as error:
+            read(value)
+        assert message in str(error.value)
+
+
+def test_a_key_without_a_title():
+    assert [cli.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
+    with pytest.raises(argparse.ArgumentTypeError):
+        cli.name("=KL")
 
 
 def test_what_is_left_out_is_the_default():

@@ -20,8 +20,13 @@ from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
 from small_config import WEB
 
-# Which stacks there are is the family's to say (model_checks.check_stacks), so that no default suits all.
-NO_DEFAULT = {"task.model.student.encoder", "task.model.student.decoder"}
+# Which stacks there are is the family's to say (model_checks.check_stacks), so that no default suits all;
+# `teacher_weight` is another name for `beta`, which has the default.
+NO_DEFAULT = {
+    "task.model.student.encoder",
+    "task.model.student.decoder",
+    "methods.terms.parameters.teacher_weight",
+}
 SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]
 
 
@@ -133,7 +138,8 @@ def test_selection():
 def test_losses_and_their_parameters():
     term = section("term")["properties"]
     assert set(term["loss"]["enum"]) == set(objectives.LOSSES)
-    parameters = term["parameters"]["properties"]
+    parameters = dict(term["parameters"]["properties"])
+    assert parameters.pop("teacher_weight")["only_for"] == parameters["beta"]["only_for"]
     for name, loss in objectives.LOSSES.items():
         taken = {k: p["default"] for k, p in parameters.items() if name in p["only_for"]["loss"]}
         assert taken == loss.parameters, name

@@ -1,7 +1,6 @@
 """Find in seconds what would stop a study later: data, teachers, metrics, GPU memory, disk, SLURM."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -40,10 +39,10 @@ def main() -> None:
         help="folder whose config/tasks and config/methods.yaml replace this workflow's entries of the same name",
     )
     parser.add_argument(
-        "--config", type=json.loads, default={}, metavar="JSON", help="settings to merge over the files"
+        "--config", type=cli.json_mapping, default={}, metavar="JSON", help="settings to merge over the files"
     )
     parser.add_argument(
-        "--jobs", type=json.loads, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
+        "--jobs", type=cli.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()

@@ -10,7 +10,7 @@ from pathlib import Path
 from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
-from fdistill.config.method_checks import Methods, read_methods
+from fdistill.config.method_checks import Methods, complete, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
@@ -74,7 +74,7 @@ class Study:
         if task is None:
             return method
         changes = self.task(task)[METHOD_OVERRIDES].get(name, {})
-        return fill_defaults(merge(method, changes), section("method"))
+        return complete(merge(method, changes))
 
 
 def _entry(entries: dict[str, Settings], kind: str, name: str) -> Settings:

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Schema, allowed, show, text_mistake, types, within
+from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
 
 NULL = "none"
 
@@ -159,20 +159,52 @@ def add_texts_flag(parser: argparse.ArgumentParser) -> None:
 
 def json_mapping(text: str) -> dict[str, Any]:
     """Return the mapping that a text of JSON contains, as a type of `argparse`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {text}") from None
+    value = _json(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {text}")
+        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {show(value)}")
     return value
+
+
+def terms(text: str) -> list[dict[str, Any]]:
+    """Return a method's terms from a text of JSON, checked as in config/methods.yaml, as a type of `argparse`."""
+    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
+
+    value, mistakes = read_terms(_json(text))
+    _refuse(mistakes)
+    return value
+
+
+def layers(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student` from a text of JSON, as a type of `argparse`."""
+    value = json_mapping(text)
+    _refuse(problems(value, section("model.student")))
+    return value
+
+
+def _refuse(mistakes: Iterable[Problem]) -> None:
+    if lines := [mistake.line("") for mistake in mistakes]:
+        raise argparse.ArgumentTypeError("; ".join(lines))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def metric_options(text: str) -> dict[str, dict[str, Any]]:
     """Return options by metric from a text of JSON, as a type of `argparse`."""
+    from fdistill.config.crosschecks import metric_option_problems  # imported here: most scripts have no metrics
+
     options = json_mapping(text)
     if not all(isinstance(value, dict) for value in options.values()):
-        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
+        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
+    _refuse(metric_option_problems(options))
     return options
 
 

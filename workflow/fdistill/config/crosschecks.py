@@ -135,17 +135,22 @@ def _metrics(task: Task) -> Iterator[Problem]:
 
 
 def _metric_options(task: Task) -> Iterator[Problem]:
-    for name, options in task["metric_options"].items():
+    yield from (problem.under("metric_options") for problem in metric_option_problems(task["metric_options"]))
+
+
+def metric_option_problems(by_metric: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of options by metric."""
+    for name, options in by_metric.items():
         if name not in METRICS:
-            yield Problem(("metric_options", name), f"unknown metric; {nearest(name, METRICS)}")
+            yield Problem((name,), f"unknown metric; {nearest(name, METRICS)}")
             continue
         known = METRICS[name].options
         for option, value in options.items():
             if option not in known:
-                yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
+                yield Problem((name, option), f"unknown option; {nearest(option, known)}")
             elif value is not None:  # null means that the option is not given
                 mistakes = problems({option: value}, {"type": "object", "properties": known})
-                yield from (problem.under("metric_options", name) for problem in mistakes)
+                yield from (problem.under(name) for problem in mistakes)
 
 
 def _required_options(task: Task) -> Iterator[Problem]:
