@@ -9,9 +9,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from fdistill import config as study_config
-from fdistill.artifacts.files import write_json
+from fdistill.artifacts.atomic import write_text
 from fdistill.config.cli import flags
-from fdistill.config.files import not_in_files, with_types
+from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.runtime.errors import UserError

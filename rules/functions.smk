@@ -208,6 +208,19 @@ def pairs(keys, value):
     return [f"{key}={value(key)}" for key in keys]
 
 
+def stored(content):
+    """Write settings to a file that is named by its content; return its path, as a parameter of a command.
+
+    A text in a command could be too long for it, or have what Snakemake takes for a wildcard, or end the script in the
+    page of the report, which shows commands as they are.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    path = Path(".snakemake/fdistill", f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+    if not path.exists():
+        write_text(path, text)
+    return str(path)
+
+
 # What tables and figures call each task without mistakes, and each system.
 TEXTS = {
     "tasks": {
@@ -218,6 +231,7 @@ TEXTS = {
     "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
     | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
 }
+TEXTS_FILE = stored(TEXTS)
 
 
 def row_flags(systems):

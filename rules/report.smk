@@ -1,27 +1,10 @@
 # Tables and figures from the results of all systems, with their captions in the report. They take seconds each, less than
 # a cluster's queue, so they are local rules: they run on the machine that runs Snakemake.
-#
-# What they call tasks and systems stands in one file: a text in a command could be too long for it, hold what Snakemake
-# takes for a wildcard, or end the script in the page of the report, which shows commands and parameters as they are.
-
-
-rule texts:
-    output:
-        texts="results/tables/texts.json",
-    localrule: True
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        sha256=hashlib.sha256(json.dumps(TEXTS, sort_keys=True).encode()).hexdigest(),
-    run:
-        write_json(output.texts, TEXTS)
 
 
 rule main_table:
     input:
         script=script("tables"),
-        texts="results/tables/texts.json",
         metrics=METRICS,
     output:
         multiext("results/tables/main", ".csv", ".md", ".tex"),
@@ -35,18 +18,18 @@ rule main_table:
         mem_mb=500,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(TABLE_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
-        " --texts {input.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
     input:
         script=script("tables"),
-        texts="results/tables/texts.json",
         risks=RISKS,
     output:
         multiext("results/tables/risk", ".csv", ".md", ".tex"),
@@ -60,18 +43,18 @@ rule risk_table:
         mem_mb=500,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
-        " --texts {input.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
     input:
         script=script("tables"),
-        texts="results/tables/texts.json",
         manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
     output:
         multiext("results/tables/datasets", ".csv", ".md", ".tex"),
@@ -85,18 +68,18 @@ rule datasets_table:
         mem_mb=500,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {input.texts:q}"
+        "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
         " --tasks {params.tasks:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule examples_table:
     input:
         script=script("tables"),
-        texts="results/tables/texts.json",
         tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
@@ -111,6 +94,7 @@ rule examples_table:
         mem_mb=1000,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
@@ -122,14 +106,13 @@ rule examples_table:
         shown=STUDY.examples_per_task,
     shell:
         "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --texts {input.texts:q}"
+        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q}"
         " --output {output:q} 2> {log:q}"
 
 
 rule training_curves:
     input:
         script=script("figures"),
-        texts="results/tables/texts.json",
         histories=lambda wildcards: [
             path for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
@@ -149,19 +132,19 @@ rule training_curves:
         mem_mb=1000,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         histories=lambda wildcards: [
             f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
         systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --task {wildcards.task:q} --texts {input.texts:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
     input:
         script=script("figures"),
-        texts="results/tables/texts.json",
         risks=lambda wildcards: [f"results/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
     output:
         report(
@@ -179,10 +162,11 @@ rule risk_figure:
         mem_mb=1000,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
-        " --task {wildcards.task:q} --texts {input.texts:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.

@@ -83,22 +83,6 @@ def read_merged(files: Iterable[Path], changes: Settings, section: KeyPath = ())
     return merge(merged, changes)
 
 
-def not_in_files(files: Iterable[Path], config: Settings, section: KeyPath = ()) -> Settings:
-    """Return what `read_merged` needs as its `changes`, beside `files` and `section`, to return `config`."""
-    return _changes(read_merged(files, {}, section), config)
-
-
-def _changes(base: Settings, config: Settings) -> Settings:
-    changes = {}
-    for key, value in config.items():
-        if key in base and isinstance(value, dict) and isinstance(base[key], dict):
-            if inner := _changes(base[key], value):
-                changes[key] = inner
-        elif key not in base or base[key] != value or type(base[key]) is not type(value):
-            changes[key] = value
-    return changes
-
-
 def with_types(config: Settings, parsed: Settings, entries: Iterable[str], section: KeyPath = ()) -> Settings:
     """Return `config` with the values of `snakemake --config` read as YAML, as they would be in a file.
 
