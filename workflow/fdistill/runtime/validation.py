@@ -34,7 +34,8 @@ class Problem:
 
     def line(self, file: str) -> str:
         """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
-        return ": ".join(part for part in (file, dotted(self.path), self.text) if part)
+        line = ": ".join(part for part in (file, dotted(self.path), self.text) if part)
+        return printable(line if len(line) <= 1000 else f"{line[:996]} ...")
 
 
 def dotted(path: KeyPath) -> str:
@@ -184,8 +185,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def show(value: Any) -> str:
     """Return a value as YAML writes it (`null`, `true`, `"text"`), shortened to 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[:81])
+    text = printable(text[:81])
     return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def printable(text: str) -> str:
+    """Return a text on one line: control characters, lone surrogates and the like are written as escapes."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
