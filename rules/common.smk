@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from fdistill import config as study_config
 from fdistill.artifacts.atomic import write_text
 from fdistill.config.cli import flags
+from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files

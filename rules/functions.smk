@@ -221,6 +221,11 @@ def stored(content):
     return str(path)
 
 
+def without_texts(settings):
+    """Return the settings of a task or method without what tables and figures call it."""
+    return {key: value for key, value in settings.items() if key not in IN_FILES}
+
+
 # What tables and figures call each task without mistakes, and each system.
 TEXTS = {
     "tasks": {

@@ -324,6 +324,11 @@ def test_mistakes_in_the_overrides_of_a_task_are_the_studys(project):
         ("model.teacher.config.name", "x" * 10_001, "has 10,001 characters; at most 10,000 are allowed"),
         ("model.teacher.config.table", [999] * 9000, "bytes as an argument of a command, more than 30,000; shorten it"),
         ("text.source_prefix", "</SCRIPT>", "contains '</SCRIPT', which breaks the page of `snakemake --report`"),
+        (
+            "source.url",
+            "https://me:p4ssw0rd@host.org/x",
+            "source.url: contains a password, which Snakemake would write",
+        ),
         ("model.teacher.config.name", "<!-- a", "contains '<!--', which breaks the page of `snakemake --report`"),
     ],
 )

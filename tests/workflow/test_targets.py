@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
@@ -111,5 +112,11 @@ def test_texts_of_any_form_reach_tables_and_no_command(tmp_path):
     [file] = set(re.findall(r"--texts (\S+)", shown))
     assert json.loads((tmp_path / file).read_text())["tasks"]["xsum"] == texts
     assert "alert(1)" in (tmp_path / table).read_text() and "{word}" in (tmp_path / table).read_text()
+    prefix = "{word} {wildcards.task} 'q' \"d\" $(x): "
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump({"tasks": ["xsum"], "task_overrides": {"xsum": task | {"text": {"source_prefix": prefix}}}})
+    )
+    shown = snakemake("-n", "-p", *given, "results/xsum/mle/seed1/generate.parquet", directory=tmp_path).stdout
+    assert f"--source-prefix={prefix}" in shlex.split(re.search(r"^.*exec python \S*generate.py .*$", shown, re.M)[0])
     snakemake("--report", "report.html", *given, table, directory=tmp_path)
     assert "alert(1)" not in (tmp_path / "report.html").read_text().replace("\\", "")
