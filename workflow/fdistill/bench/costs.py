@@ -21,7 +21,7 @@ from fdistill.training.settings import TrainingSettings
 from fdistill.training.trainer import Trainer
 
 # The benchmark has no tokenizer: its time is negligible beside the model's.
-_NO_TOKENIZER = SimpleNamespace(batch_decode=lambda tokens, **_: [""] * len(tokens))
+_NO_TOKENIZER = SimpleNamespace(is_fast=False, batch_decode=lambda tokens, **_: [""] * len(tokens))
 
 
 def stage_costs(

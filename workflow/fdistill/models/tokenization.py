@@ -1,4 +1,4 @@
-"""Tokenizers: training one for a teacher from scratch, encoding targets, and the language codes of mBART."""
+"""Tokenizers: training one for a teacher from scratch, encoding and decoding, and the language codes of mBART."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,6 +42,21 @@ def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
         text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
     ).input_ids
     return [[*(token for token in row if token != eos), eos] for row in rows]
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of token ids, without special tokens.
+
+    A text depends on the tokens alone: spaces are not "cleaned up" (`do n't .` to `don't.`), which some checkpoints'
+    settings ask for, in `tokenizer_config.json` or, for WordPiece vocabularies, in `tokenizer.json`.
+    """
+    decoder = tokenizer.backend_tokenizer.decoder if tokenizer.is_fast else None
+    if isinstance(decoder, decoders.WordPiece):
+        decoder = decoders.WordPiece(decoder.prefix, cleanup=False)
+        tokens = (tokenizer.convert_ids_to_tokens(row, skip_special_tokens=True) for row in rows)
+        # An id beyond the vocabulary, which a model with spare rows may generate, has no token.
+        return [decoder.decode([token for token in row if token is not None]) for row in tokens]
+    return tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -25,11 +25,13 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
     - `num_layers`: the layer whose output is compared; required unless bert-score knows the model;
     - `rescale_with_baseline`, `lang`: use bert-score's baselines, which exist for some models.
 
-    Raises MetricMissing without the library or the encoder. Source: Zhang et al. 2020.
+    Raises MetricMissing without the library or the encoder, and for an encoder that does not know the references'
+    words. Source: Zhang et al. 2020.
     """
     example = '{"bertscore": {"model": "bert-base-uncased", "num_layers": 8}}'
     model = encoders.model_option("bertscore", options, example)
     scorer = _scorer(model, options)
+    encoders.check_vocabulary("bertscore", model, scorer._tokenizer, references)
     try:
         f1 = scorer.score(hypotheses, references)[2]
     except ValueError as error:
@@ -68,6 +70,7 @@ def _scorer(model: str, options: dict) -> Any:
         raise encoders.not_loaded("bertscore", model, error) from None
     except AssertionError as error:
         raise UserError(f"metric 'bertscore': option 'num_layers' is {layers}: {error}") from None
+    scorer._model.float()
     _adapt(scorer._tokenizer, scorer._model.config)
     return scorer
 
