@@ -99,6 +99,17 @@ def test_encoders_compute_in_float32(tmp_path, metric, stored):
     assert values[0] == values[1]
 
 
+@pytest.mark.parametrize("metric", ["bertscore", "moverscore"])
+def test_missing_weights_are_not_made_up(tmp_path, metric):
+    AutoTokenizer.from_pretrained(MODEL).save_pretrained(tmp_path)
+    model = AutoModel.from_pretrained(MODEL)
+    weights = {key: value for key, value in model.state_dict().items() if "layer.2.output" not in key}
+    model.save_pretrained(tmp_path, state_dict=weights)
+    options = {"model": str(tmp_path)} | ({"num_layers": 6} if metric == "bertscore" else {})
+    missing = evaluate(HYPOTHESES, REFERENCES, [metric], {metric: options})["metrics"][metric]["missing"]
+    assert "lacks weights" in missing["reason"] and "layer.2.output" in missing["reason"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM])
 def test_loading_that_breaks_off_is_a_failure_and_not_n_a(monkeypatch, number):
     def load(*_, **__):

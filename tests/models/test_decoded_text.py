@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fdistill.models.tokenization import decode
+from fdistill.models.tokenization import decode, has_languages, markup
 from hub_checkpoints import HUB
 from snake import ROOT
 from transformers import AutoTokenizer, BertTokenizer
@@ -40,6 +40,25 @@ def test_wordpiece_has_a_clean_up_of_its_own(cleanup):
     tokenizer.backend_tokenizer.decoder.cleanup = cleanup
     ids = [tokenizer.cls_token_id, *map(words.index, ["do", "n", "'", "t", "go", "##ing", "."]), 99, 3, 0]
     assert decode(tokenizer, [ids, [2]]) == ["do n ' t going .", ""]
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+@pytest.mark.parametrize("name", HUB)
+def test_words_that_a_checkpoint_calls_special_are_text(name, hub, tmp_path):
+    """What marks a text (ends, padding, languages, sentinels) is left out in every tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(hub(name))
+    left_out = markup(tokenizer)
+    assert left_out == set(tokenizer.all_special_ids) and tokenizer.eos_token_id in left_out
+    ids = tokenizer(text_target="the dog", add_special_tokens=False).input_ids
+    assert decode(tokenizer, [[*ids, *left_out]])[0].strip() == "the dog"
+    if not has_languages(tokenizer):
+        word = tokenizer.convert_ids_to_tokens(ids[1])
+        tokenizer.add_special_tokens({"extra_special_tokens": [word]}, replace_extra_special_tokens=False)
+        assert ids[1] in tokenizer.all_special_ids
+        found, shortened = decode(tokenizer, [ids])[0], tokenizer.decode(ids, skip_special_tokens=True)
+        # Marian's tokenizer, in Python, sets spaces around what it calls special; nothing of it is lost.
+        assert "".join(found.split()) == "thedog" != "".join(shortened.split())
+        assert found.strip() == "the dog" or name == "marian"
 
 
 def test_nothing_else_decodes():

@@ -49,6 +49,7 @@ def _scorer(model: str, options: dict) -> Any:
         raise MetricMissing("the package bert-score is not installed", "pip install bert-score")
     from bert_score import BERTScorer
     from bert_score.utils import model2layers
+    from transformers import AutoModel, T5EncoderModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -59,9 +60,14 @@ def _scorer(model: str, options: dict) -> Any:
             f"metric 'bertscore': option 'num_layers' is missing, and bert-score has none for '{model}'; "
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
+    location = _Location(encoders.locate("bertscore", model))
     try:
+        # bert-score would use random weights for those that a checkpoint lacks.
+        model_class = T5EncoderModel if "t5" in location else AutoModel
+        _, report = model_class.from_pretrained(location, output_loading_info=True)
+        encoders.check_weights("bertscore", model, report, pooled=False)
         scorer = BERTScorer(
-            model_type=_Location(encoders.locate("bertscore", model)),
+            model_type=location,
             num_layers=layers,
             lang=options.get("lang", "en"),
             rescale_with_baseline=options.get("rescale_with_baseline", False),

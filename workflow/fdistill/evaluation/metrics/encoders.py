@@ -42,12 +42,17 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
         loaded, report = getattr(transformers, kind).from_pretrained(directory, **options)
     except (OSError, ValueError) as error:  # no connection, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
+    check_weights(metric, model, report, pooled)
+    return tokenizer, loaded.float().eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_weights(metric: str, model: str, report: dict[str, Any], pooled: bool) -> None:
+    """Raise MetricMissing when weights are missing in transformers' report on loading a model."""
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:
         raise MetricMissing(
             f"'{model}' lacks weights that {metric} needs ({', '.join(sorted(lacking)[:3])})",
             f"give a checkpoint that was made for it as the option {metric}.model",
         )
-    return tokenizer, loaded.float().eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def needs(metric: str, options: dict) -> str | None:

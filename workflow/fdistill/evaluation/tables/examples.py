@@ -4,7 +4,6 @@ import random
 from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.data.lines import one_line
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
@@ -49,7 +48,7 @@ def examples_table(
             titles = {"source": "Input", "reference": "Reference", **systems}
             rows.append(
                 [
-                    [Cell(title if role == "source" else ""), Cell(titles[role]), Cell(_shorten(one_line(text)))]
+                    [Cell(title if role == "source" else ""), Cell(titles[role]), Cell(_shorten(text))]
                     for role, text in texts.items()
                 ]
             )
