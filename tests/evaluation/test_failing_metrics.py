@@ -78,6 +78,16 @@ def test_the_script_writes_no_score_until_all_are_computed(monkeypatch, tmp_path
     assert not (tmp_path / "kept/so_far.json").exists()
 
 
+def test_an_encoders_files_are_told_apart(tmp_path):
+    AutoTokenizer.from_pretrained(MODEL).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    before = encoders.files_of(str(tmp_path))
+    assert before == encoders.files_of(str(tmp_path))
+    (tmp_path / "config.json").write_text("{ }")
+    assert before != encoders.files_of(str(tmp_path))
+    assert encoders.files_of("a/hub-id") is None is encoders.files_of(str(tmp_path / "nothing"))
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_value_is_a_finite_number(monkeypatch, number):
     replace(monkeypatch, "rouge1", lambda *_: Score(number, "rouge1"))

@@ -57,6 +57,11 @@ def test_words_between_spaces_are_counted_in_any_script(text):
     assert entry("chrf", text)["value"] == pytest.approx(100)
 
 
+def test_the_tokenizer_words_does_not_cut_vowels_off():
+    assert "would cut 83%" in entry("bleu4", "हिंदी में लिखा गया एक वाक्य", tokenizer="words")["missing"]["reason"]
+    assert entry("bleu4", ROMANIAN, tokenizer="words")["value"] == pytest.approx(100)
+
+
 def test_foreign_names_leave_an_english_text_english():
     for metric in [*ROUGE, "bleu4", "chrf"]:
         assert entry(metric, LONG_ENGLISH)["value"] == pytest.approx(100), metric

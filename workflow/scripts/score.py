@@ -8,7 +8,7 @@ from pathlib import Path
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
-from fdistill.evaluation.metrics import METRICS, ScoreStore, evaluate, versions
+from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.runtime.interruption import Interruption, Stopped
 
@@ -46,6 +46,11 @@ def main() -> None:
         "test": sha256(args.test),
         "generations": sha256(args.generations),
         "options": args.metric_options,
+        "encoders": {
+            key: encoders.files_of(options["model"])
+            for key, options in args.metric_options.items()
+            if options.get("model")
+        },
         "versions": versions(args.metrics),
     }
     store = ScoreStore(args.so_far, identity)

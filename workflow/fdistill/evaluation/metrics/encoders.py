@@ -87,6 +87,18 @@ def locate(metric: str, model: str) -> str:
     return str(directory)
 
 
+def files_of(model: str) -> list[list[Any]] | None:
+    """Return name, size and time of each file of a model that is on this disk, else None: other files, other values."""
+    try:
+        directory = Path(locate("", model))
+    except MetricMissing:
+        return None
+    if not directory.is_dir():
+        return None
+    stats = [(file, file.stat()) for file in sorted(directory.rglob("*")) if file.is_file()]
+    return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
 def package_folder(name: str) -> Path | None:
     """Return the folder of an installed package, or None; `find_spec` does not run the code of a top-level package."""
     spec = find_spec(name.replace("-", "_"))

@@ -40,6 +40,11 @@ def is_foreign(character: str) -> bool:
     )
 
 
+def is_mark(character: str) -> bool:
+    """Return whether a character is a mark on the letter before it."""
+    return unicodedata.category(character)[0] == "M"
+
+
 def separate(text: str) -> str:
     """Separate words in any script by single spaces: letters with their marks, digits, and joiners make up words.
 
@@ -52,7 +57,7 @@ def separate(text: str) -> str:
             words.append("".join(characters))
         elif kind == "unspaced":
             for character in characters:
-                if words and unicodedata.category(character)[0] == "M" and is_unspaced(words[-1][0]):
+                if words and is_mark(character) and is_unspaced(words[-1][0]):
                     words[-1] += character
                 else:
                     words.append(character)

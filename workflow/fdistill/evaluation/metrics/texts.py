@@ -27,7 +27,7 @@ def prepare(
 
     Every text becomes one line, or with `by_sentence` a line per sentence (see `sentences`). The options apply in this
     order: `max_references` drops references, `tokenizer` separates words and punctuation by single spaces, `lowercase`
-    lower-cases both sides.
+    lower-cases both sides. Raises MetricMissing for references that the tokenizer `words` would cut.
     """
     functions: list[Callable[[str], str]] = []
     steps = []
@@ -35,6 +35,12 @@ def prepare(
         references = [of_input[:limit] for of_input in references]
         steps.append(f"first-refs:{limit}")
     if (tokenizer := options.get("tokenizer", "none")) != "none":
+        if tokenizer == "words":
+            reason = (
+                "the tokenizer words would cut {share} of the references' words, at vowels or accents that are marks"
+            )
+            fix = "set the metric's option tokenizer to unicode, which separates words in any script"
+            scripts.check_share(references, scripts.is_mark, scripts.CUT, reason, fix)
         functions.append({"words": _words, "treebank": _treebank, scripts.UNICODE: scripts.separate}[tokenizer])
         steps.append(f"words:{tokenizer}")
     if options.get("lowercase"):
