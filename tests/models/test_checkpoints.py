@@ -14,8 +14,6 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.artifacts.records import record_of, record_text
 from fdistill.models.checkpoints import (
-    PICKLE,
-    WEIGHTS,
     check_same_vocabulary,
     from_scratch,
     load,
@@ -23,6 +21,7 @@ from fdistill.models.checkpoints import (
     tokenizer_identity,
 )
 from fdistill.models.families import FAMILIES
+from fdistill.models.location import PICKLE, WEIGHTS
 from fdistill.runtime.errors import UserError
 
 
@@ -70,7 +69,7 @@ def test_save_and_load_round_trip(family, tmp_path):
 def test_truncated_weights(folder, keep):
     weights = folder / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:keep])
-    refused(folder, WEIGHTS, "delete")
+    refused(folder, WEIGHTS, "damaged or cut off", "copy the checkpoint again")
 
 
 def test_weights_of_another_architecture(folder, tmp_path):

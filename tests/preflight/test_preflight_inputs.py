@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 import tiny
+import torch
 from fdistill.artifacts.atomic import write_text
 from fdistill.models import checkpoints
 from fdistill.preflight import data, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
 from plans import from_checkpoint, plan, problems
+from safetensors.torch import load_file
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_a_checkpoint_that_fits(project, checkpoint):
         ),
         ((("text", {"max_source_tokens": 64, "max_target_tokens": 16}),), "64, but the model has 32 positions"),
         ((("model.family", "mbart"),), "model.family is mbart, but"),
-        ((("model.teacher", {"init": "./nowhere"}),), "there is no folder ./nowhere"),
+        ((("model.teacher", {"init": "./nowhere"}),), "./nowhere: there is no such folder"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit(project, checkpoint, changes, text):
@@ -62,7 +64,8 @@ def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, text):
 
 
 def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
-    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    torch.save(load_file(checkpoint / "model.safetensors"), checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
     (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
     assert finding.problem and "if you trust it, set model.teacher.allow_pickle" in finding.text
     given = {"init": str(checkpoint), "allow_pickle": True}
@@ -72,8 +75,10 @@ def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
 
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
     monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
-    config = checkpoints.AutoConfig.for_model("bart", **tiny.CONFIGS["bart"])
-    monkeypatch.setattr("fdistill.preflight.architectures.AutoConfig.from_pretrained", lambda name, **_: config)
+    found = tiny.checkpoint("bart").model
+    monkeypatch.setattr(
+        "fdistill.preflight.architectures.read_configuration", lambda name: (found.module.config, found.family)
+    )
     change = from_checkpoint("someone/bart", ("text", {"max_source_tokens": 16, "max_target_tokens": 16}))
     (finding,) = teachers.check(plan(project, *change, jobs={"distill": {}}))
     assert not finding.problem
