@@ -14,6 +14,7 @@ from fdistill import config as study_config
 from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
+from fdistill.models import location
 from fdistill.runtime.errors import UserError
 
 if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():

@@ -20,6 +20,10 @@ INDEX = ".index.json"
 SAFETENSORS = {WEIGHTS, WEIGHTS + INDEX}
 PICKLES = {PICKLE, PICKLE + INDEX}
 VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "source.spm"}
+OBJECTS = {
+    *(CONFIG, "generation_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+}
 ADAPTER = "adapter_config.json"
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -49,14 +53,14 @@ def check_names(name: str, files: set[str], allow_pickle: bool) -> None:
 
 
 def check_content(folder: Path) -> None:
-    """Raise UserError for a Git LFS pointer in place of a file, and for a .json file that contains no JSON object."""
+    """Raise UserError for a Git LFS pointer in place of a file, and for one of `OBJECTS` without a JSON object."""
     for file in files_of(folder):
         with file.open("rb") as opened:
             if opened.read(len(POINTER)) == POINTER:
                 raise UserError(
                     f"{file}: is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository"
                 )
-        if file.suffix == ".json":
+        if file.name in OBJECTS:
             read_object(file)
 
 

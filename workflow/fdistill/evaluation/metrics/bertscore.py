@@ -57,9 +57,11 @@ def _scorer(model: str, options: dict) -> Any:
             f"metric 'bertscore': option 'num_layers' is missing, and bert-score has none for '{model}'; "
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
+    location = encoders.locate("bertscore", model)
+    encoders.look_at(location)
     try:
         scorer = BERTScorer(
-            model_type=_Location(encoders.locate("bertscore", model)),
+            model_type=_Location(location),
             num_layers=layers,
             lang=options.get("lang", "en"),
             rescale_with_baseline=options.get("rescale_with_baseline", False),

@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import note_input
 from fdistill.evaluation.metrics.score import MetricMissing, release
+from fdistill.models.location import files_of, local_folder
 from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
@@ -29,6 +31,7 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
 
     transformers.utils.logging.disable_progress_bar()
     directory = locate(metric, model)
+    look_at(directory)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
@@ -63,16 +66,32 @@ def locate(metric: str, model: str) -> str:
             )
         directory = folder / "model"
     else:
-        directory = Path(model).expanduser()
-        looks_like_path = directory.is_absolute() or model.startswith((".", "~"))
-        if not directory.is_dir() and not looks_like_path:
+        folder = local_folder(model)
+        if folder is None:
             return model
+        directory = folder
     if not (directory / "config.json").is_file():
         raise MetricMissing(
             f"'{model}' is not an encoder's directory (no config.json in {directory})",
             f"give the directory that save_pretrained wrote as the option {metric}.model",
         )
     return str(directory)
+
+
+def look_at(location: str) -> None:
+    """Look at the files of an encoder's directory, and note them as inputs of the run; of a hub id there are none yet.
+
+    Raises UserError for a Git LFS pointer in place of a file, and for one that is damaged or cut off.
+    """
+    if (directory := Path(location)).is_dir():
+        from fdistill.models.checkpoint_files import SAFETENSORS, check_content, stored_shapes
+
+        check_content(directory)
+        files = files_of(directory)
+        if any(file.name in SAFETENSORS for file in files):
+            stored_shapes(directory)
+        for file in files:
+            note_input(file)
 
 
 def package_folder(name: str) -> Path | None:
