@@ -78,6 +78,7 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
     task = {
         "model": {"teacher": {"init": str(tmp_path / "teacher")}},
         "selection": {"metric": "moverscore"},
+        "selection_overrides": {"teacher": {"metric": "nll"}},
         "metrics": ["bertscore"],
         "metric_options": {
             "moverscore": {"model": str(tmp_path / "selecting")},
@@ -105,7 +106,7 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
 
     assert reasons() == {}
     assert set(reasons("teacher")) == {"finetune_teacher"}
-    assert set(reasons("selecting")) == {"finetune_teacher"}  # the first of the jobs that run again
+    assert set(reasons("selecting")) == {"distill"}
     assert set(reasons("scoring")) == {"score"}
 
 

@@ -152,6 +152,7 @@ def _decoding(task: Task) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     _source,
     model_checks.check_family,
+    model_checks.check_locations,
     model_checks.check_stacks,
     model_checks.check_sizes,
     model_checks.check_depth,

@@ -109,7 +109,7 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
         if key in TOKENS:
             ids = value if isinstance(value, list) else [value]
             if not all(one is None or (_is_integer(one) and 0 <= one < config.vocab_size) for one in ids):
-                yield Problem((key,), f"{show(value)} is not allowed; must be a token of the {config.vocab_size}")
+                yield Problem((key,), f"{show(value)} is not allowed; must be one of the {config.vocab_size} tokens")
         elif key.endswith("_token_id") or key == "chunk_size_feed_forward":
             continue
         elif key in ("activation_function", "dense_act_fn"):

@@ -15,6 +15,7 @@ from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
+from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Stopped
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.sampler import SamplingConfig
@@ -160,6 +161,11 @@ class Trainer:
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:
             return
+        if bad := [f"{name} {value}" for name, value in scores.items() if not math.isfinite(value)]:
+            raise UserError(
+                f"training diverged: at step {state.step}, the development split has {', '.join(bad)}; "
+                "lower learning_rate, or raise warmup_steps"
+            )
         if state.losses:  # unless all steps were skipped
             loss, rate = sum(state.losses) / len(state.losses), self.schedule.get_last_lr()[0]
             state.history.append({"step": state.step, "loss": loss, "learning_rate": rate})
