@@ -165,6 +165,10 @@ def test_shards_that_are_not_those_of_the_index(copy):
         ("bart-large", {"activation_function": "gulu"}, ["unknown activation", "did you mean"]),
         ("bart-large", {"dropout": 5}, ["dropout: 5 is not allowed; must be a number from 0 to 1"]),
         ("bart-large", {"eos_token_id": -1}, ["eos_token_id: -1 is not allowed; must be one of the 290 tokens"]),
+        ("bart-large", {"eos_token_id": 7}, ["EOS is token 2 to the tokenizer and 7 in config.json"]),
+        ("bart-large", {"eos_token_id": []}, ["EOS is token 2 to the tokenizer and [] in config.json"]),
+        ("t5-base", {"decoder_start_token_id": "x"}, ['decoder_start_token_id: "x" is not allowed']),
+        ("t5-base", {"d_ff": "wide"}, ["config.json: Validation error for field 'd_ff'", "got str"]),
         ("bart-large", {"quantization_config": {"bits": 4}}, ["quantised, which is not supported", "unquantised"]),
         ("bart-large", {"model_type": "llama"}, ["unknown model family 'llama'; known: bart"]),
         ("bart-large", {"model_type": [1]}, ["unknown model family '[1]'"]),
@@ -201,6 +205,17 @@ def test_a_tokenizer_that_would_have_a_billion_tokens(copy):
     folder = copy("t5-base")
     change(folder / "tokenizer_config.json", extra_ids=10**9)
     refused(folder, "extra_ids: 1000000000 is not allowed")
+
+
+def test_a_decoders_first_token_may_be_among_the_generation_settings(copy):
+    folder = copy("t5-base")
+    change(folder / "config.json", decoder_start_token_id=None)
+    change(folder / "generation_config.json", decoder_start_token_id=0)
+    assert load(folder).model.decoder_prompt == [0]
+    change(folder / "generation_config.json", decoder_start_token_id=10**6)
+    refused(folder, "generation_config.json: decoder_start_token_id: 1000000 is not allowed")
+    (folder / "generation_config.json").unlink()
+    refused(folder, "has no decoder_start_token_id, the first token of its decoder; set it in config.json")
 
 
 # --- weights

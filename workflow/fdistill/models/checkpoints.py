@@ -26,7 +26,7 @@ from fdistill.models.configurations import read_configuration, scratch_configura
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.location import CONFIG, WEIGHTS, files_of, local_folder
-from fdistill.models.tokenization import decoder_prompt, set_languages
+from fdistill.models.tokenization import decoder_prompt, has_languages, set_languages
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -157,6 +157,8 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
         for key, value in read_object(settings).items():  # such as T5's extra_ids, which become a list of tokens
             if isinstance(value, int) and value > MOST_TOKENS and key not in ("max_length", "model_max_length"):
                 raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be at most {MOST_TOKENS}")
+            if key == "model_max_length" and not isinstance(value, int | float):
+                raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be a number")
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     highest = max(tokenizer.get_vocab().values(), default=0)
     if highest >= config.vocab_size:  # more rows than tokens are fine: T5's are rounded up
@@ -166,6 +168,16 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
         )
     if tokenizer.eos_token_id is None:
         raise UserError(f"{name}: the tokenizer has no EOS token (eos_token), which ends every text; set it")
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    if tokenizer.eos_token_id not in ends:
+        raise UserError(
+            f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
+            f"{CONFIG}; give a tokenizer and a model that belong together"
+        )
+    config.eos_token_id = tokenizer.eos_token_id
+    has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
+    if family.is_encoder_decoder and not has_start:
+        raise UserError(f"{name}: has no decoder_start_token_id, the first token of its decoder; set it in {CONFIG}")
     return tokenizer
 
 

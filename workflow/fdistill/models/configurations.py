@@ -24,7 +24,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
-TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
 SCRATCH = ("model", "teacher", "config")  # the key of a configuration made of settings
 
 
@@ -46,8 +46,17 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
         )
     _refuse(str(file), _label_problems(content))
     # Without `trust_remote_code`, transformers would ask the user.
-    config = AutoConfig.from_pretrained(source, local_files_only=local_only, trust_remote_code=False)
+    try:
+        config = AutoConfig.from_pretrained(source, local_files_only=local_only, trust_remote_code=False)
+    except StrictDataclassError as error:
+        raise UserError(f"{file}: {' '.join(str(error).split())}") from None
     _refuse(str(file), _problems(config, family))
+    generation = file.with_name("generation_config.json")
+    if generation.is_file():  # newer checkpoints have the first token of their decoder here
+        settings = read_object(generation)
+        _refuse(str(generation), _token_problems(settings, config.vocab_size))
+        if getattr(config, "decoder_start_token_id", None) is None:
+            config.decoder_start_token_id = settings.get("decoder_start_token_id")
     # Our code reads outputs by name, and asks for hidden states where it needs them.
     config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     return config, family
@@ -103,16 +112,13 @@ def _label_problems(content: dict[str, Any]) -> Iterator[Problem]:
 
 def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
     """Find the values that a model of the family cannot have; their kinds are those of the family's defaults."""
+    yield from _token_problems(vars(config), config.vocab_size)
     layers = {stack.size_key for stack in family.stacks.values()}
     for key, default in getattr(transformers, family.config_class)().to_dict().items():
         value = getattr(config, key, default)
-        if key in TOKENS:
-            ids = value if isinstance(value, list) else [value]
-            if not all(one is None or (_is_integer(one) and 0 <= one < config.vocab_size) for one in ids):
-                yield Problem((key,), f"{show(value)} is not allowed; must be one of the {config.vocab_size} tokens")
-        elif key.endswith("_token_id") or key == "chunk_size_feed_forward":
+        if key.endswith("_token_id") or key == "chunk_size_feed_forward":
             continue
-        elif key in ("activation_function", "dense_act_fn"):
+        if key in ("activation_function", "dense_act_fn"):
             if value not in ACT2FN:
                 yield Problem((key,), f"unknown activation {show(value)}; {nearest(str(value), ACT2FN)}")
         elif _is_integer(default) or key == "n_inner":
@@ -123,6 +129,15 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
             most = 1 if "drop" in key else 1000
             if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= most):
                 yield Problem((key,), f"{show(value)} is not allowed; must be a number from 0 to {most}")
+
+
+def _token_problems(values: dict[str, Any], vocabulary: int) -> Iterator[Problem]:
+    """Find special tokens that are not in the vocabulary; a list is for several EOS tokens."""
+    for key in TOKENS:
+        value = values.get(key)
+        ids = value if isinstance(value, list) and key == "eos_token_id" else [value]
+        if not all(one is None or (_is_integer(one) and 0 <= one < vocabulary) for one in ids):
+            yield Problem((key,), f"{show(value)} is not allowed; must be one of the {vocabulary} tokens")
 
 
 def _is_integer(value: Any) -> bool:
