@@ -121,6 +121,16 @@ def test_every_file_of_our_own_checkpoint_counts(tmp_path):
     load(tmp_path / "model")
 
 
+def test_a_foreign_folder_beside_our_record_is_not_taken_for_our_model(folder, tmp_path):
+    save(tiny.checkpoint("bart"), tmp_path / "ours", {"seed": 1})
+    manifest = tmp_path / "ours/manifest.json"
+    record_of(tmp_path / "ours").write_text(record_text({"outputs": {str(manifest): sha256(manifest)}}))
+    load(tmp_path / "ours")
+    shutil.rmtree(tmp_path / "ours")
+    shutil.copytree(folder, tmp_path / "ours")
+    refused(tmp_path / "ours", "manifest.json: no such file, but", "lists it")
+
+
 # --- code in a checkpoint
 
 
