@@ -8,6 +8,7 @@ BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in 
 rule bench_task:
     input:
         script=script("bench"),
+        init=init_files,
     output:
         json="results/bench/{task}.json",
         table="results/bench/{task}.md",
@@ -34,6 +35,7 @@ rule bench_task:
 rule bench_offline:
     input:
         script=script("bench_offline"),
+        init=init_files,
     output:
         json="results/bench/{task}.offline.json",
         table="results/bench/{task}.offline.md",

@@ -15,6 +15,7 @@ from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
+from fdistill.models import location
 from fdistill.runtime.errors import UserError
 
 if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():

@@ -61,6 +61,7 @@ rule score:
         script=script("score"),
         test="results/{task}/prepare/test.parquet",
         generations="results/{task}/{system}/seed{seed}/generate.parquet",
+        encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
     output:
         score="results/{task}/{system}/seed{seed}/score.json",
     log:

@@ -32,6 +32,28 @@ def teacher_model(wildcards):
     return f"results/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
+def init_files(wildcards):
+    """Return the files of the checkpoint that the teacher is fine-tuned from, if it lies on this machine."""
+    init = task_of(wildcards)["model"]["teacher"]["init"]
+    return [] if init == "scratch" else location.input_files(init)
+
+
+def encoder_files(wildcards, metrics):
+    """Return the files of the encoders of a task's `metrics` that lie in folders on this machine.
+
+    A folder that does not exist has none: its metric is n/a in the tables, until there is one.
+    """
+    options = task_of(wildcards)["metric_options"]
+    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
+    files = [file for model in models if not model.startswith("package:") for file in location.input_files(model)]
+    return [file for file in dict.fromkeys(files) if Path(file).exists()]
+
+
+def selection_files(wildcards, stage):
+    """Return the files of the encoder of the metric by which a training stage selects its weights."""
+    return encoder_files(wildcards, [STUDY.selection(wildcards.task, stage)["metric"]])
+
+
 def run_flags(seed):
     return ["--device", STUDY.device, "--seed", str(seed)]
 

@@ -33,6 +33,7 @@ rule distill:
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
         teacher_cache=teacher_cache,
+        encoder=lambda wildcards: selection_files(wildcards, method_of(wildcards)["training"]),
     output:
         model=directory("results/{task}/{method}/seed{seed}/model"),
         history="results/{task}/{method}/seed{seed}/train.jsonl",

@@ -7,6 +7,9 @@ rule finetune_teacher:
         script=script("finetune_teacher"),
         train="results/{task}/prepare/train.parquet",
         dev="results/{task}/prepare/dev.parquet",
+        # The user's own models, if the task reads any: replaced weights re-run what depends on them.
+        init=init_files,
+        encoder=lambda wildcards: selection_files(wildcards, "teacher"),
     output:
         model=directory("results/{task}/teacher/seed{seed}/model"),
         history="results/{task}/teacher/seed{seed}/train.jsonl",

@@ -202,6 +202,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     _texts,
     _source,
     model_checks.check_family,
+    model_checks.check_locations,
     model_checks.check_stacks,
     model_checks.check_sizes,
     model_checks.check_depth,

@@ -5,8 +5,6 @@ To add a family whose architecture is like one of these, add an entry to `FAMILI
 
 from dataclasses import dataclass, field, replace
 
-from fdistill.runtime.errors import UserError
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -104,10 +102,3 @@ FAMILIES = {
         positions_key="n_positions",
     ),
 }
-
-
-def family_of(model_type: str) -> Family:
-    """Return the family of a checkpoint's `model_type`; UserError for an unknown one."""
-    if model_type not in FAMILIES:
-        raise UserError(f"model.family: unknown model family '{model_type}'; known: {', '.join(FAMILIES)}")
-    return FAMILIES[model_type]

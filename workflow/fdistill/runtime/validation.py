@@ -10,6 +10,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from fdistill.runtime.redaction import without_credentials
+
 Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
 
@@ -33,8 +35,8 @@ class Problem:
         return Problem((*path, *self.path), self.text)
 
     def line(self, file: str) -> str:
-        """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
-        line = ": ".join(part for part in (file, dotted(self.path), self.text) if part)
+        """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`, without passwords."""
+        line = without_credentials(": ".join(part for part in (file, dotted(self.path), self.text) if part))
         return printable(line if len(line) <= 1000 else f"{line[:996]} ...")
 
 
@@ -60,7 +62,16 @@ def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
         else:
             new = [Problem(path, not_allowed(value, subschema))]
         unique |= dict.fromkeys(new)
-    return list(unique)
+    return list(unique | dict.fromkeys(_passwords(settings)))
+
+
+def _passwords(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
+    """Find URLs with user information, before a command, a log or a file of Snakemake's contains them."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _passwords(item, (*path, key))
+    elif isinstance(value, str) and without_credentials(value) != value:
+        yield Problem(path, f"{show(value)} contains a user's name or password, which logs would keep; remove it")
 
 
 def _validator(schema: Schema) -> Any:

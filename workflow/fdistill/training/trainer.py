@@ -27,7 +27,6 @@ from fdistill.training.state import NO_CHECKPOINTS, TrainingCheckpoints, Trainin
 
 log = logging.getLogger(__name__)
 
-START = "the weights that training starts from are damaged, or do not fit the development split"
 LOSS_POINTS = 100  # about as many losses of a run are recorded, each the mean of as many steps
 
 
@@ -175,12 +174,16 @@ class Trainer:
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:
             return
-        for name, value in scores.items():
-            if not math.isfinite(value):
+        if bad := ", ".join(f"{name} {value}" for name, value in scores.items() if not math.isfinite(value)):
+            if state.step == 0:
                 raise UserError(
-                    f"training: development {name} is {value} at step {state.step}; "
-                    + ("lower learning_rate, raise warmup_steps, or set precision fp32" if state.step else START)
+                    f"training: before the first step, the development split has {bad}; the weights that training "
+                    "starts from are damaged, or do not fit the data"
                 )
+            raise UserError(
+                f"training diverged: at step {state.step}, the development split has {bad}; lower learning_rate, or "
+                "raise warmup_steps"
+            )
         state.history.append({"step": state.step, "dev": scores})
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if state.step == 0:

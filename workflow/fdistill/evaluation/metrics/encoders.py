@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import note_input
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, release
+from fdistill.models.location import files_of, local_folder
 from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
@@ -36,6 +38,7 @@ def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
 
     transformers.utils.logging.disable_progress_bar()
     directory = locate(metric, model)
+    look_at(directory)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
@@ -75,10 +78,10 @@ def locate(metric: str, model: str) -> str:
             )
         directory = folder / "model"
     else:
-        directory = Path(model).expanduser()
-        looks_like_path = directory.is_absolute() or model.startswith((".", "~"))
-        if not directory.is_dir() and not looks_like_path:
+        folder = local_folder(model)
+        if folder is None:
             return model
+        directory = folder
     if not (directory / "config.json").is_file():
         raise MetricMissing(
             f"'{model}' is not an encoder's directory (no config.json in {directory})",
@@ -87,7 +90,7 @@ def locate(metric: str, model: str) -> str:
     return str(directory)
 
 
-def files_of(model: str) -> list[list[Any]] | None:
+def file_states(model: str) -> list[list[Any]] | None:
     """Return name, size and time of each file of a model that is on this disk, else None: other files, other values."""
     try:
         directory = Path(locate("", model))
@@ -97,6 +100,22 @@ def files_of(model: str) -> list[list[Any]] | None:
         return None
     stats = [(file, file.stat()) for file in sorted(directory.rglob("*")) if file.is_file()]
     return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
+def look_at(location: str) -> None:
+    """Look at the files of an encoder's directory, and note them as inputs of the run; of a hub id there are none yet.
+
+    Raises UserError for a Git LFS pointer in place of a file, and for one that is damaged or cut off.
+    """
+    if (directory := Path(location)).is_dir():
+        from fdistill.models.checkpoint_files import SAFETENSORS, check_content, stored_shapes
+
+        check_content(directory)
+        files = files_of(directory)
+        if any(file.name in SAFETENSORS for file in files):
+            stored_shapes(directory)
+        for file in files:
+            note_input(file)
 
 
 def package_folder(name: str) -> Path | None:
