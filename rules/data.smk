@@ -28,4 +28,4 @@ rule prepare:
     shell:
         "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
         " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"
-        " --manifest {output.manifest:q} 2> {log:q}"
+        " --manifest {output.manifest:q} --task {wildcards.task:q} 2> {log:q}"

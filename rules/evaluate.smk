@@ -30,7 +30,8 @@ rule generate:
         "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
         " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
-        " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.decoding:q} 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
+        " {params.text:q} {params.decoding:q} 2> {log:q}"
 
 
 rule trivial:
@@ -53,7 +54,7 @@ rule trivial:
         ),
     shell:
         "exec python {input.script:q} --system {params.system:q} --train {input.train:q} --test {input.test:q}"
-        " --generations {output.generations:q} 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.trivial:q} --generations {output.generations:q} 2> {log:q}"
 
 
 rule score:
@@ -134,7 +135,7 @@ rule metrics:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
         "exec python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"
 
 
 rule risks:
@@ -155,4 +156,4 @@ rule risks:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
         "exec python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"

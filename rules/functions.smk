@@ -210,6 +210,11 @@ def pairs(keys, value):
     return [f"{key}={value(key)}" for key in keys]
 
 
+def placed(tasks, systems, name):
+    """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
+    return [f"{task}/{system}=results/{task}/{system}/{name}" for task in tasks for system in systems]
+
+
 def task_titles(wildcards):
     return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
 

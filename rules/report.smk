@@ -20,9 +20,10 @@ rule main_table:
     params:
         tasks=task_titles,
         rows=row_flags(TABLE_SYSTEMS),
+        metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
+        "exec python {input.script:q} main --metrics {params.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
         " {params.shown:q} --output {output:q} 2> {log:q}"
 
 
@@ -44,9 +45,10 @@ rule risk_table:
     params:
         tasks=task_titles,
         rows=row_flags(RISK_SYSTEMS),
+        risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
+        "exec python {input.script:q} risk --risks {params.risks:q} --tasks {params.tasks:q} {params.rows:q}"
         " {params.shown:q} --output {output:q} 2> {log:q}"
 
 
@@ -137,7 +139,7 @@ rule training_curves:
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
@@ -160,11 +162,12 @@ rule risk_figure:
         mem_mb=1000,
         runtime=10,
     params:
+        risks=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "risk.json"),
         systems=pairs(RISK_SYSTEMS, title_of),
         title=lambda wildcards: task_of(wildcards)["title"],
     shell:
-        "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {params.risks:q} --systems {params.systems:q}"
+        " --task {wildcards.task:q} --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.

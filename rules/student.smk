@@ -20,7 +20,7 @@ rule init_student:
         layers=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
     shell:
         "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} 2> {log:q}"
 
 
 rule distill:
@@ -53,6 +53,7 @@ rule distill:
         launch=launch,
         shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
+        start_method=lambda wildcards: method_of(wildcards)["start"],
         sequences=sequence_flags,
         sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
@@ -60,6 +61,7 @@ rule distill:
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
+        " --start-method {params.start_method:q} --task {wildcards.task:q} --method {wildcards.method:q}"
         " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
         " {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"

@@ -31,7 +31,7 @@ rule finetune_teacher:
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
         " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
-        " {params.shard:q} {params.safeguards:q} 2> {log:q}"
+        " --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
 # The teacher's sequences: for the training split (only the examples that distillation uses) samples for the methods and
@@ -62,12 +62,13 @@ rule sample_teacher:
     params:
         launch=launch,
         shard=shard_flag,
+        kind=lambda wildcards: wildcards.sample_set.split(".")[1],
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
         sampling=sampling_flags,
     shell:
         "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
-        " --samples {output.samples:q}"
+        " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind}"
         " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 
@@ -100,4 +101,4 @@ rule cache_teacher:
     shell:
         "exec python {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --teacher-samples {input.samples:q} --cache {output.cache:q} --threads {threads} {params.run:q}"
-        " {params.text:q} {params.cache:q} 2> {log:q}"
+        " --task {wildcards.task:q} {params.text:q} {params.cache:q} 2> {log:q}"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.config.cli import pair
 from fdistill.evaluation import figures
@@ -23,9 +24,13 @@ def main() -> None:
     )
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
-    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
+    command.add_argument(
+        "--risks", nargs="+", type=cli.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
+    )
     command.set_defaults(
-        draw=lambda args: figures.risk_scatter(args.risks, dict(args.systems), args.title, args.output)
+        draw=lambda args: figures.risk_scatter(
+            [path for _, _, path in args.risks], dict(args.systems), args.title, args.output
+        )
     )
 
     for command in commands.choices.values():
@@ -37,10 +42,22 @@ def main() -> None:
             metavar="KEY=TITLE",
             help="in order, for the colours",
         )
+        command.add_argument("--task", help="the task's key, which the files must say (default: any)")
         command.add_argument("--title", required=True, help="the figure's title")
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the figure to write (SVG)")
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
+    check_files(args)
     args.draw(args)
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise UserError when a file belongs to another task or system than it was given with."""
+    if args.figure == "risk":
+        given = [(task or args.task, system, path) for task, system, path in args.risks]
+    else:
+        given = [(args.task, system, Path(file)) for system, file in args.logs]
+    for task, system, path in given:
+        common_lineage(path, task=task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":
