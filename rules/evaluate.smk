@@ -4,14 +4,14 @@
 rule generate:
     input:
         script=script("generate"),
-        model="results/{task}/{system}/seed{seed}/model",
-        test="results/{task}/prepare/test.parquet",
+        model="<results>/{task}/{system}/seed{seed}/model",
+        test="<results>/{task}/prepare/test.parquet",
     output:
-        generations="results/{task}/{system}/seed{seed}/generate.parquet",
+        generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
     log:
-        "logs/{task}/{system}/seed{seed}/generate.log",
+        "<logs>/{task}/{system}/seed{seed}/generate.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/generate.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/generate.tsv"
     wildcard_constraints:
         system="|".join(MODELS),
     conda:
@@ -29,7 +29,7 @@ rule generate:
     shell:
         "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
-        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
+        " --shards {CHECKPOINTS}/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
         " {params.text:q} {params.decoding:q} 2> {log:q}"
 
@@ -37,12 +37,12 @@ rule generate:
 rule trivial:
     input:
         script=script("trivial"),
-        train="results/{task}/prepare/train.parquet",
-        test="results/{task}/prepare/test.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        test="<results>/{task}/prepare/test.parquet",
     output:
-        generations="results/{task}/{trivial}/seed{seed}/generate.parquet",
+        generations="<results>/{task}/{trivial}/seed{seed}/generate.parquet",
     log:
-        "logs/{task}/{trivial}/seed{seed}/trivial.log",
+        "<logs>/{task}/{trivial}/seed{seed}/trivial.log",
     conda:
         ENVIRONMENT
     resources:
@@ -60,14 +60,14 @@ rule trivial:
 rule score:
     input:
         script=script("score"),
-        test="results/{task}/prepare/test.parquet",
-        generations="results/{task}/{system}/seed{seed}/generate.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+        generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
     output:
-        score="results/{task}/{system}/seed{seed}/score.json",
+        score="<results>/{task}/{system}/seed{seed}/score.json",
     log:
-        "logs/{task}/{system}/seed{seed}/score.log",
+        "<logs>/{task}/{system}/seed{seed}/score.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/score.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/score.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -86,16 +86,16 @@ rule score:
 rule risk:
     input:
         script=script("risk"),
-        student="results/{task}/{system}/seed{seed}/model",
+        student="<results>/{task}/{system}/seed{seed}/model",
         teacher=teacher_model,
-        test="results/{task}/prepare/test.parquet",
-        teacher_samples="results/{task}/sample_teacher/test.teacher_samples.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+        teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
     output:
-        risk="results/{task}/{system}/seed{seed}/risk.json",
+        risk="<results>/{task}/{system}/seed{seed}/risk.json",
     log:
-        "logs/{task}/{system}/seed{seed}/risk.log",
+        "<logs>/{task}/{system}/seed{seed}/risk.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/risk.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/risk.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -111,7 +111,7 @@ rule risk:
     shell:
         "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
-        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
+        " --shards {CHECKPOINTS}/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
         " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"
@@ -122,9 +122,9 @@ rule metrics:
         script=script("metrics"),
         scores=lambda wildcards: results(wildcards.task, wildcards.system, "score.json"),
     output:
-        metrics="results/{task}/{system}/metrics.json",
+        metrics="<results>/{task}/{system}/metrics.json",
     log:
-        "logs/{task}/{system}/metrics.log",
+        "<logs>/{task}/{system}/metrics.log",
     localrule: True  # means of a few numbers: a second here, minutes in a cluster's queue
     conda:
         ENVIRONMENT
@@ -143,9 +143,9 @@ rule risks:
         script=script("metrics"),
         risks=lambda wildcards: results(wildcards.task, wildcards.system, "risk.json"),
     output:
-        risks="results/{task}/{system}/risk.json",
+        risks="<results>/{task}/{system}/risk.json",
     log:
-        "logs/{task}/{system}/risks.log",
+        "<logs>/{task}/{system}/risks.log",
     localrule: True
     conda:
         ENVIRONMENT

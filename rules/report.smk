@@ -7,10 +7,10 @@ rule main_table:
         script=script("tables"),
         metrics=METRICS,
     output:
-        multiext("results/tables/main", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/main", ".csv", ".md", ".tex"),
         page=table_page("main"),
     log:
-        "logs/tables/main.log",
+        "<logs>/tables/main.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -32,10 +32,10 @@ rule risk_table:
         script=script("tables"),
         risks=RISKS,
     output:
-        multiext("results/tables/risk", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/risk", ".csv", ".md", ".tex"),
         page=table_page("risk"),
     log:
-        "logs/tables/risk.log",
+        "<logs>/tables/risk.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -55,12 +55,12 @@ rule risk_table:
 rule datasets_table:
     input:
         script=script("tables"),
-        manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
+        manifests=expand("<results>/{task}/prepare/manifest.json", task=STUDY.tasks),
     output:
-        multiext("results/tables/datasets", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/datasets", ".csv", ".md", ".tex"),
         page=table_page("datasets"),
     log:
-        "logs/tables/datasets.log",
+        "<logs>/tables/datasets.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -69,7 +69,7 @@ rule datasets_table:
         runtime=10,
     params:
         tasks=task_titles,
-        manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
+        manifests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/manifest.json"),
         stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
         descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
         shown=flags("tables", STUDY.tables),
@@ -82,13 +82,13 @@ rule datasets_table:
 rule examples_table:
     input:
         script=script("tables"),
-        tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
+        tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
-        multiext("results/tables/examples", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/examples", ".csv", ".md", ".tex"),
         page=table_page("examples"),
     log:
-        "logs/tables/examples.log",
+        "<logs>/tables/examples.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -98,7 +98,7 @@ rule examples_table:
     params:
         tasks=task_titles,
         rows=row_flags(RISK_SYSTEMS),
-        tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
+        tests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/test.parquet"),
         generations=[
             f"{task}/{system}={outputs_of(task, system, 'generate.parquet')}"
             for task in STUDY.tasks
@@ -118,13 +118,13 @@ rule training_curves:
         ],
     output:
         report(
-            "results/figures/{task}.curves.svg",
+            "<results>/figures/{task}.curves.svg",
             caption="../workflow/report/curves.rst",
             category="Training curves",
             labels={"task": "{task}"},
         ),
     log:
-        "logs/figures/{task}.curves.log",
+        "<logs>/figures/{task}.curves.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -145,16 +145,16 @@ rule training_curves:
 rule risk_figure:
     input:
         script=script("figures"),
-        risks=lambda wildcards: [f"results/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
+        risks=lambda wildcards: [f"{RESULTS}/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
     output:
         report(
-            "results/figures/{task}.risk.svg",
+            "<results>/figures/{task}.risk.svg",
             caption="../workflow/report/risk_figure.rst",
             category="Risks",
             labels={"task": "{task}"},
         ),
     log:
-        "logs/figures/{task}.risk.log",
+        "<logs>/figures/{task}.risk.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -176,10 +176,10 @@ rule provenance:
         script=script("provenance"),
         targets=[*TABLES, *FIGURES, *METRICS, *RISKS],
     output:
-        json="results/provenance.json",
-        table="results/provenance.md",
+        json="<results>/provenance.json",
+        table="<results>/provenance.md",
     log:
-        "logs/provenance.log",
+        "<logs>/provenance.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -187,5 +187,5 @@ rule provenance:
         mem_mb=500,
         runtime=10,
     shell:
-        "exec python {input.script:q} --targets {input.targets:q} --json {output.json:q}"
+        "exec python {input.script:q} --results {RESULTS:q} --targets {input.targets:q} --json {output.json:q}"
         " --table {output.table:q} 2> {log:q}"

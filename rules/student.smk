@@ -7,9 +7,9 @@ rule init_student:
         script=script("init_student"),
         teacher=teacher_model,
     output:
-        model=directory("results/{task}/init_student/model"),
+        model=directory("<results>/{task}/init_student/model"),
     log:
-        "logs/{task}/init_student.log",
+        "<logs>/{task}/init_student.log",
     priority: 2
     conda:
         ENVIRONMENT
@@ -28,18 +28,18 @@ rule distill:
         script=script("distill"),
         start=start_model,
         teacher=teacher_model,
-        train="results/{task}/prepare/train.parquet",
-        dev="results/{task}/prepare/dev.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
         teacher_cache=teacher_cache,
     output:
-        model=directory("results/{task}/{method}/seed{seed}/model"),
-        history="results/{task}/{method}/seed{seed}/train.jsonl",
+        model=directory("<results>/{task}/{method}/seed{seed}/model"),
+        history="<results>/{task}/{method}/seed{seed}/train.jsonl",
     log:
-        "logs/{task}/{method}/seed{seed}/distill.log",
+        "<logs>/{task}/{method}/seed{seed}/distill.log",
     benchmark:
-        "benchmarks/{task}/{method}/seed{seed}/distill.tsv"
+        "<benchmarks>/{task}/{method}/seed{seed}/distill.tsv"
     wildcard_constraints:
         method="|".join(method for method in STUDY.all_methods if method != "predistill"),
     priority: 1
@@ -70,9 +70,9 @@ rule distill:
 # The same rule with a name of its own, so that a profile can set resources for this stage.
 use rule distill as predistill with:
     log:
-        "logs/{task}/{method}/seed{seed}/predistill.log",
+        "<logs>/{task}/{method}/seed{seed}/predistill.log",
     benchmark:
-        "benchmarks/{task}/{method}/seed{seed}/predistill.tsv"
+        "<benchmarks>/{task}/{method}/seed{seed}/predistill.tsv"
     wildcard_constraints:
         method="predistill",
     priority: 2

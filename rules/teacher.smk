@@ -5,15 +5,15 @@
 rule finetune_teacher:
     input:
         script=script("finetune_teacher"),
-        train="results/{task}/prepare/train.parquet",
-        dev="results/{task}/prepare/dev.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
     output:
-        model=directory("results/{task}/teacher/seed{seed}/model"),
-        history="results/{task}/teacher/seed{seed}/train.jsonl",
+        model=directory("<results>/{task}/teacher/seed{seed}/model"),
+        history="<results>/{task}/teacher/seed{seed}/train.jsonl",
     log:
-        "logs/{task}/teacher/seed{seed}/finetune_teacher.log",
+        "<logs>/{task}/teacher/seed{seed}/finetune_teacher.log",
     benchmark:
-        "benchmarks/{task}/teacher/seed{seed}/finetune_teacher.tsv"
+        "<benchmarks>/{task}/teacher/seed{seed}/finetune_teacher.tsv"
     priority: 3
     conda:
         ENVIRONMENT
@@ -42,14 +42,14 @@ SAMPLE_SETS = ["train.teacher_samples", "train.teacher_beam", "test.teacher_samp
 rule sample_teacher:
     input:
         script=script("sample_teacher"),
-        split=lambda wildcards: f"results/{wildcards.task}/prepare/{wildcards.sample_set.split('.')[0]}.parquet",
+        split=lambda wildcards: f"{RESULTS}/{wildcards.task}/prepare/{wildcards.sample_set.split('.')[0]}.parquet",
         teacher=teacher_model,
     output:
-        samples="results/{task}/sample_teacher/{sample_set}.parquet",
+        samples="<results>/{task}/sample_teacher/{sample_set}.parquet",
     log:
-        "logs/{task}/sample_teacher/{sample_set}.log",
+        "<logs>/{task}/sample_teacher/{sample_set}.log",
     benchmark:
-        "benchmarks/{task}/sample_teacher/{sample_set}.tsv"
+        "<benchmarks>/{task}/sample_teacher/{sample_set}.tsv"
     wildcard_constraints:
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     priority: 2
@@ -69,7 +69,7 @@ rule sample_teacher:
     shell:
         "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind}"
-        " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
+        " --shards {CHECKPOINTS}/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 
 
@@ -78,15 +78,15 @@ rule sample_teacher:
 rule cache_teacher:
     input:
         script=script("cache_teacher"),
-        split="results/{task}/prepare/train.parquet",
+        split="<results>/{task}/prepare/train.parquet",
         teacher=teacher_model,
-        samples="results/{task}/sample_teacher/train.teacher_samples.parquet",
+        samples="<results>/{task}/sample_teacher/train.teacher_samples.parquet",
     output:
-        cache=directory("results/{task}/cache_teacher/train.teacher_samples"),
+        cache=directory("<results>/{task}/cache_teacher/train.teacher_samples"),
     log:
-        "logs/{task}/cache_teacher.log",
+        "<logs>/{task}/cache_teacher.log",
     benchmark:
-        "benchmarks/{task}/cache_teacher.tsv"
+        "<benchmarks>/{task}/cache_teacher.tsv"
     priority: 2
     conda:
         ENVIRONMENT
