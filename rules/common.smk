@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The library in this folder, even if another version is installed; PYTHONPATH below does the same for jobs.
 sys.path.insert(0, f"{FOLDER}/workflow")
 
 from fdistill import config as study_config
+from fdistill.artifacts.code import start_messages
 from fdistill.config.cli import flags
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
@@ -78,3 +80,8 @@ TABLES = [
     for suffix in ("csv", "md", "tex", "html")
 ]
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+
+# Once a run, also in a dry run; jobs read this file too.
+if workflow.is_main_process:
+    for message in start_messages(Path(RESULTS), METRICS):
+        logger.warning(message)

@@ -229,6 +229,11 @@ def row_flags(systems):
     return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
 
 
+def records_of_jobs():
+    """Return the records that jobs have written below the folder of results, without the ledger's own."""
+    return sorted(str(path) for path in Path(RESULTS).glob("*/**/*.provenance.json"))
+
+
 def table_page(name):
     """Return the output for a table that the report shows."""
     return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")

@@ -170,11 +170,12 @@ rule risk_figure:
         " --task {wildcards.task:q} --title {params.title:q} --output {output:q} 2> {log:q}"
 
 
-# Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.
+# Not part of `all`. It adds up what has run, whatever the study: it reads the records that jobs write beside their
+# outputs, which are no outputs of rules.
 rule provenance:
     input:
         script=script("provenance"),
-        targets=[*TABLES, *FIGURES, *METRICS, *RISKS],
+        records=records_of_jobs(),
     output:
         json="<results>/provenance.json",
         table="<results>/provenance.md",
@@ -187,5 +188,5 @@ rule provenance:
         mem_mb=500,
         runtime=10,
     shell:
-        "exec python {input.script:q} --results {RESULTS:q} --targets {input.targets:q} --json {output.json:q}"
+        "exec python {input.script:q} --results {RESULTS:q} --json {output.json:q}"
         " --table {output.table:q} 2> {log:q}"
