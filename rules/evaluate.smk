@@ -22,6 +22,7 @@ rule generate:
         runtime=8 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], "generate"),
         shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
@@ -29,7 +30,7 @@ rule generate:
     shell:
         "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
-        " --shards {CHECKPOINTS}/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
+        " --shards {params.shards:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
         " {params.text:q} {params.decoding:q} 2> {log:q}"
 
@@ -104,6 +105,7 @@ rule risk:
         runtime=2 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], "risk"),
         shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
@@ -111,7 +113,7 @@ rule risk:
     shell:
         "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
-        " --shards {CHECKPOINTS}/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
+        " --shards {params.shards:q}"
         " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"

@@ -109,6 +109,11 @@ def safeguard_flags(wildcards, output, stage):
     return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
 
 
+def shards(output, name):
+    """Return the folder of a job's finished batches; a function of outputs, for the reason given above."""
+    return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
+
+
 def teacher_flags(model):
     """Return the flags of the model that the teacher is fine-tuned from, without the keys that it does not use."""
     start = ["--family", model["family"], "--init", model["teacher"]["init"]]

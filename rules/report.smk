@@ -187,6 +187,8 @@ rule provenance:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        results=RESULTS,
     shell:
-        "exec python {input.script:q} --results {RESULTS:q} --json {output.json:q}"
+        "exec python {input.script:q} --results {params.results:q} --json {output.json:q}"
         " --table {output.table:q} 2> {log:q}"

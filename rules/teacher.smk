@@ -61,6 +61,7 @@ rule sample_teacher:
         runtime=24 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], wildcards.sample_set),
         shard=shard_flag,
         kind=lambda wildcards: wildcards.sample_set.split(".")[1],
         run=run_flags(STUDY.teacher_seed),
@@ -69,7 +70,7 @@ rule sample_teacher:
     shell:
         "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind}"
-        " --shards {CHECKPOINTS}/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
+        " --shards {params.shards:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 
 
