@@ -1,7 +1,7 @@
 # f-DISTILL: from data to the paper's tables. This file is the table of contents; see README.md.
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.19")  # its path variables (`<results>`)
 
 
 include: "rules/module.smk"

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from fdistill import config as study_config
 from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.code import start_messages
 from fdistill.config.cli import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
@@ -45,6 +47,20 @@ except UserError as error:
 # An environment variable (read by prepare.py) and not a parameter: another cache folder must not re-run anything.
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
 
+# Where the study writes. A folder of its own holds everything; the default leaves logs and checkpoints beside it. A
+# workflow that imports this one as a module may set the same names in its `module` statement (`pathvars:`).
+BESIDE = "" if STUDY.results == study_config.RESULTS else f"{STUDY.results}/"
+
+
+pathvars:
+    results=STUDY.results,
+    logs=f"{BESIDE}logs",
+    benchmarks=f"{BESIDE}benchmarks",
+    checkpoints=f"{BESIDE}checkpoints",
+
+
+RESULTS, CHECKPOINTS = workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<checkpoints>")
+
 TRIVIAL = ["most_frequent", "copy"]
 MODELS = ["teacher", *STUDY.all_methods]
 SYSTEMS = [*TRIVIAL, *MODELS]
@@ -60,11 +76,16 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-METRICS = [f"results/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
-RISKS = [f"results/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
+METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
+RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
 TABLES = [
-    f"results/tables/{name}.{suffix}"
+    f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ]
-FIGURES = [f"results/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+
+# Once a run, also in a dry run; jobs read this file too.
+if workflow.is_main_process:
+    for message in start_messages(Path(RESULTS), METRICS):
+        logger.warning(message)

@@ -25,11 +25,11 @@ def seeds_of(system):
 
 def results(task, system, name):
     """Return the paths of file `name` of a system, one per seed."""
-    return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
+    return [f"{RESULTS}/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
 
 
 def teacher_model(wildcards):
-    return f"results/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
+    return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
 def init_files(wildcards):
@@ -125,8 +125,13 @@ def safeguard_flags(wildcards, output, stage):
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
     training = flags("training", task_of(wildcards)["training"][stage])
-    folder = Path("checkpoints", *Path(output.model).parts[1:-1], "train")
+    folder = Path(CHECKPOINTS, Path(output.model).parent.relative_to(RESULTS), "train")
     return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
+
+
+def shards(output, name):
+    """Return the folder of a job's finished batches; a function of outputs, for the reason given above."""
+    return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
 
 
 def teacher_flags(model):
@@ -172,8 +177,8 @@ def sampling_flags(wildcards):
 def start_model(wildcards):
     """Return the folder of the model that a method starts from."""
     if method_of(wildcards)["start"] == "init_student":
-        return f"results/{wildcards.task}/init_student/model"
-    return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
+        return f"{RESULTS}/{wildcards.task}/init_student/model"
+    return f"{RESULTS}/{wildcards.task}/predistill/seed{wildcards.seed}/model"
 
 
 def teacher_sequences(kind):
@@ -181,7 +186,7 @@ def teacher_sequences(kind):
 
     def stored(wildcards):
         kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
-        return [f"results/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
+        return [f"{RESULTS}/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
 
     return stored
 
@@ -190,7 +195,7 @@ def teacher_cache(wildcards):
     """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
     is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
-    return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
+    return [f"{RESULTS}/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
 
 
 def top_k_flags(wildcards):
@@ -261,6 +266,11 @@ TEXTS = {
 TEXTS_FILE = stored(TEXTS)
 
 
+def placed(tasks, systems, name):
+    """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
+    return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]
+
+
 def row_flags(systems):
     """Return the flags of a table's rows, in order, by section."""
     groups = {
@@ -271,9 +281,14 @@ def row_flags(systems):
     return [part for flag, group in groups.items() if group for part in (flag, *group)]
 
 
+def records_of_jobs():
+    """Return the records that jobs have written below the folder of results, without the ledger's own."""
+    return sorted(str(path) for path in Path(RESULTS).glob("*/**/*.provenance.json"))
+
+
 def table_page(name):
     """Return the output for a table that the report shows."""
-    return report(f"results/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
+    return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
 
 
 def outputs_of(task, system, name):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.config.cli import name, pair
 from fdistill.evaluation import figures
@@ -24,8 +25,14 @@ def main() -> None:
     )
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
-    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
-    command.set_defaults(draw=lambda args: figures.risk_scatter(args.risks, args.systems, args.title, args.output))
+    command.add_argument(
+        "--risks", nargs="+", type=cli.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
+    )
+    command.set_defaults(
+        draw=lambda args: figures.risk_scatter(
+            [path for _, _, path in args.risks], args.systems, args.title, args.output
+        )
+    )
 
     for command in commands.choices.values():
         command.add_argument(
@@ -36,16 +43,28 @@ def main() -> None:
             metavar="KEY[=TITLE]",
             help="in order, for the colours",
         )
-        title = command.add_mutually_exclusive_group(required=True)
-        title.add_argument("--title", help="the figure's title")
-        title.add_argument("--task", metavar="KEY", help="the figure's task; its title is the task's in --texts")
+        command.add_argument("--title", help="the figure's title (default: that of the task in --texts)")
+        command.add_argument("--task", help="the task's key, which the files must say (default: any)")
         cli.add_texts_flag(command)
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the figure to write (SVG)")
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
+    if not (args.title or args.task):
+        parser.error("one of the arguments --title and --task is required")
+    check_files(args)
     texts = Texts.read(args.texts)
     args.systems = texts.named_systems(args.systems)
     args.title = args.title or texts.of_task(args.task, "title", args.task)
     args.draw(args)
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise UserError when a file belongs to another task or system than it was given with."""
+    if args.figure == "risk":
+        given = [(task or args.task, system, path) for task, system, path in args.risks]
+    else:
+        given = [(args.task, system, Path(file)) for system, file in args.logs]
+    for task, system, path in given:
+        common_lineage(path, task=task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
@@ -40,8 +40,10 @@ def main() -> None:
     )
     cli.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
-    args = parser.parse_args()
-    lineage = common_lineage(args.train, args.dev, seed=args.seed)
+    args = cli.parse(parser, "model", "history")
+    check_splits(train=args.train, dev=args.dev)
+    method = args.method or TEACHER_METHOD
+    lineage = common_lineage(args.train, args.dev, seed=args.seed, task=args.task, method=method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))

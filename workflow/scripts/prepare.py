@@ -22,9 +22,10 @@ def main() -> None:
     for split in SPLITS:
         parser.add_argument(f"--{split}", type=Path, required=True, help=f"Parquet file to write: {split} split")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write: origin, counts, leakage")
-    args = parser.parse_args()
+    cli.add_place_flags(parser, method=False)
+    args = cli.parse(parser, *SPLITS, "manifest")
     outputs = {split: getattr(args, split) for split in SPLITS}
-    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest)
+    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,7 @@ def main() -> None:
         metavar="JSON",
         help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )
-    parser.add_argument("--task", required=True, help="the task's key, recorded in the output")
-    parser.add_argument("--method", required=True, help="the system's key, recorded in the output")
+    cli.add_place_flags(parser, required=True)
     parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
     parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")
     parser.add_argument(
@@ -37,9 +36,9 @@ def main() -> None:
         "which a metric failed; it is deleted at the end (default: nothing is stored)",
     )
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
 
-    lineage = common_lineage(args.test, args.generations, seed=args.seed)
+    lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
     identity = {

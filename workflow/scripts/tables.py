@@ -3,11 +3,14 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.lineage import check_place, check_splits
 from fdistill.config import cli
 from fdistill.config.cli import name, pair
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.texts import Texts
+
+FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
 
 def main() -> None:
@@ -16,17 +19,19 @@ def main() -> None:
     rows = _rows_parser()
 
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
-    command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
+    command.add_argument(
+        "--metrics", nargs="+", type=cli.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
     command.set_defaults(
         paper="fdistill_table2",
-        build=lambda args: tables.main_table(args.metrics, args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.main_table(_checked(args.metrics), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
-    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
+    command.add_argument("--risks", nargs="+", type=cli.placed, required=True, metavar=FILE, help="risk.json files")
     command.set_defaults(
         paper="fdistill_table3",
-        build=lambda args: tables.risk_table(args.risks, args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.risk_table(_checked(args.risks), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
@@ -43,7 +48,7 @@ def main() -> None:
     command.set_defaults(
         paper="fdistill_table6",
         build=lambda args: tables.datasets_table(
-            {task: Path(file) for task, file in args.manifests},
+            _checked_by_task(args.manifests),
             args.tasks,
             {task: args.texts.of_task(task, "stands_for", "–") for task in args.tasks} | dict(args.stands_for),
             {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
@@ -81,10 +86,27 @@ def main() -> None:
             metavar="FILE",
             help="the suffix names the format",
         )
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
     args.texts = Texts.read(args.texts)
     args.tasks = args.texts.named_tasks(args.tasks)
     tables.write(args.build(args), args.output)
+
+
+def _checked(files: list[tuple[str | None, str | None, Path]]) -> list[Path]:
+    """Return the paths, whose files belong to the task and system that they were given with."""
+    for task, system, path in files:
+        if task is not None:
+            check_place(path, task, system)
+    return [path for _, _, path in files]
+
+
+def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:
+    """Return the path of each task, whose file belongs to it and, if that is given, to the split."""
+    for task, file in files:
+        check_place(Path(file), task)
+        if split is not None:
+            check_splits(**{split: Path(file)})
+    return {task: Path(file) for task, file in files}
 
 
 def _rows_parser() -> argparse.ArgumentParser:
@@ -107,8 +129,11 @@ def _paper(args: argparse.Namespace) -> PublishedTable | None:
 
 
 def _examples(args: argparse.Namespace) -> object:
+    for place, file in args.generations:
+        task, _, system = place.partition("/")
+        check_place(Path(file), task, system)
     return tables.examples_table(
-        {task: Path(file) for task, file in args.tests},
+        _checked_by_task(args.tests, split="test"),
         {place.partition("/")[::2]: Path(file) for place, file in args.generations},
         args.tasks,
         {key: title for section in _layout(args) for key, title in section.systems.items()},

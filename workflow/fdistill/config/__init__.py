@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
+from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, folder_problems, name_problems, task_problems
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
 from fdistill.config.method_checks import Methods, complete, read_methods
@@ -17,6 +17,7 @@ from fdistill.runtime.validation import KeyPath, Problem, condition_problems, ne
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
+RESULTS = "results"  # the default of the key of the same name
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Study:
     device: str
     gpu_memory: int | None
     cache: str
+    results: str
     examples_per_task: int
     tables: Settings
     _tasks: dict[str, Settings] = field(repr=False)
@@ -111,6 +113,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         report.add(merged.file_of(mistake.path), [mistake])
     study = fill_defaults(without(config, form_mistakes), section(STUDY))
     overrides = study.pop(OVERRIDES)
+    for text in folder_problems(study["results"]) if "results" in study else ():
+        report.add(merged.file_of(("results",)), [Problem(("results",), text)])
 
     methods = _methods(folders, report)
     tasks, reports = {}, {}

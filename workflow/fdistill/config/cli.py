@@ -23,6 +23,7 @@ from fdistill.runtime.redaction import redact
 from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
 
 NULL = "none"
+RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
 
 
 def run(main: Callable[[], None]) -> None:
@@ -78,6 +79,50 @@ def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
     return arguments
 
 
+def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
+    """Return the parsed arguments; `outputs` are the names of those that the script writes.
+
+    Raises UserError when an output is another argument's file or folder, or lies inside it, or contains it: writing it
+    would destroy what the script reads.
+    """
+    args = parser.parse_args()
+    paths = [
+        (name, path)
+        for name, value in vars(args).items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
+    ]
+    for name, path in ((name, path) for name, path in paths if name in outputs):
+        written = path.resolve()
+        for other, read in paths:
+            place = read.resolve()
+            if (other, read) == (name, path) or other in RESUMABLE:
+                continue
+            if written == place or written.is_relative_to(place) or place.is_relative_to(written):
+                flags = " and ".join(f"--{key.replace('_', '-')}" for key in dict.fromkeys((name, other)))
+                where = "are the same" if written == place else f"lie one inside the other ({read})"
+                raise UserError(f"{path}: {flags} {where}; give the output a place of its own")
+    return args
+
+
+def add_place_flags(parser: argparse.ArgumentParser, *, method: bool = True, required: bool = False) -> None:
+    """Add `--task` and, with `method`, `--method`: where in a study the output belongs."""
+    note = "" if required else " (default: as the inputs say)"
+    parser.add_argument(
+        "--task", required=required, help=f"the task's key: recorded in the output, and checked in the inputs{note}"
+    )
+    if method:
+        parser.add_argument(
+            "--method", required=required, help=f"the system's key: recorded, and checked in the inputs{note}"
+        )
+
+
+def placed(text: str) -> tuple[str | None, str | None, Path]:
+    """Return `[TASK/SYSTEM=]FILE` as task, system and path, as a type of `argparse`."""
+    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
+    return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
+
+
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Add `--seed`, `--device` and `--threads`, which every script with a model has."""
     group = parser.add_argument_group("run")
@@ -96,6 +141,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a training script: data, outputs, the run's, and sections `text`, `training`, `selection`."""
     parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
     parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
+    add_place_flags(parser)
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained model")
     parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
     add_run_flags(parser)

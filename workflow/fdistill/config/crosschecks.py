@@ -33,7 +33,10 @@ NOT_METHODS = (
     "tables",
     "figures",
 )
-NOT_TASKS = ("tables", "figures")
+NOT_TASKS = ("tables", "figures", "bench", "logs", "benchmarks", "checkpoints")
+
+# The project's own folders, and those that the results of the default study have beside them.
+NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "profiles", "rules", "tests", "workflow")
 
 IN_FILES = ("title", "description", "stands_for")  # texts that reach tables and figures in a file
 MAX_ARGUMENT = 30_000  # bytes: three of them and a source_prefix fit into the 128 KiB of a command
@@ -76,6 +79,14 @@ def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
         yield f"'{name}' becomes a folder's name; use lower-case letters, digits and _ only"
     if name in reserved:
         yield f"'{name}' is a folder of results already; choose another name (taken: {', '.join(reserved)})"
+
+
+def folder_problems(folder: str) -> Iterator[str]:
+    """Yield the reasons why the study's results cannot lie in `folder`; other folders of the project are taken."""
+    if not re.fullmatch(r"/?[\w-][\w.-]*(/[\w-][\w.-]*)*", folder):
+        yield f"'{folder}' is no folder's path of letters, digits, _, - and . (not first); write one as studies/small"
+    elif folder.partition("/")[0] in NOT_RESULTS:
+        yield f"'{folder}' belongs to the project; write another folder, such as studies/small"
 
 
 def _source(task: Task) -> Iterator[Problem]:
