@@ -1,5 +1,6 @@
 """Tokenizers: training one for a teacher from scratch, encoding targets, and the language codes of mBART."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,10 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fdistill.models.families import Family
 from fdistill.runtime.errors import UserError
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_NAMES_OF_4 = {"extra_special_tokens": "additional_special_tokens"}  # version 5 reads both names, version 4 its own
+_OF_THIS_MACHINE = {"is_local", "local_files_only"}  # how the tokenizer was found when it was loaded
 
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
@@ -42,6 +47,22 @@ def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
         text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
     ).input_ids
     return [[*(token for token in row if token != eos), eos] for row in rows]
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer to `folder` so that transformers 4 reads it as transformers 5 does, whose names differ.
+
+    The sides of padding and truncation are written too, which `save_pretrained` leaves out unless the tokenizer was
+    made with them.
+    """
+    tokenizer.save_pretrained(folder)
+    path = folder / TOKENIZER_CONFIG
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = {_NAMES_OF_4.get(key, key): value for key, value in settings.items() if key not in _OF_THIS_MACHINE}
+    settings |= {"padding_side": tokenizer.padding_side, "truncation_side": tokenizer.truncation_side}
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class, which transformers 5 renamed
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
