@@ -48,7 +48,7 @@ def _json_lines(lines: Iterable[str], name: str, column: str) -> list[Request]:
         except (ValueError, RecursionError) as error:
             raise UserError(f"{name}, line {number}: not valid JSON ({error}); correct the line") from None
         if not isinstance(row, dict):
-            raise UserError(f"{name}, line {number}: not a JSON object; write {{\"{column}\": \"...\"}}")
+            raise UserError(f'{name}, line {number}: not a JSON object; write {{"{column}": "..."}}')
         rows.append(row)
     return rows
 
@@ -86,7 +86,9 @@ def read_requests(content: bytes, name: str, kind: str, column: str = COLUMN) ->
     rows = FORMATS[kind](lines, name, column)
     for number, row in enumerate(rows, start=1):
         if column not in row:
-            raise UserError(f"{name}, row {number}: no column '{column}' (found: {', '.join(row)}); give it as --column")
+            raise UserError(
+                f"{name}, row {number}: no column '{column}' (found: {', '.join(row)}); give it as --column"
+            )
         if not isinstance(row[column], str):
             raise UserError(f"{name}, row {number}: '{column}' is not text; correct the row")
     return rows

@@ -84,7 +84,9 @@ def read_usage(folder: Path) -> Usage:
     if not (folder / TEXT).is_file():
         ours = folder.name == "model" and manifest_of(folder)
         remedy = f"snakemake -c1 {folder.parent / 'export'}" if ours else "give a folder that rule export wrote"
-        raise UserError(f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; export the model: {remedy}")
+        raise UserError(
+            f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; export the model: {remedy}"
+        )
     text = read_json(folder / TEXT, (*_FORMAT, *TEXT_KEYS))
     if text["format"] != _FORMAT["format"]:
         raise UserError(f"{folder / TEXT}: has format {text['format']!r}, but this version reads {_FORMAT['format']}")
