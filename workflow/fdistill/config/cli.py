@@ -39,6 +39,7 @@ def run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it logs its caches' statistics when a run is interrupted
     try:
         with journal.opened() as notes:
             main()
@@ -194,7 +195,10 @@ def _as_argument(value: Any) -> str:
 
 
 def _add(group: Any, flag: str, schema: Schema, required: bool = False, otherwise: str = "") -> None:
-    """Add one flag with the type, range, default and description of `schema`; `otherwise` replaces the default's text."""
+    """Add one flag with the type, range, default and description of `schema`.
+
+    `otherwise` says in the help what holds without the flag, if that is not the default.
+    """
     is_list = "array" in types(schema)
     value = schema["items"] if is_list else schema
     notes = [] if _choices(value) else [allowed(schema, NULL)]

@@ -44,13 +44,20 @@ def _json_lines(lines: Iterable[str], name: str, column: str) -> list[Request]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_unique)
+            row = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{name}, line {number}: has half of a surrogate pair; correct the text") from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{name}, line {number}: not valid JSON ({error}); correct the line") from None
         if not isinstance(row, dict):
             raise UserError(f'{name}, line {number}: not a JSON object; write {{"{column}": "..."}}')
         rows.append(row)
     return rows
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -78,7 +85,6 @@ def read_requests(content: bytes, name: str, kind: str, column: str = COLUMN) ->
     """
     try:
         text = content.decode("utf-8-sig")
-        text.encode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{name}, line {line}: not UTF-8 text ({error.reason}); convert it with iconv") from None

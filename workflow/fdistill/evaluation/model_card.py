@@ -42,8 +42,8 @@ tags: {tags}
 ```python
 {use}```
 
-`generation_config.json` holds the task's decoding settings, `fdistill.json` the source prefix and the lengths in tokens, and the
-tokenizer cuts longer sources with `truncation=True`. Both are read by `infer.py` of the workflow, which takes whole files:
+`generation_config.json` holds the task's decoding settings, `fdistill.json` the source prefix and the lengths in
+tokens; the tokenizer cuts longer sources with `truncation=True`. The workflow's `infer.py` reads both, and takes files:
 `python workflow/scripts/infer.py FOLDER --input FILE`.
 
 ## Results
@@ -74,8 +74,8 @@ def model_card(
     """Return the card of the model in the folder `model`.
 
     `manifest` and `teacher` are the manifests of the model and of its teacher, `data` the manifest of the task's data,
-    `scores` the content of the model's score.json. `text` has the source prefix, and `prompt` the tokens that `generate`
-    has to be given, those of mBART.
+    `scores` the content of the model's score.json. `text` has the source prefix, and `prompt` the tokens that
+    `generate` has to be given, those of mBART.
     """
     family_name = json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"]
     family = FAMILIES[family_name]

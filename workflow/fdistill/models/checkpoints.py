@@ -70,7 +70,8 @@ def load(
 ) -> Checkpoint:
     """Load a local folder or a hub id, in float32; from safetensors only, unless `allow_pickle`.
 
-    The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
+    The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
+    for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing or unused
     weights, or differs from the manifest that `save` wrote.
     """

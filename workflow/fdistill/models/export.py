@@ -42,9 +42,8 @@ def export(
     """Copy the folder `model` to `path`, with the settings that it was trained and is decoded with, and a model card.
 
     `text` has `TEXT_KEYS`; `decoding` holds GenerationConfig settings. `card` returns the model card, given the tokens
-    that the decoder reads before an output (see `decoder_prompt`; usually none to be given). With `truncation=True`, the
-    tokenizer cuts sources at their maximum length. Raises UserError when `model` is damaged or was not written by this
-    workflow.
+    that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`, the tokenizer cuts
+    sources at their maximum length. Raises UserError when `model` is damaged or was not written by this workflow.
     """
     manifest = manifest_of(model)
     if not manifest:

@@ -17,6 +17,7 @@ ROUTINE = ("job_info", "job_started", "job_finished", "progress", "resources_inf
 SELECTING = "Select jobs to execute..."  # has no event
 # Seconds without a line after which one says what runs: on a terminal, and in a log that is read later.
 PATIENCE, PATIENCE_OF_LOGS = 60.0, 600.0
+SHORTEST_WAIT = 1.0
 TAIL = 4096  # bytes at the end of a job's log in which its last line is looked for
 
 
@@ -64,7 +65,7 @@ class JobLines(logging.Handler):
 
     def _watch(self) -> None:
         while True:
-            time.sleep(max(1.0, self.last_line + self.patience - time.monotonic()))
+            time.sleep(max(SHORTEST_WAIT, self.last_line + self.patience - time.monotonic()))
             with self.lock:
                 if self.running and time.monotonic() - self.last_line >= self.patience:
                     self.report()
@@ -97,7 +98,7 @@ def last_line(log: Path) -> str:
 def show_job_lines(logger: logging.Logger, settings: Any, total: int) -> None:
     """Print one line per job of the `total` from now on, unless the user has chosen what Snakemake prints.
 
-    `settings` are Snakemake's OutputSettings. With `--verbose`, with a `--quiet` of rules or progress, and with a logger
+    `settings` are Snakemake's OutputSettings. With `--verbose`, with `--quiet rules` or `progress`, and with a logger
     plugin, nothing changes.
     """
     handlers = [handler for handler in logger.handlers if handler.name == DEFAULT_HANDLER]
