@@ -42,7 +42,6 @@ def main() -> None:
     cli.add_override_flags(parser, "text", TEXT, "default: as exported")
     cli.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
     args = parser.parse_args()
-    rows = _read(args)
 
     from fdistill.data.encoding import Limits, check_positions  # these imports take seconds
     from fdistill.models import checkpoints
@@ -52,6 +51,7 @@ def main() -> None:
     from fdistill.sampling.inference import infer
 
     usage = read_usage(args.model)
+    rows = _read(args)
     text = usage.text | cli.read_overrides(args, TEXT)
     decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
     decoding |= cli.read_overrides(args, DECODING + SAMPLING)
