@@ -181,3 +181,12 @@ def test_generation_says_nothing_in_the_log(caplog):
         finally:
             transformers.utils.logging.set_verbosity_error()
     assert "generation flags" not in caplog.text
+
+
+@pytest.mark.parametrize(("separator", "splits"), [(None, True), ("<|endoftext|>", False)])
+def test_special_tokens_in_a_source_are_text_unless_they_separate_turns(separator, splits, tmp_path):
+    made = tiny.checkpoint("bart")
+    checkpoints.save(made, tmp_path / "model", MANIFEST)
+    export(tmp_path / "model", tmp_path / "export", TEXT | {"turn_separator": separator}, BEAMS, str)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
+    assert (tokenizer("a </s> b").input_ids == tokenizer("a </s> b", split_special_tokens=True).input_ids) == splits

@@ -56,7 +56,7 @@ def main() -> None:
     decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
     decoding |= cli.read_overrides(args, DECODING + SAMPLING)
     beams, longest = decoding.get("num_beams", 1), decoding["max_new_tokens"]
-    limits = Limits(text["max_source_tokens"], longest, "truncate", text["source_prefix"])
+    limits = Limits(**text | {"max_target_tokens": longest, "too_long": "truncate"})
     checkpoint = checkpoints.load(args.model, set_up_device(args.device, args.threads), reports_decoding=False)
     check_positions(checkpoint, limits)
     batch_size = offline_batch_size(args.batch_size, [checkpoint.model], args.engine, beams, longest, args.gpu_memory)

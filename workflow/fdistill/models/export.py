@@ -24,13 +24,14 @@ from fdistill.runtime.errors import UserError
 TEXT = "fdistill.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
-TEXT_KEYS = ("source_prefix", "max_source_tokens", "max_target_tokens")
+TEXT_KEYS = ("source_prefix", "max_source_tokens", "max_target_tokens")  # at least; all of a task's `text`
+SEPARATOR = "turn_separator"
 _FORMAT = {"format": 1}  # in fdistill.json; a later version may mean something else by its keys
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How a model is used: the keys `TEXT_KEYS` of fdistill.json, and all of generation_config.json."""
+    """How a model is used: the task's `text` of fdistill.json, and the content of generation_config.json."""
 
     text: dict[str, Any]
     generation: dict[str, Any]
@@ -41,7 +42,7 @@ def export(
 ) -> None:
     """Copy the folder `model` to `path`, with the settings that it was trained and is decoded with, and a model card.
 
-    `text` has `TEXT_KEYS`; `decoding` holds GenerationConfig settings. `card` returns the model card, given the tokens
+    `text` are the task's settings of that name; `decoding` holds GenerationConfig settings. `card` returns the model card, given the tokens
     that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`, the tokenizer cuts
     sources at their maximum length. Raises UserError when `model` is damaged or was not written by this workflow.
     """
@@ -57,9 +58,11 @@ def export(
         for name in manifest["files"]:
             shutil.copyfile(model / name, folder / name)
         save_tokenizer(tokenizer, folder)
-        _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"]})
+        # A special token that is spelt out in a source is text, unless it separates the turns of a dialogue.
+        split = {"split_special_tokens": True} if text.get(SEPARATOR, "") is None else {}
+        _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"], **split})
         _update(folder / GENERATION_CONFIG, effective(decoding) | forced)
-        write_json(folder / TEXT, _FORMAT | {key: text[key] for key in TEXT_KEYS})
+        write_json(folder / TEXT, _FORMAT | text)
         (folder / CARD).write_text(card(prompt), encoding="utf-8")
         write_manifest(folder, {key: value for key, value in manifest.items() if key != "files"})
 
@@ -89,4 +92,5 @@ def read_usage(folder: Path) -> Usage:
     text = read_json(folder / TEXT, (*_FORMAT, *TEXT_KEYS))
     if text["format"] != _FORMAT["format"]:
         raise UserError(f"{folder / TEXT}: has format {text['format']!r}, but this version reads {_FORMAT['format']}")
-    return Usage({key: text[key] for key in TEXT_KEYS}, read_json(folder / GENERATION_CONFIG, ("max_new_tokens",)))
+    del text["format"]
+    return Usage(text, read_json(folder / GENERATION_CONFIG, ("max_new_tokens",)))
