@@ -42,9 +42,10 @@ def export(
 ) -> None:
     """Copy the folder `model` to `path`, with the settings that it was trained and is decoded with, and a model card.
 
-    `text` are the task's settings of that name; `decoding` holds GenerationConfig settings. `card` returns the model card, given the tokens
-    that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`, the tokenizer cuts
-    sources at their maximum length. Raises UserError when `model` is damaged or was not written by this workflow.
+    `text` holds the task's settings of that name, `decoding` GenerationConfig settings. `card` returns the model card,
+    given the tokens that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`,
+    the tokenizer cuts sources at their maximum length. Raises UserError when `model` is damaged or was not written by
+    this workflow.
     """
     manifest = manifest_of(model)
     if not manifest:
