@@ -79,11 +79,12 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
+        so_far=lambda wildcards, output: shards(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
         " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
-        " --so-far checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/score.json 2> {log:q}"
+        " --so-far {params.so_far:q} 2> {log:q}"
 
 
 rule risk:

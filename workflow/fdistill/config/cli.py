@@ -34,6 +34,7 @@ def run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it logs its caches' statistics when a run is interrupted
     try:
         with journal.opened() as notes:
             main()
@@ -123,15 +124,31 @@ def placed(text: str) -> tuple[str | None, str | None, Path]:
     return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
 
 
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--seed`, `--device` and `--threads`, which every script with a model has."""
+def add_override_flags(parser: argparse.ArgumentParser, name: str, keys: Sequence[str], otherwise: str) -> None:
+    """Add flags for `keys` of section `name` that change settings from elsewhere; `otherwise` says what holds without.
+
+    `read_overrides` returns those that are given.
+    """
+    schema = section(name)
+    group = parser.add_argument_group(name, schema["description"])
+    for key in keys:
+        _add(group, _flag("", key), {**schema["properties"][key], "default": None}, otherwise=otherwise)
+
+
+def read_overrides(args: argparse.Namespace, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the values of the flags of `add_override_flags` that were given."""
+    return {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
+
+
+def add_run_flags(parser: argparse.ArgumentParser, seed: int | None = None) -> None:
+    """Add `--seed`, `--device` and `--threads`, which every script with a model has; `seed` is the default, if any."""
     group = parser.add_argument_group("run")
     study = section(STUDY)["properties"]
     _add(
         group,
         "--seed",
-        {**study["seeds"]["items"], "description": "Seed of every random choice."},
-        required=True,
+        {**study["seeds"]["items"], "description": "Seed of every random choice.", "default": seed},
+        required=seed is None,
     )
     _add(group, "--device", study["device"])
     _add(group, "--threads", {"description": "CPU threads.", "type": "integer", "minimum": 1, "default": 1})
@@ -266,13 +283,16 @@ def _as_argument(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _add(group: Any, flag: str, schema: Schema, required: bool = False) -> None:
-    """Add one flag with the type, range, default and description of `schema`."""
+def _add(group: Any, flag: str, schema: Schema, required: bool = False, otherwise: str = "") -> None:
+    """Add one flag with the type, range, default and description of `schema`.
+
+    `otherwise` says in the help what holds without the flag, if that is not the default.
+    """
     is_list = "array" in types(schema)
     value = schema["items"] if is_list else schema
     notes = [] if _choices(value) else [allowed(schema, NULL)]
     notes += [f"with {key} {' or '.join(values)}" for key, values in schema.get("only_for", {}).items()]
-    notes.append("required" if required else f"default: {_shown(schema['default'])}")
+    notes.append("required" if required else otherwise or f"default: {_shown(schema['default'])}")
     group.add_argument(
         flag,
         type=_reader(value),

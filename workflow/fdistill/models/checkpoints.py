@@ -26,13 +26,14 @@ from fdistill.models.configurations import read_configuration, scratch_configura
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.location import CONFIG, WEIGHTS, files_of, local_folder
-from fdistill.models.tokenization import decoder_prompt, has_languages, set_languages
+from fdistill.models.tokenization import decoder_prompt, has_languages, save_tokenizer, set_languages
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
 log = logging.getLogger(__name__)
 
 transformers.utils.logging.disable_progress_bar()  # `runtime.progress` reports instead
+transformers.utils.logging.set_verbosity_error()  # what its warnings are about, `load` checks and says
 # MarianTokenizer recommends a normaliser that it does not use.
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
@@ -57,8 +58,8 @@ class Checkpoint:
     source_prefixes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        """Set the side on which long sources are cut: a decoder-only model continues its source and needs the end."""
-        self.tokenizer.truncation_side = "right" if self.model.family.is_encoder_decoder else "left"
+        """Set the side on which the tokenizer cuts and pads sources."""
+        self.tokenizer.truncation_side = self.tokenizer.padding_side = self.model.family.source_side
 
 
 def load(
@@ -67,10 +68,12 @@ def load(
     source_language: str | None = None,
     target_language: str | None = None,
     allow_pickle: bool = False,
+    reports_decoding: bool = True,
 ) -> Checkpoint:
     """Load a local folder or a hub id, in float32; from safetensors only, unless `allow_pickle`.
 
-    The language codes are for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
+    The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
+    for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing, unused or
     infinite weights, or differs from the manifest that `save` wrote.
     """
@@ -89,7 +92,7 @@ def load(
     module.config.pad_token_id = tokenizer.pad_token_id
     with reading(name):
         prefixes = _source_prefixes(outline.config)
-        _drop_decoding(name, module)
+        _drop_decoding(name, module, reports_decoding)
         return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
 
 
@@ -273,8 +276,8 @@ def _source_prefixes(config: PreTrainedConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(task["prefix"] for task in tasks.values() if task.get("prefix", "").strip()))
 
 
-def _drop_decoding(name: str | Path, module: PreTrainedModel) -> None:
-    """Drop the checkpoint's decoding settings and log them; `save` then writes a checkpoint without any."""
+def _drop_decoding(name: str | Path, module: PreTrainedModel, reports: bool) -> None:
+    """Drop the checkpoint's decoding settings, and log them if it `reports`; `save` then writes none."""
     tokens = {"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"}
     settings = module.generation_config.to_diff_dict()
     dropped = [f"{key} {value}" for key, value in sorted(settings.items()) if key not in tokens | _NOT_DECODING]
@@ -282,7 +285,7 @@ def _drop_decoding(name: str | Path, module: PreTrainedModel) -> None:
     module.config.__dict__.pop("prefix", None)
     if tasks:
         dropped.append(f"task_specific_params of {', '.join(tasks)}")
-    if dropped:
+    if dropped and reports:
         log.info(
             "%s: generation settings of the checkpoint are ignored, the task has its own: %s", name, "; ".join(dropped)
         )
@@ -300,7 +303,7 @@ def save(
     """
     with atomic(path, directory=True) as folder:
         checkpoint.model.module.save_pretrained(folder, state_dict=weights)
-        checkpoint.tokenizer.save_pretrained(folder)
+        save_tokenizer(checkpoint.tokenizer, folder)
         if manifest is not None:
             write_manifest(folder, manifest)
 

@@ -43,6 +43,11 @@ class Family:
     positions_key: str | None = None  # configuration key of the number of positions; None: positions are relative
     pad_is_never_predicted: bool = False
 
+    @property
+    def source_side(self) -> str:
+        """The side on which sources are cut and padded: a decoder-only model continues its source and needs the end."""
+        return "right" if self.is_encoder_decoder else "left"
+
 
 # A logit whose probability is 0 in float32. It is finite because divergences of -inf are not.
 NEVER = -1e4

@@ -1,5 +1,6 @@
 """Tokenizers: training one for a teacher from scratch, encoding and decoding, and the language codes of mBART."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,11 @@ from fdistill.runtime.errors import UserError
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")  # of tokens, as transformers names them
 IN_BRACKETS = re.compile(r"<.*>|\[.*\]")  # <extra_id_0> of T5, [MASK] of BERT
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_NAMES_OF_4 = {"extra_special_tokens": "additional_special_tokens"}  # version 5 reads both names, version 4 its own
+_OF_THIS_MACHINE = {"is_local", "local_files_only"}  # how the tokenizer was found when it was loaded
+
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
 
@@ -75,6 +81,23 @@ def markup(tokenizer: PreTrainedTokenizerBase) -> set[int]:
         return set(special)
     roles = {getattr(tokenizer, f"{role}_token_id") for role in ROLES}
     return {id_ for id_, token in special.items() if id_ in roles or IN_BRACKETS.fullmatch(token.strip())}
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer to `folder` so that transformers 4 reads it as transformers 5 does, whose names differ.
+
+    The sides of padding and truncation are written too, which `save_pretrained` leaves out unless the tokenizer was
+    made with them.
+    """
+    tokenizer.save_pretrained(folder)
+    path = folder / TOKENIZER_CONFIG
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = {_NAMES_OF_4.get(key, key): value for key, value in settings.items() if key not in _OF_THIS_MACHINE}
+    settings |= {"padding_side": tokenizer.padding_side, "truncation_side": tokenizer.truncation_side}
+    settings["clean_up_tokenization_spaces"] = False  # as `decode`: the text that was scored
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class, which transformers 5 renamed
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
