@@ -31,3 +31,6 @@ rule all:
         TABLES,
         FIGURES,
         METRICS,
+
+
+include: "rules/targets.smk"

@@ -100,11 +100,13 @@ rule bench_growth:
         mem_mb=8000,
         runtime=60,
     params:
-        tasks=json.dumps({task: STUDY.task(task) for task in BENCH_TASKS}),
+        tasks=lambda wildcards: json.dumps({task: without_texts(STUDY.task(task)) for task in BENCH_TASKS}),
         manifests=lambda wildcards, input: [f"{Path(path).parts[1]}={path}" for path in input.manifests],
         seeds=len(STUDY.seeds),
         memory=memory_flags({"batch_size": None}),
-        methods=json.dumps({method: STUDY.method(method) for method in ["predistill", *STUDY.methods]}),
+        methods=lambda wildcards: json.dumps(
+            {method: without_texts(STUDY.method(method)) for method in ["predistill", *STUDY.methods]}
+        ),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:

@@ -1,4 +1,5 @@
 # The study's configuration, the constraints of wildcards, and names that several rules use.
+import hashlib
 import json
 import os
 import re
@@ -7,11 +8,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The library in this folder, even if another version is installed; PYTHONPATH below does the same for jobs.
-sys.path.insert(0, f"{FOLDER}/workflow")
-
 from fdistill import config as study_config
+from fdistill.artifacts.atomic import write_text
 from fdistill.config.cli import flags
+from fdistill.config.crosschecks import IN_FILES
+from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.models import location
@@ -33,9 +34,11 @@ os.environ.update(
 # the script running.
 
 CONFIG_FILES, SECTION = config_files()
+COMMAND_LINE = workflow.config_settings
 
 try:
-    STUDY = study_config.load(config, CONFIG_FILES, ROOT, SECTION, PROJECT)
+    SETTINGS = with_types(config, COMMAND_LINE.config, COMMAND_LINE.config_args or (), SECTION)
+    STUDY = study_config.load(SETTINGS, CONFIG_FILES, ROOT, SECTION, PROJECT)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

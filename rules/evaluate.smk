@@ -80,7 +80,8 @@ rule score:
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
-        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} 2> {log:q}"
+        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
+        " --so-far checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/score.json 2> {log:q}"
 
 
 rule risk:

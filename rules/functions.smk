@@ -7,7 +7,10 @@ def script(name):
 
 
 def task_of(wildcards):
-    return STUDY.task(wildcards.task)
+    try:
+        return STUDY.task(wildcards.task)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def method_of(wildcards):
@@ -23,11 +26,6 @@ def seeds_of(system):
 def results(task, system, name):
     """Return the paths of file `name` of a system, one per seed."""
     return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
-
-
-def title_of(system):
-    titles = {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
-    return titles.get(system) or STUDY.method(system)["title"]
 
 
 def teacher_model(wildcards):
@@ -232,8 +230,35 @@ def pairs(keys, value):
     return [f"{key}={value(key)}" for key in keys]
 
 
-def task_titles(wildcards):
-    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
+def stored(content):
+    """Write settings to a file that is named by its content; return its path, as a parameter of a command.
+
+    A text in a command could be too long for it, or have what Snakemake takes for a wildcard, or end the script in the
+    page of the report, which shows commands as they are.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    path = Path(".snakemake/fdistill", f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+    if not path.exists():
+        write_text(path, text)
+    return str(path)
+
+
+def without_texts(settings):
+    """Return the settings of a task or method without what tables and figures call it."""
+    return {key: value for key, value in settings.items() if key not in IN_FILES}
+
+
+# What tables and figures call each task without mistakes, and each system.
+TEXTS = {
+    "tasks": {
+        task: {key: STUDY.task(task)[key] for key in ("title", "description", "stands_for")}
+        for task in STUDY.all_tasks
+        if task not in STUDY.task_mistakes
+    },
+    "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
+    | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
+}
+TEXTS_FILE = stored(TEXTS)
 
 
 def row_flags(systems):
@@ -243,7 +268,7 @@ def row_flags(systems):
         "--trivial": [s for s in systems if s in TRIVIAL],
         "--students": [s for s in systems if s in STUDY.all_methods],
     }
-    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
+    return [part for flag, group in groups.items() if group for part in (flag, *group)]
 
 
 def table_page(name):

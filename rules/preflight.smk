@@ -11,10 +11,11 @@ rule preflight:
     conda:
         ENVIRONMENT
     params:
-        files=[str(file) for file in CONFIG_FILES],
-        section=SECTION,
+        # By a function: in its value, Snakemake takes braces for no wildcards.
+        files=lambda wildcards: [str(file) for file in CONFIG_FILES],
+        section=lambda wildcards: list(SECTION),
         project=[] if PROJECT is None else ["--project", str(PROJECT)],
-        study=json.dumps(config),  # the merged files with `snakemake --config` over them
+        study=lambda wildcards: stored(SETTINGS),  # the merged files with `snakemake --config` over them
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:
         "exec python {input.script:q} --configfile {params.files:q} --section {params.section:q}"

@@ -18,12 +18,13 @@ rule main_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(TABLE_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
@@ -42,12 +43,13 @@ rule risk_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
@@ -66,15 +68,13 @@ rule datasets_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
-        stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
-        descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
-        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown:q}"
-        " --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
+        " --tasks {params.tasks:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule examples_table:
@@ -94,7 +94,8 @@ rule examples_table:
         mem_mb=1000,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
         generations=[
@@ -105,7 +106,8 @@ rule examples_table:
         shown=STUDY.examples_per_task,
     shell:
         "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --output {output:q} 2> {log:q}"
+        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule training_curves:
@@ -130,14 +132,14 @@ rule training_curves:
         mem_mb=1000,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         histories=lambda wildcards: [
             f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
@@ -160,11 +162,11 @@ rule risk_figure:
         mem_mb=1000,
         runtime=10,
     params:
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        texts=TEXTS_FILE,
+        systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.

@@ -1,7 +1,7 @@
 """Train a student by one method: pre-distillation, MLE, or any distillation objective."""
 
 import argparse
-import json
+import logging
 from pathlib import Path
 
 from fdistill.artifacts.files import sha256
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--terms",
-        type=json.loads,
+        type=cli.terms,
         required=True,
         metavar="JSON",
         help="the objective: a list of terms as in config/methods.yaml",
@@ -50,6 +50,8 @@ def main() -> None:
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
+    for mixture in objective.mixtures:
+        logging.info(mixture)
     settings = cli.read_flags(args, "sampling", prefix="student-samples-")
     sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
 

@@ -1,7 +1,6 @@
 """Fine-tune a task's teacher on the references, from a pretrained checkpoint or from random weights."""
 
 import argparse
-import json
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import common_lineage
@@ -24,11 +23,8 @@ def main() -> None:
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
     parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
     parser.add_argument(
-        "--vocab-size", type=int, default=2000, help="vocabulary size of the tokenizer, with --init scratch"
-    )
-    parser.add_argument(
         "--model-config",
-        type=json.loads,
+        type=cli.json_mapping,
         default={},
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration class, with --init scratch",
@@ -42,6 +38,7 @@ def main() -> None:
         action="store_true",
         help="read a checkpoint without model.safetensors from its pickle",
     )
+    cli.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
     args = parser.parse_args()
     lineage = common_lineage(args.train, args.dev, seed=args.seed)

@@ -1,7 +1,6 @@
 """Make a student from its teacher by copying layers."""
 
 import argparse
-import json
 from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
@@ -16,7 +15,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument(
         "--layers",
-        type=json.loads,
+        type=cli.layers,
         required=True,
         metavar="JSON",
         help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}',

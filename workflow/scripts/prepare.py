@@ -1,7 +1,6 @@
 """Prepare a task's data: download the pinned source files, filter, split, and write Parquet with a manifest."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fdistill.data.sources import SOURCES, SPLITS
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=SOURCES, help="kind of source")
-    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="options of the source")
+    parser.add_argument("--options", type=cli.json_mapping, default={}, metavar="JSON", help="options of the source")
     parser.add_argument(
         "--cache",
         type=Path,

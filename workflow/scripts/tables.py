@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from fdistill.config import cli
-from fdistill.config.cli import pair
+from fdistill.config.cli import name, pair
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.texts import Texts
 
 
 def main() -> None:
@@ -18,35 +19,40 @@ def main() -> None:
     command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
     command.set_defaults(
         paper="fdistill_table2",
-        build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args), _paper(args)),
+        build=lambda args: tables.main_table(args.metrics, args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
     command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
     command.set_defaults(
         paper="fdistill_table3",
-        build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args), _paper(args)),
+        build=lambda args: tables.risk_table(args.risks, args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
+    command.add_argument(
+        "--manifests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="manifest.json files"
+    )
     for flag, text in (
-        ("--manifests", "TASK=FILE: manifest.json files"),
-        ("--stands-for", "TASK=TEXT: the paper's task that each task imitates"),
-        ("--descriptions", "TASK=TEXT: a description of each task"),
+        ("--stands-for", "the paper's task that each task imitates"),
+        ("--descriptions", "a description of each task"),
     ):
-        command.add_argument(flag, nargs="+", type=pair, required=True, metavar="TASK=...", help=text)
+        command.add_argument(
+            flag, nargs="+", type=pair, default=[], metavar="TASK=TEXT", help=f"{text} (default: that of --texts)"
+        )
     command.set_defaults(
         paper="fdistill_table6",
         build=lambda args: tables.datasets_table(
             {task: Path(file) for task, file in args.manifests},
-            dict(args.tasks),
-            dict(args.stands_for),
-            dict(args.descriptions),
+            args.tasks,
+            {task: args.texts.of_task(task, "stands_for", "–") for task in args.tasks} | dict(args.stands_for),
+            {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
+            | dict(args.descriptions),
             _paper(args),
         ),
     )
-    for name in ("main", "risk", "datasets"):
-        cli.add_flags(commands.choices[name], "tables")
+    for table in ("main", "risk", "datasets"):
+        cli.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
@@ -64,8 +70,9 @@ def main() -> None:
 
     for command in commands.choices.values():
         command.add_argument(
-            "--tasks", nargs="+", type=pair, required=True, metavar="KEY=TITLE", help="the tasks, in order"
+            "--tasks", nargs="+", type=name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
         )
+        cli.add_texts_flag(command)
         command.add_argument(
             "--output",
             nargs="+",
@@ -75,22 +82,24 @@ def main() -> None:
             help="the suffix names the format",
         )
     args = parser.parse_args()
+    args.texts = Texts.read(args.texts)
+    args.tasks = args.texts.named_tasks(args.tasks)
     tables.write(args.build(args), args.output)
 
 
 def _rows_parser() -> argparse.ArgumentParser:
     rows = argparse.ArgumentParser(add_help=False)
-    for name, text in (
+    for flag, text in (
         ("--teacher", "the teacher's row"),
         ("--trivial", "systems that need no model"),
         ("--students", "the students, which are ranked"),
     ):
-        rows.add_argument(name, nargs="*", type=pair, default=[], metavar="KEY=TITLE", help=text)
+        rows.add_argument(flag, nargs="*", type=name, default=[], metavar="KEY[=TITLE]", help=text)
     return rows
 
 
 def _layout(args: argparse.Namespace) -> list:
-    return tables.sections(dict(args.teacher), dict(args.trivial), dict(args.students))
+    return tables.sections(*map(args.texts.named_systems, (args.teacher, args.trivial, args.students)))
 
 
 def _paper(args: argparse.Namespace) -> PublishedTable | None:
@@ -101,7 +110,7 @@ def _examples(args: argparse.Namespace) -> object:
     return tables.examples_table(
         {task: Path(file) for task, file in args.tests},
         {place.partition("/")[::2]: Path(file) for place, file in args.generations},
-        dict(args.tasks),
+        args.tasks,
         {key: title for section in _layout(args) for key, title in section.systems.items()},
         count=args.count,
         seed=args.seed,

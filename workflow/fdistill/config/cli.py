@@ -8,10 +8,10 @@ import argparse
 import json
 import logging
 import math
-import operator
+import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,9 @@ from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Schema, allowed, types
+from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
 
 NULL = "none"
-_BOUNDS = {
-    "minimum": operator.ge,
-    "exclusiveMinimum": operator.gt,
-    "maximum": operator.le,
-    "exclusiveMaximum": operator.lt,
-}
 
 
 def run(main: Callable[[], None]) -> None:
@@ -146,22 +140,71 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def name(text: str) -> tuple[str, str]:
+    """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title, as a type of `argparse`."""
+    key, _, title = text.partition("=")
+    if not key:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY or KEY=TITLE")
+    return key, title
+
+
+def add_texts_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--texts`, for scripts that show names of tasks and systems to people."""
+    parser.add_argument(
+        "--texts", type=Path, metavar="FILE",
+        help='JSON file with what is shown for a key that is given without a title: {"tasks": {TASK: {"title": TEXT, '
+        '"description": TEXT, "stands_for": TEXT}}, "systems": {SYSTEM: TEXT}} (default: the keys are shown)',
+    )  # fmt: skip
+
+
 def json_mapping(text: str) -> dict[str, Any]:
     """Return the mapping that a text of JSON contains, as a type of `argparse`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {text}") from None
+    value = _json(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {text}")
+        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {show(value)}")
     return value
+
+
+def terms(text: str) -> list[dict[str, Any]]:
+    """Return a method's terms from a text of JSON, checked as in config/methods.yaml, as a type of `argparse`."""
+    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
+
+    value, mistakes = read_terms(_json(text))
+    _refuse(mistakes)
+    return value
+
+
+def layers(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student` from a text of JSON, as a type of `argparse`."""
+    value = json_mapping(text)
+    _refuse(problems(value, section("model.student")))
+    return value
+
+
+def _refuse(mistakes: Iterable[Problem]) -> None:
+    if lines := [mistake.line("") for mistake in mistakes]:
+        raise argparse.ArgumentTypeError("; ".join(lines))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def metric_options(text: str) -> dict[str, dict[str, Any]]:
     """Return options by metric from a text of JSON, as a type of `argparse`."""
+    from fdistill.config.crosschecks import metric_option_problems  # imported here: most scripts have no metrics
+
     options = json_mapping(text)
     if not all(isinstance(value, dict) for value in options.values()):
-        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
+        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
+    _refuse(metric_option_problems(options))
     return options
 
 
@@ -221,12 +264,14 @@ def _reader(schema: Schema) -> Callable[[str], Any]:
             value = _parse(text, schema)
         except (ValueError, KeyError):
             raise refusal(text) from None
-        if not all(within(value, schema[key]) for key, within in _BOUNDS.items() if key in schema):
+        if not within(value, schema):
             raise refusal(text)
         return value
 
     def refusal(text: str) -> argparse.ArgumentTypeError:
-        return argparse.ArgumentTypeError(f"'{text}' is not allowed; must be {allowed(schema, NULL)}")
+        reason = text_mistake(text, schema) if "string" in types(schema) else None
+        reason = reason or f"is not allowed; must be {allowed(schema, NULL)}"
+        return argparse.ArgumentTypeError(f"'{show(text)[1:-1]}' {reason}")
 
     return read
 
@@ -238,6 +283,8 @@ def _parse(text: str, schema: Schema) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False}[text]
     if kind == "integer":
+        if not re.fullmatch("[+-]?[0-9]+", text):  # Python reads 1_000 and other scripts' digits too
+            raise ValueError(text)
         return int(text)
     if kind == "number":
         number = float(text)

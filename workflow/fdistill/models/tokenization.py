@@ -1,5 +1,6 @@
-"""Tokenizers: training one for a teacher from scratch, encoding targets, and the language codes of mBART."""
+"""Tokenizers: training one for a teacher from scratch, encoding and decoding, and the language codes of mBART."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from fdistill.models.families import Family
 from fdistill.runtime.errors import UserError
 
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")  # of tokens, as transformers names them
+IN_BRACKETS = re.compile(r"<.*>|\[.*\]")  # <extra_id_0> of T5, [MASK] of BERT
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
 
@@ -42,6 +45,36 @@ def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
         text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
     ).input_ids
     return [[*(token for token in row if token != eos), eos] for row in rows]
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of token ids, without those that are no text (see `markup`).
+
+    A text depends on the tokens alone: spaces are not "cleaned up" (`do n't .` to `don't.`), which some checkpoints'
+    settings ask for, in `tokenizer_config.json` or, for WordPiece vocabularies, in `tokenizer.json`.
+    """
+    no_text = markup(tokenizer)
+    rows = [[token for token in row if token not in no_text] for row in rows]
+    decoder = tokenizer.backend_tokenizer.decoder if tokenizer.is_fast else None
+    if isinstance(decoder, decoders.WordPiece):
+        decoder = decoders.WordPiece(decoder.prefix, cleanup=False)
+        # An id beyond the vocabulary, which a model with spare rows may generate, has no token.
+        tokens = ([token for token in tokenizer.convert_ids_to_tokens(row) if token is not None] for row in rows)
+        return list(map(decoder.decode, tokens))
+    return tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def markup(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Return the ids of tokens that are no text: those with a role, language codes, and special tokens in brackets.
+
+    Any other token is text, even if the checkpoint's settings call it special: a list of them may contain words.
+    """
+    special = {id_: token.content for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    if has_languages(tokenizer):
+        return set(special)
+    roles = {getattr(tokenizer, f"{role}_token_id") for role in ROLES}
+    return {id_ for id_, token in special.items() if id_ in roles or IN_BRACKETS.fullmatch(token.strip())}
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
