@@ -327,7 +327,7 @@ def test_mistakes_in_the_overrides_of_a_task_are_the_studys(project):
         (
             "source.url",
             "https://me:p4ssw0rd@host.org/x",
-            "source.url: contains a password, which Snakemake would write",
+            "source.url: contains a password or a user's name, which Snakemake would write",
         ),
         ("model.teacher.config.name", "<!-- a", "contains '<!--', which breaks the page of `snakemake --report`"),
     ],

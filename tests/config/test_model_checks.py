@@ -221,7 +221,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(project, key):
     """Before a command line has it, which Snakemake would keep in its log."""
     project.write(TASK, put(WEB, key, "see https://me:hunter2@example.org/bart"))
     lines = project.mistakes()
-    assert any(line.startswith(f"{TASK}: {key}: ") and "a user's name or password" in line for line in lines)
+    assert any(line.startswith(f"{TASK}: {key}: ") and "a password or a user's name" in line for line in lines)
     assert not any("hunter2" in line for line in lines)
 
 

@@ -81,11 +81,11 @@ def test_the_script_writes_no_score_until_all_are_computed(monkeypatch, tmp_path
 def test_an_encoders_files_are_told_apart(tmp_path):
     AutoTokenizer.from_pretrained(MODEL).save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    before = encoders.file_states(str(tmp_path))
-    assert before == encoders.file_states(str(tmp_path))
+    before = encoders.files_of(str(tmp_path))
+    assert before == encoders.files_of(str(tmp_path))
     (tmp_path / "config.json").write_text("{ }")
-    assert before != encoders.file_states(str(tmp_path))
-    assert encoders.file_states("a/hub-id") is None is encoders.files_of(str(tmp_path / "nothing"))
+    assert before != encoders.files_of(str(tmp_path))
+    assert encoders.files_of("a/hub-id") is None is encoders.files_of(str(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

@@ -66,15 +66,6 @@ def test_without_a_step_there_is_no_loss_in_the_history():
     assert steps == [(0, False), (6, False), *((step, True) for step in range(7, 13)), (12, False)]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_development_score_that_is_not_finite_ends_training(value):
-    """As after a learning rate of 1e308: the weights would be saved, and the job would succeed."""
-    student = tiny.checkpoint("gpt2")
-    trainer = trainer_of(student, None, "mle", data_of(student, 24), batch_size=4, epochs=1)
-    with pytest.raises(UserError, match=rf"training diverged: at step 6, .* nll {value}; lower learning_rate"):
-        trainer.run(lambda model: {"nll": value}, "nll", higher_is_better=False)
-
-
 @pytest.mark.parametrize("allowed", [0, 2])
 def test_too_many_skipped_in_a_row_end_training_with_what_to_try(allowed):
     student = tiny.checkpoint("gpt2")

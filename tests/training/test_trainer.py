@@ -140,7 +140,7 @@ def test_a_score_that_is_not_finite_ends_training(step, remedy):
     def score(model):
         return {"nll": 2.0 if trainer.state.step < step else math.nan}
 
-    with pytest.raises(UserError, match=f"training.* the development split has nll nan; .*{remedy}"):
+    with pytest.raises(UserError, match=f"training: development nll is nan at step {step}; .*{remedy}"):
         trainer.run(score, "nll", higher_is_better=False)
 
 

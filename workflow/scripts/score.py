@@ -46,7 +46,7 @@ def main() -> None:
         "generations": sha256(args.generations),
         "options": args.metric_options,
         "encoders": {
-            key: encoders.file_states(options["model"])
+            key: encoders.files_of(options["model"])
             for key, options in args.metric_options.items()
             if options.get("model")
         },

@@ -123,13 +123,8 @@ def _texts(task: Task) -> Iterator[Problem]:
         if not mistakes and (size := len(shlex.quote(json.dumps(mapping)))) > MAX_ARGUMENT:
             yield Problem(path, f"{size:,} bytes as an argument of a command, more than {MAX_ARGUMENT:,}; shorten it")
     for path, value in leaves({key: value for key, value in task.items() if key not in IN_FILES}):
-        if not isinstance(value, str):
-            continue
-        if found := re.search("</script|<!--", value, re.IGNORECASE):
+        if isinstance(value, str) and (found := re.search("</script|<!--", value, re.IGNORECASE)):
             yield Problem(path, f"contains '{found[0]}', which breaks the page of `snakemake --report`; remove it")
-        if re.search("://[^/@]*:[^/@]*@", value):
-            reason = "contains a password, which Snakemake would write into its log with the command"
-            yield Problem(path, f"{reason}; remove it, and write it into ~/.netrc or HF_TOKEN")
 
 
 def _no_option(value: Any) -> str | None:

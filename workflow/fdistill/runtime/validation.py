@@ -65,13 +65,12 @@ def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
     return list(unique | dict.fromkeys(_passwords(settings)))
 
 
-def _passwords(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
+def _passwords(settings: Any) -> Iterator[Problem]:
     """Find URLs with user information, before a command, a log or a file of Snakemake's contains them."""
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _passwords(item, (*path, key))
-    elif isinstance(value, str) and without_credentials(value) != value:
-        yield Problem(path, f"{show(value)} contains a user's name or password, which logs would keep; remove it")
+    for path, value in leaves(settings):
+        if isinstance(value, str) and without_credentials(value) != value:
+            reason = "contains a password or a user's name, which Snakemake would write into its log with the command"
+            yield Problem(path, f"{reason}; remove it, and write it into ~/.netrc or HF_TOKEN")
 
 
 def _validator(schema: Schema) -> Any:

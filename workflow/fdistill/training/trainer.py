@@ -27,6 +27,7 @@ from fdistill.training.state import NO_CHECKPOINTS, TrainingCheckpoints, Trainin
 
 log = logging.getLogger(__name__)
 
+START = "the weights that training starts from are damaged, or do not fit the development split"
 LOSS_POINTS = 100  # about as many losses of a run are recorded, each the mean of as many steps
 
 
@@ -174,16 +175,12 @@ class Trainer:
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:
             return
-        if bad := ", ".join(f"{name} {value}" for name, value in scores.items() if not math.isfinite(value)):
-            if state.step == 0:
+        for name, value in scores.items():
+            if not math.isfinite(value):
                 raise UserError(
-                    f"training: before the first step, the development split has {bad}; the weights that training "
-                    "starts from are damaged, or do not fit the data"
+                    f"training: development {name} is {value} at step {state.step}; "
+                    + ("lower learning_rate, raise warmup_steps, or set precision fp32" if state.step else START)
                 )
-            raise UserError(
-                f"training diverged: at step {state.step}, the development split has {bad}; lower learning_rate, or "
-                "raise warmup_steps"
-            )
         state.history.append({"step": state.step, "dev": scores})
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if state.step == 0:

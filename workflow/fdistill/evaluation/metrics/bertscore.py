@@ -60,9 +60,8 @@ def _scorer(model: str, options: dict) -> Any:
             f"metric 'bertscore': option 'num_layers' is missing, and bert-score has none for '{model}'; "
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
-    location = encoders.locate("bertscore", model)
+    location = _Location(encoders.locate("bertscore", model))
     encoders.look_at(location)
-    location = _Location(location)
     try:
         # bert-score would use random weights for those that a checkpoint lacks.
         model_class = T5EncoderModel if "t5" in location else AutoModel

@@ -14,7 +14,7 @@ from typing import Any
 
 from fdistill.artifacts.files import note_input
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, release
-from fdistill.models.location import files_of, local_folder
+from fdistill.models import location
 from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
@@ -60,8 +60,8 @@ def check_weights(metric: str, model: str, report: dict[str, Any], pooled: bool)
 
 def needs(metric: str, options: dict) -> str | None:
     """Return the option `model` if it is a hub id, else None; raises MetricMissing as `locate` does."""
-    location = locate(metric, options["model"])
-    return None if Path(location).is_dir() else location
+    model = locate(metric, options["model"])
+    return None if Path(model).is_dir() else model
 
 
 def locate(metric: str, model: str) -> str:
@@ -78,7 +78,7 @@ def locate(metric: str, model: str) -> str:
             )
         directory = folder / "model"
     else:
-        folder = local_folder(model)
+        folder = location.local_folder(model)
         if folder is None:
             return model
         directory = folder
@@ -90,7 +90,23 @@ def locate(metric: str, model: str) -> str:
     return str(directory)
 
 
-def file_states(model: str) -> list[list[Any]] | None:
+def look_at(encoder: str) -> None:
+    """Look at the files of an encoder's directory, and note them as inputs of the run; of a hub id there are none yet.
+
+    Raises UserError for a Git LFS pointer in place of a file, and for one that is damaged or cut off.
+    """
+    if (directory := Path(encoder)).is_dir():
+        from fdistill.models.checkpoint_files import SAFETENSORS, check_content, stored_shapes
+
+        check_content(directory)
+        files = location.files_of(directory)
+        if any(file.name in SAFETENSORS for file in files):
+            stored_shapes(directory)
+        for file in files:
+            note_input(file)
+
+
+def files_of(model: str) -> list[list[Any]] | None:
     """Return name, size and time of each file of a model that is on this disk, else None: other files, other values."""
     try:
         directory = Path(locate("", model))
@@ -100,22 +116,6 @@ def file_states(model: str) -> list[list[Any]] | None:
         return None
     stats = [(file, file.stat()) for file in sorted(directory.rglob("*")) if file.is_file()]
     return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
-
-
-def look_at(location: str) -> None:
-    """Look at the files of an encoder's directory, and note them as inputs of the run; of a hub id there are none yet.
-
-    Raises UserError for a Git LFS pointer in place of a file, and for one that is damaged or cut off.
-    """
-    if (directory := Path(location)).is_dir():
-        from fdistill.models.checkpoint_files import SAFETENSORS, check_content, stored_shapes
-
-        check_content(directory)
-        files = files_of(directory)
-        if any(file.name in SAFETENSORS for file in files):
-            stored_shapes(directory)
-        for file in files:
-            note_input(file)
 
 
 def package_folder(name: str) -> Path | None:
