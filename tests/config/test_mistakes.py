@@ -13,7 +13,11 @@ from small_config import METHODS, TABLE, TASK, WEB, put
     ("key", "value", "text"),
     [
         ("training.teacher.learning_rat", 1, "unknown key; did you mean 'learning_rate'?"),
-        ("text.zzz", 1, "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix"),
+        (
+            "text.zzz",
+            1,
+            "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix, turn_separator",
+        ),
         (
             "training.teacher.batch_size",
             0,

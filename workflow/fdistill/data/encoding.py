@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.artifacts.files import read_parquet
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import encode_targets
+from fdistill.models.tokenization import encode_sources, encode_targets
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ class Limits:
     max_target_tokens: int
     too_long: str = "error"
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
+    turn_separator: str | None = None  # text in a source that stands for the special token of this name
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
-    sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
+    texts = [limits.source_prefix + text for text in split["source"]]
+    sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     targets = encode_targets(tokenizer, [text for references in split["references"] for text in references])
     closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
