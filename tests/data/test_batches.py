@@ -133,14 +133,28 @@ def test_special_tokens_written_in_a_target_are_text(family):
         assert tokenizer.decode(target, skip_special_tokens=True) == text
 
 
+def test_special_tokens_written_in_a_source_are_text(family):
+    texts = ["the tokenizer appends </s> to <s> a sentence", "<pad> and <unk> and <|endoftext|> are reserved", ""]
+    tokenizer = train_tokenizer(texts, 300, FAMILIES[family])
+    encoded = encode_split(split_of(texts, texts), tokenizer, Limits(200, 200), "train")
+    around = tokenizer("").input_ids
+    for text, source in zip(texts, encoded.sources, strict=True):
+        assert sum(token in tokenizer.all_special_ids for token in source) == len(around)
+        assert source[len(source) - len(around) :] == around
+        assert tokenizer.decode(source, skip_special_tokens=True) == text
+
+
 def test_turn_separators_in_a_dialogue_source_are_tokens():
     separator = FAMILIES["gpt2"].scratch_tokens["eos_token"]
     tokenizer = train_tokenizer(["hello there"], 300, FAMILIES["gpt2"])
-    encoded = encode_split(
-        split_of([f"hello{separator}there{separator}"], ["hello"]), tokenizer, Limits(50, 50), "train"
-    )
+    split = split_of([f"hello{separator}there <pad>{separator}"], ["hello"])
+    encoded = encode_split(split, tokenizer, Limits(50, 50, turn_separator=separator), "train")
     assert encoded.sources[0].count(tokenizer.eos_token_id) == 2
     assert encoded.sources[0][-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(encoded.sources[0]) == split["source"][0]
+    assert tokenizer.pad_token_id not in encoded.sources[0]
+    [as_text] = encode_split(split, tokenizer, Limits(50, 50), "train").sources
+    assert tokenizer.eos_token_id not in as_text and tokenizer.decode(as_text) == split["source"][0]
 
 
 # --- tokenizers

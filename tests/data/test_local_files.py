@@ -88,28 +88,31 @@ def damaged(tmp_path, suffix, content):
     return path
 
 
-def run_remedy(message):
-    """Run the command at the end of a message, which corrects the file."""
-    subprocess.run(message.rpartition(": ")[2], shell=True, check=True)
+def run_remedy(message, folder):
+    """Run the command at the end of a message, which writes NEW_FILE."""
+    subprocess.run(message.rpartition(": ")[2], shell=True, check=True, cwd=folder)
 
 
 @pytest.mark.parametrize("suffix", GOOD)
-def test_a_byte_order_mark_is_refused_and_the_command_given_removes_it(tmp_path, suffix):
-    path = damaged(tmp_path, suffix, b"\xef\xbb\xbf" + GOOD[suffix].encode())
-    message = refusal(path)
-    assert message.startswith(f"{path}, line 1: begins with a byte-order mark")
-    run_remedy(message)
-    assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path, suffix):
+    expected = rows(damaged(tmp_path, suffix, GOOD[suffix].encode()))
+    path = damaged(tmp_path, suffix, b"\xef\xbb\xbf" + GOOD[suffix].replace("\n", "\r\n").encode())
+    assert rows(path) == expected and len(expected) > 1
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".source"])
-def test_windows_line_ends_are_refused_and_the_command_given_removes_them(tmp_path, suffix):
-    lines = GOOD[suffix].splitlines()
-    path = damaged(tmp_path, suffix, f"{lines[0]}\n{lines[1]}\r\n{lines[2]}\r\n".encode())
+@pytest.mark.parametrize("suffix", GOOD)
+def test_carriage_returns_alone_are_refused_and_the_command_given_converts_them(tmp_path, suffix):
+    path = damaged(tmp_path, suffix, GOOD[suffix].replace("\n", "\r").encode())
     message = refusal(path)
-    assert message.startswith(f"{path}, line 2: has a Windows line end")
-    run_remedy(message)
-    assert path.read_text(encoding="utf-8") == GOOD[suffix] and rows(path)
+    assert message.startswith(f"{path}: its lines end in carriage returns alone")
+    run_remedy(message, tmp_path)
+    assert (tmp_path / "NEW_FILE").read_text(encoding="utf-8") == GOOD[suffix]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_a_carriage_return_among_line_feeds_merges_no_rows(tmp_path, suffix):
+    path = damaged(tmp_path, suffix, GOOD[suffix].replace("\n", "\r", 2).replace("\r", "\n", 1).encode())
+    assert "line 2: " in refusal(path)
 
 
 @pytest.mark.parametrize("suffix", GOOD)
@@ -121,10 +124,15 @@ def test_text_that_is_not_utf_8_is_refused_by_line(tmp_path, suffix):
     assert "0xe9" in refusal(path) and "iconv -f ITS_ENCODING" in refusal(path)
 
 
+def test_a_carriage_return_within_a_source_or_target_merges_no_rows(tmp_path):
+    path = damaged(tmp_path, ".source", "a\rb\nc\nd\r\n")
+    assert refusal(path).startswith(f"{path}, line 1: has a carriage return within the line")
+
+
 def test_a_target_file_is_checked_as_its_sources(tmp_path):
     path = damaged(tmp_path, ".source", "a\nb\nc\n")
-    write(target := tmp_path / "my file.target", b"a\r\n")
-    assert refusal(path).startswith(f"{target}, line 1: has a Windows line end")
+    write(target := tmp_path / "my file.target", b"a\nb\xff\nc\n")
+    assert refusal(path).startswith(f"{target}, line 2: not UTF-8 text (")
 
 
 @pytest.mark.parametrize(
@@ -151,8 +159,14 @@ def test_sources_and_targets_must_be_equally_many(tmp_path, targets, numbers, li
         (".tsv", 'a\tb\n"1" 2\t3\n', "a.tsv, line 2: not valid TSV ("),
         (".csv", 'a,b\n"x\ny",2\n1,2,3\n', "a.csv, line 4: has 3 fields, the header 2 (a, b)"),
         (".csv", "a,b,a\n", "a.csv, line 1: column 'a' occurs twice"),
+        (".tsv", "a\ta\n", "a.tsv, line 1: column 'a' occurs twice"),
+        (".jsonl", '{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "a.jsonl, line 2: key 'a' occurs twice"),
+        (".jsonl", "[" * 200_000, "line 1: brackets are nested too deeply"),
+        (".csv", 'a,"b\n1,2\n3,4"\n', "a.csv, lines 1 to 3: a quotation mark in the header runs over"),
         (".parquet", "PAR1 and nothing more", "a.parquet: not a readable Parquet file"),
-        (".parquet", b"", "a.parquet: not a readable Parquet file"),
+        (".parquet", b"", "a.parquet: is empty (0 bytes)"),
+        (".csv", b"", "a.csv: is empty (0 bytes)"),
+        (".csv", b"\n1,2\n", "a.csv, line 1: has no header"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, suffix, content, message):
@@ -163,7 +177,8 @@ def test_damaged_files_are_named(tmp_path, suffix, content, message):
 def test_a_damaged_document_is_named(tmp_path):
     for content, message in (
         (b'{"a"', "not valid JSON"),
-        (b"\xef\xbb\xbf{}", "byte-order"),
+        (b'{"a": [{"b": 1, "b": 2}]}', "key 'b' occurs twice"),
+        (b"[" * 200_000, "nested too deeply"),
         (b"{\n\xff", "line 2: not UTF"),
         (b'{"a": ["\\ude00"]}', r"a\.json: \\ude00 is half of a surrogate pair"),
     ):

@@ -34,6 +34,18 @@ def test_targets_end_in_their_only_eos(hub, name):
     assert words[:2] == ["un", "om"] and words[-1] == "bun"
 
 
+def test_a_special_token_spelt_out_in_a_source_is_text(hub, name):
+    """Plain sources have the tokens that the tokenizer itself produces; spelt-out ones add no special token."""
+    checkpoint = teacher_of(hub, name)
+    tokenizer = checkpoint.tokenizer
+    tokens = [token for token in tokenizer.all_special_tokens if token != "<unk>"]
+    split = SPLIT_COLUMNS | {"source": [TEXTS[0], f"a {tokens[0]} b {tokens[-1]}", ""]}
+    plain, spelt, blank = encode_split(split, tokenizer, Limits(80, 80), "train").sources
+    assert plain == tokenizer(TEXTS[0]).input_ids
+    special = set(tokenizer.convert_tokens_to_ids(tokens))
+    assert [token for token in spelt if token in special] == blank
+
+
 def test_text_survives_the_tokenizer(hub, name):
     """It survives in the target's language too: Marian has a sentencepiece model per language."""
     checkpoint = teacher_of(hub, name)

@@ -137,7 +137,7 @@ def test_local_data(project, tmp_path):
         write_text(files[split], '{"source": "a", "target": "b"}\n')
     planned = plan(project, ("source", {"kind": "files", "path": files}))
     (finding,) = data.check(planned)
-    assert (finding.problem, finding.text) == (False, "local files")
+    assert (finding.problem, finding.text) == (False, "local files (train 1, dev 1, test 1 examples)")
     (tmp_path / "dev.jsonl").unlink()
     (finding,) = data.check(planned)
     assert finding.problem and f"source.path: no such file {tmp_path / 'dev.jsonl'} (relative to" in finding.text

@@ -4,23 +4,30 @@ Packages are never imported, installed or built. Only pip's finder and downloade
 run the `setup.py` of a source distribution.
 """
 
+import glob
 import logging
+import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input, sha256
+from fdistill.data.sources.files.identification import check_regular
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
+
+ABANDONED = 3600  # seconds without a new byte after which a download cannot be alive: its time-outs are far shorter
 
 
 @dataclass(frozen=True)
@@ -45,15 +52,34 @@ def fetch(archives: tuple[Archive, ...], cache_dir: Path | str) -> dict[str, Pat
     paths = {archive.package: Path(cache_dir) / archive.filename for archive in archives}
     for archive in archives:
         path = paths[archive.package]
-        if not path.exists():
+        if not is_cached(path):
             _download(archive, path)
             journal.note_input(path, archive.sha256)
-        elif (digest := _hash(path)) != archive.sha256:
-            raise UserError(
-                f"{path}: its sha256 is {digest}, but {archive.package} {archive.version} is pinned to "
-                f"{archive.sha256}; the file is damaged or a different one: delete it and run again"
-            )
+        else:
+            verify(archive, path)
     return paths
+
+
+def verify(archive: Archive, path: Path) -> None:
+    """Raise UserError unless the file at `path` is the pinned one."""
+    if (digest := _hash(path)) != archive.sha256:
+        raise UserError(
+            f"{path}: its sha256 is {digest}, but {archive.package} {archive.version} is pinned to "
+            f"{archive.sha256}; the file is damaged or a different one: delete it and run again"
+        )
+
+
+def is_cached(path: Path) -> bool:
+    """Return whether a downloaded file is in the cache, after removing what killed downloads of it left there.
+
+    Raises UserError when something that is no file has its name.
+    """
+    for workspace in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        with suppress(OSError):  # its owner may finish and remove it at this moment
+            changed = max(entry.stat().st_mtime for entry in (workspace, *workspace.iterdir()))
+            if time.time() - changed > ABANDONED:
+                shutil.rmtree(workspace, ignore_errors=True)
+    return check_regular(path, "a downloaded file")
 
 
 def _hash(path: Path) -> str:
@@ -97,7 +123,11 @@ def member_names(path: Path) -> list[str]:
 
 
 def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of each file whose name is `wanted`, in archive order, without extracting to disk."""
+    """Yield (name, content) of each file whose name is `wanted`, in archive order, without extracting to disk.
+
+    The content counts when the last one has been yielded without a UserError: a compressed tar has one checksum, at its
+    end. A zip has one per file.
+    """
     with _opened(path) as archive:
         if isinstance(archive, zipfile.ZipFile):
             for info in archive.infolist():
@@ -107,6 +137,7 @@ def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             for info in archive:
                 if info.isfile() and wanted(info.name):
                     yield info.name, archive.extractfile(info).read()
+            _check_rest(archive)
 
 
 def read_bytes(path: Path, member: str) -> bytes:
@@ -124,10 +155,38 @@ def read_text(path: Path, member: str) -> str:
         raise UserError(f"{path}: '{member}' is not UTF-8 text ({error}); delete it and run again") from None
 
 
+def _check_rest(archive: tarfile.TarFile) -> None:
+    """Read a tar to its end, where gzip's checksum is; raise TarError if something other than padding is left.
+
+    Python's reader stops without a word at a damaged header, and does not look at what follows the last file.
+    """
+    archive.fileobj.seek(archive.offset)
+    while block := archive.fileobj.read(2**20):
+        if block.count(0) < len(block):
+            raise tarfile.TarError("the header of a file in it cannot be read")
+
+
+# What zipfile, tarfile and zlib raise for damaged bytes, which may also stand for an unknown method or a huge number.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     """Open an archive by its suffix; damaged bytes raise one UserError, wherever they are found."""
     try:
+        if not check_regular(Path(path), "an archive"):
+            raise FileNotFoundError
         if Path(path).suffix in (".whl", ".zip"):
             with zipfile.ZipFile(path) as archive:
                 yield archive
@@ -136,5 +195,5 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
                 yield archive
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run rule prepare, which downloads it") from None
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path}: damaged archive ({error}); delete it and run again") from None

@@ -11,7 +11,7 @@ from fdistill.artifacts.files import read_parquet
 from fdistill.data.lines import one_line
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import encode_targets
+from fdistill.models.tokenization import encode_sources, encode_targets
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class Limits:
     too_long: str = "error"
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
     one_line_targets: bool = False
+    turn_separator: str | None = None  # text in a source that stands for the special token of this name
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
-    sources = tokenizer([limits.source_prefix + text for text in split["source"]]).input_ids
+    texts = [limits.source_prefix + text for text in split["source"]]
+    sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     texts = [text for references in split["references"] for text in references]
     targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)

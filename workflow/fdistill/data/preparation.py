@@ -26,12 +26,11 @@ def prepare(
 
     `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` maps
     each split to its Parquet file. `task` is the task's key, for the lineage. Raises UserError, before anything is
-    written, when a source file is missing or damaged, a split is empty, an example is blank, or an id occurs twice.
+    written, when a source file is missing or damaged, and as `checked_corpus` does.
     """
     archives = sources.source_module(kind).ARCHIVES
-    corpus = sources.load(kind, fetch(archives, cache), options)
-    for name in SPLITS:
-        _check(name, corpus.splits[name])
+    corpus = checked_corpus(kind, fetch(archives, cache), options)
+    overlap = leakage(corpus.splits)
     lineage = {DATA: _fingerprint(corpus)} | ({} if task is None else {TASK: task})
     for name in SPLITS:
         examples = corpus.splits[name]
@@ -44,14 +43,23 @@ def prepare(
             "source": {"kind": kind, **options},
             "archives": [vars(archive) for archive in archives] + corpus.origins,
             "counts": corpus.counts,
+            "dropped": corpus.dropped,
             "split_rule": corpus.split_rule,
             "splits": {name: len(corpus.splits[name]) for name in SPLITS},
             "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
-            "leakage": leakage(corpus.splits),
+            "leakage": overlap,
             "sha256": {name: sha256(outputs[name]) for name in SPLITS},
             "lineage": lineage,
         },
     )
+
+
+def checked_corpus(kind: str, archives: dict[str, Path], options: dict[str, Any]) -> sources.Corpus:
+    """Return a task's corpus; raises UserError when a split is empty, an example is blank, or an id occurs twice."""
+    corpus = sources.load(kind, archives, options)
+    for name in SPLITS:
+        _check(name, corpus.splits[name])
+    return corpus
 
 
 def _fingerprint(corpus: sources.Corpus) -> str:
@@ -65,10 +73,7 @@ def _fingerprint(corpus: sources.Corpus) -> str:
 
 def _check(name: str, examples: list[sources.Example]) -> None:
     if not examples:
-        raise UserError(
-            f"{name}: the split is empty after filtering; relax the source's options in the task file, "
-            "or, if it reads your own files, give one with texts"
-        )
+        raise UserError(f"{name}: the split is empty after filtering; relax the source's options in the task file")
     seen = set()
     for example in examples:
         if not example.source.strip() or not example.references or not all(r.strip() for r in example.references):

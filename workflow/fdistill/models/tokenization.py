@@ -42,15 +42,55 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> Pr
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special)
 
 
+def encode_sources(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], separator: str | None = None
+) -> list[list[int]]:
+    """Return the token ids of source texts, with the special tokens that the tokenizer puts around a source.
+
+    A `separator` in a text, such as the end of a dialogue's turn, becomes the special token of this name, if the
+    tokenizer has one. Any other special token that is spelt out in a text is text.
+    """
+    before, after = _around(tokenizer)
+    if separator not in tokenizer.all_special_tokens:
+        return [[*before, *row, *after] for row in _text_ids(tokenizer, texts)]
+    parts = [text.split(separator) for text in texts]
+    encoded = iter(_text_ids(tokenizer, [part for row in parts for part in row]))
+    between = tokenizer.convert_tokens_to_ids(separator)
+    rows = []
+    for row in parts:
+        ids = next(encoded)
+        for _ in row[1:]:
+            ids = [*ids, between, *next(encoded)]
+        rows.append([*before, *ids, *after])
+    return rows
+
+
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`)."""
-    eos = tokenizer.eos_token_id
-    # A special token that is spelt out in a text is split: as a token, EOS would end the target there. Sentencepiece
-    # vocabularies contain "</s>" as an ordinary piece, which cannot be split; such tokens are removed.
-    rows = tokenizer(
-        text_target=list(texts), split_special_tokens=True, add_special_tokens=not has_languages(tokenizer)
-    ).input_ids
-    return [[*(token for token in row if token != eos), eos] for row in rows]
+    before = [] if has_languages(tokenizer) else _around(tokenizer)[0]
+    return [[*before, *row, tokenizer.eos_token_id] for row in _text_ids(tokenizer, texts, is_target=True)]
+
+
+def _text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], is_target: bool = False) -> list[list[int]]:
+    """The token ids of texts, without special tokens: one that is spelt out in a text is split into pieces of text.
+
+    As a token, EOS would end the text there. Sentencepiece vocabularies contain "</s>" as an ordinary piece, which
+    cannot be split; such tokens are removed.
+    """
+    if not texts:
+        return []
+    given = {"text_target" if is_target else "text": list(texts)}
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id} | {tokenizer.eos_token_id}
+    rows = tokenizer(**given, add_special_tokens=False, split_special_tokens=True).input_ids
+    return [[token for token in row if token not in special] for row in rows]
+
+
+def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a source."""
+    body = tokenizer("a", add_special_tokens=False).input_ids
+    whole = tokenizer("a").input_ids
+    start = next(n for n in range(len(whole)) if whole[n : n + len(body)] == body)
+    return whole[:start], whole[start + len(body) :]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:

@@ -1,39 +1,72 @@
-"""The check of the data: whether each task's texts are available."""
+"""The check of the data: whether each task's texts are available, and local ones can be used."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fdistill.data import sources
+from fdistill.data.archives import is_cached, verify
+from fdistill.data.preparation import checked_corpus
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.data.sources.published.hub import Hub
+from fdistill.data.sources.published.web import cached_path
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """Yield one finding per task; for a task whose data are prepared, sources are not looked for."""
+    """Yield one finding per task; for a task whose data are prepared from these files, sources are not looked for.
+
+    Local files are read as rule prepare reads them, to the last row.
+    """
     for task, settings in plan.tasks():
-        if (plan.results / task / "prepare" / "manifest.json").exists():
-            yield Finding(f"{task}: data", "prepared already")
+        where, source = f"{task}: data", settings["source"]
+        try:
+            if _is_prepared(plan.results / task / "prepare" / "manifest.json", source):
+                text = "prepared already"
+            else:
+                text = _available(source, Path(plan.study.cache).expanduser())
+        except UserError as error:
+            yield Finding(where, str(error), problem=True)
         else:
-            yield _available(f"{task}: data", settings["source"], Path(plan.study.cache).expanduser())
+            yield Finding(where, text)
 
 
-def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
-    module = sources.source_module(source["kind"])
+def _is_prepared(manifest: Path, source: dict[str, Any]) -> bool:
+    """Whether the data are prepared, and no local file has changed since."""
+    if not manifest.is_file():
+        return False
+    files = [Path(name) for name in input_files(source)]
+    return all(file.is_file() and file.stat().st_mtime <= manifest.stat().st_mtime for file in files)
+
+
+def _available(source: dict[str, Any], cache: Path) -> str:
+    """What was found of a source, in words; raises UserError for what would stop rule prepare."""
+    kind = source["kind"]
+    module = sources.source_module(kind)
+    options = {key: value for key, value in source.items() if key != "kind"}
     if source.get("path"):
-        missing = ", ".join(name for name in dict.fromkeys(input_files(source)) if not Path(name).is_file())
-        if missing:
-            text = f"source.path: no such file {missing} (relative to {Path.cwd()}); put it there, or correct the path"
-            return Finding(where, text, problem=True)
-        return Finding(where, "local files")
+        splits = checked_corpus(kind, {}, options).splits
+        counts = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.items())
+        return f"local files ({counts} examples)"
     if module.ARCHIVES:
-        missing = [archive.filename for archive in module.ARCHIVES if not (cache / archive.filename).exists()]
+        cached = [archive for archive in module.ARCHIVES if is_cached(cache / archive.filename)]
+        for archive in cached:
+            verify(archive, cache / archive.filename)
+        missing = len(module.ARCHIVES) - len(cached)
         if not missing:
-            return Finding(where, f"{len(module.ARCHIVES)} package files in {cache}")
-        return Finding(where, f"pip will download {len(missing)} of {len(module.ARCHIVES)} package files to {cache}")
+            return f"{len(cached)} package files in {cache}"
+        return f"pip will download {missing} of {len(module.ARCHIVES)} package files to {cache}"
+    if not hasattr(module, "DATASET"):  # a source that neither reads files nor downloads any: it is built to see
+        checked_corpus(kind, {}, options)
+        return f"built by source {kind}"
+    return _published(module)
+
+
+def _published(module: ModuleType) -> str:
+    """The first place that has a published data set; raises UserError with the reason of each if none has."""
     failures = []
     for place in module.DATASET.places:
         try:
@@ -41,10 +74,13 @@ def _available(where: str, source: dict[str, Any], cache: Path) -> Finding:
                 reach.hub_dataset(place.id, place.revision)
             else:
                 for address in place.urls:
-                    reach.url(address)
+                    if not is_cached(cached_path(address)):
+                        reach.url(address)
         except UserError as error:
             failures.append(str(error))
         else:
-            return Finding(where, str(place))
-    text = f"{'; '.join(dict.fromkeys(failures))}. Check the network, or set source.path in the task's file to local "
-    return Finding(where, f"{text}files ({module.DATASET.local_files})", problem=True)
+            return str(place)
+    raise UserError(
+        f"{'; '.join(dict.fromkeys(failures))}. Check the network, or set source.path in the task's file to local "
+        f"files ({module.DATASET.local_files})"
+    )

@@ -49,6 +49,7 @@ class Corpus:
     counts: list[dict[str, Any]] = field(default_factory=list)
     # inputs that are not pinned archives: {"package", "version", "licence"}, and for files "sha256", "url", "note"
     origins: list[dict[str, str]] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)  # rows by split that were left out because they are bad
 
     def count(self, step: str, before: int, after: int) -> None:
         """Record the number of items before and after one filter."""

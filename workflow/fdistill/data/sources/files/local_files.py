@@ -1,13 +1,15 @@
 """Local files, one per split: their checks, and the reader of each format."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import note_input
 from fdistill.data.sources import SPLITS
+from fdistill.data.sources.files.identification import check_regular
+from fdistill.data.sources.files.parquet_files import parquet_rows, parts
 from fdistill.data.sources.files.rows import Row, Rows
-from fdistill.data.sources.files.table_files import csv_rows, parquet_rows, tsv_rows
+from fdistill.data.sources.files.table_files import csv_rows, tsv_rows
 from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file
 from fdistill.runtime.errors import UserError
 
@@ -37,26 +39,58 @@ def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
             raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}; convert or rename it")
         if "{" in file:
             raise UserError(f"source.path.{split}: '{file}' has a brace, a wildcard to Snakemake; rename it")
+        try:
+            expanded(file)
+        except UserError as error:
+            raise UserError(f"source.path.{split}: {error}") from None
+
+
+def expanded(file: str) -> Path:
+    """Return the path with `~` as the user's folder; raises UserError for a name that no path can have."""
+    if not file.isprintable():
+        raise UserError(f"{file!r} has a control character; correct the path")
+    try:
+        return Path(file).expanduser()
+    except RuntimeError:  # of pathlib
+        user = Path(file).parts[0]
+        raise UserError(f"'{file}': this machine knows no home folder for {user}; write the whole path") from None
 
 
 def input_files(source: dict[str, Any]) -> list[str]:
-    """Return every local file that a task's `source:` names, and the .target file of each .source file."""
-    files = [Path(file).expanduser() for file in (source.get("path") or {}).values()]
+    """Return every local file that a task's `source:` names: also a folder's parts, and a .source file's .target."""
+    files = [expanded(file) for file in (source.get("path") or {}).values()]
     targets = [target_file(file) for file in files if FORMATS.get(file.suffix) is line_pairs]
-    return [str(file) for file in files + targets]
+    return [str(part) for file in files + targets for part in (parts(file) if file.suffix == ".parquet" else [file])]
 
 
-def read_files(path: dict[str, str], formats: dict[str, Reader]) -> tuple[Rows, list[dict[str, str]]]:
+def read_files(
+    path: dict[str, str], formats: dict[str, Reader], columns: Collection[str] | None = None
+) -> tuple[Rows, list[dict[str, str]]]:
     """Return the rows of one local file per split, and the files as origins of a corpus.
 
-    Raises UserError for a missing file at once, for damaged content when its row is read.
+    `columns` are the ones that the rows need; None reads all. Raises UserError for a missing file at once, for damaged
+    content when its row is read.
     """
-    names = input_files({"path": path})
+    names = dict.fromkeys(input_files({"path": path}))
     for name in names:
-        if not Path(name).is_file():
+        try:
+            exists = check_regular(Path(name))
+        except UserError as error:
+            raise UserError(f"source.path: {error}") from None
+        if not exists:
             raise UserError(f"source.path: no such file '{name}' (relative to {Path.cwd()}); correct the path")
     origins = [
         {"package": Path(name).name, "version": "local file", "licence": "not stated", "sha256": note_input(name)}
         for name in names
     ]
-    return {split: formats[Path(path[split]).suffix](Path(path[split]).expanduser()) for split in SPLITS}, origins
+    return {split: _rows(expanded(path[split]), formats, columns) for split in SPLITS}, origins
+
+
+def _rows(file: Path, formats: dict[str, Reader], columns: Collection[str] | None) -> Iterator[Row]:
+    read = formats[file.suffix]
+    row = None
+    for row in read(file, columns) if read is parquet_rows else read(file):
+        yield row
+    if row is None:
+        header = " behind its header" if read in (csv_rows, tsv_rows) else ""
+        raise UserError(f"source.path: {file} has no rows{header}; give one with texts")

@@ -1,21 +1,24 @@
 """The user's own data set, in files of sources and targets that a task file names.
 
-An empty source or target is refused here. In a published data set it is not, since papers count such examples too.
+An empty source or target is a bad row here. In a published data set it is not, since papers count such examples too.
 """
 
-from collections.abc import Iterable, Iterator
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.local_files import FORMATS, check_path, check_per_split, read_files
-from fdistill.data.sources.files.rows import Row
+from fdistill.data.sources.files.rows import BadRows, Row
 from fdistill.data.sources.options import read_options
 from fdistill.runtime.errors import UserError
 
+log = logging.getLogger(__name__)
+
 ARCHIVES = ()
 SPLIT_RULE = "as given"
+REFUSE, DROP = "refuse", "drop"
 
 
 @dataclass(frozen=True)
@@ -28,33 +31,58 @@ class Options:
     group_column: str | None = None  # rows of one group, such as a conversation, belong together
     id_column: str | None = None  # default: the row's split and place
     expected_counts: dict[str, int] | None = None  # per split; default: any number
+    on_bad_rows: str = REFUSE  # or "drop", which counts them
 
     def __post_init__(self):
         check_path(self.path, FORMATS)
         if self.expected_counts:
             check_per_split("expected_counts", self.expected_counts, int, "a whole number")
+        if self.on_bad_rows not in (REFUSE, DROP):
+            raise UserError(f"source.on_bad_rows: '{self.on_bad_rows}' is unknown; known: {REFUSE}, {DROP}")
+
+    @property
+    def columns(self) -> set[str]:
+        """The names of the columns that are read."""
+        targets = self.target_column if isinstance(self.target_column, tuple) else (self.target_column,)
+        return {self.source_column, *targets, self.group_column, self.id_column} - {None}
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
-    """Build the corpus (see `fdistill.data.sources.source_module`)."""
+    """Build the corpus (see `fdistill.data.sources.source_module`).
+
+    All files are read before bad rows are refused or dropped. Raises UserError also when a split has no good row.
+    """
     chosen = read_options(Options, options)
-    rows, origins = read_files(chosen.path, FORMATS)
-    places: dict[str, str] = {}
-    splits = {split: list(_examples(rows[split], split, chosen, places)) for split in SPLITS}
-    corpus = Corpus(splits, SPLIT_RULE, origins=origins)
+    rows, origins = read_files(chosen.path, FORMATS, chosen.columns)
+    bad_rows, places = BadRows(), {}
+    splits = {
+        split: bad_rows.examples(split, rows[split], lambda row, _, split=split: [_example(row, split, chosen, places)])
+        for split in SPLITS
+    }
+    if chosen.on_bad_rows == REFUSE or not all(splits.values()):
+        bad_rows.refuse(f"Correct the files, or leave such rows out: source.on_bad_rows: {DROP}")
+    corpus = Corpus(splits, SPLIT_RULE, origins=origins, dropped=bad_rows.counts)
+    for split, count in bad_rows.counts.items():
+        if count:
+            log.warning("%s: %d bad rows dropped", split, count)
+            corpus.count(f"{split}: rows that can be used", len(splits[split]) + count, len(splits[split]))
+    for reason in bad_rows.reasons:
+        log.warning("dropped: %s", reason)
     corpus.check_sizes(chosen.expected_counts)
     return corpus
 
 
-def _examples(rows: Iterable[Row], split: str, chosen: Options, places: dict[str, str]) -> Iterator[Example]:
-    """Yield an example per row; `places` collects the ids of all splits and their rows."""
-    for row in rows:
-        id = _name(row, chosen.id_column) if chosen.id_column else f"{split}/{row.place.rpartition(', ')[2]}"
-        if id in places:
-            raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
-        places[id] = row.place
-        group = _name(row, chosen.group_column) if chosen.group_column else id
-        yield Example(id, group, _filled(row, chosen.source_column), _references(row, chosen.target_column))
+def _example(row: Row, split: str, chosen: Options, places: dict[str, str]) -> Example:
+    """The example of a row; `places` collects the ids of all splits and their rows."""
+    id = _name(row, chosen.id_column) if chosen.id_column else f"{split}/{row.place.rpartition(', ')[2]}"
+    if id in places:
+        raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
+    group = _name(row, chosen.group_column) if chosen.group_column else id
+    example = Example(id, group, _filled(row, chosen.source_column), _references(row, chosen.target_column))
+    if any("\0" in text for text in (id, group, example.source, *example.references)):
+        raise UserError(f"{row.place}: has a NUL character, which no text has; correct or remove the row")
+    places[id] = row.place
+    return example
 
 
 def _filled(row: Row, column: str) -> str:

@@ -1,17 +1,22 @@
-"""Tables: CSV and TSV, whose rows are named by their line in the file, and Parquet."""
+"""Tables: CSV and TSV, whose rows are named by their line in the file."""
 
 import csv
+import re
+import shlex
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fdistill.data.sources.files.rows import Row
-from fdistill.data.sources.files.text_files import text_lines
+from fdistill.data.sources.files.rows import BadRow, Row, listed, repeated
+from fdistill.data.sources.files.text_files import byte_lines, not_utf_8
 from fdistill.runtime.errors import UserError
 
 LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's default
+
+REREADS = 10  # fields never closed after which the rest is read again; each costs as much as the file
+
+# A delimiter between fields. A comma before a space is more likely a part of the text.
+BETWEEN_FIELDS = {",": re.compile(r",(?! )"), "\t": re.compile(r"\t")}
 
 
 def csv_rows(file: Path) -> Iterator[Row]:
@@ -26,41 +31,133 @@ def tsv_rows(file: Path) -> Iterator[Row]:
 
 def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
-    records = csv.reader(text_lines(file, windows_ends=True), delimiter=delimiter, strict=True)
-    header, line = None, 1
+    lines = _Lines(file)
+    records = csv.reader(lines, delimiter=delimiter, strict=True)
+    header = _header(records, lines)
+    rereads = REREADS
+    while True:
+        lines.start_record()
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = _invalid(error, lines)
+            if lines.at_end and rereads:  # a field that is never closed: only the line that opens it is surely wrong
+                rereads -= 1
+                lines.take_back()
+            yield BadRow(lines.place, reason, len(lines.record))
+            continue
+        if reason := lines.undecodable():
+            yield BadRow(lines.place, reason)
+        elif len(lines.record) > 1 and _are_rows(lines.record, len(header), delimiter):
+            reason = (
+                "a quotation mark opens a field that ends in another line, but each of these lines would be a row by "
+                f"itself (if it is one text, give it in a .jsonl or .parquet file); {_quoting(file)}"
+            )
+            yield BadRow(lines.place, reason, len(lines.record))
+        elif len(record) == len(header):
+            yield Row(f"{file}, line {lines.first}", dict(zip(header, record, strict=True)))
+        elif record:  # empty for a blank line
+            yield BadRow(
+                f"{file}, line {lines.first}",
+                f"has {len(record)} fields, the header {len(header)} ({listed(header)}); "
+                "put a field that contains the delimiter or a quotation mark in quotation marks",
+            )
+
+
+def _header(records: Iterator[list[str]], lines: "_Lines") -> list[str]:
+    lines.start_record()
     try:
-        for record in records:
-            place, line = f"{file}, line {line}", records.line_num + 1
-            if header is None:
-                header = _header(record, place)
-            elif len(record) == len(header):
-                yield Row(place, dict(zip(header, record, strict=True)))
-            elif record:  # empty for a blank line
-                raise UserError(
-                    f"{place}: has {len(record)} fields, the header {len(header)} ({', '.join(header)}); "
-                    "put a field that contains the delimiter or a quotation mark in quotation marks"
-                )
+        names = next(records, [])
     except csv.Error as error:
-        raise UserError(
-            f"{file}, line {line}: not valid {file.suffix[1:].upper()} ({error}); write a quotation mark within a "
-            'quoted field twice (""), and close every quoted field'
-        ) from None
-
-
-def _header(names: list[str], place: str) -> list[str]:
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UserError(f"{place}: column '{min(twice)}' occurs twice; rename one")
+        raise UserError(f"{lines.place}: {_invalid(error, lines)}") from None
+    if reason := lines.undecodable():
+        raise UserError(f"{lines.place}: {reason}")
+    if len(lines.record) > 1:
+        raise UserError(f"{lines.place}: a quotation mark in the header runs over the line's end; close it")
+    if not names:
+        raise UserError(f"{lines.place}: has no header; the first line names the columns")
+    if (twice := repeated(names)) is not None:
+        raise UserError(f"{lines.place}: column '{twice}' occurs twice; rename one")
     return names
 
 
-def parquet_rows(file: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file."""
-    number = 0
-    try:
-        for batch in pq.ParquetFile(file).iter_batches():
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(f"{file}, row {number}", values)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{file}: not a readable Parquet file ({error}); check that it is complete") from None
+def _are_rows(lines: list[str], fields: int, delimiter: str) -> bool:
+    """Whether each line has as many fields as the header, so that the line ends are not those of a text."""
+    between = BETWEEN_FIELDS[delimiter]
+    return fields > 1 and all(len(between.findall(line.rstrip("\r\n"))) == fields - 1 for line in lines)
+
+
+def _invalid(error: csv.Error, lines: "_Lines") -> str:
+    kind = lines.file.suffix[1:].upper()
+    if "new-line character" in str(error):
+        return (
+            f"not valid {kind}: a carriage return stands within the line; remove it or put the field in quotation marks"
+        )
+    return f"not valid {kind} ({error}); {_quoting(lines.file)}"
+
+
+def _quoting(file: Path) -> str:
+    rule = 'write a quotation mark within a quoted field twice (""), and close every quoted field'
+    if file.suffix != ".tsv":
+        return rule
+    script = r"""s/\r$//; s/"/""/g; s/\t/"\t"/g; s/.*/"&"/"""
+    return (
+        f"{rule}; if no field of the file is quoted, quote them all: sed '{script}' {shlex.quote(str(file))} > NEW_FILE"
+    )
+
+
+class _Lines:
+    """The lines of a file for `csv.reader`, which are numbered, and kept until the next record begins."""
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.lines = byte_lines(file)
+        self.again: deque[str] = deque()  # lines to be read again
+        self.record: list[str] = []  # the lines of the current record
+        self.first = 1  # the number of the record's first line
+        self.at_end = False
+        self.reasons: dict[int, str] = {}  # by line, why it is not text
+        self.read = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        if self.again:
+            line = self.again.popleft()
+        else:
+            content = next(self.lines, None)
+            if content is None:
+                self.at_end = True
+                raise StopIteration
+            self.read += 1
+            try:
+                line = content.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = content.decode("utf-8", "surrogateescape")
+                self.reasons[self.read] = not_utf_8(error, self.file)
+        self.record.append(line)
+        return line
+
+    def start_record(self) -> None:
+        """Begin a record at the next line."""
+        self.first += len(self.record)
+        self.record, self.at_end = [], False
+
+    def take_back(self) -> None:
+        """Read the record's lines after the first one again."""
+        self.again.extendleft(reversed(self.record[1:]))
+        del self.record[1:]
+
+    def undecodable(self) -> str | None:
+        """Return why a line of the record is not text; None if all are."""
+        numbers = range(self.first, self.first + len(self.record)) if self.reasons else ()
+        return next((self.reasons[number] for number in numbers if number in self.reasons), None)
+
+    @property
+    def place(self) -> str:
+        """The file and the lines of the record."""
+        last = self.first + len(self.record) - 1
+        return f"{self.file}, line {self.first}" if last <= self.first else f"{self.file}, lines {self.first} to {last}"

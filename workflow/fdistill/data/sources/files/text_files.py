@@ -1,4 +1,4 @@
-"""Text files: UTF-8 with Unix line ends, or an error that names the line and a command that corrects the file."""
+"""Text files in UTF-8, with or without a byte-order mark, with line ends of Unix or Windows; line pairs and JSON."""
 
 import codecs
 import json
@@ -7,51 +7,78 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources.files.rows import Pair, Row, unpartnered
+from fdistill.data.sources.files.identification import check_content
+from fdistill.data.sources.files.rows import BadRow, Pair, Row, repeated, unpartnered
 from fdistill.runtime.errors import UserError
 
 
-def text_lines(file: Path, windows_ends: bool = False) -> Iterator[str]:
-    """Yield the lines of a file with their line feeds; no other control character ends a line.
+def byte_lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a text file with their line feeds, without a byte-order mark.
 
-    Raises UserError with the line's number for bytes that are not UTF-8, for a byte-order mark, and for Windows line
-    ends unless `windows_ends` allows them.
+    Raises UserError for an empty file, for one that is no text, and for one whose lines end in carriage returns alone.
     """
-    name = shlex.quote(str(file))
+    check_content(file)
     with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if number == 1 and line.startswith(codecs.BOM_UTF8):
-                raise UserError(
-                    rf"{file}, line 1: begins with a byte-order mark; remove it: sed -i '1s/^\xEF\xBB\xBF//' {name}"
-                )
-            if line.endswith(b"\r\n") and not windows_ends:
-                raise UserError(rf"{file}, line {number}: has a Windows line end; remove them: sed -i 's/\r$//' {name}")
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{file}, line {number}: not UTF-8 text ({error.reason} {line[error.start]:#04x} at byte "
-                    f"{error.start + 1} of the line); convert it: iconv -f ITS_ENCODING -t UTF-8 {name} > NEW_FILE"
-                ) from None
+        for number, line in enumerate(lines):
+            if number == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+                if not line.endswith(b"\n") and b"\r" in line.rstrip(b"\r"):
+                    raise UserError(
+                        f"{file}: its lines end in carriage returns alone, as old Macs wrote them; convert them: "
+                        rf"tr '\r' '\n' < {shlex.quote(str(file))} > NEW_FILE"
+                    )
+            yield line
+
+
+def decoded(line: bytes, file: Path, number: int) -> str:
+    """Return a line as text; raises UserError with its place when it is not UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}, line {number}: {not_utf_8(error, file)}") from None
+
+
+def not_utf_8(error: UnicodeDecodeError, file: Path) -> str:
+    """Return what is wrong with a line that is not UTF-8, and what to do."""
+    return (
+        f"not UTF-8 text ({error.reason} {error.object[error.start]:#04x} at byte {error.start + 1} of the line); "
+        f"convert it: iconv -f ITS_ENCODING -t UTF-8 {shlex.quote(str(file))} > NEW_FILE"
+    )
+
+
+def text_of(file: Path) -> str:
+    """Return the whole text of a file; raises UserError as `byte_lines` and `decoded` do."""
+    return "".join(decoded(line, file, number) for number, line in enumerate(byte_lines(file), start=1))
 
 
 def json_lines(file: Path) -> Iterator[Row]:
     """Yield a row per line of a JSON-lines file; blank lines are skipped."""
-    for number, line in enumerate(text_lines(file), start=1):
+    for number, line in enumerate(byte_lines(file), start=1):
         if line.strip():
             place = f"{file}, line {number}"
-            yield Row(place, _parsed(line, place))
+            try:
+                yield Row(place, _parsed(decoded(line, file, number), place))
+            except UserError as error:
+                yield BadRow(place, str(error).removeprefix(f"{place}: "))
 
 
 def json_document(file: Path) -> Any:
     """Return the content of a JSON file; raises UserError with its name when it is damaged."""
-    return _parsed("".join(text_lines(file, windows_ends=True)), str(file))
+    return _parsed(text_of(file), str(file))
 
 
 def _parsed(text: str, place: str) -> Any:
-    """The value of a JSON text; raises UserError when it is invalid or has half of a surrogate pair."""
+    """The value of a JSON text; raises UserError when it is invalid, has a key twice or half of a surrogate pair."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            twice = repeated([key for key, _ in pairs])
+            raise UserError(f"{place}: key '{twice}' occurs twice; rename or remove one")
+        return mapping
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique)
         if "\\ud" in text.lower():  # an escaped surrogate, which JSON accepts without its other half
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -61,18 +88,39 @@ def _parsed(text: str, place: str) -> Any:
         ) from None
     except ValueError as error:
         raise UserError(f"{place}: not valid JSON ({error}); check that it is complete") from None
+    except RecursionError:
+        raise UserError(f"{place}: brackets are nested too deeply to be data; correct or remove it") from None
     return value
 
 
 def line_pairs(file: Path) -> Iterator[Row]:
     """Yield each line of `NAME.source` with the same line of `NAME.target`; raises UserError if one is longer."""
     partner = target_file(file)
-    sources, targets = (sum(1 for _ in text_lines(path)) for path in (file, partner))
+    sources, targets = (sum(1 for _ in byte_lines(path)) for path in (file, partner))
     if sources != targets:
         raise unpartnered(file, sources, partner, targets)
-    pairs = zip(text_lines(file), text_lines(partner), strict=True)
-    for number, (source, target) in enumerate(pairs, start=1):
-        yield Pair.of(f"{file} and {partner.name}, line {number}", source.removesuffix("\n"), target.removesuffix("\n"))
+    pairs = zip(byte_lines(file), byte_lines(partner), strict=True)
+    for number, lines in enumerate(pairs, start=1):
+        try:
+            source, target = (
+                _without_end(decoded(line, path, number), path, number)
+                for line, path in zip(lines, (file, partner), strict=True)
+            )
+        except UserError as error:
+            place, _, reason = str(error).partition(": ")
+            yield BadRow(place, reason)
+        else:
+            yield Pair.of(f"{file} and {partner.name}, line {number}", source, target)
+
+
+def _without_end(line: str, file: Path, number: int) -> str:
+    """The text of a line; raises UserError for a carriage return within, which ends a line in some programs."""
+    text = line.removesuffix("\n").removesuffix("\r")
+    if "\r" in text:
+        raise UserError(
+            f"{file}, line {number}: has a carriage return within the line; remove it or end the line there"
+        )
+    return text
 
 
 def target_file(source_file: Path) -> Path:

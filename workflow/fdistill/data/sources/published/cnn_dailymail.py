@@ -31,5 +31,6 @@ DATASET = Published(
     licence="Apache-2.0",  # as the hub states it
     places=(Hub(REPOSITORY, VERSION), Hub(REPOSITORY, VERSION, PARQUET_BRANCH)),
     as_examples=as_examples,
+    columns=("article", "highlights"),
     local_files="JSON lines, CSV, TSV or Parquet with the columns article and highlights, or .source with .target",
 )

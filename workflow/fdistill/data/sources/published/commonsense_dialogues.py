@@ -68,6 +68,7 @@ DATASET = Published(
         Hub(REPOSITORY, revision=PARQUET_BRANCH),
     ),
     as_examples=as_examples,
+    columns=("context", "turns"),
     local_files="data/*.json of the GitHub repository alexa/Commonsense-Dialogues",
     split_rule=f"{SPLIT_RULE}, by dialogue",
 )

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.files import local_files
 from fdistill.data.sources.files.rows import Row
-from fdistill.data.sources.files.text_files import json_document, text_lines
+from fdistill.data.sources.files.text_files import json_document, text_of
 from fdistill.data.sources.filters import distinct
 from fdistill.data.sources.options import read_options
 from fdistill.data.sources.published import dataset
@@ -98,7 +98,7 @@ def json_entries(file: Path) -> Iterator[Row]:
 
 def xml_entries(file: Path) -> Iterator[Row]:
     """Yield the entries of one of the authors' XML files in the form of the JSON entries."""
-    text = "".join(text_lines(file, windows_ends=True))
+    text = text_of(file)
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
@@ -124,6 +124,7 @@ DATASET = Published(
         WebFiles((f"{FILES}train.json", f"{FILES}dev.json", f"{FILES}test.xml"), one_per_split(FORMATS)),
     ),
     as_examples=as_examples,
+    columns=("tripleset", "annotations"),
     local_files="dart-v1.1.1-full-*.json of the GitHub repository Yale-LILY/dart, data/v1.1.1; .xml for test",
     split_rule=SPLIT_RULE,
 )

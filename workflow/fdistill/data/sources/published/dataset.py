@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.local_files import FORMATS, Reader, check_path, check_per_split, read_files
-from fdistill.data.sources.files.rows import Pair, Row, Rows
+from fdistill.data.sources.files.rows import BadRows, Pair, Row, Rows
 from fdistill.data.sources.published.hub import Hub, HubDown
 from fdistill.data.sources.published.web import WebFiles
 from fdistill.runtime.errors import UserError
@@ -27,6 +27,7 @@ class Published:
     licence: str
     places: tuple[Hub | WebFiles, ...]  # tried in this order
     as_examples: AsExamples
+    columns: tuple[str, ...]  # those that `as_examples` reads
     local_files: str  # which local files can be given instead, in words
     split_rule: str = SPLIT_RULE
 
@@ -53,8 +54,11 @@ def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
     """
     if not options.path:
         return _from_places(dataset)
-    rows, origins = read_files(options.path, options.formats)
-    return Corpus(_examples(dataset, rows), dataset.split_rule, origins=origins)
+    rows, origins = read_files(options.path, options.formats, dataset.columns)
+    bad_rows = BadRows()
+    splits = _examples(dataset, rows, bad_rows)
+    bad_rows.refuse("Correct the files, or take another copy of the data set")
+    return Corpus(splits, dataset.split_rule, origins=origins)
 
 
 def _from_places(dataset: Published) -> Corpus:
@@ -66,7 +70,10 @@ def _from_places(dataset: Published) -> Corpus:
             continue
         try:
             rows, origins = place.read()
-            corpus = Corpus(_examples(dataset, rows), dataset.split_rule)
+            bad_rows = BadRows()
+            corpus = Corpus(_examples(dataset, rows, bad_rows), dataset.split_rule)
+            if bad_rows.reasons:
+                raise UserError(bad_rows.reasons[0])
         except UserError as error:
             hub_down = hub_down or isinstance(error, HubDown)
             failures.append(f"{place}: {error}")
@@ -84,14 +91,14 @@ def _from_places(dataset: Published) -> Corpus:
     )
 
 
-def _examples(dataset: Published, rows: Rows) -> dict[str, list[Example]]:
+def _examples(dataset: Published, rows: Rows, bad_rows: BadRows) -> dict[str, list[Example]]:
     def examples_of(row: Row, id: str) -> Iterable[Example]:
         if isinstance(row, Pair):
             return [Example(id, id, row.text("source"), (row.text("target"),))]
         return dataset.as_examples(row, id)
 
     return {
-        split: [example for n, row in enumerate(rows[split]) for example in examples_of(row, f"{split}/{n}")]
+        split: bad_rows.examples(split, rows[split], lambda row, n, split=split: examples_of(row, f"{split}/{n}"))
         for split in SPLITS
     }
 

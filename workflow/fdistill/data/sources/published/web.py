@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
-from fdistill.data.archives import read_members
+from fdistill.data.archives import is_cached, read_members
 from fdistill.data.sources import SPLITS
 from fdistill.data.sources.files.local_files import Reader
 from fdistill.data.sources.files.rows import SPLIT_NAMES, Pair, Row, Rows, unpartnered
@@ -60,12 +60,10 @@ def download(url: str) -> Path:
 
     A download that breaks off leaves no file. Raises UserError when the file cannot be downloaded.
     """
-    import datasets  # imported here, because it is slow and the configuration is checked without it
     import requests
 
-    parts = urlsplit(url)
-    path = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / parts.netloc / parts.path.lstrip("/")
-    if path.exists():
+    path = cached_path(url)
+    if is_cached(path):
         return path
     log.info("downloading %s", url)
     try:
@@ -80,6 +78,14 @@ def download(url: str) -> Path:
             f"{url}: cannot be downloaded ({reason}); check the network. To place it by hand, copy the file to {path}"
         ) from None
     return path
+
+
+def cached_path(url: str) -> Path:
+    """Return where the file at `url` is, or will be, in the cache of the `datasets` library."""
+    import datasets  # imported here, because it is slow and the configuration is checked without it
+
+    parts = urlsplit(url)
+    return Path(datasets.config.DOWNLOADED_DATASETS_PATH) / parts.netloc / parts.path.lstrip("/")
 
 
 def one_per_split(formats: dict[str, Reader]) -> Callable[[list[Path]], Rows]:

@@ -65,6 +65,7 @@ DATASET = Published(
         ),
     ),
     as_examples=as_examples,
+    columns=("translation", "en", "ro"),
     local_files="JSON lines or Parquet with the column translation: {en, ro}, any table with the columns en and ro, "
     "or .source with .target",
     split_rule=f"{SPLIT_RULE}; train is a seeded sample",

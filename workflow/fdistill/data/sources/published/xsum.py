@@ -94,5 +94,6 @@ DATASET = Published(
         WebFiles(("https://cdn-datasets.huggingface.co/summarization/xsum.tar.gz",), archived_pairs),
     ),
     as_examples=as_examples,
+    columns=("document", "summary"),
     local_files="JSON lines, CSV, TSV or Parquet with the columns document and summary, or .source with .target",
 )
