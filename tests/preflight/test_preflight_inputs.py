@@ -140,7 +140,7 @@ def test_local_data(project, tmp_path):
     assert (finding.problem, finding.text) == (False, "local files (train 1, dev 1, test 1 examples)")
     (tmp_path / "dev.jsonl").unlink()
     (finding,) = data.check(planned)
-    assert finding.problem and f"source.path: no such file {tmp_path / 'dev.jsonl'} (relative to" in finding.text
+    assert finding.problem and f"source.path: no such file '{tmp_path / 'dev.jsonl'}' (relative to" in finding.text
 
 
 def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
