@@ -242,7 +242,7 @@ def stored(content):
     page of the report, which shows commands as they are.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
-    path = Path(".snakemake/fdistill", f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+    path = Path(".snakemake/fdistill/settings", f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
     if not path.exists():
         write_text(path, text)
     return str(path)

@@ -72,7 +72,7 @@ rule sample_teacher:
         sampling=sampling_flags,
     shell:
         "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
-        " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind}"
+        " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind:q}"
         " --shards {params.shards:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 

@@ -38,7 +38,7 @@ def test_results_name_the_version_of_the_code_that_ran_whether_or_not_it_is_inst
         return known(name)
 
     monkeypatch.setattr(metadata, "distribution", distribution)
-    for versions in (manifest.versions(), provenance._versions(), metrics._versions(["bleu4"])):
+    for versions in (manifest.versions(), provenance._versions(), metrics.versions(["bleu4"])):
         assert versions["fdistill"] == fdistill.__version__
 
 
