@@ -1,7 +1,7 @@
 # f-DISTILL: from data to the paper's tables. This file is the table of contents; see README.md.
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.19")  # its path variables (`<results>`)
 
 
 include: "rules/module.smk"
@@ -20,6 +20,7 @@ include: "rules/data.smk"
 include: "rules/teacher.smk"
 include: "rules/student.smk"
 include: "rules/evaluate.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/bench.smk"
 include: "rules/cluster.smk"
@@ -31,3 +32,6 @@ rule all:
         TABLES,
         FIGURES,
         METRICS,
+
+
+include: "rules/targets.smk"

@@ -8,11 +8,12 @@ BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in 
 rule bench_task:
     input:
         script=script("bench"),
+        init=init_files,
     output:
-        json="results/bench/{task}.json",
-        table="results/bench/{task}.md",
+        json="<results>/bench/{task}.json",
+        table="<results>/bench/{task}.md",
     log:
-        "logs/bench/{task}.log",
+        "<logs>/bench/{task}.log",
     conda:
         ENVIRONMENT
     threads: 64  # all cores of the machine: jobs at the same time would slow each other down
@@ -34,11 +35,12 @@ rule bench_task:
 rule bench_offline:
     input:
         script=script("bench_offline"),
+        init=init_files,
     output:
-        json="results/bench/{task}.offline.json",
-        table="results/bench/{task}.offline.md",
+        json="<results>/bench/{task}.offline.json",
+        table="<results>/bench/{task}.offline.md",
     log:
-        "logs/bench/{task}.offline.log",
+        "<logs>/bench/{task}.offline.log",
     conda:
         ENVIRONMENT
     threads: 64
@@ -59,10 +61,10 @@ rule bench_loss:
     input:
         script=script("bench_loss"),
     output:
-        json="results/bench/loss.json",
-        table="results/bench/loss.md",
+        json="<results>/bench/loss.json",
+        table="<results>/bench/loss.md",
     log:
-        "logs/bench/loss.log",
+        "<logs>/bench/loss.log",
     conda:
         ENVIRONMENT
     threads: 64
@@ -82,15 +84,15 @@ rule bench_growth:
         script=script("bench_growth"),
         # The number of examples of a task whose source does not state it.
         manifests=[
-            f"results/{task}/prepare/manifest.json"
+            f"{RESULTS}/{task}/prepare/manifest.json"
             for task in BENCH_TASKS
             if STUDY.task(task)["source"].get("expected_counts") is None
         ],
     output:
-        json="results/bench/growth.json",
-        table="results/bench/growth.md",
+        json="<results>/bench/growth.json",
+        table="<results>/bench/growth.md",
     log:
-        "logs/bench/growth.log",
+        "<logs>/bench/growth.log",
     conda:
         ENVIRONMENT
     threads: 64
@@ -98,11 +100,13 @@ rule bench_growth:
         mem_mb=8000,
         runtime=60,
     params:
-        tasks=json.dumps({task: STUDY.task(task) for task in BENCH_TASKS}),
-        manifests=lambda wildcards, input: [f"{Path(path).parts[1]}={path}" for path in input.manifests],
+        tasks=lambda wildcards: json.dumps({task: without_texts(STUDY.task(task)) for task in BENCH_TASKS}),
+        manifests=lambda wildcards, input: [f"{Path(path).parts[-3]}={path}" for path in input.manifests],
         seeds=len(STUDY.seeds),
         memory=memory_flags({"batch_size": None}),
-        methods=json.dumps({method: STUDY.method(method) for method in ["predistill", *STUDY.methods]}),
+        methods=lambda wildcards: json.dumps(
+            {method: without_texts(STUDY.method(method)) for method in ["predistill", *STUDY.methods]}
+        ),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:
@@ -113,6 +117,6 @@ rule bench_growth:
 
 rule bench:
     input:
-        "results/bench/loss.md",
-        "results/bench/growth.md",
-        [f"results/bench/{task}{what}.md" for task in BENCH_TASKS for what in ("", ".offline")],
+        "<results>/bench/loss.md",
+        "<results>/bench/growth.md",
+        [f"{RESULTS}/bench/{task}{what}.md" for task in BENCH_TASKS for what in ("", ".offline")],

@@ -1,6 +1,9 @@
 # What jobs request of a SLURM cluster. This file is included last, because it reads the resources of every rule.
 import subprocess
 
+from fdistill.runtime.terminal import show_job_lines
+from snakemake.logging import logger
+
 PROFILE = "profiles/slurm/config.yaml"
 UNSET = "SET-ME"  # the profile's value of a setting that the user has to set
 OWN_RULES = workflow.modifier.rules  # without those of a Snakefile that imports this one as a module
@@ -44,3 +47,4 @@ def slurm_profile_problem():
 onstart:
     if submits_to_slurm() and (problem := slurm_profile_problem()):
         raise WorkflowError(problem)
+    show_job_lines(logger, workflow.output_settings, len(workflow.dag))

@@ -1,4 +1,5 @@
 # The study's configuration, the constraints of wildcards, and names that several rules use.
+import hashlib
 import json
 import os
 import re
@@ -6,14 +7,17 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-
-# The library in this folder, even if another version is installed; PYTHONPATH below does the same for jobs.
-sys.path.insert(0, f"{FOLDER}/workflow")
+from snakemake.logging import logger
 
 from fdistill import config as study_config
+from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.code import start_messages
 from fdistill.config.cli import flags
+from fdistill.config.crosschecks import IN_FILES
+from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
+from fdistill.models import location
 from fdistill.runtime.errors import UserError
 
 if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():
@@ -32,14 +36,30 @@ os.environ.update(
 # the script running.
 
 CONFIG_FILES, SECTION = config_files()
+COMMAND_LINE = workflow.config_settings
 
 try:
-    STUDY = study_config.load(config, CONFIG_FILES, ROOT, SECTION, PROJECT)
+    SETTINGS = with_types(config, COMMAND_LINE.config, COMMAND_LINE.config_args or (), SECTION)
+    STUDY = study_config.load(SETTINGS, CONFIG_FILES, ROOT, SECTION, PROJECT)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # An environment variable (read by prepare.py) and not a parameter: another cache folder must not re-run anything.
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
+
+# Where the study writes. A folder of its own holds everything; the default leaves logs and checkpoints beside it. A
+# workflow that imports this one as a module may set the same names in its `module` statement (`pathvars:`).
+BESIDE = "" if STUDY.results == study_config.RESULTS else f"{STUDY.results}/"
+
+
+pathvars:
+    results=STUDY.results,
+    logs=f"{BESIDE}logs",
+    benchmarks=f"{BESIDE}benchmarks",
+    checkpoints=f"{BESIDE}checkpoints",
+
+
+RESULTS, CHECKPOINTS = workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<checkpoints>")
 
 TRIVIAL = ["most_frequent", "copy"]
 MODELS = ["teacher", *STUDY.all_methods]
@@ -56,11 +76,16 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-METRICS = [f"results/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
-RISKS = [f"results/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
+METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
+RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
 TABLES = [
-    f"results/tables/{name}.{suffix}"
+    f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ]
-FIGURES = [f"results/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+
+# Once a run, also in a dry run; jobs read this file too.
+if workflow.is_main_process:
+    for message in start_messages(Path(RESULTS), METRICS):
+        logger.warning(message)

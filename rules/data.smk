@@ -7,14 +7,14 @@ rule prepare:
         # The user's own files, if the task reads any: Snakemake reports missing files and prepares changed ones again.
         files=lambda wildcards: input_files(task_of(wildcards)["source"]),
     output:
-        train="results/{task}/prepare/train.parquet",
-        dev="results/{task}/prepare/dev.parquet",
-        test="results/{task}/prepare/test.parquet",
-        manifest="results/{task}/prepare/manifest.json",
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+        manifest="<results>/{task}/prepare/manifest.json",
     log:
-        "logs/{task}/prepare.log",
+        "<logs>/{task}/prepare.log",
     benchmark:
-        "benchmarks/{task}/prepare.tsv"
+        "<benchmarks>/{task}/prepare.tsv"
     priority: 4  # all other jobs wait for it
     localrule: True  # it downloads, and compute nodes of a cluster often have no network
     conda:
@@ -28,4 +28,4 @@ rule prepare:
     shell:
         "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
         " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"
-        " --manifest {output.manifest:q} 2> {log:q}"
+        " --manifest {output.manifest:q} --task {wildcards.task:q} 2> {log:q}"

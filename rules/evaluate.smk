@@ -4,14 +4,14 @@
 rule generate:
     input:
         script=script("generate"),
-        model="results/{task}/{system}/seed{seed}/model",
-        test="results/{task}/prepare/test.parquet",
+        model="<results>/{task}/{system}/seed{seed}/model",
+        test="<results>/{task}/prepare/test.parquet",
     output:
-        generations="results/{task}/{system}/seed{seed}/generate.parquet",
+        generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
     log:
-        "logs/{task}/{system}/seed{seed}/generate.log",
+        "<logs>/{task}/{system}/seed{seed}/generate.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/generate.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/generate.tsv"
     wildcard_constraints:
         system="|".join(MODELS),
     conda:
@@ -22,6 +22,7 @@ rule generate:
         runtime=8 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], "generate"),
         shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
@@ -29,19 +30,20 @@ rule generate:
     shell:
         "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
         " --generations {output.generations:q}"
-        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/generate"
-        " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.decoding:q} 2> {log:q}"
+        " --shards {params.shards:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
+        " {params.text:q} {params.decoding:q} 2> {log:q}"
 
 
 rule trivial:
     input:
         script=script("trivial"),
-        train="results/{task}/prepare/train.parquet",
-        test="results/{task}/prepare/test.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        test="<results>/{task}/prepare/test.parquet",
     output:
-        generations="results/{task}/{trivial}/seed{seed}/generate.parquet",
+        generations="<results>/{task}/{trivial}/seed{seed}/generate.parquet",
     log:
-        "logs/{task}/{trivial}/seed{seed}/trivial.log",
+        "<logs>/{task}/{trivial}/seed{seed}/trivial.log",
     conda:
         ENVIRONMENT
     resources:
@@ -53,20 +55,21 @@ rule trivial:
         ),
     shell:
         "exec python {input.script:q} --system {params.system:q} --train {input.train:q} --test {input.test:q}"
-        " --generations {output.generations:q} 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.trivial:q} --generations {output.generations:q} 2> {log:q}"
 
 
 rule score:
     input:
         script=script("score"),
-        test="results/{task}/prepare/test.parquet",
-        generations="results/{task}/{system}/seed{seed}/generate.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+        generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
+        encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
     output:
-        score="results/{task}/{system}/seed{seed}/score.json",
+        score="<results>/{task}/{system}/seed{seed}/score.json",
     log:
-        "logs/{task}/{system}/seed{seed}/score.log",
+        "<logs>/{task}/{system}/seed{seed}/score.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/score.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/score.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -76,25 +79,27 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
+        so_far=lambda wildcards, output: shards(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
-        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} 2> {log:q}"
+        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
+        " --so-far {params.so_far:q} 2> {log:q}"
 
 
 rule risk:
     input:
         script=script("risk"),
-        student="results/{task}/{system}/seed{seed}/model",
+        student="<results>/{task}/{system}/seed{seed}/model",
         teacher=teacher_model,
-        test="results/{task}/prepare/test.parquet",
-        teacher_samples="results/{task}/sample_teacher/test.teacher_samples.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+        teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
     output:
-        risk="results/{task}/{system}/seed{seed}/risk.json",
+        risk="<results>/{task}/{system}/seed{seed}/risk.json",
     log:
-        "logs/{task}/{system}/seed{seed}/risk.log",
+        "<logs>/{task}/{system}/seed{seed}/risk.log",
     benchmark:
-        "benchmarks/{task}/{system}/seed{seed}/risk.tsv"
+        "<benchmarks>/{task}/{system}/seed{seed}/risk.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -103,6 +108,7 @@ rule risk:
         runtime=2 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], "risk"),
         shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
@@ -110,7 +116,7 @@ rule risk:
     shell:
         "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
-        " --shards checkpoints/{wildcards.task:q}/{wildcards.system:q}/seed{wildcards.seed:q}/risk"
+        " --shards {params.shards:q}"
         " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"
@@ -121,9 +127,9 @@ rule metrics:
         script=script("metrics"),
         scores=lambda wildcards: results(wildcards.task, wildcards.system, "score.json"),
     output:
-        metrics="results/{task}/{system}/metrics.json",
+        metrics="<results>/{task}/{system}/metrics.json",
     log:
-        "logs/{task}/{system}/metrics.log",
+        "<logs>/{task}/{system}/metrics.log",
     localrule: True  # means of a few numbers: a second here, minutes in a cluster's queue
     conda:
         ENVIRONMENT
@@ -134,7 +140,7 @@ rule metrics:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
         "exec python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"
 
 
 rule risks:
@@ -142,9 +148,9 @@ rule risks:
         script=script("metrics"),
         risks=lambda wildcards: results(wildcards.task, wildcards.system, "risk.json"),
     output:
-        risks="results/{task}/{system}/risk.json",
+        risks="<results>/{task}/{system}/risk.json",
     log:
-        "logs/{task}/{system}/risks.log",
+        "<logs>/{task}/{system}/risks.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -155,4 +161,4 @@ rule risks:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
         "exec python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"

@@ -7,7 +7,10 @@ def script(name):
 
 
 def task_of(wildcards):
-    return STUDY.task(wildcards.task)
+    try:
+        return STUDY.task(wildcards.task)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def method_of(wildcards):
@@ -22,16 +25,33 @@ def seeds_of(system):
 
 def results(task, system, name):
     """Return the paths of file `name` of a system, one per seed."""
-    return [f"results/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
-
-
-def title_of(system):
-    titles = {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
-    return titles.get(system) or STUDY.method(system)["title"]
+    return [f"{RESULTS}/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
 
 
 def teacher_model(wildcards):
-    return f"results/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
+    return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
+
+
+def init_files(wildcards):
+    """Return the files of the checkpoint that the teacher is fine-tuned from, if it lies on this machine."""
+    init = task_of(wildcards)["model"]["teacher"]["init"]
+    return [] if init == "scratch" else location.input_files(init)
+
+
+def encoder_files(wildcards, metrics):
+    """Return the files of the encoders of a task's `metrics` that lie in folders on this machine.
+
+    A folder that does not exist has none: its metric is n/a in the tables, until there is one.
+    """
+    options = task_of(wildcards)["metric_options"]
+    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
+    files = [file for model in models if not model.startswith("package:") for file in location.input_files(model)]
+    return [file for file in dict.fromkeys(files) if Path(file).exists()]
+
+
+def selection_files(wildcards, stage):
+    """Return the files of the encoder of the metric by which a training stage selects its weights."""
+    return encoder_files(wildcards, [STUDY.selection(wildcards.task, stage)["metric"]])
 
 
 def run_flags(seed):
@@ -105,8 +125,13 @@ def safeguard_flags(wildcards, output, stage):
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
     training = flags("training", task_of(wildcards)["training"][stage])
-    folder = Path("checkpoints", *Path(output.model).parts[1:-1], "train")
+    folder = Path(CHECKPOINTS, Path(output.model).parent.relative_to(RESULTS), "train")
     return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
+
+
+def shards(output, name):
+    """Return the folder of a job's finished batches; a function of outputs, for the reason given above."""
+    return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
 
 
 def teacher_flags(model):
@@ -152,8 +177,8 @@ def sampling_flags(wildcards):
 def start_model(wildcards):
     """Return the folder of the model that a method starts from."""
     if method_of(wildcards)["start"] == "init_student":
-        return f"results/{wildcards.task}/init_student/model"
-    return f"results/{wildcards.task}/predistill/seed{wildcards.seed}/model"
+        return f"{RESULTS}/{wildcards.task}/init_student/model"
+    return f"{RESULTS}/{wildcards.task}/predistill/seed{wildcards.seed}/model"
 
 
 def teacher_sequences(kind):
@@ -161,7 +186,7 @@ def teacher_sequences(kind):
 
     def stored(wildcards):
         kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
-        return [f"results/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
+        return [f"{RESULTS}/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
 
     return stored
 
@@ -170,7 +195,7 @@ def teacher_cache(wildcards):
     """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
     is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
-    return [f"results/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
+    return [f"{RESULTS}/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
 
 
 def top_k_flags(wildcards):
@@ -210,8 +235,40 @@ def pairs(keys, value):
     return [f"{key}={value(key)}" for key in keys]
 
 
-def task_titles(wildcards):
-    return pairs(STUDY.tasks, lambda task: STUDY.task(task)["title"])
+def stored(content):
+    """Write settings to a file that is named by its content; return its path, as a parameter of a command.
+
+    A text in a command could be too long for it, or have what Snakemake takes for a wildcard, or end the script in the
+    page of the report, which shows commands as they are.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    path = Path(".snakemake/fdistill", f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+    if not path.exists():
+        write_text(path, text)
+    return str(path)
+
+
+def without_texts(settings):
+    """Return the settings of a task or method without what tables and figures call it."""
+    return {key: value for key, value in settings.items() if key not in IN_FILES}
+
+
+# What tables and figures call each task without mistakes, and each system.
+TEXTS = {
+    "tasks": {
+        task: {key: STUDY.task(task)[key] for key in ("title", "description", "stands_for")}
+        for task in STUDY.all_tasks
+        if task not in STUDY.task_mistakes
+    },
+    "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
+    | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
+}
+TEXTS_FILE = stored(TEXTS)
+
+
+def placed(tasks, systems, name):
+    """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
+    return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]
 
 
 def row_flags(systems):
@@ -221,12 +278,17 @@ def row_flags(systems):
         "--trivial": [s for s in systems if s in TRIVIAL],
         "--students": [s for s in systems if s in STUDY.all_methods],
     }
-    return [part for flag, group in groups.items() if group for part in (flag, *pairs(group, title_of))]
+    return [part for flag, group in groups.items() if group for part in (flag, *group)]
+
+
+def records_of_jobs():
+    """Return the records that jobs have written below the folder of results, without the ledger's own."""
+    return sorted(str(path) for path in Path(RESULTS).glob("*/**/*.provenance.json"))
 
 
 def table_page(name):
     """Return the output for a table that the report shows."""
-    return report(f"results/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
+    return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
 
 
 def outputs_of(task, system, name):

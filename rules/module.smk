@@ -1,6 +1,8 @@
 # Where this workflow and its configuration are: in the folder of the Snakefile that runs, unless another Snakefile
 # imports this one as a module (config/README.md).
 import os
+import re
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -61,9 +63,34 @@ def keys_of(section, settings):
     return None
 
 
+def names_a_configuration():
+    """Whether the statement that imports this module has `config:`. Snakemake drops it when its value is null."""
+    statement = rf"^(\s*)module\s+{re.escape(workflow.modifier.namespace)}\s*:.*\n(?:(?:\1\s+.*)?\n)*?\1\s+config\s*:"
+    texts = (Path(str(file)).read_text() for file in workflow.included if Path(str(file)).is_file())
+    return any(re.search(statement, text, re.M) for text in texts)
+
+
 if workflow.modifier.path_modifier.prefix or workflow.modifier.path_modifier.modifies_prefixes:
     raise WorkflowError("module of f-DISTILL: it cannot have a prefix or replace_prefix; run it in a folder of its own")
 
 FOLDER = workflow_folder()
 ROOT = Path(os.path.relpath(FOLDER))
+
+# The library in this folder, even if another version is installed; PYTHONPATH in common.smk does the same for jobs.
+sys.path.insert(0, f"{FOLDER}/workflow")
+
+from fdistill.artifacts.yaml_files import read_mapping
+from fdistill.runtime.errors import UserError
+
+if not isinstance(config, dict):
+    raise WorkflowError(f"module of f-DISTILL: its `config:` is {config!r:.80}; give it a mapping, the study")
+if IS_MODULE and not config and names_a_configuration():
+    raise WorkflowError(
+        "module of f-DISTILL: its `config:` is empty; write the study there, with tasks, methods and seeds"
+    )
+if not workflow.modifier.skip_configfile:
+    try:  # before Snakemake reads the file: it would write out every alias
+        read_mapping(Path(FOLDER, "config/config.yaml"), "config/config.yaml")
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 PROJECT = Path() if IS_MODULE else None  # the importing project's folder may have tasks and methods of its own

@@ -7,10 +7,10 @@ rule main_table:
         script=script("tables"),
         metrics=METRICS,
     output:
-        multiext("results/tables/main", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/main", ".csv", ".md", ".tex"),
         page=table_page("main"),
     log:
-        "logs/tables/main.log",
+        "<logs>/tables/main.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -18,12 +18,14 @@ rule main_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(TABLE_SYSTEMS),
+        metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} main --metrics {input.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} main --metrics {params.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
@@ -31,10 +33,10 @@ rule risk_table:
         script=script("tables"),
         risks=RISKS,
     output:
-        multiext("results/tables/risk", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/risk", ".csv", ".md", ".tex"),
         page=table_page("risk"),
     log:
-        "logs/tables/risk.log",
+        "<logs>/tables/risk.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -42,23 +44,25 @@ rule risk_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
+        risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} risk --risks {input.risks:q} --tasks {params.tasks:q} {params.rows:q}"
-        " {params.shown:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {params.risks:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:
     input:
         script=script("tables"),
-        manifests=expand("results/{task}/prepare/manifest.json", task=STUDY.tasks),
+        manifests=expand("<results>/{task}/prepare/manifest.json", task=STUDY.tasks),
     output:
-        multiext("results/tables/datasets", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/datasets", ".csv", ".md", ".tex"),
         page=table_page("datasets"),
     log:
-        "logs/tables/datasets.log",
+        "<logs>/tables/datasets.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -66,27 +70,25 @@ rule datasets_table:
         mem_mb=500,
         runtime=10,
     params:
-        tasks=task_titles,
-        manifests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/manifest.json"),
-        stands_for=pairs(STUDY.tasks, lambda task: STUDY.task(task)["stands_for"] or "–"),
-        descriptions=pairs(STUDY.tasks, lambda task: STUDY.task(task)["description"]),
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
+        manifests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/manifest.json"),
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} datasets --manifests {params.manifests:q} --stands-for {params.stands_for:q}"
-        " --descriptions {params.descriptions:q} --tasks {params.tasks:q} {params.shown:q}"
-        " --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
+        " --tasks {params.tasks:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule examples_table:
     input:
         script=script("tables"),
-        tests=expand("results/{task}/prepare/test.parquet", task=STUDY.tasks),
+        tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
-        multiext("results/tables/examples", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/examples", ".csv", ".md", ".tex"),
         page=table_page("examples"),
     log:
-        "logs/tables/examples.log",
+        "<logs>/tables/examples.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -94,9 +96,10 @@ rule examples_table:
         mem_mb=1000,
         runtime=10,
     params:
-        tasks=task_titles,
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
-        tests=pairs(STUDY.tasks, lambda task: f"results/{task}/prepare/test.parquet"),
+        tests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/test.parquet"),
         generations=[
             f"{task}/{system}={outputs_of(task, system, 'generate.parquet')}"
             for task in STUDY.tasks
@@ -105,7 +108,8 @@ rule examples_table:
         shown=STUDY.examples_per_task,
     shell:
         "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
-        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --output {output:q} 2> {log:q}"
+        " --count {params.shown:q} --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule training_curves:
@@ -116,13 +120,13 @@ rule training_curves:
         ],
     output:
         report(
-            "results/figures/{task}.curves.svg",
+            "<results>/figures/{task}.curves.svg",
             caption="../workflow/report/curves.rst",
             category="Training curves",
             labels={"task": "{task}"},
         ),
     log:
-        "logs/figures/{task}.curves.log",
+        "<logs>/figures/{task}.curves.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -130,29 +134,29 @@ rule training_curves:
         mem_mb=1000,
         runtime=10,
     params:
+        texts=TEXTS_FILE,
         histories=lambda wildcards: [
             f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
         ],
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        systems=RISK_SYSTEMS,
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_figure:
     input:
         script=script("figures"),
-        risks=lambda wildcards: [f"results/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
+        risks=lambda wildcards: [f"{RESULTS}/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
     output:
         report(
-            "results/figures/{task}.risk.svg",
+            "<results>/figures/{task}.risk.svg",
             caption="../workflow/report/risk_figure.rst",
             category="Risks",
             labels={"task": "{task}"},
         ),
     log:
-        "logs/figures/{task}.risk.log",
+        "<logs>/figures/{task}.risk.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -160,29 +164,33 @@ rule risk_figure:
         mem_mb=1000,
         runtime=10,
     params:
-        systems=pairs(RISK_SYSTEMS, title_of),
-        title=lambda wildcards: task_of(wildcards)["title"],
+        texts=TEXTS_FILE,
+        risks=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "risk.json"),
+        systems=RISK_SYSTEMS,
     shell:
-        "exec python {input.script:q} risk --risks {input.risks:q} --systems {params.systems:q}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {params.risks:q} --systems {params.systems:q}"
+        " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
-# Not part of `all`. It reads the records that jobs write beside their outputs, which are no outputs of rules.
+# Not part of `all`. It adds up what has run, whatever the study: it reads the records that jobs write beside their
+# outputs, which are no outputs of rules.
 rule provenance:
     input:
         script=script("provenance"),
-        targets=[*TABLES, *FIGURES, *METRICS, *RISKS],
+        records=records_of_jobs(),
     output:
-        json="results/provenance.json",
-        table="results/provenance.md",
+        json="<results>/provenance.json",
+        table="<results>/provenance.md",
     log:
-        "logs/provenance.log",
+        "<logs>/provenance.log",
     localrule: True
     conda:
         ENVIRONMENT
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        results=RESULTS,
     shell:
-        "exec python {input.script:q} --targets {input.targets:q} --json {output.json:q}"
+        "exec python {input.script:q} --results {params.results:q} --json {output.json:q}"
         " --table {output.table:q} 2> {log:q}"

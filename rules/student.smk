@@ -7,9 +7,9 @@ rule init_student:
         script=script("init_student"),
         teacher=teacher_model,
     output:
-        model=directory("results/{task}/init_student/model"),
+        model=directory("<results>/{task}/init_student/model"),
     log:
-        "logs/{task}/init_student.log",
+        "<logs>/{task}/init_student.log",
     priority: 2
     conda:
         ENVIRONMENT
@@ -20,7 +20,7 @@ rule init_student:
         layers=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
     shell:
         "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
-        " 2> {log:q}"
+        " --task {wildcards.task:q} 2> {log:q}"
 
 
 rule distill:
@@ -28,18 +28,19 @@ rule distill:
         script=script("distill"),
         start=start_model,
         teacher=teacher_model,
-        train="results/{task}/prepare/train.parquet",
-        dev="results/{task}/prepare/dev.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
         teacher_cache=teacher_cache,
+        encoder=lambda wildcards: selection_files(wildcards, method_of(wildcards)["training"]),
     output:
-        model=directory("results/{task}/{method}/seed{seed}/model"),
-        history="results/{task}/{method}/seed{seed}/train.jsonl",
+        model=directory("<results>/{task}/{method}/seed{seed}/model"),
+        history="<results>/{task}/{method}/seed{seed}/train.jsonl",
     log:
-        "logs/{task}/{method}/seed{seed}/distill.log",
+        "<logs>/{task}/{method}/seed{seed}/distill.log",
     benchmark:
-        "benchmarks/{task}/{method}/seed{seed}/distill.tsv"
+        "<benchmarks>/{task}/{method}/seed{seed}/distill.tsv"
     wildcard_constraints:
         method="|".join(method for method in STUDY.all_methods if method != "predistill"),
     priority: 1
@@ -53,6 +54,7 @@ rule distill:
         launch=launch,
         shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
+        start_method=lambda wildcards: method_of(wildcards)["start"],
         sequences=sequence_flags,
         sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
@@ -60,6 +62,7 @@ rule distill:
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
+        " --start-method {params.start_method:q} --task {wildcards.task:q} --method {wildcards.method:q}"
         " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
         " {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"
@@ -68,9 +71,9 @@ rule distill:
 # The same rule with a name of its own, so that a profile can set resources for this stage.
 use rule distill as predistill with:
     log:
-        "logs/{task}/{method}/seed{seed}/predistill.log",
+        "<logs>/{task}/{method}/seed{seed}/predistill.log",
     benchmark:
-        "benchmarks/{task}/{method}/seed{seed}/predistill.tsv"
+        "<benchmarks>/{task}/{method}/seed{seed}/predistill.tsv"
     wildcard_constraints:
         method="predistill",
     priority: 2

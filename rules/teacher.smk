@@ -5,15 +5,18 @@
 rule finetune_teacher:
     input:
         script=script("finetune_teacher"),
-        train="results/{task}/prepare/train.parquet",
-        dev="results/{task}/prepare/dev.parquet",
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
+        # The user's own models, if the task reads any: replaced weights re-run what depends on them.
+        init=init_files,
+        encoder=lambda wildcards: selection_files(wildcards, "teacher"),
     output:
-        model=directory("results/{task}/teacher/seed{seed}/model"),
-        history="results/{task}/teacher/seed{seed}/train.jsonl",
+        model=directory("<results>/{task}/teacher/seed{seed}/model"),
+        history="<results>/{task}/teacher/seed{seed}/train.jsonl",
     log:
-        "logs/{task}/teacher/seed{seed}/finetune_teacher.log",
+        "<logs>/{task}/teacher/seed{seed}/finetune_teacher.log",
     benchmark:
-        "benchmarks/{task}/teacher/seed{seed}/finetune_teacher.tsv"
+        "<benchmarks>/{task}/teacher/seed{seed}/finetune_teacher.tsv"
     priority: 3
     conda:
         ENVIRONMENT
@@ -31,7 +34,7 @@ rule finetune_teacher:
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
         " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
-        " {params.shard:q} {params.safeguards:q} 2> {log:q}"
+        " --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 
 # The teacher's sequences: for the training split (only the examples that distillation uses) samples for the methods and
@@ -42,14 +45,14 @@ SAMPLE_SETS = ["train.teacher_samples", "train.teacher_beam", "test.teacher_samp
 rule sample_teacher:
     input:
         script=script("sample_teacher"),
-        split=lambda wildcards: f"results/{wildcards.task}/prepare/{wildcards.sample_set.split('.')[0]}.parquet",
+        split=lambda wildcards: f"{RESULTS}/{wildcards.task}/prepare/{wildcards.sample_set.split('.')[0]}.parquet",
         teacher=teacher_model,
     output:
-        samples="results/{task}/sample_teacher/{sample_set}.parquet",
+        samples="<results>/{task}/sample_teacher/{sample_set}.parquet",
     log:
-        "logs/{task}/sample_teacher/{sample_set}.log",
+        "<logs>/{task}/sample_teacher/{sample_set}.log",
     benchmark:
-        "benchmarks/{task}/sample_teacher/{sample_set}.tsv"
+        "<benchmarks>/{task}/sample_teacher/{sample_set}.tsv"
     wildcard_constraints:
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     priority: 2
@@ -61,14 +64,16 @@ rule sample_teacher:
         runtime=24 * 60,
     params:
         launch=launch,
+        shards=lambda wildcards, output: shards(output[0], wildcards.sample_set),
         shard=shard_flag,
+        kind=lambda wildcards: wildcards.sample_set.split(".")[1],
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
         sampling=sampling_flags,
     shell:
         "exec {params.launch:q} {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
-        " --samples {output.samples:q}"
-        " --shards checkpoints/{wildcards.task:q}/sample_teacher/{wildcards.sample_set:q}"
+        " --samples {output.samples:q} --task {wildcards.task:q} --kind {params.kind}"
+        " --shards {params.shards:q}"
         " --threads {threads} {params.run:q} {params.shard:q} {params.text:q} {params.sampling:q} 2> {log:q}"
 
 
@@ -77,15 +82,15 @@ rule sample_teacher:
 rule cache_teacher:
     input:
         script=script("cache_teacher"),
-        split="results/{task}/prepare/train.parquet",
+        split="<results>/{task}/prepare/train.parquet",
         teacher=teacher_model,
-        samples="results/{task}/sample_teacher/train.teacher_samples.parquet",
+        samples="<results>/{task}/sample_teacher/train.teacher_samples.parquet",
     output:
-        cache=directory("results/{task}/cache_teacher/train.teacher_samples"),
+        cache=directory("<results>/{task}/cache_teacher/train.teacher_samples"),
     log:
-        "logs/{task}/cache_teacher.log",
+        "<logs>/{task}/cache_teacher.log",
     benchmark:
-        "benchmarks/{task}/cache_teacher.tsv"
+        "<benchmarks>/{task}/cache_teacher.tsv"
     priority: 2
     conda:
         ENVIRONMENT
@@ -100,4 +105,4 @@ rule cache_teacher:
     shell:
         "exec python {input.script:q} --split {input.split:q} --teacher {input.teacher:q}"
         " --teacher-samples {input.samples:q} --cache {output.cache:q} --threads {threads} {params.run:q}"
-        " {params.text:q} {params.cache:q} 2> {log:q}"
+        " --task {wildcards.task:q} {params.text:q} {params.cache:q} 2> {log:q}"

@@ -41,13 +41,13 @@ def run(script, *arguments, fails=False):
 class Study:
     """The files of one study below `folder`; its task tells its data from another's, `seed` its models."""
 
-    def __init__(self, folder: Path, task: str = "colours", seed: int = 1):
-        self.folder, self.task, self.seed = folder, task, seed
+    def __init__(self, folder: Path, task: str = "colours", seed: int = 1, method: str = METHOD):
+        self.folder, self.task, self.seed, self.method = folder, task, seed, method
 
     def __getattr__(self, name):
         """A file of the study by the flag that a script takes it with."""
         task = self.folder / "results" / self.task
-        student, teacher = task / METHOD / f"seed{self.seed}", task / "teacher" / f"seed{self.seed}"
+        student, teacher = task / self.method / f"seed{self.seed}", task / "teacher" / f"seed{self.seed}"
         places = {
             **{split: task / "prepare" / f"{split}.parquet" for split in ("train", "dev", "test")},
             "manifest": task / "prepare/manifest.json",
@@ -61,8 +61,8 @@ class Study:
             "generations": student / "generate.parquet",
             "score": student / "score.json",
             "risk": student / "risk.json",
-            "metrics": task / METHOD / "metrics.json",
-            "risks": task / METHOD / "risk.json",
+            "metrics": task / self.method / "metrics.json",
+            "risks": task / self.method / "risk.json",
         }
         if name not in places:
             raise AttributeError(name)
@@ -71,9 +71,10 @@ class Study:
     def stages(self, output):
         """Every stage: its script, its inputs by flag, its other arguments; `output(path)` is where it writes."""
         run_flags = ["--seed", self.seed, "--device", "cpu"]
-        task, system = self.task, ["--task", self.task, "--method", METHOD]
-        titles = [f"--tasks={task}=Task", "--teacher=teacher=Teacher", f"--students={METHOD}=KL"]
-        terms = json.dumps([{"sequences": "teacher_samples", "loss": "kl"}])
+        task, system = self.task, ["--task", self.task, "--method", self.method]
+        kind = ["--task", task, "--kind", "teacher_samples"]
+        titles = [f"--tasks={task}=Task", "--teacher=teacher=Teacher", f"--students={self.method}=KL"]
+        terms = json.dumps([{"sequences": "teacher_samples", "loss": self.method}])
         tables = ["--output", output(self.folder / "results/tables/table.md")]
         return {
             "finetune_teacher": (
@@ -91,6 +92,8 @@ class Study:
                     output(self.teacher),
                     "--history",
                     output(self.teacher_history),
+                    "--task",
+                    task,
                     *run_flags,
                     *TEXT,
                     *TRAINING,
@@ -98,20 +101,32 @@ class Study:
             ),
             "sample_teacher": (
                 {"--split": self.train, "--teacher": self.teacher},
-                ["--samples", output(self.samples), *run_flags, *TEXT],
+                ["--samples", output(self.samples), *kind, *run_flags, *TEXT],
             ),
             "sample_teacher test": (
                 {"--split": self.test, "--teacher": self.teacher},
-                ["--samples", output(self.test_samples), *run_flags, *TEXT],
+                [
+                    "--samples",
+                    output(self.test_samples),
+                    "--kind",
+                    "teacher_samples",
+                    "--task",
+                    task,
+                    *run_flags,
+                    *TEXT,
+                ],
             ),
             "init_student": (
                 {"--teacher": self.teacher},
-                ["--layers", '{"encoder": 1, "decoder": 1}', "--model", output(self.start)],
+                ["--layers", '{"encoder": 1, "decoder": 1}', "--model", output(self.start), "--task", task],
             ),
             "distill": (
                 {"--start": self.start, "--teacher": self.teacher, "--train": self.train, "--dev": self.dev}
                 | {"--teacher-samples": self.samples},
                 [
+                    "--start-method",
+                    "init_student",
+                    *system,
                     "--terms",
                     terms,
                     "--model",
@@ -125,11 +140,11 @@ class Study:
             ),
             "trivial": (
                 {"--train": self.train, "--test": self.test},
-                ["--system", "most_frequent", "--generations", output(self.folder / "trivial.parquet")],
+                ["--system", "most_frequent", "--generations", output(self.folder / "trivial.parquet"), "--task", task],
             ),
             "generate": (
                 {"--model": self.student, "--test": self.test},
-                ["--generations", output(self.generations), *run_flags, *TEXT, "--max-new-tokens", "8"],
+                ["--generations", output(self.generations), *system, *run_flags, *TEXT, "--max-new-tokens", "8"],
             ),
             "score": (
                 {"--test": self.test, "--generations": self.generations},
@@ -140,23 +155,23 @@ class Study:
                 | {"--teacher-samples": self.test_samples},
                 ["--risk", output(self.risk), *system, *run_flags, *TEXT],
             ),
-            "metrics": ({"--scores": self.score}, ["--seeds", self.seed, "--output", output(self.metrics)]),
-            "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, "--output", output(self.risks)]),
-            "tables main": ({"--metrics": self.metrics}, [*titles, *tables]),
-            "tables risk": ({"--risks": self.risks}, [*titles, *tables]),
+            "metrics": ({"--scores": self.score}, ["--seeds", self.seed, *system, "--output", output(self.metrics)]),
+            "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, *system, "--output", output(self.risks)]),
+            "tables main": ({f"--metrics={task}/{self.method}": self.metrics}, [*titles, *tables]),
+            "tables risk": ({f"--risks={task}/{self.method}": self.risks}, [*titles, *tables]),
             "tables datasets": (
                 {f"--manifests={task}": self.manifest},
                 [f"--tasks={task}=Task", f"--stands-for={task}=–", f"--descriptions={task}=A task", *tables],
             ),
             "tables examples": (
-                {f"--tests={task}": self.test, f"--generations={task}/{METHOD}": self.generations},
+                {f"--tests={task}": self.test, f"--generations={task}/{self.method}": self.generations},
                 [*titles, *tables],
             ),
             "figures training": (
-                {f"--logs={METHOD}": self.history, "--logs=teacher": self.teacher_history},
+                {f"--logs={self.method}": self.history, "--logs=teacher": self.teacher_history},
                 [
                     "--systems",
-                    f"{METHOD}=KL",
+                    f"{self.method}=KL",
                     "teacher=Teacher",
                     "--title",
                     "T",
@@ -165,10 +180,10 @@ class Study:
                 ],
             ),
             "figures risk": (
-                {"--risks": self.risks},
+                {f"--risks={task}/{self.method}": self.risks},
                 [
                     "--systems",
-                    f"{METHOD}=KL",
+                    f"{self.method}=KL",
                     "--title",
                     "T",
                     "--output",
@@ -195,7 +210,7 @@ class Study:
         splits = ("train", "dev", "test")
         paths = json.dumps({"path": {split: str(self.folder / f"{split}.csv") for split in splits}})
         outputs = [part for name in (*splits, "manifest") for part in (f"--{name}", output(getattr(self, name)))]
-        return ["--kind", "files", "--options", paths, *outputs]
+        return ["--kind", "files", "--options", paths, *outputs, "--task", self.task]
 
     def prepare(self):
         """The data, by the script `prepare`."""

@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from debian import FOLDERS, Unavailable, install, program
+
 PROGRAMS = ["munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol"]
 PACKAGES = ["munge", "slurm-wlm"]
-FOLDERS = [*os.get_exec_path(), "/usr/sbin", "/sbin"]  # daemons are in sbin, which a user's PATH may lack
-
 NODES = ["one", "two"]  # on one machine: Debian's slurmd may run several times
 
 # More CPUs and memory than this machine may have: `config_overrides` takes the node as it is declared.
@@ -68,49 +68,11 @@ NodeName=one,two Name=gpu Type=a100 File=/dev/zero
 """
 
 
-class Unavailable(Exception):
-    """No cluster can be had here, and why."""
-
-
-def program(name: str) -> str | None:
-    return shutil.which(name, path=os.pathsep.join(FOLDERS))
-
-
-def install() -> None:
-    """Debian's packages, if a program is missing, without starting the services that they bring."""
-    missing = [name for name in PROGRAMS if program(name) is None]
-    if not missing:
-        return
-    if os.geteuid() != 0 or program("apt-get") is None:
-        raise Unavailable(f"no {', '.join(missing)} here, and only root can install {' and '.join(PACKAGES)} (apt-get)")
-    keep_stopped = Path("/usr/sbin/policy-rc.d")  # Debian's way to say that services are not to be started
-    ours = not keep_stopped.exists()
-    if ours:
-        keep_stopped.write_text("#!/bin/sh\nexit 101\n")
-        keep_stopped.chmod(0o755)
-    try:
-        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-            done = subprocess.run(
-                ["apt-get", "--quiet", *arguments],
-                capture_output=True,
-                text=True,
-                timeout=600,
-                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-            )
-            if done.returncode:
-                raise Unavailable(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-500:]}")
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"apt-get took longer than {error.timeout:.0f} s") from None
-    finally:
-        if ours:
-            keep_stopped.unlink()
-
-
 class Cluster:
     """Starts on entering; on leaving, whatever happened, nothing of it is left running."""
 
     def __enter__(self) -> "Cluster":
-        install()
+        install(PROGRAMS, PACKAGES)
         self.folder = Path(tempfile.mkdtemp(prefix="slurm"))  # short: a socket's path may have 107 characters
         self.folder.chmod(0o755)  # munged wants its socket's folder open to all
         self.daemons: list[subprocess.Popen] = []

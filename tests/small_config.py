@@ -108,8 +108,11 @@ class Project:
         return config.load(merge(merged, command_line), [self.root / file for file in self.configs], self.root)
 
     def mistakes(self, **command_line) -> list[str]:
+        """Return the mistakes of the study and, if it has none, those of every task."""
         with pytest.raises(UserError) as error:
-            self.load(**command_line)
+            study = self.load(**command_line)
+            for name in study.all_tasks:
+                study.task(name)
         first, *lines = str(error.value).splitlines()
         assert first == "the configuration has mistakes:"
         return [line.strip() for line in lines]

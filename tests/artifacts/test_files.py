@@ -169,7 +169,7 @@ def test_a_table_that_travels_alone_shows_damage_of_any_value(tmp_path):
 
 def test_a_file_from_elsewhere_is_refused(tmp_path):
     pq.write_table(pa.Table.from_pydict(ROWS, schema=SPLIT), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match=r"x\.parquet: not written by this workflow; delete it"):
+    with pytest.raises(UserError, match=r"x\.parquet: not written by this workflow; give a file"):
         read_parquet(tmp_path / "x.parquet", SPLIT)
     for text in ('{"a": 1}\n', "[1]\n", "1\n"):
         (tmp_path / "x.jsonl").write_text(text)

@@ -207,7 +207,20 @@ def test_a_damaged_record_is_refused_by_name(study):
         record.write_bytes(kept)
 
 
-def test_the_ledger_is_a_target_of_its_own(tmp_path):
-    jobs = planned(snakemake("-n", "results/provenance.md", directory=tmp_path).stdout)
-    assert ("provenance", "") in jobs and ("main_table", "") in jobs
+def test_the_ledger_is_a_target_of_its_own(study, tmp_path):
+    """It adds up what has run, whatever the study of this run is: no other job is needed."""
+    jobs = planned(snakemake("-n", "results/provenance.md", directory=study.folder).stdout)
+    assert set(jobs) == {("provenance", "")}
     assert ("provenance", "") not in planned(snakemake("-n", "all", directory=tmp_path).stdout)
+
+
+def test_without_targets_every_record_counts(study):
+    total = ledger(study.folder / "results")
+    assert total["total"]["jobs"] == len(records(study)) and not total["missing"]
+
+
+@pytest.mark.parametrize(("targets", "words"), [(["nope"], "nope: no record in"), ([], "no record of a job there")])
+def test_a_target_without_a_record_is_refused(study, tmp_path, targets, words):
+    results = study.folder / "results" if targets else tmp_path
+    given = ["--results", results, "--json", tmp_path / "x.json", "--table", tmp_path / "x.md"]
+    assert words in run("provenance", *(["--targets", *targets] if targets else []), *given, fails=True)

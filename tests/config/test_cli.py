@@ -1,6 +1,7 @@
 """Flags made from the schema: complete, strict, and read back exactly."""
 
 import argparse
+import json
 import random
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from fdistill.config import cli
 from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import types
+from fdistill.runtime.validation import types, within
 
 SECTIONS = ["training", "text", "offline_sampling", "decoding", "selection", "risk"]
 REQUIRED = {
@@ -35,16 +36,16 @@ def random_value(schema: dict, rng: random.Random):
         return rng.choice(schema["enum"])
     kind = rng.choice(types(schema))
     if kind == "integer":
-        return schema.get("minimum", 0) + rng.choice([0, 1, 10**9])
+        return rng.choice([schema["minimum"], schema["minimum"] + 1, schema["maximum"]])
     if kind == "number":
-        high = schema.get("maximum", 1e300)
-        return rng.choice([1e-300, 1e-05, 0.1, 1 / 3, rng.random() or 1.0, 1.0, high])
+        low = schema.get("minimum", 1e-300)
+        return max(low, rng.choice([1e-300, 1e-05, 0.1, 1 / 3, rng.random() or 1.0, 1.0, schema["maximum"]]))
     if kind == "boolean":
         return rng.random() < 0.5
     if kind == "array":
         return rng.sample(schema["items"]["enum"], rng.randint(0, len(schema["items"]["enum"])))
     texts = ["", "none", "--freeze", "-1", "translate English to Romanian: ", "a=b 'c' \"d\" $e\n%s", "ș"]
-    return {"null": None, "string": rng.choice(texts)}[kind]
+    return {"null": None, "string": rng.choice([text for text in texts if within(text, schema)])}[kind]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -84,20 +85,26 @@ def test_a_default_list_is_not_shared():
 @pytest.mark.parametrize(
     ("name", "argument", "message"),
     [
-        ("training", "--batch-size=0", "--batch-size: '0' is not allowed; must be an integer >= 1"),
-        ("training", "--batch-size=8.0", "--batch-size: '8.0' is not allowed; must be an integer >= 1"),
+        ("training", "--batch-size=0", "--batch-size: '0' is not allowed; must be an integer from 1 to 1000000"),
+        ("training", "--batch-size=8.0", "--batch-size: '8.0' is not allowed; must be an integer from 1 to 1000000"),
         ("training", "--learning-rate=fast", "--learning-rate: 'fast' is not allowed; must be a number > 0"),
         ("training", "--learning-rate=0", "--learning-rate: '0' is not allowed; must be a number > 0"),
         ("training", "--learning-rate=nan", "'nan' is not allowed; must be a number > 0"),
         ("training", "--learning-rate=inf", "'inf' is not allowed"),
         ("training", "--learning-rate=none", "'none' is not allowed"),
-        ("training", "--patience=0", "--patience: '0' is not allowed; must be an integer >= 1, or none"),
+        ("training", "--patience=0", "--patience: '0' is not allowed; must be an integer from 1 to 1000000, or none"),
         ("training", "--optimizer=sgd", "'sgd' is not allowed; must be one of adamw, adam, adafactor"),
         ("training", "--freeze=heads", "'heads' is not allowed; must be one of embeddings, encoder, decoder"),
         ("decoding", "--do-sample=yes", "--do-sample: 'yes' is not allowed; must be true or false"),
         ("decoding", "--top-p=1.5", "--top-p: '1.5' is not allowed; must be a number > 0 and <= 1"),
         ("offline_sampling", "--top-p=0", "--top-p: '0' is not allowed; must be a number > 0 and <= 1, or none"),
-        ("text", "--max-target-tokens=1", "'1' is not allowed; must be an integer >= 2"),
+        ("text", f"--max-source-tokens={10**400}", "is not allowed; must be an integer from 1 to 1000000"),
+        ("text", "--max-source-tokens=1_0", "'1_0' is not allowed; must be an integer from 1 to 1000000"),
+        ("text", "--max-source-tokens=" + "9" * 6000, "is not allowed; must be an integer from 1 to 1000000"),
+        ("text", f"--source-prefix={'x' * 10_001}", "has 10,001 characters; at most 10,000 are allowed"),
+        ("text", "--source-prefix=a\x1b[2J", "'a\\u001b[2J' contains the control character U+001B; remove it"),
+        ("training", "--learning-rate=1e308", "must be a number > 0 and <= 1"),
+        ("text", "--max-target-tokens=1", "'1' is not allowed; must be an integer from 2 to 1000000"),
     ],
 )
 def test_what_is_refused(name, argument, message):
@@ -159,8 +166,68 @@ def test_flags_of_a_script_that_trains():
     for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
         with pytest.raises(argparse.ArgumentError, match=message):
             parser.parse_args([*given, "--metric-options", wrong])
-    with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer >= 0"):
+    with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer from 0 to 4294967295"):
         parser.parse_args([*given, "--seed=-1"])
+
+
+NLL_TERM = {"sequences": "ground_truth", "loss": "nll"}
+MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1], "terms[0]: 1 is not allowed; must be a mapping (One loss on one kind of sequence.)"),
+        ({}, "terms: {} is not allowed; must be a list"),
+        ([], "terms: [] is not allowed; must be a list (each a mapping; at least 1; at most 50)"),
+        ([{"sequences": "ground_truth"}], "terms[0].loss: missing; set one of nll, energy"),
+        ([NLL_TERM | {"wieght": 2}], "terms[0].wieght: unknown key; did you mean 'weight'?"),
+        ([NLL_TERM | {"weight": 1e308}], "terms[0].weight: 1e+308 is not allowed; must be a number from 0 to 1000000"),
+        ([NLL_TERM | {"parameters": {"beta": 0.1}}], "terms[0].parameters.beta: 0.1 is not used with loss 'nll'"),
+        ([NLL_TERM | {"parameters": {"teacher_weight": 0.1}}], "teacher_weight: 0.1 is not used with loss 'nll'"),
+        (
+            [MIXED | {"parameters": {"beta": 0.1, "teacher_weight": 0.9}}],
+            "terms[0].parameters.teacher_weight: the mixture's weight is given twice: beta, 0.1, is the student's, and "
+            "teacher_weight, 0.9, the teacher's (GKD's and TRL's beta); keep one",
+        ),
+    ],
+)
+def test_terms_are_checked_as_in_the_table_of_methods(value, message):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        cli.terms(json.dumps(value))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '[{"weight": NaN}]', "-Infinity", "9" * 5000])
+def test_json_that_cannot_be_read(text):
+    for read in (cli.terms, cli.json_mapping, cli.layers, cli.metric_options):
+        with pytest.raises(argparse.ArgumentTypeError, match="not valid JSON"):
+            read(text)
+
+
+def test_terms_have_their_defaults():
+    (term,) = cli.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
+    assert term == MIXED | {"weight": 1.0, "temperature": 1.0, "parameters": {"beta": 0.1}}
+
+
+def test_layers_and_options_of_metrics_are_checked():
+    assert cli.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
+    for read, value, message in (
+        (cli.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
+        (cli.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
+        (cli.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
+        (cli.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
+        (cli.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError) as error:
+            read(value)
+        assert message in str(error.value)
+
+
+def test_a_key_without_a_title():
+    assert [cli.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
+    with pytest.raises(argparse.ArgumentTypeError):
+        cli.name("=KL")
 
 
 def test_what_is_left_out_is_the_default():

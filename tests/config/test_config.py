@@ -1,5 +1,6 @@
 """A study's configuration: what is read, changes to tasks, and the file that a mistake is named after."""
 
+import json
 import random
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from copy import deepcopy
 import pytest
 import yaml
 from fdistill import config
-from fdistill.config.files import merge
+from fdistill.config.files import merge, with_types
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
@@ -119,7 +120,7 @@ def test_overrides_of_two_files_and_the_command_line(project):
         ),
         (
             {"decoding": {"num_beams": 0}},
-            f"{OPEN}: task_overrides.web.decoding.num_beams: 0 is not allowed; must be an integer >= 1 "
+            f"{OPEN}: task_overrides.web.decoding.num_beams: 0 is not allowed; must be an integer from 1 to 1000 "
             "(Number of beams; 1 is greedy decoding, or plain sampling with do_sample.)",
         ),
         (
@@ -198,7 +199,7 @@ def test_each_config_file_is_named(project):
     project.write(OPEN, {"seeds": [1, "two"], "tasks": ["wep"]})
     assert project.mistakes(device="gpu", methds=["kl"]) == [
         f"{MAIN}: seed: unknown key; did you mean 'seeds'?",
-        f"{OPEN}: seeds[1]: \"two\" is not allowed; must be an integer >= 0",
+        f"{OPEN}: seeds[1]: \"two\" is not allowed; must be an integer from 0 to 4294967295",
         f"{MERGED}: methds: unknown key; did you mean 'methods'?",
         f"{MERGED}: device: \"gpu\" is not allowed; must be one of auto, cpu, cuda "
         "(The device that models run on; `auto` uses a GPU if there is one.)",
@@ -210,7 +211,9 @@ def test_a_bad_value_that_a_later_file_replaces_is_still_a_mistake(project):
     project.write(MAIN, STUDY | {"seeds": 1})
     project.write(OPEN, {"seeds": [2]})
     (line,) = project.mistakes()
-    assert line.startswith(f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer >= 0; at least 1; ")
+    assert line.startswith(
+        f"{MAIN}: seeds: 1 is not allowed; must be a list (each an integer from 0 to 4294967295; at least 1; "
+    )
 
 
 def test_missing_keys_are_missed_once(project):
@@ -287,3 +290,68 @@ def test_reading_the_configuration_imports_no_model_library():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_task_with_mistakes_stops_only_what_needs_it(project):
+    project.write("config/tasks/other.yaml", {"titel": "Other"} | {k: v for k, v in WEB.items() if k != "title"})
+    study = project.load()
+    assert study.all_tasks == ["other", "web"] and study.task("web")["title"] == "Web"
+    assert list(study.task_mistakes) == ["other"]
+    with pytest.raises(UserError, match=r"config/tasks/other.yaml: titel: unknown key; did you mean 'title'\?"):
+        study.task("other")
+    assert len(project.mistakes(tasks=["web", "other"])) == 2
+    lines = project.mistakes(seeds=[-1])  # what stops the study is reported with every other mistake
+    assert len(lines) == 3 and lines[0].startswith(f"{MERGED}: seeds[0]: ")
+
+
+def test_mistakes_in_the_overrides_of_a_task_are_the_studys(project):
+    project.write("config/tasks/other.yaml", WEB)
+    (line,) = project.mistakes(task_overrides={"other": {"metrics": ["blue4"]}})
+    assert line == f"{MERGED}: task_overrides.other.metrics[0]: unknown metric 'blue4'; did you mean 'bleu4'?"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("source.prefix", "a\0b", 'source.prefix: "a\\u0000b" contains the control character U+0000; remove it'),
+        ("metric_options.ter.max_references", 10**400, "is not allowed; must be a number from -1e12 to 1e12"),
+        ("metric_options.ter.max_references", float("nan"), "NaN is not allowed; must be a number from -1e12 to 1e12"),
+        (
+            "model.teacher.config.dropout",
+            float("inf"),
+            "model.teacher.config.dropout: Infinity is not allowed; must be",
+        ),
+        ("model.teacher.config.name", "x" * 10_001, "has 10,001 characters; at most 10,000 are allowed"),
+        ("model.teacher.config.table", [999] * 9000, "bytes as an argument of a command, more than 30,000; shorten it"),
+        ("text.source_prefix", "</SCRIPT>", "contains '</SCRIPT', which breaks the page of `snakemake --report`"),
+        (
+            "source.url",
+            "https://me:p4ssw0rd@host.org/x",
+            "source.url: contains a password or a user's name, which Snakemake would write",
+        ),
+        ("model.teacher.config.name", "<!-- a", "contains '<!--', which breaks the page of `snakemake --report`"),
+    ],
+)
+def test_what_commands_and_the_report_cannot_hold(project, path, value, text):
+    project.write(TASK, put(WEB, path, value))
+    assert any(text in line for line in project.mistakes())
+
+
+def test_titles_hold_any_visible_text(project):
+    texts = {"title": "</script> {word}", "description": "<!-- {x} 'q' \"d\" >\n", "stands_for": "`$(x)`"}
+    project.write(TASK, WEB | texts)
+    assert texts.items() <= project.load().task("web").items()
+
+
+def test_values_of_the_command_line_are_read_as_yaml():
+    parsed = {"seeds": ["1", "2"], "device": "cpu", "tables": {"a": "null", "b": "true"}, "teacher_seed": 3}
+    config = {"tasks": ["web"], "examples_per_task": 2, **parsed}
+    entries = ["seeds=[1,2]", "device=cpu", "tables={a: null, b: true}", "teacher_seed=3"]
+    typed = {"seeds": [1, 2], "tables": {"a": None, "b": True}}
+    assert with_types(config, parsed, entries) == config | typed
+    changed = config | {"seeds": [5]}  # by the Snakefile that imports the workflow
+    assert with_types(changed, parsed, entries) == changed | {"tables": typed["tables"]}
+    inside = with_types(config, {"ours": parsed}, [f"ours={json.dumps(typed | {'device': 'cpu'})}"], ("ours",))
+    assert inside == config | typed
+    with pytest.raises(UserError, match=r"--config seeds: line 1: .*more than 50 levels"):
+        with_types(config, parsed, ["seeds=" + "[" * 99 + "]" * 99])

@@ -188,3 +188,34 @@ def test_stored_sequences_after_a_change_of_the_method_or_the_study(project):
     project.write(MAIN, STUDY | {"task_overrides": {"web": changes}})
     (line,) = project.mistakes()
     assert line.startswith(f"{MAIN}: task_overrides.web.training.predistill.max_examples: 2, but method 'kl'")
+
+
+MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
+
+
+def test_the_mixtures_weight_has_two_names(project):
+    """`beta` is the student's weight, `teacher_weight` the teacher's; a study knows the first only."""
+    on_policy = TABLE["kl"] | {"terms": [MIXED | {"parameters": {"teacher_weight": 0.9}}]}
+    project.write(METHODS, TABLE | {"gkd": on_policy})
+    assert project.load().method("gkd")["terms"][0]["parameters"] == {"beta": 0.1}
+    changed = [MIXED | {"parameters": {"teacher_weight": 0.25}}]
+    project.write(TASK, WEB | {"method_overrides": {"gkd": {"terms": changed}}})
+    assert project.load().method("gkd", "web")["terms"][0]["parameters"] == {"beta": 0.75}
+    assert project.load().method("gkd")["terms"][0]["parameters"] == {"beta": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"beta": 0.1, "teacher_weight": 0.1}, "the mixture's weight is given twice: beta, 0.1, is the student's, and"),
+        ({"teacher_weight": 1}, "1 is not allowed; must be a number > 0 and < 1 (Weight of the teacher"),
+        ({"teacher_weigth": 0.1}, "unknown key; did you mean 'teacher_weight'?"),
+    ],
+)
+def test_mistakes_in_the_mixtures_weight(project, parameters, text):
+    project.write(METHODS, TABLE | {"gkd": TABLE["kl"] | {"terms": [MIXED | {"parameters": parameters}]}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{METHODS}: gkd.terms[0].parameters.") and text in line
+    project.write(METHODS, TABLE)
+    changes = {"method_overrides": {"kl": {"terms": [MIXED | {"parameters": parameters}]}}}
+    project.refuses(WEB | changes, text)

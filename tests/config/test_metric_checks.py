@@ -88,7 +88,7 @@ from small_config import TASK, WEB, put
             WEB,
             "selection_overrides",
             {"distill": {"num_beams": 0}},
-            "selection_overrides.distill.num_beams: 0 is not allowed; must be an integer >= 1",
+            "selection_overrides.distill.num_beams: 0 is not allowed; must be an integer from 1 to 1000",
         ),
         (
             WEB,

@@ -16,18 +16,18 @@ from small_config import METHODS, TABLE, TASK, WEB, put
         (
             "text.zzz",
             1,
-            "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix, turn_separator",
+            "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix, turn_",
         ),
         (
             "training.teacher.batch_size",
             0,
-            "0 is not allowed; must be an integer >= 1 (Examples per micro-batch; an optimiser step has "
+            "0 is not allowed; must be an integer from 1 to 1000000 (Examples per micro-batch; an optimiser step has "
             "batch_size × accumulation examples.)",
         ),
-        ("training.teacher.batch_size", 8.0, "8.0 is not allowed; must be an integer >= 1"),
-        ("training.teacher.batch_size", True, "true is not allowed; must be an integer >= 1"),
-        ("training.teacher.batch_size", None, "null is not allowed; must be an integer >= 1"),
-        ("training.teacher.patience", 0, "0 is not allowed; must be an integer >= 1, or null"),
+        ("training.teacher.batch_size", 8.0, "8.0 is not allowed; must be an integer from 1 to 1000000"),
+        ("training.teacher.batch_size", True, "true is not allowed; must be an integer from 1 to 1000000"),
+        ("training.teacher.batch_size", None, "null is not allowed; must be an integer from 1 to 1000000"),
+        ("training.teacher.patience", 0, "0 is not allowed; must be an integer from 1 to 1000000, or null"),
         ("training.teacher.learning_rate", 0, "0 is not allowed; must be a number > 0"),
         ("training.teacher.learning_rate", float("nan"), "NaN is not allowed; must be a number > 0"),
         ("training.teacher.learning_rate", float("inf"), "Infinity is not allowed; must be a number > 0"),
@@ -37,7 +37,7 @@ from small_config import METHODS, TABLE, TASK, WEB, put
         (
             "training.teacher.learning_rate",
             "fast",
-            '"fast" is not allowed; must be a number > 0 (Peak learning rate',
+            '"fast" is not allowed; must be a number > 0 and <= 1 (Peak learning rate',
         ),
         ("training.teacher.optimizer", "sgd", '"sgd" is not allowed; must be one of adamw, adam, adafactor'),
         (
@@ -51,23 +51,32 @@ from small_config import METHODS, TABLE, TASK, WEB, put
             '"encoder" is not allowed; must be a list (each one of embeddings,',
         ),
         ("training.teacher", None, "null is not allowed; must be a mapping (Settings of one training.)"),
-        ("training.teacher.epochs", ..., "missing; set a number >= 0 (Passes over the training examples"),
+        ("training.teacher.epochs", ..., "missing; set a number from 0 to 100000 (Passes over the training examples"),
         ("training.distill", ..., "missing; set a mapping"),
         ("decoding.do_sample", "yes please", '"yes please" is not allowed; must be true or false'),
         (
             "model.student.encoder",
             0,
-            "0 is not allowed; must be an integer >= 1, or a list (each an integer >= 0",
+            "0 is not allowed; must be an integer from 1 to 1000, or a list (each an integer from 0 to 999",
         ),
         (
             "model.student.encoder",
             [],
-            "[] is not allowed; must be an integer >= 1, or a list (each an integer >= 0;",
+            "[] is not allowed; must be an integer from 1 to 1000, or a list (each an integer from 0 to 999;",
         ),
         ("metrics", [], "[] is not allowed; must be a list (each text; at least 1; no duplicates)"),
         ("metrics", ["ter", "ter"], '["ter", "ter"] is not allowed; must be a list'),
         ("metric_options.ter", 3, "3 is not allowed; must be a mapping (Options of one metric.)"),
         ("title", 7, "7 is not allowed; must be text"),
+        ("title", "", '"" is empty; write some text (Name of the task in tables and figures.)'),
+        ("description", " \n", "is empty; write some text (One line about the task"),
+        ("title", "a\0b", '"a\\u0000b" contains the control character U+0000; remove it'),
+        ("title", "a\u2028b", "contains the control character U+2028; remove it"),
+        ("description", "x" * 140_000, "has 140,000 characters; at most 1,000 are allowed"),
+        ("text.source_prefix", "x" * 10_001, "has 10,001 characters; at most 10,000 are allowed"),
+        ("training.teacher.epochs", 10**30, "must be a number from 0 to 100000"),
+        ("training.teacher.learning_rate", 1e308, "must be a number > 0 and <= 1"),
+        ("training.teacher.batch_size", 10**400, "must be an integer from 1 to 1000000"),
     ],
 )
 def test_mistakes_of_form_in_a_task(project, key, value, text):
@@ -111,7 +120,7 @@ def test_names_of_tasks(project, name):
         (
             "kl.terms.0.weight",
             -1,
-            "kl.terms[0].weight: -1 is not allowed; must be a number >= 0 (Weight of the term in the objective.)",
+            "kl.terms[0].weight: -1 is not allowed; must be a number from 0 to 1000000 (Weight of the term in the ",
         ),
         (
             "kl.terms.0.tau",
@@ -129,7 +138,7 @@ def test_names_of_tasks(project, name):
             "kl.terms[0].parameters.beta: 0.1 is not used with loss 'kl', only with "
             "kl_p_mixture, kl_q_mixture, generalised_js; remove it or change loss",
         ),
-        ("kl.terms", [], "kl.terms: [] is not allowed; must be a list (each a mapping; at least 1)"),
+        ("kl.terms", [], "kl.terms: [] is not allowed; must be a list (each a mapping; at least 1; at most 50)"),
         (
             "kl.start",
             "teacher",

@@ -1,7 +1,7 @@
 """Checks of a task's models and lengths: each message has file, key, value and remedy."""
 
 import pytest
-from small_config import CHAT, OPEN, TASK, WEB, put
+from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,24 @@ from small_config import CHAT, OPEN, TASK, WEB, put
             "model.teacher.target_language",
             "ro_RO",
             "model.teacher.target_language: not used with init scratch, whose tokenizer has no language codes",
+        ),
+        (
+            WEB,
+            "model.teacher",
+            {"init": "~nosuchuser/bart"},
+            "model.teacher.init: ~nosuchuser/bart: there is no such user on this machine",
+        ),
+        (
+            WEB,
+            "model.teacher",
+            {"init": "https://example.org/bart"},
+            'model.teacher.init: "https://example.org/bart" is an address; give a folder on this machine, or a hub id',
+        ),
+        (
+            WEB,
+            "metric_options",
+            {"moverscore": {"model": "/models/{x}"}},
+            'metric_options.moverscore.model: "/models/{x}" has a brace, a wildcard to Snakemake; rename the folder',
         ),
         (
             WEB,
@@ -194,3 +212,21 @@ def test_a_teacher_taken_away_by_the_study(project):
     project.write(OPEN, {"task_overrides": {"web": {"model": {"teacher": None}}}, "methods": ["kl"]})
     (line,) = project.mistakes()
     assert line.startswith(f"{OPEN}: task_overrides.web.model.teacher: null, but method 'kl' needs a teacher")
+
+
+@pytest.mark.parametrize(
+    "key", ["model.teacher.init", "source.path", "description", "metric_options.moverscore.model", "text.source_prefix"]
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(project, key):
+    """Before a command line has it, which Snakemake would keep in its log."""
+    project.write(TASK, put(WEB, key, "see https://me:hunter2@example.org/bart"))
+    lines = project.mistakes()
+    assert any(line.startswith(f"{TASK}: {key}: ") and "a password or a user's name" in line for line in lines)
+    assert not any("hunter2" in line for line in lines)
+
+
+def test_a_password_in_the_study_or_the_methods(project):
+    project.write(METHODS, put(TABLE, "kl.title", "https://me:hunter2@example.org"))
+    lines = project.mistakes(cache="https://me:hunter2@example.org/cache")
+    assert {"cache", "kl.title"} <= {line.split(": ")[1] for line in lines}
+    assert "hunter2" not in "".join(lines)

@@ -13,15 +13,20 @@ from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import allowed, condition_problems, problems
+from fdistill.runtime.validation import allowed, condition_problems, problems, text_mistake, types
 from fdistill.sampling.sampler import MODES, mode_settings
 from fdistill.training import optimizer_steps, selection
 from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
 from small_config import WEB
 
-# Which stacks there are is the family's to say (model_checks.check_stacks), so that no default suits all.
-NO_DEFAULT = {"task.model.student.encoder", "task.model.student.decoder"}
+# Which stacks there are is the family's to say (model_checks.check_stacks), so that no default suits all;
+# `teacher_weight` is another name for `beta`, which has the default.
+NO_DEFAULT = {
+    "task.model.student.encoder",
+    "task.model.student.decoder",
+    "methods.terms.parameters.teacher_weight",
+}
 SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]
 
 
@@ -58,6 +63,37 @@ def test_every_default_is_allowed(name):
         if "default" in schema:
             default = fill_defaults(schema["default"], schema)
             assert not problems({"it": default}, {"type": "object", "properties": {"it": schema}}), path
+
+
+def values(schema: dict, path: str):
+    """Every part of a schema that has a type, as (path, schema)."""
+    if isinstance(schema, list):
+        for index, item in enumerate(schema):
+            yield from values(item, f"{path}[{index}]")
+    elif isinstance(schema, dict):
+        if isinstance(schema.get("type"), str | list) and "enum" not in schema:
+            yield path, schema
+        for key, child in schema.items():
+            yield from values(child, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("name", ["study", "task", "methods"])
+def test_every_number_has_both_bounds_and_every_text_a_length_and_a_pattern(name):
+    for path, schema in values(section(name), name):
+        if {"integer", "number"} & set(types(schema)):
+            assert {"minimum", "exclusiveMinimum"} & schema.keys(), path
+            assert {"maximum", "exclusiveMaximum"} & schema.keys(), path
+        if "string" in types(schema):
+            assert schema["maxLength"] <= 10_000, path
+            for text in ("\0", "a\x1b", "a\u2028b", "\ud800", "x" * 10_001):
+                assert text_mistake(text, schema), (path, text)
+            assert not text_mistake("șață\tb\n", schema), path
+
+
+def test_names_that_people_read_are_not_empty():
+    for schema in (section("task"), section("method")):
+        for key in {"title", "description"} & schema["properties"].keys():
+            assert all(text_mistake(text, schema["properties"][key]) for text in ("", " ", "\n\t")), key
 
 
 def test_unknown_keys_are_refused_wherever_keys_are_known():
@@ -102,7 +138,8 @@ def test_selection():
 def test_losses_and_their_parameters():
     term = section("term")["properties"]
     assert set(term["loss"]["enum"]) == set(objectives.LOSSES)
-    parameters = term["parameters"]["properties"]
+    parameters = dict(term["parameters"]["properties"])
+    assert parameters.pop("teacher_weight")["only_for"] == parameters["beta"]["only_for"]
     for name, loss in objectives.LOSSES.items():
         taken = {k: p["default"] for k, p in parameters.items() if name in p["only_for"]["loss"]}
         assert taken == loss.parameters, name

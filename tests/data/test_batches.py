@@ -10,7 +10,7 @@ from fdistill.data.batches import POOL_BATCHES, epoch_batches, label_batch, pad,
 from fdistill.data.encoding import Limits, encode_split
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.families import FAMILIES
-from fdistill.models.tokenization import train_tokenizer
+from fdistill.models.tokenization import decode, train_tokenizer
 from fdistill.runtime.errors import UserError
 
 LIMITS = Limits(max_source_tokens=6, max_target_tokens=5)
@@ -65,6 +65,13 @@ def test_the_prefix_comes_before_every_source_and_counts_towards_its_length(fami
     assert tiny.tokenizer(family).decode(encoded.sources[0], skip_special_tokens=True) == "h g a"
     with pytest.raises(UserError, match="max_source_tokens = 4"):
         encode(family, ["a b c"], ["a"], limits)
+
+
+@pytest.mark.parametrize(("joined", "text"), [(False, "a\n b"), (True, "a b")])
+def test_targets_without_line_breaks(joined, text):
+    tokenizer = train_tokenizer(["a b"], 300, FAMILIES["bart"])
+    encoded = encode_split(split_of(["c"], ["a\n b"]), tokenizer, Limits(9, 9, one_line_targets=joined), "train")
+    assert decode(tokenizer, encoded.targets) == [text]
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_every_data_set_is_read_from_the_hub_as_from_files(published, tmp_path, 
     assert [{key: recorded[key] for key in origin} for recorded in from_hub.origins] == [origin]
 
 
-def test_highlights_are_the_sentences_of_one_summary(published):
+def test_highlights_stay_apart_as_lines(published):
     corpus = published("cnn_dailymail", [ROWS["cnn_dailymail"]]).load({}, {})
-    assert pairs(corpus, "test") == [("(CNN) Long. Story.", "First point . Second point .")]
+    assert pairs(corpus, "test") == [("(CNN) Long. Story.", "First point .\nSecond point .")]
 
 
 def test_the_development_split_may_be_called_valid(published):

@@ -44,6 +44,38 @@ def test_training_curves(logs, tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def points(path):
+    """The numbers of markers that the curves of an SVG file have."""
+    return path.read_text().count("<use ")
+
+
+def test_a_curve_of_one_point_is_visible_and_the_steps_axis_begins_at_0(tmp_path):
+    write_json_lines(tmp_path / "log.jsonl", [])
+    training_curves([("kl", tmp_path / "log.jsonl")], SYSTEMS, "t", tmp_path / "none.svg")
+    write_json_lines(tmp_path / "log.jsonl", [{"step": 0, "dev": {"nll": 3.0}}, {"step": 7, "loss": 2.0}])
+    training_curves([("kl", tmp_path / "log.jsonl")], SYSTEMS, "t", tmp_path / "one.svg")
+    shown = texts(tmp_path / "one.svg")
+    assert {"0", "7"} <= set(shown) and "NLL on the development split" in shown
+    assert (tmp_path / "one.svg").read_text().count('id="line2d_') > 0
+    assert points(tmp_path / "one.svg") > points(tmp_path / "none.svg")
+
+
+def test_labels_of_the_steps_axis_stand_apart(tmp_path):
+    """Labels of minor ticks of a logarithmic axis overlapped when a run was shorter than a decade."""
+    for last, expected in ((90, "0 20 90"), (400, "0 20 400"), (20000, "0 100 1000 10000")):
+        write_json_lines(tmp_path / "log.jsonl", [{"step": step, "loss": 1.0 / step} for step in (20, 25, last)])
+        training_curves([("kl", tmp_path / "log.jsonl")], SYSTEMS, "t", tmp_path / "a.svg")
+        labels = [text for text in texts(tmp_path / "a.svg") if text.isdigit()]
+        assert labels == expected.split()
+        assert labels == (
+            ["0", "20", str(last)]
+            if last < 400
+            else ["0", "20", "400"]
+            if last == 400
+            else ["0", "100", "1000", "10000"]
+        )
+
+
 def test_training_curves_without_development_scores_or_with_a_negative_loss(logs, tmp_path):
     training_curves(logs[2:], SYSTEMS, "t", tmp_path / "a.svg")
     assert texts(tmp_path / "a.svg").count("step") == 1
@@ -87,8 +119,15 @@ def test_risk_scatter_by_script(tmp_path):
     assert done.returncode == 0, done.stderr
     shown = texts(tmp_path / "a.svg")
     assert "EN-RO" in shown and "KL" in shown and "JS (exact)" in shown and "Teacher" not in shown
+    assert not any("collapse" in text for text in shown)  # unknown without the teacher's own value
     risk_scatter(paths, SYSTEMS, "EN-RO", tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()  # in another process
+
+
+def test_the_risk_figure_shows_where_a_student_has_collapsed(tmp_path):
+    paths = [risk_file(tmp_path / f"{system}.json", system, value) for system, value in (("teacher", 2.4), ("kl", 2.1))]
+    risk_scatter(paths, SYSTEMS, "t", tmp_path / "a.svg")
+    assert any("collapse: likelier than the teacher" in text for text in texts(tmp_path / "a.svg"))
 
 
 def test_colour_and_marker_together_tell_systems_apart():

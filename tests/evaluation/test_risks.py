@@ -1,5 +1,7 @@
 """Risks and diversity against computations per example, and the samples and outputs of `sampling.offline`."""
 
+import math
+
 import pytest
 import tiny
 import torch
@@ -56,6 +58,16 @@ def test_risks_are_measured_without_dropout(family):
 )
 def test_distinct_bigrams_by_hand(samples, percent):
     assert risks.distinct_bigrams(samples) == (None if percent is None else pytest.approx(percent))
+
+
+def test_a_risk_that_is_not_finite_names_the_model():
+    """Weights that are not numbers once led to a bare NaN in the file, with exit status 0."""
+    teacher, student = tiny.checkpoint("gpt2"), tiny.checkpoint("gpt2", seed=1)
+    sources, samples = tiny.random_pairs(teacher, 3)
+    with torch.no_grad():
+        next(student.model.module.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match=r"r_cvg: the student's log-probability .* \(row 0 of the test split\)"):
+        risks.risks(student.model, teacher.model, sources, samples, samples, 2)
 
 
 def test_teacher_dist_is_a_mean_over_inputs():

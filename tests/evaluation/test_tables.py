@@ -200,14 +200,47 @@ def test_risk_table(tmp_path):
         for system, llh in (("teacher", 0.1), ("kl", 0.5), ("js", 0.25))
     ]
     table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, {"kl": "KL", "js": "JS"}))
-    rows = cells(to_markdown(table))
+    text = to_markdown(table)
+    assert text.index(r"**Data\_to\_text**") < text.index("**EN & RO**")  # each task has a table of its own
+    rows = cells(text)
+    assert rows["Model"] == [r"R\_llh/token ↓", r"R\_cvg/token ↓", r"R\_llh/seq. ↓", r"R\_cvg/seq. ↓"] * 2
     assert rows["TeacherDist"] == ["26.10", "", "", ""] * 2
-    assert rows["KL"] == ["0.50", "2.50", "1.50", "3.50"] * 2  # llh and cvg per token, then per sequence
-    assert rows["JS"] == ["**0.25**", "**2.25**", "**1.25**", "**3.25**"] * 2
+    # llh and cvg per token, then per sequence; in brackets what they are above the teacher's
+    assert rows["KL"] == [f"{value} (+0.40)" for value in ("0.50", "2.50", "1.50", "3.50")] * 2
+    assert rows["JS"] == [f"**{value} (+0.15)**" for value in ("0.25", "2.25", "1.25", "3.25")] * 2
     assert rows["Teacher"] == ["0.10", "2.10", "1.10", "3.10"] * 2
     assert r"TeacherDist &  & \multicolumn{4}{c}{26.10} & \multicolumn{4}{c}{26.10} \\" in to_latex(table)
     records = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert [r["mean"] for r in records if r["metric"] == "teacher_dist"] == ["26.1", "26.1"]
+    assert [float(r["above_teacher"]) for r in records if r["system"] == "kl"] == pytest.approx([0.4] * 8)
     risk_file(paths[1], "d2t", "kl", 0.5, dist=30.0)
     with pytest.raises(UserError, match="different teacher samples"):
         risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, {"kl": "KL", "js": "JS"}))
+
+
+def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and_never_best(tmp_path):
+    """ENGINE's samples are likelier than the teacher's own; SeqKD is the best that is not below the teacher."""
+    systems = {"engine": "ENGINE", "seqkd": "SeqKD", "kl": "KL"}
+    paths = [
+        risk_file(tmp_path / system, "d2t", system, llh)
+        for system, llh in (("teacher", 2.43), ("engine", 2.05), ("seqkd", 2.43), ("kl", 3.29))
+    ]
+    table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, systems))
+    rows = cells(to_markdown(table))
+    # A coverage risk cannot collapse: the lowest is the best.
+    assert rows["ENGINE"] == ["2.05 (−0.38) †", "**4.05 (−0.38)**", "3.05 (−0.38) †", "**5.05 (−0.38)**"]
+    assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)"]
+    assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43"]
+    assert "†: below the teacher" in table.caption
+    below = {(r["system"], r["metric"]): r["below_teacher"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
+    assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
+    assert below["engine", "r_cvg_token"] == below["teacher", "r_llh_token"] == ""
+    assert r"2.05 ($-$0.38) \textdagger{}" in to_latex(table)
+
+
+def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
+    paths = [risk_file(tmp_path / system, "d2t", system, 1.0, dist=None) for system in ("teacher", "kl")]
+    table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, {"kl": "KL"}))
+    assert cells(to_markdown(table))["TeacherDist"][0] == "n/a [1]"
+    [note] = table.notes
+    assert note.startswith("[1] TeacherDist: no sample of the teacher has two tokens. Remedy: ")

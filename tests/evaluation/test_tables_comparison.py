@@ -28,17 +28,18 @@ def metrics(tmp_path_factory):
 
 def test_main_table_beside_the_paper(metrics):
     table = main_table(metrics, TASKS, LAYOUT, TABLE_2)
-    dart, others = rows_of(to_markdown(table))
+    dart, *others = rows_of(to_markdown(table))
     assert below(dart, "Pre-distill") == {
         "paper": ["45.60", "36.99", "47.10", "81.39", "66.75", "34.08"],
         "difference": ["+0.25"] * 6,
     }
-    assert below(others, "JS")["paper"][4] == "51.50" and below(others, "JS")["difference"] == ["+0.25"] * 9
-    for panel in (dart, others):  # the teacher and eight students; neither copying nor js_exact is in the paper
+    assert below(others[1], "JS")["paper"][1] == "51.50"
+    assert [below(panel, "JS")["difference"] for panel in others] == [["+0.25"] * 3] * 3
+    for panel in (dart, *others):  # the teacher and eight students; neither copying nor js_exact is in the paper
         names = [row[1] for row in panel]
         assert names.count("*paper*") == names.count("*difference*") == 9
-        assert names[-1] == "JS (exact mixture)" and names[6:8] == ["Copy", "Non-distill (MLE)"]
-        assert set(panel[5][2:]) == {"*0.00*"}  # the teacher is the paper's
+        assert names[-1] == "JS (exact mixture)" and names[5:7] == ["Copy", "Non-distill (MLE)"]
+        assert set(panel[4][2:]) == {"*0.00*"}  # the teacher is the paper's
     assert table.notes == [f"Rows 'paper': {TABLE_2.source} (0 to 100). Rows 'difference': measured less the paper's."]
 
 
@@ -73,8 +74,8 @@ def test_tasks_that_are_not_the_papers_have_no_numbers(tmp_path):
     paths = [metrics_file(tmp_path, task, "js", {"bleu4": 46.0}) for task in ("dart", "data_to_text", "en_ro")]
     tasks = {"data_to_text": "Data-to-text", "dart": "DART", "en_ro": "EN-RO"}
     table = main_table(paths, tasks, LAYOUT, TABLE_2)
-    [panel] = rows_of(to_markdown(table))
-    assert below(panel, "JS") == {"paper": ["", "46.85", ""], "difference": ["", "−0.85", ""]}
+    _, dart, _ = rows_of(to_markdown(table))
+    assert below(dart, "JS") == {"paper": ["46.85"], "difference": ["−0.85"]}
     assert table.notes[1:] == ["The paper has no numbers for Data-to-text, EN-RO."]
     alone = main_table(paths[1:], {"data_to_text": "Data-to-text", "en_ro": "EN-RO"}, LAYOUT, TABLE_2)
     assert "*paper*" not in to_markdown(alone)
@@ -95,18 +96,17 @@ def risk_file(folder, task, system, shift):
 def test_risk_table_beside_the_paper(tmp_path):
     paths = [risk_file(tmp_path, task, system, 0.125) for task in TASKS for system in ("teacher", *STUDENTS)]
     table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, STUDENTS), TABLE_3)
-    first, second = rows_of(to_markdown(table))
-    assert first[3][0] == "TeacherDist" and first[3][2] == "25.98"
-    assert [[cell.strip("*") for cell in row[1:4]] for row in first[4:6]] == [
+    dart, xsum, wmt, dialogue = rows_of(to_markdown(table))
+    assert dart[2][0] == "TeacherDist" and dart[2][2] == "25.98"
+    assert [[cell.strip("*") for cell in row[1:4]] for row in dart[3:5]] == [
         ["paper", "26.10", ""],
         ["difference", "−0.12", ""],
     ]
-    assert below(first, "RKL")["paper"] == ["0.58", "0.59", "", "", "1.88", "1.83", "", ""]
-    assert below(second, "TVD") == {
-        "paper": ["1.21", "1.78", "", "", "0.27", "0.35", "", ""],
-        "difference": ["+0.12", "+0.12", "", "", "+0.12", "+0.12", "", ""],
-    }
-    for panel in (first, second):  # TeacherDist and four students
+    assert below(dart, "RKL")["paper"] == ["0.58", "0.59", "", ""]
+    assert below(xsum, "RKL")["paper"] == ["1.88", "1.83", "", ""]
+    assert below(wmt, "TVD") == {"paper": ["1.21", "1.78", "", ""], "difference": ["+0.12", "+0.12", "", ""]}
+    assert below(dialogue, "TVD") == {"paper": ["0.27", "0.35", "", ""], "difference": ["+0.12", "+0.12", "", ""]}
+    for panel in (dart, xsum, wmt, dialogue):  # TeacherDist and four students
         assert [row[1] for row in panel].count("*paper*") == 5
     latex = to_latex(table)
     assert r" & \textit{paper} & \multicolumn{4}{c}{\textit{26.10}} & \multicolumn{4}{c}{\textit{36.28}} \\" in latex
@@ -178,7 +178,7 @@ def test_systems_stand_apart_with_their_rows(metrics):
     assert latex.count(r"\addlinespace") == 2 * 8  # before each student but the first
     assert r" & \textit{difference} & \textit{+0.25}" in latex
     page = to_html(table)
-    assert page.count("<td><small>paper</small></td>") == 18
+    assert page.count("<td class=name><small>paper</small></td>") == 18
     assert "<td class=number><small>+0.25</small></td>" in page
 
 

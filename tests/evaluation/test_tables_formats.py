@@ -73,6 +73,19 @@ def test_a_page_has_the_same_cells_and_escapes_them():
     rows = [[Cell("a<b"), Cell("1.0", "best")], [Cell("two\nlines"), Cell("2.0", "second")]]
     table = Table("A & B", [Column("Name"), Column("BLEU", "T", number=True)], [rows], [], ["<note>"])
     page = to_html(table)
-    assert "<td>a&lt;b</td><td class=number><b>1.0</b></td>" in page
-    assert "<td>two<br>lines</td><td class=number><u>2.0</u></td>" in page
+    assert "<td class=name>a&lt;b</td><td class=number><b>1.0</b></td>" in page
+    assert "<td class=name>two<br>lines</td><td class=number><u>2.0</u></td>" in page
     assert '<th colspan="1" class=group>T</th>' in page and "<p>&lt;note&gt;</p>" in page
+    assert "<title>A &amp; B</title>" in page and 'name="viewport"' in page
+
+
+def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
+    """ESC and NUL could act in a terminal, U+202E reverses what follows it; line breaks and tabs are texts' own."""
+    text = "a\x1b[31mb\x00c\u202ed\x85e\tf\ng\r\nh"
+    table = Table("caption", [Column("x")], [[[Cell(text)]]], [{"x": text}])
+    paths = [tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+    write(table, paths)
+    for path in paths:
+        written = path.read_text(encoding="utf-8")
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", written)
+        assert "␛" in written and "␀" in written and "\N{REPLACEMENT CHARACTER}d" in written

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from divergence_cases import CASES, mix, naive_kl, random_distributions, random_logits
+from fdistill.config.method_checks import read_terms
 from fdistill.losses.divergences import (
     DIVERGENCES,
     from_generator,
@@ -23,6 +24,12 @@ def naive_js(p, q):
 def naive_generalised_js(p, q, beta=0.5):
     m = [(1 - beta) * x + beta * y for x, y in zip(p, q, strict=True)]
     return (1 - beta) * naive_kl(p, m) + beta * naive_kl(q, m)
+
+
+def gkd(p, q, beta):
+    """The generalised JSD of GKD (Agarwal et al. 2024, section 3) and of TRL: beta is the weight of the teacher, p."""
+    m = [beta * x + (1 - beta) * y for x, y in zip(p, q, strict=True)]
+    return beta * naive_kl(p, m) + (1 - beta) * naive_kl(q, m)
 
 
 def naive_alpha(p, q, alpha=0.5):
@@ -143,6 +150,21 @@ def test_limits_of_the_parameters(pair):
     # (1-β) KL(p‖m) + β KL(q‖m) is KL(p‖q)·β to first order at β = 0, and KL(q‖p)·(1-β) at β = 1
     close(DIVERGENCES["generalised_js"](log_p, log_q, beta=1e-7) / 1e-7, d["rkl"])
     close(DIVERGENCES["generalised_js"](log_p, log_q, beta=1 - 1e-7) / 1e-7, d["kl"])
+
+
+@pytest.mark.parametrize("theirs", [0.1, 0.25, 0.5, 0.9])
+def test_gkds_beta_is_the_teachers_weight_and_ours_the_students(theirs, pair):
+    """Near 0 theirs is KL and ours reverse KL, up to a factor; near 1 it is the other way round."""
+    rows = list(zip(*(x.exp().tolist() for x in pair), strict=True))
+    expected = [gkd(p, q, theirs) for p, q in rows]
+    (term,) = read_terms([{"sequences": "student_samples", "loss": "generalised_js",
+                           "parameters": {"teacher_weight": theirs}}])[0]  # fmt: skip
+    assert DIVERGENCES["generalised_js"](*pair, **term["parameters"]).tolist() == pytest.approx(expected, rel=1e-9)
+    mirrored = DIVERGENCES["generalised_js"](*pair, beta=theirs).tolist()
+    assert (mirrored == pytest.approx(expected, rel=1e-3)) == (theirs == 0.5)
+    log_odds = math.log(theirs / (1 - theirs))
+    halves = theirs * kl_p_mixture(*pair, log_odds) + (1 - theirs) * kl_q_mixture(*pair, log_odds)
+    assert halves.tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_an_unknown_parameter_is_refused(pair):

@@ -14,8 +14,6 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.artifacts.records import record_of, record_text
 from fdistill.models.checkpoints import (
-    PICKLE,
-    WEIGHTS,
     check_same_vocabulary,
     from_scratch,
     load,
@@ -23,6 +21,7 @@ from fdistill.models.checkpoints import (
     tokenizer_identity,
 )
 from fdistill.models.families import FAMILIES
+from fdistill.models.location import PICKLE, WEIGHTS
 from fdistill.runtime.errors import UserError
 
 
@@ -70,7 +69,7 @@ def test_save_and_load_round_trip(family, tmp_path):
 def test_truncated_weights(folder, keep):
     weights = folder / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:keep])
-    refused(folder, WEIGHTS, "delete")
+    refused(folder, WEIGHTS, "damaged or cut off", "copy the checkpoint again")
 
 
 def test_weights_of_another_architecture(folder, tmp_path):
@@ -120,6 +119,16 @@ def test_every_file_of_our_own_checkpoint_counts(tmp_path):
         refused(tmp_path / "model", name, "delete", "again")
         file.write_bytes(content)
     load(tmp_path / "model")
+
+
+def test_a_foreign_folder_beside_our_record_is_not_taken_for_our_model(folder, tmp_path):
+    save(tiny.checkpoint("bart"), tmp_path / "ours", {"seed": 1})
+    manifest = tmp_path / "ours/manifest.json"
+    record_of(tmp_path / "ours").write_text(record_text({"outputs": {str(manifest): sha256(manifest)}}))
+    load(tmp_path / "ours")
+    shutil.rmtree(tmp_path / "ours")
+    shutil.copytree(folder, tmp_path / "ours")
+    refused(tmp_path / "ours", "manifest.json: no such file, but", "lists it")
 
 
 # --- code in a checkpoint

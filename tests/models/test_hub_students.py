@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from fdistill.models.checkpoints import WEIGHTS, load, save
+from fdistill.models.checkpoints import load, save
+from fdistill.models.location import WEIGHTS
 from fdistill.models.students import init_student
 from hub_cases import fresh, logits_of, positions_of, raw, teacher_of
 from safetensors.torch import load_file

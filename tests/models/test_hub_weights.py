@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from fdistill.models.checkpoints import WEIGHTS, load, save
+from fdistill.models.checkpoints import load, save
+from fdistill.models.location import WEIGHTS
 from fdistill.runtime.errors import UserError
 from hub_cases import read, teacher_of
 from safetensors.torch import load_file, save_file

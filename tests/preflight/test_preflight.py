@@ -35,12 +35,14 @@ def test_the_embedded_default_by_target(tmp_path):
 
 
 def test_the_papers_study_with_the_hub_down(tmp_path):
+    changes = tmp_path / "changes.json"
+    changes.write_text(json.dumps({"tasks": ["wmt16_en_ro"]}))
     done = run(
         "--configfile",
         "config/config.yaml",
         "config/paper.yaml",
         "--config",
-        json.dumps({"tasks": ["wmt16_en_ro"]}),
+        changes,
         "--results",
         tmp_path,
         HF_ENDPOINT="http://127.0.0.1:9",

@@ -1,14 +1,19 @@
 """Preflight's checks of a study's inputs: teachers, data, and the models of metrics."""
 
+import os
 import shutil
+import types
 
 import pytest
 import tiny
+import torch
 from fdistill.artifacts.atomic import write_text
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.models import checkpoints
 from fdistill.preflight import data, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
 from plans import from_checkpoint, plan, problems
+from safetensors.torch import load_file
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def test_a_checkpoint_that_fits(project, checkpoint):
         ),
         ((("text", {"max_source_tokens": 64, "max_target_tokens": 16}),), "64, but the model has 32 positions"),
         ((("model.family", "mbart"),), "model.family is mbart, but"),
-        ((("model.teacher", {"init": "./nowhere"}),), "there is no folder ./nowhere"),
+        ((("model.teacher", {"init": "./nowhere"}),), "./nowhere: there is no such folder"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit(project, checkpoint, changes, text):
@@ -61,8 +66,49 @@ def test_a_checkpoint_that_lacks_a_file(project, checkpoint, file, text):
     assert text in finding.text
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("dropout", 5, "model.teacher.config.dropout: 5 is not allowed; must be a number from 0 to 1"),
+        ("encoder_attention_heads", 0, "model.teacher.config.encoder_attention_heads: 0 is not allowed"),
+        ("encoder_ffn_dim", -4, "model.teacher.config.encoder_ffn_dim: -4 is not allowed"),
+        ("activation_function", "gulu", "model.teacher.config.activation_function: unknown activation"),
+        ("encoder_attention_heads", 7, "model.teacher.config: embed_dim must be divisible by num_heads"),
+        ("d_model", "wide", "model.teacher.config: Validation error for field 'd_model'"),
+        ("d_modle", 64, "model.teacher.config: BartConfig has no key 'd_modle'; did you mean 'd_model'?"),
+        ("to_dict", 1, "model.teacher.config: BartConfig has no key 'to_dict'"),
+        ("d_model", 10**7, "model.teacher.config: makes a model of"),
+    ],
+)
+def test_a_teacher_from_scratch_that_cannot_be_made_is_refused_by_key(project, key, value, text):
+    (finding,) = teachers.check(plan(project, (f"model.teacher.config.{key}", value)))
+    assert finding.problem
+    assert text in finding.text
+
+
+def test_what_the_run_would_refuse_of_a_checkpoint_is_a_problem(project, checkpoint):
+    whole = (checkpoint / "model.safetensors").read_bytes()
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    for content, text in ((pointer, "run `git lfs pull`"), (whole[:-9], "damaged or cut off")):
+        (checkpoint / "model.safetensors").write_bytes(content)
+        (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
+        assert finding.problem and text in finding.text
+        with pytest.raises(UserError) as error:
+            checkpoints.load(checkpoint)
+        assert str(error.value) == finding.text  # the same words, without a key of the configuration, which is right
+
+
+def test_a_checkpoint_below_home(project, checkpoint, monkeypatch):
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    short = ("text", {"max_source_tokens": 16, "max_target_tokens": 16})
+    (finding,) = teachers.check(plan(project, *from_checkpoint("~/bart", short)))
+    assert not finding.problem
+    checkpoints.load("~/bart")
+
+
 def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
-    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    torch.save(load_file(checkpoint / "model.safetensors"), checkpoint / "pytorch_model.bin")
+    (checkpoint / "model.safetensors").unlink()
     (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
     assert finding.problem and "if you trust it, set model.teacher.allow_pickle" in finding.text
     given = {"init": str(checkpoint), "allow_pickle": True}
@@ -72,8 +118,10 @@ def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
 
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
     monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
-    config = checkpoints.AutoConfig.for_model("bart", **tiny.CONFIGS["bart"])
-    monkeypatch.setattr("fdistill.preflight.architectures.AutoConfig.from_pretrained", lambda name, **_: config)
+    found = tiny.checkpoint("bart").model
+    monkeypatch.setattr(
+        "fdistill.preflight.architectures.read_configuration", lambda name: (found.module.config, found.family)
+    )
     change = from_checkpoint("someone/bart", ("text", {"max_source_tokens": 16, "max_target_tokens": 16}))
     (finding,) = teachers.check(plan(project, *change, jobs={"distill": {}}))
     assert not finding.problem
@@ -95,7 +143,7 @@ def test_local_data(project, tmp_path):
     assert (finding.problem, finding.text) == (False, "local files (train 1, dev 1, test 1 examples)")
     (tmp_path / "dev.jsonl").unlink()
     (finding,) = data.check(planned)
-    assert finding.problem and f"source.path: no such file {tmp_path / 'dev.jsonl'} (relative to" in finding.text
+    assert finding.problem and f"source.path: no such file '{tmp_path / 'dev.jsonl'}' (relative to" in finding.text
 
 
 def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
@@ -104,6 +152,28 @@ def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
     (finding,) = data.check(plan(project, ("source", {"kind": "xsum", "path": files})))
     assert finding.problem and finding.text.count(str(tmp_path / "all.target")) == 1
     assert "all.source" not in finding.text
+
+
+def test_local_data_are_read_to_the_last_row(project, tmp_path):
+    path = dict.fromkeys(("train", "dev", "test"), str(tmp_path / "all.csv"))
+    write_text(path["train"], "source,target\n" + "a,b\n" * 3000 + "c,\n")
+    planned = plan(project, ("source", {"kind": "files", "path": path}))
+    (finding,) = data.check(planned)
+    assert finding.problem and "all.csv, line 3002: 'target' is empty" in finding.text
+    write_text(path["train"], "source,target\na,b\n")
+    write_text(planned.results / "web/prepare/manifest.json", "{}")
+    os.utime(path["train"], (2e9, 2e9))
+    (finding,) = data.check(planned)
+    assert not finding.problem and finding.text.startswith("local files")  # it has changed since: it is read again
+
+
+def test_a_source_without_files_and_places_is_built(project, monkeypatch):
+    splits = {split: [Example("1", "1", "a", ("b",))] for split in SPLITS}
+    mine = types.SimpleNamespace(ARCHIVES=(), load=lambda archives, options: Corpus(splits, ""))
+    planned = plan(project, ("source", {"kind": "xsum"}))
+    monkeypatch.setattr("fdistill.data.sources.source_module", lambda kind: mine)
+    (finding,) = data.check(planned)
+    assert (finding.problem, finding.text) == (False, "built by source xsum")
 
 
 def test_data_that_is_prepared_is_not_looked_for(project):
@@ -159,6 +229,15 @@ def test_metrics_that_cannot_be_computed(project, monkeypatch):
 def test_a_metric_of_the_selection_counts(project):
     changes = (("selection", {"metric": "moverscore"}), ("metric_options", {"moverscore": {"model": "./nowhere"}}))
     assert "MoverScore will be n/a" in problems(metrics.check(plan(project, *changes)))[0]
+
+
+def test_an_encoder_whose_weights_are_a_git_lfs_pointer(project, tmp_path):
+    write_text(tmp_path / "encoder/config.json", "{}")
+    write_text(tmp_path / "encoder/model.safetensors", "version https://git-lfs.github.com/spec/v1\n")
+    options = {"moverscore": {"model": str(tmp_path / "encoder")}}
+    planned = plan(project, ("metrics", ["bleu4", "moverscore"]), ("metric_options", options))
+    (problem,) = problems(metrics.check(planned))
+    assert "model.safetensors: is a Git LFS pointer, not the file itself; run `git lfs pull`" in problem
 
 
 def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):

@@ -1,5 +1,6 @@
 """Whole runs: seeds, early stopping, the best weights, lengths, learning rates, and the order of examples."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.students import init_student
+from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
 from training_cases import ANCESTRAL, MAX_NEW, constant_score, data_of, trainer_of
@@ -41,11 +43,14 @@ def test_how_the_student_samples_reaches_its_steps():
     assert run_bytes(1, "mle", sampling=BEAM_SAMPLE) == run_bytes(1, "mle")  # which has no samples
 
 
+START = 7  # a score better than most, and worse: neither selects the weights before training
+
+
 class Scripted:
-    """A scorer with prepared values that remembers the weights it was shown."""
+    """A scorer with prepared values that remembers the weights it was shown; the first are those before training."""
 
     def __init__(self, values):
-        self.values, self.shown = list(values), []
+        self.values, self.shown = [START, *values], []
 
     def __call__(self, model):
         self.shown.append({k: v.clone() for k, v in model.module.state_dict().items()})
@@ -67,12 +72,12 @@ def test_early_stopping_and_the_best_weights(values, higher, patience, evaluatio
     trainer = trainer_of(student, None, "mle", data_of(student, 16), epochs=6, patience=patience)
     scorer = Scripted(values)
     history = trainer.run(scorer, "score", higher_is_better=higher)
-    assert len(scorer.shown) == evaluations
+    assert len(scorer.shown) == evaluations + 1
     final = student.model.module.state_dict()
-    assert all(torch.equal(final[key], value) for key, value in scorer.shown[best].items())
-    assert any(not torch.equal(final[k], v) for k, v in scorer.shown[best - 1].items())
-    assert [line["dev"]["score"] for line in history if "dev" in line] == values[:evaluations]
-    assert [line["step"] for line in history if "loss" in line] == [2 * (i + 1) for i in range(evaluations)]
+    assert all(torch.equal(final[key], value) for key, value in scorer.shown[best + 1].items())
+    assert any(not torch.equal(final[k], v) for k, v in scorer.shown[best].items())
+    assert [line["dev"]["score"] for line in history if "dev" in line] == [START, *values[:evaluations]]
+    assert [line["step"] for line in history if "dev" in line] == [2 * i for i in range(evaluations + 1)]
     assert not student.model.module.training
 
 
@@ -82,20 +87,20 @@ def test_the_last_weights_are_kept_when_asked_for():
     trainer = trainer_of(student, None, "mle", data_of(student, 16), epochs=3)
     history = trainer.run(scorer, "score", higher_is_better=True, keep_last=True)
     final = student.model.module.state_dict()
-    assert all(torch.equal(final[key], value) for key, value in scorer.shown[2].items())
-    assert any(not torch.equal(final[key], value) for key, value in scorer.shown[1].items())
-    assert [line["dev"]["score"] for line in history if "dev" in line] == [1, 3, 2]
+    assert all(torch.equal(final[key], value) for key, value in scorer.shown[3].items())
+    assert any(not torch.equal(final[key], value) for key, value in scorer.shown[2].items())
+    assert [line["dev"]["score"] for line in history if "dev" in line] == [START, 1, 3, 2]
 
 
 @pytest.mark.parametrize(
     ("settings", "steps", "evaluated"),
     [
-        ({"epochs": 2}, 6, [3, 6]),  # 20 examples in batches of 8: three steps an epoch
-        ({"epochs": 0.7}, 2, [2]),
-        ({"epochs": 5, "max_steps": 4}, 4, [3, 4]),
-        ({"epochs": 1, "max_steps": 40}, 3, [3]),
-        ({"epochs": 2, "evaluate_every": 0.5}, 6, [2, 4, 6]),
-        ({"epochs": 2, "accumulation": 2}, 4, [2, 4]),
+        ({"epochs": 2}, 6, [0, 3, 6]),  # 20 examples in batches of 8: three steps an epoch
+        ({"epochs": 0.7}, 2, [0, 2]),
+        ({"epochs": 5, "max_steps": 4}, 4, [0, 3, 4]),
+        ({"epochs": 1, "max_steps": 40}, 3, [0, 3]),
+        ({"epochs": 2, "evaluate_every": 0.5}, 6, [0, 2, 4, 6]),
+        ({"epochs": 2, "accumulation": 2}, 4, [0, 2, 4]),
         ({"epochs": 0}, 0, []),
     ],
 )
@@ -110,6 +115,33 @@ def test_length_of_a_run(settings, steps, evaluated):
     assert [line["step"] for line in history if "dev" in line] == evaluated
     changed = any(not torch.equal(before[k], v) for k, v in student.model.module.state_dict().items())
     assert changed == (steps > 0)
+
+
+def test_losses_are_recorded_at_fixed_steps_and_are_means_over_them():
+    student = tiny.checkpoint("gpt2")
+    trainer = trainer_of(student, None, "mle", data_of(student, 40), batch_size=1, epochs=5.125, evaluate_every=2.3)
+    taken = []
+    step = trainer.step
+    trainer.step = lambda batches: taken.append(step(batches)) or taken[-1]
+    history = trainer.run(constant_score, "nll", higher_is_better=False)
+    assert len(taken) == 205  # two steps to a loss, whatever the evaluations at 92 and 184
+    assert [line["step"] for line in history if "dev" in line] == [0, 92, 184, 205]
+    losses = {line["step"]: line["loss"] for line in history if "loss" in line}
+    assert list(losses) == [*range(2, 205, 2), 205]
+    means = [(first + second) / 2 for first, second in zip(taken[0:204:2], taken[1:204:2], strict=True)]
+    assert list(losses.values()) == [*means, taken[-1]]
+
+
+@pytest.mark.parametrize(("step", "remedy"), [(0, "training starts from"), (3, "lower learning_rate")])
+def test_a_score_that_is_not_finite_ends_training(step, remedy):
+    student = tiny.checkpoint("gpt2")
+    trainer = trainer_of(student, None, "mle", data_of(student, 20), epochs=2)
+
+    def score(model):
+        return {"nll": 2.0 if trainer.state.step < step else math.nan}
+
+    with pytest.raises(UserError, match=f"training: development nll is nan at step {step}; .*{remedy}"):
+        trainer.run(score, "nll", higher_is_better=False)
 
 
 def test_learning_rate_warms_up_and_decays_to_zero():

@@ -45,7 +45,7 @@ def check_script(command, site):
         assert (ROOT / script).is_file()
         return
     process = subprocess.run([sys.executable, script, *arguments], cwd=site, capture_output=True, text=True)
-    assert process.returncode == 1 and "no such file" in process.stderr, process.stderr
+    assert process.returncode == 1 and re.search("no such (file|folder)", process.stderr), process.stderr
 
 
 def check_tests(command, site):

@@ -177,6 +177,27 @@ def test_without_a_configuration_a_module_has_the_default(project):
     assert ("distill", "task=dialogue, method=mle, seed=1") in jobs
 
 
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        (None, "its `config:` is empty; write the study there, with tasks, methods and seeds"),
+        ({}, "its `config:` is empty; write the study there, with tasks, methods and seeds"),
+        ([1], "its `config:` is [1]; give it a mapping, the study"),
+        ("text", "its `config:` is 'text'; give it a mapping, the study"),
+    ],
+    ids=["null", "empty", "list", "text"],
+)
+def test_a_section_that_is_no_study_is_refused(project, section, text):
+    project.write({"fdistill": section}, "config: config['fdistill']")
+    assert f"module of f-DISTILL: {text}" in project.refused(TARGET)
+
+
+def test_numbers_on_the_command_line_reach_a_section(project):
+    project.write({"fdistill": STUDY}, "config: config['fdistill']")
+    shown = project.run("-n", "--config", "fdistill={seeds: [2, 3]}", "--", TARGET).stdout
+    assert ("distill", "task=data_to_text, method=mle, seed=3") in planned(shown)
+
+
 def test_the_projects_own_tasks_and_methods_come_first(project):
     tasks = project.folder / "config/tasks"
     tasks.mkdir()
@@ -188,8 +209,12 @@ def test_the_projects_own_tasks_and_methods_come_first(project):
     own_methods.write_text(yaml.safe_dump({"ours": methods["mle"] | {"title": "Ours"}}))
     project.write({"tasks": ["own", "dialogue", "en_ro"], "methods": ["ours"], "seeds": [1]})
     shown = project.run("-n", "-p", "all").stdout
-    assert "'own=Our own' 'dialogue=Our dialogue'" in shown and "ours=Ours" in shown
+    assert "--tasks own dialogue en_ro --teacher teacher" in shown
     assert ("distill", "task=en_ro, method=ours, seed=1") in planned(shown)
+    [file] = set(re.findall(r"--texts (\S+)", shown))
+    texts = json.loads((project.folder / file).read_text())
+    titles = {name: texts["tasks"][name]["title"] for name in ("own", "dialogue")}
+    assert titles == {"own": "Our own", "dialogue": "Our dialogue"} and texts["systems"]["ours"] == "Ours"
     (tasks / "own.yaml").write_text(yaml.safe_dump(task | {"titel": "Our own"}))
     assert "config/tasks/own.yaml: titel: unknown key" in project.refused("all")
 

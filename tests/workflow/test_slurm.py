@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import warm
 import yaml
-from slurm_cluster import Cluster, Unavailable
+from debian import Unavailable
+from slurm_cluster import Cluster
 from snake import ROOT, SMOKE, snakemake
 
 pytestmark = pytest.mark.slurm

@@ -1,5 +1,6 @@
 """The DAG, by dry runs: no data, no network, no GPU."""
 
+import os
 import time
 
 import pytest
@@ -65,6 +66,48 @@ def test_a_tasks_own_changes_to_a_method_reach_its_script(tmp_path):
     (command,) = [line for line in shown.splitlines() if f"--model {model}" in line]
     assert '"parameters": {"normalize": true}' in command
     assert '"normalize": false' not in command
+
+
+def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
+    """A folder's modification time says nothing about the files in it."""
+    weights = "model-00001-of-00001.safetensors"
+    for model in ("teacher", "selecting", "scoring"):
+        (tmp_path / model).mkdir()
+        for name in ("config.json", weights, "model.safetensors.index.json"):
+            (tmp_path / model / name).touch()
+    task = {
+        "model": {"teacher": {"init": str(tmp_path / "teacher")}},
+        "selection": {"metric": "moverscore"},
+        "selection_overrides": {"teacher": {"metric": "nll"}},
+        "metrics": ["bertscore"],
+        "metric_options": {
+            "moverscore": {"model": str(tmp_path / "selecting")},
+            "bertscore": {"model": str(tmp_path / "scoring")},
+        },
+    }
+    study = {"tasks": ["dart"], "methods": ["mle"], "seeds": [1], "task_overrides": {"dart": task}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    results = tmp_path / "results/dart"
+    for folder in ("teacher/seed1/model", "init_student/model", "mle/seed1/model", "prepare"):
+        (results / folder).mkdir(parents=True)
+    for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet"):
+        (results / "prepare" / name).touch()
+    made = [f"mle/seed1/{name}" for name in ("train.jsonl", "generate.parquet", "score.json")]
+    for name in ("teacher/seed1/train.jsonl", *made):
+        (results / name).touch()
+
+    def reasons(replaced=None):
+        for model in ("teacher", "selecting", "scoring"):
+            modified = time.time() + 60 if model == replaced else 0
+            os.utime(tmp_path / model / weights, (modified, modified))
+        study = ("--configfile", tmp_path / "study.yaml", "--rerun-triggers", "mtime")
+        jobs = dry_run(tmp_path, *study, "--", "results/dart/mle/seed1/score.json")
+        return {rule: reason for (rule, _), reason in jobs.items() if weights in reason}
+
+    assert reasons() == {}
+    assert set(reasons("teacher")) == {"finetune_teacher"}
+    assert set(reasons("selecting")) == {"distill"}
+    assert set(reasons("scoring")) == {"score"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ The study's cost is computed stage by stage as it is configured, and in total as
 """
 
 import argparse
-import json
 
 from fdistill.bench import command, report, study
 from fdistill.bench.costs import stage_costs
@@ -27,7 +26,7 @@ def main() -> None:
         help="the study's methods by name, with predistill if any starts from it",
     )  # fmt: skip
     parser.add_argument(
-        "--terms", type=json.loads, required=True, metavar="JSON", help="terms of JS, whose step is measured"
+        "--terms", type=cli.terms, required=True, metavar="JSON", help="terms of JS, whose step is measured"
     )
     for name, values in SIZES.items():
         parser.add_argument(

@@ -1,11 +1,11 @@
 """Train a student by one method: pre-distillation, MLE, or any distillation objective."""
 
 import argparse
-import json
+import logging
 from pathlib import Path
 
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import MANIFEST, model_identity
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
@@ -26,12 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--terms",
-        type=json.loads,
+        type=cli.terms,
         required=True,
         metavar="JSON",
         help="the objective: a list of terms as in config/methods.yaml",
     )
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
+    parser.add_argument("--start-method", help="the key of the method that made it (default: any)")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     for kind in TEACHER_SEQUENCES:
         parser.add_argument(
@@ -42,14 +43,18 @@ def main() -> None:
     )
     cli.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
-    args = parser.parse_args()
+    args = cli.parse(parser, "model", "history")
     optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
-    inputs = (args.start, args.train, args.dev, *optional)
-    lineage = common_lineage(*inputs, teacher=args.teacher, seed=args.seed)
+    inputs = (args.train, args.dev, *optional)
+    check_splits(train=args.train, dev=args.dev)
+    place = {"seed": args.seed, "task": args.task, "method": args.method}
+    lineage = common_lineage(*inputs, teacher=args.teacher, start=args.start, start_method=args.start_method, **place)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
+    for mixture in objective.mixtures:
+        logging.info(mixture)
     settings = cli.read_flags(args, "sampling", prefix="student-samples-")
     sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
 
@@ -64,7 +69,7 @@ def main() -> None:
     for kind in (k for k in TEACHER_SEQUENCES if k in objective.sequences):
         if getattr(args, kind) is None:
             raise UserError(f"--{kind.replace('_', '-')}: missing; a term of --terms learns from {kind}")
-        stored[kind] = read_samples(getattr(args, kind), train.ids, identity)
+        stored[kind] = read_samples(getattr(args, kind), train.ids, identity, kind)
         hashes[kind] = sha256(getattr(args, kind))
     cache = None
     if args.teacher_cache is not None:

@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
-from fdistill.config.cli import pair
+from fdistill.config.cli import name, pair
 from fdistill.evaluation import figures
+from fdistill.evaluation.texts import Texts
 
 
 def main() -> None:
@@ -18,29 +20,51 @@ def main() -> None:
     )
     command.set_defaults(
         draw=lambda args: figures.training_curves(
-            [(system, Path(file)) for system, file in args.logs], dict(args.systems), args.title, args.output
+            [(system, Path(file)) for system, file in args.logs], args.systems, args.title, args.output
         )
     )
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
-    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
+    command.add_argument(
+        "--risks", nargs="+", type=cli.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
+    )
     command.set_defaults(
-        draw=lambda args: figures.risk_scatter(args.risks, dict(args.systems), args.title, args.output)
+        draw=lambda args: figures.risk_scatter(
+            [path for _, _, path in args.risks], args.systems, args.title, args.output
+        )
     )
 
     for command in commands.choices.values():
         command.add_argument(
             "--systems",
             nargs="+",
-            type=pair,
+            type=name,
             required=True,
-            metavar="KEY=TITLE",
+            metavar="KEY[=TITLE]",
             help="in order, for the colours",
         )
-        command.add_argument("--title", required=True, help="the figure's title")
+        command.add_argument("--title", help="the figure's title (default: that of the task in --texts)")
+        command.add_argument("--task", help="the task's key, which the files must say (default: any)")
+        cli.add_texts_flag(command)
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the figure to write (SVG)")
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
+    if not (args.title or args.task):
+        parser.error("one of the arguments --title and --task is required")
+    check_files(args)
+    texts = Texts.read(args.texts)
+    args.systems = texts.named_systems(args.systems)
+    args.title = args.title or texts.of_task(args.task, "title", args.task)
     args.draw(args)
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise UserError when a file belongs to another task or system than it was given with."""
+    if args.figure == "risk":
+        given = [(task or args.task, system, path) for task, system, path in args.risks]
+    else:
+        given = [(args.task, system, Path(file)) for system, file in args.logs]
+    for task, system, path in given:
+        common_lineage(path, task=task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":

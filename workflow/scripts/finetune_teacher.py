@@ -1,10 +1,9 @@
 """Fine-tune a task's teacher on the references, from a pretrained checkpoint or from random weights."""
 
 import argparse
-import json
 
 from fdistill.artifacts.files import sha256
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
 from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
@@ -24,11 +23,8 @@ def main() -> None:
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
     parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
     parser.add_argument(
-        "--vocab-size", type=int, default=2000, help="vocabulary size of the tokenizer, with --init scratch"
-    )
-    parser.add_argument(
         "--model-config",
-        type=json.loads,
+        type=cli.json_mapping,
         default={},
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration class, with --init scratch",
@@ -42,9 +38,12 @@ def main() -> None:
         action="store_true",
         help="read a checkpoint without model.safetensors from its pickle",
     )
+    cli.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
-    args = parser.parse_args()
-    lineage = common_lineage(args.train, args.dev, seed=args.seed)
+    args = cli.parse(parser, "model", "history")
+    check_splits(train=args.train, dev=args.dev)
+    method = args.method or TEACHER_METHOD
+    lineage = common_lineage(args.train, args.dev, seed=args.seed, task=args.task, method=method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**cli.read_flags(args, "text"))

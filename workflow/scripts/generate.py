@@ -29,8 +29,9 @@ def main() -> None:
     cli.add_shard_flag(parser)
     for section in ("text", "decoding"):
         cli.add_flags(parser, section)
-    args = parser.parse_args()
-    lineage = common_lineage(args.model, args.test, seed=args.seed)
+    cli.add_place_flags(parser)
+    args = cli.parse(parser, "generations")
+    lineage = common_lineage(args.model, args.test, seed=args.seed, task=args.task, method=args.method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     checkpoint = checkpoints.load(args.model, device)

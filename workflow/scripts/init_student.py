@@ -1,7 +1,6 @@
 """Make a student from its teacher by copying layers."""
 
 import argparse
-import json
 from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
@@ -16,17 +15,18 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument(
         "--layers",
-        type=json.loads,
+        type=cli.layers,
         required=True,
         metavar="JSON",
         help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}',
     )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
-    args = parser.parse_args()
+    cli.add_place_flags(parser, method=False)
+    args = cli.parse(parser, "model")
     student = init_student(checkpoints.load(args.teacher), args.layers)
     manifest = {
         "stage": "init_student",
-        "lineage": common_lineage(teacher=args.teacher),
+        "lineage": common_lineage(teacher=args.teacher, task=args.task, method="init_student"),
         "teacher": model_identity(args.teacher),
         "layers": args.layers,
     }

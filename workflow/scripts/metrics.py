@@ -16,11 +16,13 @@ def main() -> None:
     files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
     parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must have")
     parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
-    args = parser.parse_args()
+    cli.add_place_flags(parser)
+    args = cli.parse(parser, "output")
 
-    result = aggregate_scores(args.scores, args.seeds) if args.scores else aggregate_risks(args.risks, args.seeds)
+    paths, aggregate = (args.scores, aggregate_scores) if args.scores else (args.risks, aggregate_risks)
+    result = aggregate(paths, args.seeds, args.task, args.method)
     write_json(args.output, result)
-    logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(args.scores or args.risks))
+    logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(paths))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Find in seconds what would stop a study later: data, teachers, metrics, GPU memory, disk, SLURM."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
 
 from fdistill import config
+from fdistill.artifacts.files import read_json
 from fdistill.config import cli
 from fdistill.config.files import read_merged
 from fdistill.preflight import Plan, preflight
@@ -40,14 +40,14 @@ def main() -> None:
         help="folder whose config/tasks and config/methods.yaml replace this workflow's entries of the same name",
     )
     parser.add_argument(
-        "--config", type=json.loads, default={}, metavar="JSON", help="settings to merge over the files"
+        "--config", type=Path, metavar="FILE", help="settings to merge over the files, JSON (default: none)"
     )
     parser.add_argument(
-        "--jobs", type=json.loads, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
+        "--jobs", type=cli.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()
-    merged = read_merged(args.configfile, args.config, args.section)
+    merged = read_merged(args.configfile, {} if args.config is None else read_json(args.config), args.section)
     study = config.load(merged, args.configfile, ROOT, args.section, args.project)
     findings = preflight(Plan(study, args.results, args.jobs))
     for finding in sorted(findings, key=lambda finding: finding.problem):  # problems last, beside the prompt

@@ -1,7 +1,6 @@
 """Prepare a task's data: download the pinned source files, filter, split, and write Parquet with a manifest."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fdistill.data.sources import SOURCES, SPLITS
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=SOURCES, help="kind of source")
-    parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="options of the source")
+    parser.add_argument("--options", type=cli.json_mapping, default={}, metavar="JSON", help="options of the source")
     parser.add_argument(
         "--cache",
         type=Path,
@@ -23,9 +22,10 @@ def main() -> None:
     for split in SPLITS:
         parser.add_argument(f"--{split}", type=Path, required=True, help=f"Parquet file to write: {split} split")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write: origin, counts, leakage")
-    args = parser.parse_args()
+    cli.add_place_flags(parser, method=False)
+    args = cli.parse(parser, *SPLITS, "manifest")
     outputs = {split: getattr(args, split) for split in SPLITS}
-    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest)
+    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="the study's folder (default: results)")
     parser.add_argument(
-        "--targets", nargs="+", type=Path, required=True, metavar="FILE", help="results whose cost is added up"
+        "--targets", nargs="+", type=Path, metavar="FILE", help="results whose cost is added up (default: all)"
     )
     parser.add_argument("--json", type=Path, required=True, help="the ledger to write, JSON")
     parser.add_argument("--table", type=Path, required=True, help="the same as a table; the suffix names the format")

@@ -10,6 +10,7 @@ from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
+from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
@@ -31,8 +32,10 @@ def main() -> None:
     cli.add_shard_flag(parser)
     for section in ("text", "offline_sampling"):
         cli.add_flags(parser, section)
-    args = parser.parse_args()
-    lineage = common_lineage(args.split, teacher=args.teacher)
+    parser.add_argument("--kind", choices=TEACHER_SEQUENCES, help="what the sequences are to methods (default: any)")
+    cli.add_place_flags(parser, method=False)
+    args = cli.parse(parser, "samples")
+    lineage = common_lineage(args.split, teacher=args.teacher, task=args.task)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     teacher = checkpoints.load(args.teacher, device)
@@ -48,6 +51,7 @@ def main() -> None:
     identity = {
         "lineage": lineage,
         **sample_identity(args.teacher, teacher.tokenizer, args.split),
+        **({"kind": args.kind} if args.kind else {}),
         "mode": sampling.mode,
         "options": str(sampling.options),
         "max_new_tokens": str(sampling.max_new_tokens),

@@ -5,11 +5,12 @@ import logging
 import os
 from pathlib import Path
 
-from fdistill.artifacts.files import write_json
+from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
-from fdistill.evaluation.metrics import METRICS, evaluate
+from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
+from fdistill.runtime.interruption import Interruption, Stopped
 
 
 def main() -> None:
@@ -24,21 +25,45 @@ def main() -> None:
         metavar="JSON",
         help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )
-    parser.add_argument("--task", required=True, help="the task's key, recorded in the output")
-    parser.add_argument("--method", required=True, help="the system's key, recorded in the output")
+    cli.add_place_flags(parser, required=True)
     parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
     parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")
+    parser.add_argument(
+        "--so-far",
+        type=Path,
+        metavar="FILE",
+        help="file for the scores of single metrics, from which a run goes on after one that was interrupted or in "
+        "which a metric failed; it is deleted at the end (default: nothing is stored)",
+    )
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
 
-    lineage = common_lineage(args.test, args.generations, seed=args.seed)
+    lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
-    scores = evaluate(outputs.hypotheses, outputs.references, args.metrics, args.metric_options, args.threads)
+    identity = {
+        "test": sha256(args.test),
+        "generations": sha256(args.generations),
+        "options": args.metric_options,
+        "encoders": {
+            key: encoders.files_of(options["model"])
+            for key, options in args.metric_options.items()
+            if options.get("model")
+        },
+        "versions": versions(args.metrics),
+    }
+    store = ScoreStore(args.so_far, identity)
+    interruption = Interruption()
+    try:
+        with interruption, interruption.at_once():
+            scores = evaluate(
+                outputs.hypotheses, outputs.references, args.metrics, args.metric_options, args.threads, store
+            )
+    except Stopped:
+        logging.warning("%s: stopped; run again to go on", interruption.reason)
+        raise
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
-    for key, score in scores["metrics"].items():
-        missing = score["missing"]
-        logging.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")
+    store.remove()
 
 
 if __name__ == "__main__":

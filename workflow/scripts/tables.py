@@ -3,10 +3,14 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.lineage import check_place, check_splits
 from fdistill.config import cli
-from fdistill.config.cli import pair
+from fdistill.config.cli import name, pair
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.texts import Texts
+
+FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
 
 def main() -> None:
@@ -15,38 +19,45 @@ def main() -> None:
     rows = _rows_parser()
 
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
-    command.add_argument("--metrics", nargs="+", type=Path, required=True, metavar="FILE", help="metrics.json files")
+    command.add_argument(
+        "--metrics", nargs="+", type=cli.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
     command.set_defaults(
         paper="fdistill_table2",
-        build=lambda args: tables.main_table(args.metrics, dict(args.tasks), _layout(args), _paper(args)),
+        build=lambda args: tables.main_table(_checked(args.metrics), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
-    command.add_argument("--risks", nargs="+", type=Path, required=True, metavar="FILE", help="risk.json files")
+    command.add_argument("--risks", nargs="+", type=cli.placed, required=True, metavar=FILE, help="risk.json files")
     command.set_defaults(
         paper="fdistill_table3",
-        build=lambda args: tables.risk_table(args.risks, dict(args.tasks), _layout(args), _paper(args)),
+        build=lambda args: tables.risk_table(_checked(args.risks), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
+    command.add_argument(
+        "--manifests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="manifest.json files"
+    )
     for flag, text in (
-        ("--manifests", "TASK=FILE: manifest.json files"),
-        ("--stands-for", "TASK=TEXT: the paper's task that each task imitates"),
-        ("--descriptions", "TASK=TEXT: a description of each task"),
+        ("--stands-for", "the paper's task that each task imitates"),
+        ("--descriptions", "a description of each task"),
     ):
-        command.add_argument(flag, nargs="+", type=pair, required=True, metavar="TASK=...", help=text)
+        command.add_argument(
+            flag, nargs="+", type=pair, default=[], metavar="TASK=TEXT", help=f"{text} (default: that of --texts)"
+        )
     command.set_defaults(
         paper="fdistill_table6",
         build=lambda args: tables.datasets_table(
-            {task: Path(file) for task, file in args.manifests},
-            dict(args.tasks),
-            dict(args.stands_for),
-            dict(args.descriptions),
+            _checked_by_task(args.manifests),
+            args.tasks,
+            {task: args.texts.of_task(task, "stands_for", "–") for task in args.tasks} | dict(args.stands_for),
+            {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
+            | dict(args.descriptions),
             _paper(args),
         ),
     )
-    for name in ("main", "risk", "datasets"):
-        cli.add_flags(commands.choices[name], "tables")
+    for table in ("main", "risk", "datasets"):
+        cli.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
@@ -64,8 +75,9 @@ def main() -> None:
 
     for command in commands.choices.values():
         command.add_argument(
-            "--tasks", nargs="+", type=pair, required=True, metavar="KEY=TITLE", help="the tasks, in order"
+            "--tasks", nargs="+", type=name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
         )
+        cli.add_texts_flag(command)
         command.add_argument(
             "--output",
             nargs="+",
@@ -74,23 +86,42 @@ def main() -> None:
             metavar="FILE",
             help="the suffix names the format",
         )
-    args = parser.parse_args()
+    args = cli.parse(parser, "output")
+    args.texts = Texts.read(args.texts)
+    args.tasks = args.texts.named_tasks(args.tasks)
     tables.write(args.build(args), args.output)
+
+
+def _checked(files: list[tuple[str | None, str | None, Path]]) -> list[Path]:
+    """Return the paths, whose files belong to the task and system that they were given with."""
+    for task, system, path in files:
+        if task is not None:
+            check_place(path, task, system)
+    return [path for _, _, path in files]
+
+
+def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:
+    """Return the path of each task, whose file belongs to it and, if that is given, to the split."""
+    for task, file in files:
+        check_place(Path(file), task)
+        if split is not None:
+            check_splits(**{split: Path(file)})
+    return {task: Path(file) for task, file in files}
 
 
 def _rows_parser() -> argparse.ArgumentParser:
     rows = argparse.ArgumentParser(add_help=False)
-    for name, text in (
+    for flag, text in (
         ("--teacher", "the teacher's row"),
         ("--trivial", "systems that need no model"),
         ("--students", "the students, which are ranked"),
     ):
-        rows.add_argument(name, nargs="*", type=pair, default=[], metavar="KEY=TITLE", help=text)
+        rows.add_argument(flag, nargs="*", type=name, default=[], metavar="KEY[=TITLE]", help=text)
     return rows
 
 
 def _layout(args: argparse.Namespace) -> list:
-    return tables.sections(dict(args.teacher), dict(args.trivial), dict(args.students))
+    return tables.sections(*map(args.texts.named_systems, (args.teacher, args.trivial, args.students)))
 
 
 def _paper(args: argparse.Namespace) -> PublishedTable | None:
@@ -98,10 +129,13 @@ def _paper(args: argparse.Namespace) -> PublishedTable | None:
 
 
 def _examples(args: argparse.Namespace) -> object:
+    for place, file in args.generations:
+        task, _, system = place.partition("/")
+        check_place(Path(file), task, system)
     return tables.examples_table(
-        {task: Path(file) for task, file in args.tests},
+        _checked_by_task(args.tests, split="test"),
         {place.partition("/")[::2]: Path(file) for place, file in args.generations},
-        dict(args.tasks),
+        args.tasks,
         {key: title for section in _layout(args) for key, title in section.systems.items()},
         count=args.count,
         seed=args.seed,

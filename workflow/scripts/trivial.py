@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, write_parquet
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.config import cli
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.trivial import SYSTEMS
@@ -16,8 +16,10 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    args = parser.parse_args()
-    lineage = common_lineage(args.train, args.test)
+    cli.add_place_flags(parser)
+    args = cli.parse(parser, "generations")
+    lineage = common_lineage(args.train, args.test, task=args.task, method=args.method)
+    check_splits(train=args.train, test=args.test)
     train, _ = read_parquet(args.train, SPLIT)
     test, _ = read_parquet(args.test, SPLIT)
     hypotheses = SYSTEMS[args.system](train, test)

@@ -41,6 +41,7 @@ class BatchStore:
     identity: dict[str, Any] = field(default_factory=dict)
     ranks: Ranks = SINGLE_PROCESS
     writes: bool = True  # False where another process computes and writes the same batches
+    progress: Progress | None = None  # of all runs together; by default, each run reports its own
 
     def run(self, name: str, sizes: Sequence[int], compute: Callable[[int], list]) -> list[list]:
         """Return the results of `compute(0)`, `compute(1)`, ... in order, all of them on every rank.
@@ -55,7 +56,7 @@ class BatchStore:
         if results:
             finished, total = (sum(sizes[number] for number in numbers) for numbers in (results, own_numbers))
             log.info("%s: %d of %d inputs were finished by an interrupted run", name, finished, total)
-        progress = Progress(name, sum(sizes[number] for number in remaining))
+        progress = self.progress or Progress(name, sum(sizes[number] for number in remaining))
         unsaved: dict[int, list] = {}
         last_save = time.monotonic()
         interruption = Interruption()
@@ -70,7 +71,8 @@ class BatchStore:
                 if interruption.reason:
                     interruption.stop(f"{name}, {progress.done} of {progress.total}")
             self._write(name, unsaved)
-        progress.close()
+        if self.progress is None:
+            progress.close()
         results = self.ranks.all_gather(results)
         return [results[number] for number in range(len(sizes))]
 

@@ -23,6 +23,7 @@ from typing import Any
 from fdistill import __version__
 from fdistill.artifacts import records
 from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.code import code_hash
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.journal import Journal, current
 from fdistill.artifacts.manifest import MANIFEST
@@ -82,7 +83,7 @@ def write_record(journal: Journal) -> None:
         "outputs": {str(path): sha256(path) for path in files},
         "configuration": hashlib.sha256(json.dumps(arguments).encode()).hexdigest(),
         "seed": _seed(arguments),
-        "code": code_version(),
+        "code": code_version() | {"sha256": code_hash(Path(sys.argv[0]))},
         "packages": {"python": platform.python_version()} | _versions(),
         "hardware": {"cpu": _cpu(), "cpus": os.cpu_count(), "gpus": _gpus()},
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),

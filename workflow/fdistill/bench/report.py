@@ -25,9 +25,9 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
 
     `what` describes the sizes, and `where` is the machine, as in the other tables.
     """
-    columns = [Column("Texts"), Column("Method"), Column("Step"), Column("whole", "ms", number=True)]
-    columns += [Column(part, "ms", number=True) for part in PARTS]
-    columns += [Column(title, " ", number=True) for title in ("tokens/s", "MiB", "times ours")]
+    columns = [Column("Texts"), Column("Method"), Column("Step"), Column("whole, ms", number=True)]
+    columns += [Column(f"{part}, ms", number=True) for part in PARTS]
+    columns += [Column(title, number=True) for title in ("tokens/s", "MiB", "times ours")]
     sections, records, notes = [], [], []
     for entry in measured:
         labels = (entry["lengths"], METHODS[entry["method"]])
@@ -151,7 +151,7 @@ def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str
 
 def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Table:
     """Return the table of the results of `costs.stage_costs`, by task."""
-    columns = [Column("Stage"), *(Column(task, "ms per example", number=True) for task in costs)]
+    columns = [Column("Stage"), *(Column(f"{task}, ms per example", number=True) for task in costs)]
     stages = dict.fromkeys(stage for by_stage in costs.values() for stage in by_stage)
     rows = [[Cell(stage), *(Cell(f"{1000 * costs[task][stage]:,.2f}") for task in costs)] for stage in stages]
     note = "Training: per epoch. Texts and samples have lengths as in text."
@@ -161,8 +161,8 @@ def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Ta
 def plan_table(planned: dict[str, Any], where: dict[str, Any]) -> Table:
     """Return the table of the result of `study.plan`."""
     tasks = list(planned["counts"])
-    columns = [Column("Stage"), *(Column(task, "hours", number=True) for task in tasks)]
-    columns += [Column("all", "hours", number=True), Column(" ", "%", number=True)]
+    columns = [Column("Stage"), *(Column(f"{task}, hours", number=True) for task in tasks)]
+    columns += [Column("all, hours", number=True), Column("%", number=True)]
     total = sum(sum(by_task.values()) for by_task in planned["stages"].values())
     rows = []
     for stage, by_task in planned["stages"].items():
@@ -194,7 +194,7 @@ def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
     counts = study[0]["seconds"]
     names = [f"{count} device{'s' * (count != '1')}" for count in counts]
     columns = [Column(title, number=True) for title in ("Examples", "Seeds", "Jobs")]
-    columns += [Column(title, "hours", number=True) for title in (*names, "longest chain")]
+    columns += [Column(f"{title}, hours", number=True) for title in (*names, "longest chain")]
     sections: dict[int, list[list[Cell]]] = {}
     for entry in study:
         hours = [seconds / 3600 for seconds in (*entry["seconds"].values(), entry["longest_chain"])]

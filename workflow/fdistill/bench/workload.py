@@ -14,7 +14,7 @@ from fdistill.data.encoding import Encoded, Limits
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.families import NEVER, family_of
+from fdistill.models.families import FAMILIES, NEVER
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import init_student
 from fdistill.preflight.architectures import configuration
@@ -57,7 +57,7 @@ class Workload:
         if config.pad_token_id is None:  # as in GPT-2's checkpoints; see `checkpoints.load`
             config.pad_token_id = config.eos_token_id
         torch.manual_seed(seed)
-        teacher = Checkpoint(wrap(model_class(family_of(config.model_type))(config)), SimpleNamespace())
+        teacher = Checkpoint(wrap(model_class(FAMILIES[config.model_type])(config)), SimpleNamespace())
         with torch.no_grad():
             teacher.model.module.get_output_embeddings().weight.mul_(SCALE)
         student = init_student(teacher, model["student"])

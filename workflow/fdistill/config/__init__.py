@@ -7,16 +7,24 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, name_problems, task_problems
+from fdistill.config.crosschecks import (
+    NOT_METHODS,
+    NOT_TASKS,
+    folder_problems,
+    name_problems,
+    own_output_problems,
+    task_problems,
+)
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
-from fdistill.config.method_checks import Methods, read_methods
+from fdistill.config.method_checks import Methods, complete, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
+RESULTS = "results"  # the default of the key of the same name
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,22 @@ class Study:
     device: str
     gpu_memory: int | None
     cache: str
+    results: str
     examples_per_task: int
     tables: Settings
     _tasks: dict[str, Settings] = field(repr=False)
+    _task_mistakes: dict[str, str] = field(repr=False)
     _methods: dict[str, Settings] = field(repr=False)
 
     @property
     def all_tasks(self) -> list[str]:
-        """Return the names of all tasks that have a file in config/tasks."""
-        return list(self._tasks)
+        """Return the names of all tasks that have a file in config/tasks, with mistakes or without."""
+        return sorted({*self._tasks, *self._task_mistakes})
+
+    @property
+    def task_mistakes(self) -> dict[str, str]:
+        """Return the mistakes of tasks that the study does not name, by task: `task` raises them."""
+        return dict(self._task_mistakes)
 
     @property
     def all_methods(self) -> list[str]:
@@ -48,8 +63,10 @@ class Study:
     def task(self, name: str) -> Settings:
         """Return a task's settings: its file, the study's `task_overrides`, and the defaults.
 
-        Raises UserError for an unknown name.
+        Raises UserError for an unknown name and for a task with mistakes.
         """
+        if name in self._task_mistakes:
+            raise UserError(self._task_mistakes[name])
         return _entry(self._tasks, "task", name)
 
     def selection(self, task: str, stage: str) -> Settings:
@@ -66,7 +83,7 @@ class Study:
         if task is None:
             return method
         changes = self.task(task)[METHOD_OVERRIDES].get(name, {})
-        return fill_defaults(merge(method, changes), section("method"))
+        return complete(merge(method, changes))
 
 
 def _entry(entries: dict[str, Settings], kind: str, name: str) -> Settings:
@@ -82,34 +99,41 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     it is in. When another workflow imports this one as a module, `config` is the part of its files under `keys`.
     Tasks and methods in its folder `project` then replace those of `root` with the same name.
 
-    Raises one UserError that lists every mistake of every file, each with file, key, value and remedy.
+    Raises one UserError that lists every mistake of every file, each with file, key, value and remedy. Mistakes that
+    are only in the files of tasks that the study does not name are raised by `Study.task`.
     """
     report = Report(root)
     folders = [root] if project is None else [project, root]
-    contents, unread = {}, 0
+    contents, unread = {}, False
     for file in files:
         content = report.read(file)
-        unread += content is None
+        unread |= content is None
         if isinstance(part := at(content, keys, None), dict):
-            contents[": ".join((report.label(file), *keys))] = part
+            contents[": ".join((report.label(file), *map(str, keys)))] = part
     for label, content in contents.items():
         report.add(label, problems(content, nothing_required(section(STUDY))))
+    # If a file cannot be read, nothing is known of what Snakemake has made of it.
+    config = {} if unread else config
     merged = Merged(config, contents)
-    # If a file cannot be read, a mistake in the merged configuration may only be a consequence of that.
     form_mistakes = [] if unread else problems(config, section(STUDY))
     for mistake in form_mistakes:
         report.add(merged.file_of(mistake.path), [mistake])
     study = fill_defaults(without(config, form_mistakes), section(STUDY))
     overrides = study.pop(OVERRIDES)
+    for text in folder_problems(study["results"]) if "results" in study else ():
+        report.add(merged.file_of(("results",)), [Problem(("results",), text)])
 
     methods = _methods(folders, report)
-    tasks = {}
+    tasks, reports = {}, {}
     paths = {path.stem: path for folder in reversed(folders) for path in (folder / TASKS).glob("*.yaml")}
     for path in sorted(paths.values(), key=lambda path: path.name):
-        task = _Task(path, methods, study.get("methods", []), report)
+        reports[path.stem] = Report(root)
+        task = _Task(path, methods, study.get("methods", []), reports[path.stem])
         if path.stem in overrides:
-            task.override(overrides[path.stem], form_mistakes, merged)
+            task.override(overrides[path.stem], form_mistakes, merged, report)
         tasks[path.stem] = task.settings
+        own = own_output_problems(task.settings.get("source"), Path(study.get("results", RESULTS)) / path.stem)
+        reports[path.stem].add(task.label, own)
     if not tasks:
         report.add(str(TASKS), [Problem((), "no task here; write one as config/tasks/NAME.yaml")])
 
@@ -119,8 +143,14 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     for key, kind, name, known in references:
         if known and name not in known:
             report.add(merged.file_of(key), [Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")])
-    report.raise_mistakes()
-    return Study(**study, _tasks=tasks, _methods=methods)
+    broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
+    if report.lines or broken.keys() & set(study.get("tasks", [])):
+        for of_task in broken.values():
+            report.lines |= of_task.lines
+        report.raise_mistakes()
+    mistakes = {name: of_task.text() for name, of_task in broken.items()}
+    tasks = {name: task for name, task in tasks.items() if name not in broken}
+    return Study(**study, _tasks=tasks, _methods=methods, _task_mistakes=mistakes)
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:
@@ -153,8 +183,8 @@ class _Task:
         self.check_mistakes = self._check() if self.is_readable else []
         report.add(self.label, [*self.form_mistakes, *self.check_mistakes])
 
-    def override(self, changes: Settings, form_mistakes: list[Problem], merged: Merged) -> None:
-        """Merge `changes`, and report the mistakes that they cause.
+    def override(self, changes: Settings, form_mistakes: list[Problem], merged: Merged, study: Report) -> None:
+        """Merge `changes`, and report the mistakes that they cause, those in the study's own files to `study`.
 
         `form_mistakes` are those of the merged configuration, which were left out of `changes`.
         """
@@ -172,7 +202,7 @@ class _Task:
                 self.report.add(self.label, [Problem(problem.path, text)])
             else:
                 file = merged.file_of((*self.override_key, *overridden))
-                self.report.add(file, [problem.under(*self.override_key)])
+                study.add(file, [problem.under(*self.override_key)])
 
     def _check(self) -> list[Problem]:
         """Return what the checks find, without what is only a consequence of a mistake of form."""

@@ -8,10 +8,10 @@ import argparse
 import json
 import logging
 import math
-import operator
+import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,10 @@ from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Schema, allowed, types
+from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
 
 NULL = "none"
-_BOUNDS = {
-    "minimum": operator.ge,
-    "exclusiveMinimum": operator.gt,
-    "maximum": operator.le,
-    "exclusiveMaximum": operator.lt,
-}
+RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
 
 
 def run(main: Callable[[], None]) -> None:
@@ -39,6 +34,7 @@ def run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it logs its caches' statistics when a run is interrupted
     try:
         with journal.opened() as notes:
             main()
@@ -84,15 +80,75 @@ def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
     return arguments
 
 
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--seed`, `--device` and `--threads`, which every script with a model has."""
+def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
+    """Return the parsed arguments; `outputs` are the names of those that the script writes.
+
+    Raises UserError when an output is another argument's file or folder, or lies inside it, or contains it: writing it
+    would destroy what the script reads.
+    """
+    args = parser.parse_args()
+    paths = [
+        (name, path)
+        for name, value in vars(args).items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
+    ]
+    for name, path in ((name, path) for name, path in paths if name in outputs):
+        written = path.resolve()
+        for other, read in paths:
+            place = read.resolve()
+            if (other, read) == (name, path) or other in RESUMABLE:
+                continue
+            if written == place or written.is_relative_to(place) or place.is_relative_to(written):
+                flags = " and ".join(f"--{key.replace('_', '-')}" for key in dict.fromkeys((name, other)))
+                where = "are the same" if written == place else f"lie one inside the other ({read})"
+                raise UserError(f"{path}: {flags} {where}; give the output a place of its own")
+    return args
+
+
+def add_place_flags(parser: argparse.ArgumentParser, *, method: bool = True, required: bool = False) -> None:
+    """Add `--task` and, with `method`, `--method`: where in a study the output belongs."""
+    note = "" if required else " (default: as the inputs say)"
+    parser.add_argument(
+        "--task", required=required, help=f"the task's key: recorded in the output, and checked in the inputs{note}"
+    )
+    if method:
+        parser.add_argument(
+            "--method", required=required, help=f"the system's key: recorded, and checked in the inputs{note}"
+        )
+
+
+def placed(text: str) -> tuple[str | None, str | None, Path]:
+    """Return `[TASK/SYSTEM=]FILE` as task, system and path, as a type of `argparse`."""
+    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
+    return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
+
+
+def add_override_flags(parser: argparse.ArgumentParser, name: str, keys: Sequence[str], otherwise: str) -> None:
+    """Add flags for `keys` of section `name` that change settings from elsewhere; `otherwise` says what holds without.
+
+    `read_overrides` returns those that are given.
+    """
+    schema = section(name)
+    group = parser.add_argument_group(name, schema["description"])
+    for key in keys:
+        _add(group, _flag("", key), {**schema["properties"][key], "default": None}, otherwise=otherwise)
+
+
+def read_overrides(args: argparse.Namespace, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the values of the flags of `add_override_flags` that were given."""
+    return {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
+
+
+def add_run_flags(parser: argparse.ArgumentParser, seed: int | None = None) -> None:
+    """Add `--seed`, `--device` and `--threads`, which every script with a model has; `seed` is the default, if any."""
     group = parser.add_argument_group("run")
     study = section(STUDY)["properties"]
     _add(
         group,
         "--seed",
-        {**study["seeds"]["items"], "description": "Seed of every random choice."},
-        required=True,
+        {**study["seeds"]["items"], "description": "Seed of every random choice.", "default": seed},
+        required=seed is None,
     )
     _add(group, "--device", study["device"])
     _add(group, "--threads", {"description": "CPU threads.", "type": "integer", "minimum": 1, "default": 1})
@@ -102,6 +158,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a training script: data, outputs, the run's, and sections `text`, `training`, `selection`."""
     parser.add_argument("--train", type=Path, required=True, help="training split, Parquet")
     parser.add_argument("--dev", type=Path, required=True, help="development split, Parquet")
+    add_place_flags(parser)
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the trained model")
     parser.add_argument("--history", type=Path, required=True, help="JSON lines to write: the training curve")
     add_run_flags(parser)
@@ -146,22 +203,71 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def name(text: str) -> tuple[str, str]:
+    """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title, as a type of `argparse`."""
+    key, _, title = text.partition("=")
+    if not key:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY or KEY=TITLE")
+    return key, title
+
+
+def add_texts_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--texts`, for scripts that show names of tasks and systems to people."""
+    parser.add_argument(
+        "--texts", type=Path, metavar="FILE",
+        help='JSON file with what is shown for a key that is given without a title: {"tasks": {TASK: {"title": TEXT, '
+        '"description": TEXT, "stands_for": TEXT}}, "systems": {SYSTEM: TEXT}} (default: the keys are shown)',
+    )  # fmt: skip
+
+
 def json_mapping(text: str) -> dict[str, Any]:
     """Return the mapping that a text of JSON contains, as a type of `argparse`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {text}") from None
+    value = _json(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {text}")
+        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {show(value)}")
     return value
+
+
+def terms(text: str) -> list[dict[str, Any]]:
+    """Return a method's terms from a text of JSON, checked as in config/methods.yaml, as a type of `argparse`."""
+    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
+
+    value, mistakes = read_terms(_json(text))
+    _refuse(mistakes)
+    return value
+
+
+def layers(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student` from a text of JSON, as a type of `argparse`."""
+    value = json_mapping(text)
+    _refuse(problems(value, section("model.student")))
+    return value
+
+
+def _refuse(mistakes: Iterable[Problem]) -> None:
+    if lines := [mistake.line("") for mistake in mistakes]:
+        raise argparse.ArgumentTypeError("; ".join(lines))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def metric_options(text: str) -> dict[str, dict[str, Any]]:
     """Return options by metric from a text of JSON, as a type of `argparse`."""
+    from fdistill.config.crosschecks import metric_option_problems  # imported here: most scripts have no metrics
+
     options = json_mapping(text)
     if not all(isinstance(value, dict) for value in options.values()):
-        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {text}')
+        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
+    _refuse(metric_option_problems(options))
     return options
 
 
@@ -177,13 +283,16 @@ def _as_argument(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _add(group: Any, flag: str, schema: Schema, required: bool = False) -> None:
-    """Add one flag with the type, range, default and description of `schema`."""
+def _add(group: Any, flag: str, schema: Schema, required: bool = False, otherwise: str = "") -> None:
+    """Add one flag with the type, range, default and description of `schema`.
+
+    `otherwise` says in the help what holds without the flag, if that is not the default.
+    """
     is_list = "array" in types(schema)
     value = schema["items"] if is_list else schema
     notes = [] if _choices(value) else [allowed(schema, NULL)]
     notes += [f"with {key} {' or '.join(values)}" for key, values in schema.get("only_for", {}).items()]
-    notes.append("required" if required else f"default: {_shown(schema['default'])}")
+    notes.append("required" if required else otherwise or f"default: {_shown(schema['default'])}")
     group.add_argument(
         flag,
         type=_reader(value),
@@ -221,12 +330,14 @@ def _reader(schema: Schema) -> Callable[[str], Any]:
             value = _parse(text, schema)
         except (ValueError, KeyError):
             raise refusal(text) from None
-        if not all(within(value, schema[key]) for key, within in _BOUNDS.items() if key in schema):
+        if not within(value, schema):
             raise refusal(text)
         return value
 
     def refusal(text: str) -> argparse.ArgumentTypeError:
-        return argparse.ArgumentTypeError(f"'{text}' is not allowed; must be {allowed(schema, NULL)}")
+        reason = text_mistake(text, schema) if "string" in types(schema) else None
+        reason = reason or f"is not allowed; must be {allowed(schema, NULL)}"
+        return argparse.ArgumentTypeError(f"'{show(text)[1:-1]}' {reason}")
 
     return read
 
@@ -238,6 +349,8 @@ def _parse(text: str, schema: Schema) -> Any:
     if kind == "boolean":
         return {"true": True, "false": False}[text]
     if kind == "integer":
+        if not re.fullmatch("[+-]?[0-9]+", text):  # Python reads 1_000 and other scripts' digits too
+            raise ValueError(text)
         return int(text)
     if kind == "number":
         number = float(text)

@@ -4,9 +4,12 @@ A check receives a task with its defaults and yields the task's problems. After 
 the check that needs it then ends early with a KeyError, which `task_problems` handles.
 """
 
+import json
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fdistill.config import engine_checks, method_checks, model_checks
@@ -17,7 +20,7 @@ from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema, read_options
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, nearest, problems
+from fdistill.runtime.validation import Problem, leaves, nearest, problems, show, text_mistake
 
 # Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
 NOT_METHODS = (
@@ -31,7 +34,14 @@ NOT_METHODS = (
     "tables",
     "figures",
 )
-NOT_TASKS = ("tables", "figures")
+NOT_TASKS = ("tables", "figures", "bench", "logs", "benchmarks", "checkpoints")
+
+# The project's own folders, and those that the results of the default study have beside them.
+NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "profiles", "rules", "tests", "workflow")
+
+IN_FILES = ("title", "description", "stands_for")  # texts that reach tables and figures in a file
+MAX_ARGUMENT = 30_000  # bytes: three of them and a source_prefix fit into the 128 KiB of a command
+MAX_NUMBER = 10**12
 
 NLL = "nll"  # the selection metric that is not a metric of the tables
 
@@ -72,6 +82,23 @@ def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
         yield f"'{name}' is a folder of results already; choose another name (taken: {', '.join(reserved)})"
 
 
+def folder_problems(folder: str) -> Iterator[str]:
+    """Yield the reasons why the study's results cannot lie in `folder`; other folders of the project are taken."""
+    if not re.fullmatch(r"/?[\w-][\w.-]*(/[\w-][\w.-]*)*", folder):
+        yield f"'{folder}' is no folder's path of letters, digits, _, - and . (not first); write one as studies/small"
+    elif folder.partition("/")[0] in NOT_RESULTS:
+        yield f"'{folder}' belongs to the project; write another folder, such as studies/small"
+
+
+def own_output_problems(source: object, folder: Path) -> Iterator[Problem]:
+    """Yield a problem per file of `source.path` that lies in `folder`, the task's own results."""
+    path = source.get("path") if isinstance(source, dict) else None
+    for split, file in path.items() if isinstance(path, dict) else ():
+        if isinstance(file, str) and Path(file).resolve().is_relative_to(folder.resolve()):
+            text = f"'{file}' is an output of this task, which is made from it; give a file outside {folder}"
+            yield Problem(("source", "path", split), text)
+
+
 def _source(task: Task) -> Iterator[Problem]:
     source = task["source"]
     kind = source["kind"]
@@ -89,6 +116,39 @@ def _source(task: Task) -> Iterator[Problem]:
             yield Problem(tuple(key.split(".")), text)
 
 
+def _texts(task: Task) -> Iterator[Problem]:
+    """Check what the schema leaves open: options of sources and metrics, and the configuration of a model from scratch.
+
+    They become one argument of a command each, so that their size has a bound. Snakemake's report writes commands into
+    its page as they are, where some texts would end the page's script.
+    """
+    teacher = task["model"]["teacher"] or {}
+    for path, mapping in (
+        (("source",), task["source"]),
+        (("metric_options",), task["metric_options"]),
+        (("model", "teacher", "config"), teacher.get("config", {})),
+    ):
+        mistakes = [Problem((*path, *keys), text) for keys, value in leaves(mapping) if (text := _no_option(value))]
+        yield from mistakes
+        if not mistakes and (size := len(shlex.quote(json.dumps(mapping)))) > MAX_ARGUMENT:
+            yield Problem(path, f"{size:,} bytes as an argument of a command, more than {MAX_ARGUMENT:,}; shorten it")
+    for path, value in leaves({key: value for key, value in task.items() if key not in IN_FILES}):
+        if isinstance(value, str) and (found := re.search("</script|<!--", value, re.IGNORECASE)):
+            yield Problem(path, f"contains '{found[0]}', which breaks the page of `snakemake --report`; remove it")
+
+
+def _no_option(value: Any) -> str | None:
+    """Return why `value` cannot be an option; None if it can."""
+    if isinstance(value, str):
+        reason = text_mistake(value, section("text")["properties"]["source_prefix"])
+        return reason and f"{show(value)} {reason}"
+    if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:  # NaN too
+        return f"{show(value)} is not allowed; must be a number from -1e12 to 1e12"
+    if not isinstance(value, int | float | None):
+        return f"{show(value)} is not allowed; must be text, a number, true, false or null"
+    return None
+
+
 def _metrics(task: Task) -> Iterator[Problem]:
     for index, name in enumerate(task["metrics"]):
         if name not in METRICS:
@@ -96,17 +156,22 @@ def _metrics(task: Task) -> Iterator[Problem]:
 
 
 def _metric_options(task: Task) -> Iterator[Problem]:
-    for name, options in task["metric_options"].items():
+    yield from (problem.under("metric_options") for problem in metric_option_problems(task["metric_options"]))
+
+
+def metric_option_problems(by_metric: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of options by metric."""
+    for name, options in by_metric.items():
         if name not in METRICS:
-            yield Problem(("metric_options", name), f"unknown metric; {nearest(name, METRICS)}")
+            yield Problem((name,), f"unknown metric; {nearest(name, METRICS)}")
             continue
         known = METRICS[name].options
         for option, value in options.items():
             if option not in known:
-                yield Problem(("metric_options", name, option), f"unknown option; {nearest(option, known)}")
+                yield Problem((name, option), f"unknown option; {nearest(option, known)}")
             elif value is not None:  # null means that the option is not given
                 mistakes = problems({option: value}, {"type": "object", "properties": known})
-                yield from (problem.under("metric_options", name) for problem in mistakes)
+                yield from (problem.under(name) for problem in mistakes)
 
 
 def _required_options(task: Task) -> Iterator[Problem]:
@@ -150,8 +215,10 @@ def _decoding(task: Task) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
+    _texts,
     _source,
     model_checks.check_family,
+    model_checks.check_locations,
     model_checks.check_stacks,
     model_checks.check_sizes,
     model_checks.check_depth,

@@ -5,9 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fdistill.artifacts.yaml_files import read_mapping
+from fdistill.artifacts.yaml_files import read_mapping, read_value
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem
 
@@ -15,6 +13,7 @@ MERGED = "config (merged, e.g. from --config)"
 
 Settings = dict[str, Any]
 _ABSENT = object()
+SHOWN = 100  # mistakes in one message
 
 
 class Report:
@@ -35,7 +34,7 @@ class Report:
         try:
             return read_mapping(path, self.label(path))
         except UserError as error:
-            self.lines |= dict.fromkeys(str(error).splitlines())
+            self.lines |= dict.fromkeys(str(error).split("\n"))
             return None
 
     def add(self, label: str, mistakes: Iterable[Problem]) -> None:
@@ -43,9 +42,15 @@ class Report:
         self.lines |= dict.fromkeys(mistake.line(label) for mistake in mistakes)
 
     def raise_mistakes(self) -> None:
-        """Raise a UserError with all mistakes, if there are any."""
+        """Raise a UserError with the mistakes, if there are any."""
         if self.lines:
-            raise UserError("the configuration has mistakes:\n  " + "\n  ".join(self.lines))
+            raise UserError(self.text())
+
+    def text(self) -> str:
+        """Return the mistakes as one text; of very many, the first."""
+        lines = list(self.lines)
+        more = [f"... and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
+        return "\n  ".join(["the configuration has mistakes:", *lines[:SHOWN], *more])
 
 
 class Merged:
@@ -72,10 +77,31 @@ def read_merged(files: Iterable[Path], changes: Settings, section: KeyPath = ())
     merged: Settings = {}
     for file in files:
         try:
-            merged = merge(merged, at(yaml.safe_load(file.read_text(encoding="utf-8")) or {}, section, {}))
-        except (OSError, yaml.YAMLError):
+            merged = merge(merged, at(read_mapping(file, str(file)), section, {}))
+        except UserError:
             continue
     return merge(merged, changes)
+
+
+def with_types(config: Settings, parsed: Settings, entries: Iterable[str], section: KeyPath = ()) -> Settings:
+    """Return `config` with the values of `snakemake --config` read as YAML, as they would be in a file.
+
+    Snakemake has merged `parsed` into it, in which the 1 of `seeds=[1]` is text. `entries` are the arguments
+    themselves, `KEY=VALUE`, and `section` is where `config` stands. What somebody has changed since stays as it is.
+    Raises UserError for a value that is not YAML.
+    """
+    typed: Settings = {}
+    for entry in entries:
+        key, _, value = entry.partition("=")
+        typed = merge(typed, {key: read_value(value, f"--config {key}")})
+    return _retyped(config, at(parsed, section, {}), at(typed, section, {}))
+
+
+def _retyped(value: Any, parsed: Any, typed: Any) -> Any:
+    if isinstance(value, dict) and isinstance(parsed, dict) and isinstance(typed, dict):
+        both = parsed.keys() & typed.keys()
+        return {key: _retyped(item, parsed[key], typed[key]) if key in both else item for key, item in value.items()}
+    return typed if value == parsed else value
 
 
 def set_in(settings: Settings, path: KeyPath) -> KeyPath | None:

@@ -4,12 +4,13 @@ See `fdistill.config.crosschecks`, which runs them.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from fdistill.config.files import merge
 from fdistill.config.model_checks import NLL, SCRATCH, Task
 from fdistill.config.schema import fill_defaults, section
-from fdistill.runtime.validation import Problem, condition_problems, nearest, problems, show, without
+from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
 
 Method = dict[str, Any]
 Methods = dict[str, Method]
@@ -18,6 +19,7 @@ OVERRIDES = "method_overrides"
 STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is sampled
 TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # the same for the teacher; the keys are the task's
 PREDISTILL = "predistill"  # the method that `start: predistill` refers to
+BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter of a loss
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -28,13 +30,53 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
     """
     form_mistakes = problems(table, section("methods"))
     clean = without(table, form_mistakes)
-    methods = {name: fill_defaults(clean.get(name, {}), section("method")) for name in table}
+    methods = {name: complete(clean.get(name, {})) for name in table}
     condition_mistakes = [
         problem.under(name)
         for name, method in methods.items()
         for problem in condition_problems(method, section("method"))
     ]
-    return methods, [*form_mistakes, *condition_mistakes, *_start_problems(methods), *_unused_sampling(methods)]
+    weight_mistakes = [problem.under(name) for name, method in clean.items() for problem in _two_weights(method)]
+    own_mistakes = [*form_mistakes, *weight_mistakes, *condition_mistakes]
+    return methods, [*own_mistakes, *_start_problems(methods), *_unused_sampling(methods)]
+
+
+def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return the terms of one method as `read_methods` would, and the mistakes in them."""
+    schema = {"type": "object", "properties": {"terms": section("method")["properties"]["terms"]}}
+    method = {"terms": terms}
+    if mistakes := problems(method, schema):
+        return [], mistakes
+    filled = complete(method)
+    return filled["terms"], [*_two_weights(method), *condition_problems({"terms": filled["terms"]}, schema)]
+
+
+def complete(method: Method) -> Method:
+    """Return a method with its defaults, and with `beta` in place of `teacher_weight`, which is 1 - beta."""
+    terms = [_with_beta(term) for term in method.get("terms", [])]
+    return fill_defaults({**method, **({"terms": terms} if "terms" in method else {})}, section("method"))
+
+
+def _with_beta(term: dict[str, Any]) -> dict[str, Any]:
+    schema, parameters = section("term")["properties"]["parameters"]["properties"], term.get("parameters", {})
+    if TEACHER_WEIGHT not in parameters or not chosen(schema[TEACHER_WEIGHT]["only_for"], term, None):
+        return term
+    others = {key: value for key, value in parameters.items() if key != TEACHER_WEIGHT}
+    # In decimal, so that 0.9 becomes 0.1 and not 0.09999999999999998.
+    beta = float(1 - Decimal(str(parameters[TEACHER_WEIGHT])))
+    return {**term, "parameters": {BETA: beta} | others}
+
+
+def _two_weights(method: Method) -> Iterator[Problem]:
+    """Yield a problem for each term that gives the weight of the mixture by both of its names."""
+    for index, term in enumerate(method.get("terms", [])):
+        parameters = term.get("parameters", {})
+        if BETA in parameters and TEACHER_WEIGHT in parameters:
+            yield Problem(
+                ("terms", index, "parameters", TEACHER_WEIGHT),
+                f"the mixture's weight is given twice: {BETA}, {show(parameters[BETA])}, is the student's, and "
+                f"{TEACHER_WEIGHT}, {show(parameters[TEACHER_WEIGHT])}, the teacher's (GKD's and TRL's beta); keep one",
+            )
 
 
 def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:

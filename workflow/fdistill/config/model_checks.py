@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdistill.models.families import FAMILIES, Family
+from fdistill.models.location import local_folder
+from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, nearest, show
 
 Task = dict[str, Any]
@@ -20,6 +22,25 @@ def check_family(task: Task) -> Iterator[Problem]:
     name = task["model"]["family"]
     if name not in FAMILIES:
         yield Problem(("model", "family"), f"unknown model family '{name}'; {nearest(name, FAMILIES)}")
+
+
+def check_locations(task: Task) -> Iterator[Problem]:
+    """Check the names of models that a task uses: the one to fine-tune, and those of metrics."""
+    teacher = task["model"]["teacher"]
+    names = {("model", "teacher", "init"): SCRATCH if teacher is None else teacher["init"]}
+    for metric, options in task["metric_options"].items():
+        if isinstance(options.get("model"), str):
+            names["metric_options", metric, "model"] = options["model"]
+    for path, name in names.items():
+        if "://" in name:
+            yield Problem(path, f"{show(name)} is an address; give a folder on this machine, or a hub id")
+        elif "{" in name:
+            yield Problem(path, f"{show(name)} has a brace, a wildcard to Snakemake; rename the folder")
+        else:
+            try:
+                local_folder(name)
+            except UserError as error:
+                yield Problem(path, str(error))
 
 
 def check_stacks(task: Task) -> Iterator[Problem]:

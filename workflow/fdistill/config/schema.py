@@ -21,8 +21,14 @@ def _document() -> Schema:
 
 @cache
 def section(name: str) -> Schema:
-    """Return the schema of `study` (config/config.yaml) or of an entry of `$defs`, with every `$ref` resolved."""
+    """Return the schema of `study` (config/config.yaml) or of an entry of `$defs`, with every `$ref` resolved.
+
+    `model.teacher` is the key `teacher` of the section `model`.
+    """
     document = _document()
+    if "." in name:
+        outer, _, key = name.rpartition(".")
+        return section(outer)["properties"][key]
     if name != STUDY:
         return _resolved(document["$defs"][name], document["$defs"])
     study = _resolved({key: value for key, value in document.items() if key != "$defs"}, document["$defs"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.files import read_parquet
+from fdistill.data.lines import one_line
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.tokenization import encode_sources, encode_targets
@@ -25,6 +26,7 @@ class Limits:
     too_long: str = "error"
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
     turn_separator: str | None = None  # text in a source that stands for the special token of this name
+    one_line_targets: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     texts = [limits.source_prefix + text for text in split["source"]]
     sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
-    targets = encode_targets(tokenizer, [text for references in split["references"] for text in references])
+    texts = [text for references in split["references"] for text in references]
+    targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
     closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
     if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
         closing = limits.max_source_tokens

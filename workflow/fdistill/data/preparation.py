@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import sha256, write_json, write_parquet
-from fdistill.artifacts.lineage import DATA
+from fdistill.artifacts.lineage import DATA, TASK
+from fdistill.artifacts.lineage import SPLIT as SPLIT_NAME
 from fdistill.data import sources
 from fdistill.data.archives import fetch
 from fdistill.data.leakage import leakage
@@ -18,21 +19,23 @@ from fdistill.runtime.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def prepare(kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path) -> None:
+def prepare(
+    kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path, task: str | None = None
+) -> None:
     """Fetch, build, check and write one task's data.
 
     `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` maps
-    each split to its Parquet file. Raises UserError, before anything is written, when a source file is missing or
-    damaged, and as `checked_corpus` does.
+    each split to its Parquet file. `task` is the task's key, for the lineage. Raises UserError, before anything is
+    written, when a source file is missing or damaged, and as `checked_corpus` does.
     """
     archives = sources.source_module(kind).ARCHIVES
     corpus = checked_corpus(kind, fetch(archives, cache), options)
     overlap = leakage(corpus.splits)
-    lineage = {DATA: _fingerprint(corpus)}
+    lineage = {DATA: _fingerprint(corpus)} | ({} if task is None else {TASK: task})
     for name in SPLITS:
         examples = corpus.splits[name]
         columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
-        write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage})
+        write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage, SPLIT_NAME: name})
         log.info("%s: %d examples", name, len(examples))
     write_json(
         manifest,

@@ -22,11 +22,13 @@ def write_samples(path: Path | str, columns: dict[str, list], identity: dict[str
     write_parquet(path, columns, SAMPLES, identity)
 
 
-def read_samples(path: Path | str, ids: list[str], identity: dict[str, str]) -> list[list[list[int]]]:
+def read_samples(
+    path: Path | str, ids: list[str], identity: dict[str, str], kind: str | None = None
+) -> list[list[list[int]]]:
     """Return the token ids of the samples of each input in `ids`, in this order: [input][sample][token].
 
-    Raises UserError when the file's identity differs from `identity`, when an input has no sample, or when a sample
-    has no tokens.
+    Raises UserError when the file's identity differs from `identity` or says another `kind`, when an input has no
+    sample, or when a sample has no tokens.
     """
     columns, recorded = read_parquet(path, SAMPLES)
     for key, expected in identity.items():
@@ -35,6 +37,8 @@ def read_samples(path: Path | str, ids: list[str], identity: dict[str, str]) -> 
                 f"{path}: {MISMATCH[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); "
                 "delete the file and run rule sample_teacher again"
             )
+    if kind is not None and (found := recorded.get("kind", kind)) != kind:
+        raise UserError(f"{path}: contains {found}, expected {kind}; give that file")
     by_id: dict[str, list[list[int]]] = {}
     for row, (example, tokens) in enumerate(zip(columns["id"], columns["tokens"], strict=True)):
         if not tokens:

@@ -14,15 +14,19 @@ from fdistill.runtime.errors import UserError
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
 
 
-def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
+def aggregate_scores(
+    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+) -> dict[str, Any]:
     """Aggregate the `score.json` files of one system's seeds, which must be among `expected` if that is given.
+
+    The files must say `task` and `method`, if these are given.
 
     Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "seeds",
     "signature", "missing"}}, "versions", "lineage"}`. `std` is the sample standard deviation, None with one seed. A
     metric that is missing for any seed has mean and std None: a mean over fewer seeds would look like one over all.
     Raises UserError when the files belong to different systems, or their signatures differ.
     """
-    seeds, result = _read(paths, ["metrics", "versions"], expected)
+    seeds, result = _read(paths, ["metrics", "versions"], expected, task, method)
     metrics = {}
     for key, first in _same_keys(seeds, "metrics").items():
         entries = {seed: file["metrics"][key] for seed, file in seeds.items()}
@@ -45,13 +49,17 @@ def aggregate_scores(paths: list[Path], expected: list[int] | None = None) -> di
     return result | {"metrics": metrics, "versions": _versions(seeds)}
 
 
-def aggregate_risks(paths: list[Path], expected: list[int] | None = None) -> dict[str, Any]:
+def aggregate_risks(
+    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+) -> dict[str, Any]:
     """Aggregate the `risk.json` files of one system's seeds, which must be among `expected` if that is given.
+
+    The files must say `task` and `method`, if these are given.
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}, "lineage"}` with the keys of
     `RISKS`; a value that is null in a seed's file has mean and std None. Raises UserError as `aggregate_scores` does.
     """
-    seeds, result = _read(paths, RISKS, expected)
+    seeds, result = _read(paths, RISKS, expected, task, method)
     return result | {"risks": {key: _summary({seed: seeds[seed][key] for seed in seeds}) for key in RISKS}}
 
 
@@ -74,18 +82,29 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 
 
 def _read(
-    paths: list[Path], fields: list[str] | tuple[str, ...], expected: list[int] | None
+    paths: list[Path],
+    fields: list[str] | tuple[str, ...],
+    expected: list[int] | None,
+    task: str | None,
+    method: str | None,
 ) -> tuple[dict[str, dict], dict[str, Any]]:
     """The files by seed (as text, in numerical order), and the fields that they have in common."""
     fields_in_common = ("task", "method", "n_inputs")
+    wanted = {field: value for field, value in (("task", task), ("method", method)) if value is not None}
     files = {}
     for path in paths:
         file = read_json(path, (*fields_in_common, "seed", *fields))
+        for field, value in wanted.items():
+            if file[field] != value:
+                raise UserError(
+                    f"{path}: belongs to {field} '{file[field]}', not to '{value}'; give that one's file, or "
+                    "delete it and run the rule that makes it again"
+                )
         if str(file["seed"]) in files:
             raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
         if expected is not None and file["seed"] not in expected:
             raise UserError(
-                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected))}; "
+                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected, task, method))}; "
                 "delete it and run again"
             )
         files[str(file["seed"])] = file
@@ -98,7 +117,7 @@ def _read(
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
     shared = {field: first[field] for field in fields_in_common} | {
-        "lineage": common_lineage(*paths, seeds_differ=True)
+        "lineage": common_lineage(*paths, seeds_differ=True, task=first["task"], method=first["method"])
     }
     return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 

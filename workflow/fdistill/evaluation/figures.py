@@ -18,7 +18,8 @@ from fdistill.runtime.errors import UserError
 # The number of markers differs from that of colours, so that a repeated colour comes with another marker.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C6D31", "#7F7F7F")
 COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
-MARKERS = "osD^vPX<>p*"
+MARKERS = "osD^vPX<>p*"  # drawn hollow, so that those at the same place can be told apart
+MARKED = 12  # markers on a curve
 STYLE = {
     "svg.hashsalt": "fdistill",  # without it the ids in the file are random
     "svg.fonttype": "none",  # text instead of outlines: smaller, and can be searched
@@ -46,11 +47,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
         for system, log in runs:
             style = _style(system, systems)
-            _line(
-                axes[0],
-                [(line["step"], line["loss"]) for line in log if "loss" in line],
-                style | {"marker": ""},
-            )
+            _line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
             for ax, key in zip(axes[1:], metrics, strict=True):
                 _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
         axes[0].set_ylabel("training loss (each method's own)")
@@ -62,9 +59,9 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         for ax, key in zip(axes[1:], metrics, strict=True):
             name = METRICS[key].title if key in METRICS else key.upper()
             ax.set_ylabel(f"{name} on the development split")
+        steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
         for ax in axes:
-            ax.set_xscale("log")  # a teacher takes many times the steps of a student
-            ax.set_xlabel("step")
+            _step_axis(ax, min(steps), max(steps))
         _finish(figure, title, output)
 
 
@@ -80,14 +77,19 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         ax = figure.subplots()
+        teacher = None
         for file in sorted(files, key=lambda file: list(systems).index(file["method"])):
             llh, cvg = file["risks"]["r_llh_token"], file["risks"]["r_cvg_token"]
             if llh["mean"] is None or cvg["mean"] is None:
                 continue
             style = _style(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
             ax.errorbar(llh["mean"], cvg["mean"], xerr=llh["std"], yerr=cvg["std"], **style)
-        ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(lower: outputs typical of the teacher)")
-        ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(lower: covers the teacher's outputs)")
+            if file["method"] == "teacher":
+                teacher = (llh["mean"], cvg["mean"])
+        if teacher is not None:
+            _mark_collapse(ax, *teacher)
+        ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(to the right: outputs untypical of the teacher)")
+        ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(up: covers less of the teacher's outputs)")
         _finish(figure, title, output)
 
 
@@ -112,13 +114,45 @@ def _style(system: str, systems: dict[str, str]) -> dict[str, Any]:
     return {
         "color": COLOURS[i % len(COLOURS)],
         "marker": MARKERS[i % len(MARKERS)],
+        "markerfacecolor": "none",
         "label": systems[system],
     }
 
 
 def _line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:
+    """Draw a line with at most about MARKED markers; a single point has one too."""
     if points:
-        ax.plot(*zip(*points, strict=True), linewidth=1.2, markersize=3.5, alpha=0.85, **style)
+        markers = {"markersize": 4, "markevery": -(-len(points) // MARKED)}
+        ax.plot(*zip(*points, strict=True), linewidth=1.2, alpha=0.85, **markers, **style)
+
+
+def _step_axis(ax: Axes, first: int, last: int) -> None:
+    """Give `ax` a logarithmic axis of the steps from `first` to `last`, with a place for step 0 before them.
+
+    A teacher takes many times the steps of a student, so that a linear axis would show the teacher only.
+    """
+    ax.set_xscale("symlog", linthresh=first, linscale=0.3)
+    powers = [10**exponent for exponent in range(10) if first <= 10**exponent <= last]
+    ax.set_xlim(left=-0.3 * first)
+    ax.set_xticks([0, *(powers if len(powers) > 1 else [first, last])])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("step")
+
+
+def _mark_collapse(ax: Axes, llh: float, cvg: float) -> None:
+    """Draw the teacher's own risks as lines, and shade the likelihood risks below the teacher's."""
+    left, right = ax.get_xlim()
+    left = min(left, llh - 0.12 * (right - left))  # room for the text
+    for line, value in ((ax.axvline, llh), (ax.axhline, cvg)):
+        line(value, color="#777777", linestyle=":", linewidth=1, zorder=0)
+    ax.axvspan(left, llh, color="#D55E00", alpha=0.07, linewidth=0, zorder=0)
+    ax.set_xlim(left, right)
+    ax.text(
+        *(llh, 0.99, "collapse: likelier than the teacher's own "),
+        **{"transform": ax.get_xaxis_transform(), "rotation": 90, "fontsize": 7, "color": "#555555"},
+        **{"horizontalalignment": "right", "verticalalignment": "top"},
+    )
 
 
 def _finish(figure: Figure, title: str, output: Path) -> None:

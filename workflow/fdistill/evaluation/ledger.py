@@ -7,19 +7,25 @@ from typing import Any
 from fdistill.artifacts.provenance import total
 from fdistill.artifacts.records import SUFFIX, read_record
 from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.runtime.errors import UserError
 
 Record = dict[str, Any]
+LEDGER = "provenance"  # the stage that writes the ledger, which does not count itself
 
 
-def ledger(results: Path, targets: list[Path]) -> dict[str, Any]:
-    """Sum the jobs and costs of `targets` and of all results that they depend on, from the records in folder `results`.
+def ledger(results: Path, targets: list[Path] | None = None) -> dict[str, Any]:
+    """Sum the jobs and costs of `targets` and of all results that they depend on, from the records in `results`.
+
+    Without targets, all records count.
 
     Returns `{"rows", "total", "sources", "code", "missing", "changed"}`. `rows` has one entry per stage and method in
     the order of the jobs, `total` their sum, `sources` the inputs from outside `results` with their hashes, `code` the
     commits. `missing` lists results without a record, `changed` those that were rebuilt after another result had used
-    them; if there are any, the ledger is incomplete. Raises UserError for a damaged record.
+    them; if there are any, the ledger is incomplete. Raises UserError for a damaged record, and for a target that no
+    record names.
     """
-    records = {Path(path).resolve(): record for record in _records(results) for path in record["outputs"]}
+    all_records = _records(results)
+    records = {Path(path).resolve(): record for record in all_records for path in record["outputs"]}
     used: list[Record] = []
     sources: dict[str, str] = {}
     missing: dict[str, None] = {}
@@ -45,7 +51,13 @@ def ledger(results: Path, targets: list[Path]) -> dict[str, Any]:
             visit(input_path, input_digest)
         used.append(record)
 
-    for target in targets:
+    if not records:
+        raise UserError(f"{results}: no record of a job there; run the study first, or give the folder of its results")
+    if unknown := [target for target in targets or [] if target.resolve() not in records]:
+        raise UserError(f"{unknown[0]}: no record in {results} names it; give a result of the study, or run it first")
+    for target in targets or [
+        path for record in all_records if record["stage"] != LEDGER for path in record["outputs"]
+    ]:
         visit(str(target), None)
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in used:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.runtime.errors import UserError
 
@@ -24,6 +24,7 @@ def read_outputs(test: Path | str, generations: Path | str) -> Outputs:
 
     Raises UserError unless `generations` has the ids of `test` in the same order.
     """
+    check_splits(test=Path(test))
     common_lineage(Path(test), Path(generations))
     split, _ = read_parquet(test, SPLIT)
     generated, _ = read_parquet(generations, GENERATIONS)

@@ -1,11 +1,13 @@
 """Likelihood risk, coverage risk and teacher diversity (Wen et al. 2023, section 3.2 and Table 3)."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.models.language_model import LanguageModel
+from fdistill.runtime.errors import UserError
 from fdistill.sampling.offline import sequence_nlls
 
 
@@ -24,12 +26,21 @@ def risks(
     token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`: `_token` is
     the mean over sequences of each sequence's mean over its tokens, the unit of Table 3; `_sequence` is the mean over
     sequences of the sum over tokens, the paper's formula. `store` keeps finished batches, so that a run can resume.
+
+    Raises UserError for a risk that is not finite: a probability of a token is then no number, or exactly 0.
     """
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, model, samples in pairs:
         per_token, per_sequence = sequence_nlls(model, sources, samples, batch_size, name, store)
         result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
+        if not math.isfinite(result[f"{name}_sequence"]):
+            scored = "teacher" if model is teacher else "student"
+            row = next(row for row, value in enumerate(per_sequence) if not math.isfinite(value))
+            raise UserError(
+                f"{name}: the {scored}'s log-probability of a sample is not finite (row {row} of the test split); its "
+                "weights are damaged, or its training diverged: train it again with a lower learning_rate"
+            )
     return result
 
 
@@ -39,10 +50,10 @@ def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
     return 100 * len(set(bigrams)) / len(bigrams) if bigrams else None
 
 
-def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]]) -> float:
+def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]]) -> float | None:
     """Return TeacherDist (Wen et al. 2023, Table 3): the mean of `distinct_bigrams` over inputs, in percent.
 
-    Samples, [input][sample][token], come without EOS. Inputs without bi-grams do not count; NaN if all are such.
+    Samples, [input][sample][token], come without EOS. Inputs without bi-grams do not count; None if all are such.
     """
     shares = [share for share in map(distinct_bigrams, samples_by_input) if share is not None]
-    return fmean(shares) if shares else float("nan")
+    return fmean(shares) if shares else None

@@ -1,12 +1,11 @@
 """Trivial systems, which need no model: a student that does not beat them has learnt nothing."""
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
+from fdistill.data.lines import one_line
 from fdistill.data.sources.dialogue import TURN_SEPARATOR
-
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
+from fdistill.evaluation.metrics.texts import SENTENCE_END
 
 
 def most_frequent(train: dict[str, list], test: dict[str, list]) -> list[str]:
@@ -18,7 +17,7 @@ def most_frequent(train: dict[str, list], test: dict[str, list]) -> list[str]:
 
 def source(train: dict[str, list], test: dict[str, list]) -> list[str]:
     """Return the source of every input, without the separators of a dialogue's turns."""
-    return [" ".join(text.replace(TURN_SEPARATOR, " ").split()) for text in test["source"]]
+    return [one_line(text.replace(TURN_SEPARATOR, " ")) for text in test["source"]]
 
 
 def first_sentence(train: dict[str, list], test: dict[str, list]) -> list[str]:

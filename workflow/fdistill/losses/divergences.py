@@ -154,7 +154,7 @@ DIVERGENCES: dict[str, Divergence] = {
     "rkl": Divergence(lambda t: -t.log(), closed_form=rkl),
     "js": Divergence(lambda t: torch.xlogy(t, t) - (t + 1) * ((t + 1) / 2).log(), closed_form=js),
     "tvd": Divergence(lambda t: 0.5 * (t - 1).abs(), closed_form=tvd),
-    # (1-β) KL(p‖m) + β KL(q‖m), m = (1-β) p + β q
+    # (1-β) KL(p‖m) + β KL(q‖m), m = (1-β) p + β q; β is the student's weight, and the teacher's in GKD and TRL
     "generalised_js": Divergence(_generalised_js, {"beta": 0.5}),
     # KL(p ‖ λp + (1-λ)q) and KL(q ‖ (1-λ)p + λq), DistiLLM (Ko et al. 2024)
     "skew_kl": Divergence(lambda t, skew: torch.xlogy(t, t / _skew(t, skew)), {"skew": 0.1}),

@@ -252,6 +252,15 @@ class Objective:
         return any(map(self.needs_teacher_on, self.sequences))
 
     @property
+    def mixtures(self) -> list[str]:
+        """Return, for each term on the mixture m, whose weight is which: GKD's and TRL's beta is the teacher's."""
+        return [
+            f"{term.loss}: m = {1 - term.parameters['beta']:g} p (teacher) + {term.parameters['beta']:g} q (student)"
+            for term in self.terms
+            if "beta" in term.parameters
+        ]
+
+    @property
     def needs_hidden(self) -> bool:
         """Whether any loss reads hidden states."""
         return any(LOSSES[term.loss].needs_hidden for term in self.terms)

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
 from fdistill.losses.objectives import IGNORE
-from fdistill.models.families import Family, family_of
+from fdistill.models.families import FAMILIES, Family
 from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
 
 
@@ -153,7 +153,7 @@ def _position_ids(attention_mask: Tensor) -> Tensor:
 
 def wrap(module: PreTrainedModel, decoder_prompt: list[int] | None = None) -> LanguageModel:
     """Wrap a transformers model of a known family; `LanguageModel` explains `decoder_prompt`."""
-    family = family_of(module.config.model_type)
+    family = FAMILIES[module.config.model_type]
     return (EncoderDecoder if family.is_encoder_decoder else DecoderOnly)(module, family, decoder_prompt)
 
 

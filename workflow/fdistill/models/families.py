@@ -5,8 +5,6 @@ To add a family whose architecture is like one of these, add an entry to `FAMILI
 
 from dataclasses import dataclass, field, replace
 
-from fdistill.runtime.errors import UserError
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -44,6 +42,11 @@ class Family:
     decoder_start: str = "eos_token"  # the special token that a decoder trained from scratch starts with
     positions_key: str | None = None  # configuration key of the number of positions; None: positions are relative
     pad_is_never_predicted: bool = False
+
+    @property
+    def source_side(self) -> str:
+        """The side on which sources are cut and padded: a decoder-only model continues its source and needs the end."""
+        return "right" if self.is_encoder_decoder else "left"
 
 
 # A logit whose probability is 0 in float32. It is finite because divergences of -inf are not.
@@ -104,10 +107,3 @@ FAMILIES = {
         positions_key="n_positions",
     ),
 }
-
-
-def family_of(model_type: str) -> Family:
-    """Return the family of a checkpoint's `model_type`; UserError for an unknown one."""
-    if model_type not in FAMILIES:
-        raise UserError(f"model.family: unknown model family '{model_type}'; known: {', '.join(FAMILIES)}")
-    return FAMILIES[model_type]

@@ -16,6 +16,7 @@ from transformers import Cache, GenerationConfig, PreTrainedModel
 from fdistill.losses import chunks
 from fdistill.losses.divergences import log_softmax
 from fdistill.losses.objectives import IGNORE
+from fdistill.models.decoding import effective
 from fdistill.models.families import NEVER, Family
 
 
@@ -197,8 +198,6 @@ class LanguageModel(ABC):
     @torch.no_grad()
     def generate(self, source: Source, **decoding: Any) -> Tensor:
         """Decode with transformers' `generate` and no other settings than the given ones: token ids (B, T)."""
-        if decoding.get("do_sample"):
-            decoding = {"top_k": 0} | decoding  # the default of transformers is 50
         special_tokens = self.module.generation_config.to_diff_dict()
         prompt = self._prompt(source)
         inputs = {"input_ids": source.input_ids, "attention_mask": source.attention_mask}
@@ -208,7 +207,7 @@ class LanguageModel(ABC):
             lambda: self.module.generate(
                 **inputs,
                 past_key_values=self._empty_cache(),
-                generation_config=GenerationConfig(**(special_tokens | decoding)),
+                generation_config=GenerationConfig(**(special_tokens | effective(decoding))),
             )
         )
         return output[:, prompt.shape[1] :]

@@ -1,5 +1,7 @@
-"""Tokenizers: training one for a teacher from scratch, encoding targets, and the language codes of mBART."""
+"""Tokenizers: training one for a teacher from scratch, encoding and decoding, and the language codes of mBART."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +10,13 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fdistill.models.families import Family
 from fdistill.runtime.errors import UserError
+
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")  # of tokens, as transformers names them
+IN_BRACKETS = re.compile(r"<.*>|\[.*\]")  # <extra_id_0> of T5, [MASK] of BERT
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_NAMES_OF_4 = {"extra_special_tokens": "additional_special_tokens"}  # version 5 reads both names, version 4 its own
+_OF_THIS_MACHINE = {"is_local", "local_files_only"}  # how the tokenizer was found when it was loaded
 
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
@@ -82,6 +91,53 @@ def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     whole = tokenizer("a").input_ids
     start = next(n for n in range(len(whole)) if whole[n : n + len(body)] == body)
     return whole[:start], whole[start + len(body) :]
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of token ids, without those that are no text (see `markup`).
+
+    A text depends on the tokens alone: spaces are not "cleaned up" (`do n't .` to `don't.`), which some checkpoints'
+    settings ask for, in `tokenizer_config.json` or, for WordPiece vocabularies, in `tokenizer.json`.
+    """
+    no_text = markup(tokenizer)
+    rows = [[token for token in row if token not in no_text] for row in rows]
+    decoder = tokenizer.backend_tokenizer.decoder if tokenizer.is_fast else None
+    if isinstance(decoder, decoders.WordPiece):
+        decoder = decoders.WordPiece(decoder.prefix, cleanup=False)
+        # An id beyond the vocabulary, which a model with spare rows may generate, has no token.
+        tokens = ([token for token in tokenizer.convert_ids_to_tokens(row) if token is not None] for row in rows)
+        return list(map(decoder.decode, tokens))
+    return tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def markup(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Return the ids of tokens that are no text: those with a role, language codes, and special tokens in brackets.
+
+    Any other token is text, even if the checkpoint's settings call it special: a list of them may contain words.
+    """
+    special = {id_: token.content for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    if has_languages(tokenizer):
+        return set(special)
+    roles = {getattr(tokenizer, f"{role}_token_id") for role in ROLES}
+    return {id_ for id_, token in special.items() if id_ in roles or IN_BRACKETS.fullmatch(token.strip())}
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer to `folder` so that transformers 4 reads it as transformers 5 does, whose names differ.
+
+    The sides of padding and truncation are written too, which `save_pretrained` leaves out unless the tokenizer was
+    made with them.
+    """
+    tokenizer.save_pretrained(folder)
+    path = folder / TOKENIZER_CONFIG
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = {_NAMES_OF_4.get(key, key): value for key, value in settings.items() if key not in _OF_THIS_MACHINE}
+    settings |= {"padding_side": tokenizer.padding_side, "truncation_side": tokenizer.truncation_side}
+    settings["clean_up_tokenization_spaces"] = False  # as `decode`: the text that was scored
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class, which transformers 5 renamed
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:

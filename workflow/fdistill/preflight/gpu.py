@@ -21,7 +21,8 @@ def check(plan: Plan) -> Iterator[Finding]:
     for task, settings, sizes in plan.known():
         needed = {stage: bytes_ / memory.GIB for stage, bytes_ in stages(settings, plan, task, sizes).items()}
         listed = ", ".join(f"{stage} {gib:.1f}" for stage, gib in needed.items())
-        yield Finding(f"{task}: GPU memory", f"about, in GiB: {listed} (of {capacity or 'an unknown number'})")
+        has = f"a GPU has {capacity}" if capacity else "what a GPU has is not known here: set gpu_memory"
+        yield Finding(f"{task}: GPU memory", f"about, in GiB: {listed} ({has})")
         for stage, gib in needed.items():
             if capacity and gib > capacity:
                 yield Finding(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fdistill.evaluation.metrics import METRICS, MetricMissing
+from fdistill.evaluation.metrics import METRICS, MetricMissing, encoders
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
@@ -33,6 +33,8 @@ def check(plan: Plan) -> Iterator[Finding]:
 def _to_fetch(key: str, options: dict[str, Any]) -> str | None:
     """Return the hub id of a model that must be downloaded, or None; raises when the metric cannot be computed here."""
     hub_id = METRICS[key].needs(options)
+    if hub_id is None and options.get("model"):
+        encoders.look_at(encoders.locate(key, options["model"]))
     if hub_id is None or reach.cached(hub_id, "config.json"):
         return None
     try:

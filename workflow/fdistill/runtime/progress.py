@@ -30,19 +30,26 @@ class Progress:
         now = time.monotonic()
         if now - self.last_line >= LOG_INTERVAL or self.done >= self.total:
             self.last_line = now
-            eta = (now - self.started) / (self.done - self.done_before) * (self.total - self.done)
+            pace = (now - self.started) / (self.done - self.done_before)  # seconds per step
             shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
             log.info(
-                "%s %d/%d (%.0f %%)%s  ETA %s",
+                "%s %d/%d (%.0f %%)  %s%s  ETA %s",
                 self.name,
                 self.done,
                 self.total,
                 100 * self.done / max(self.total, 1),
+                f"{1 / pace:.3g}/s" if 0 < pace < 1 else f"{pace:.3g} s each",
                 shown,
-                time.strftime("%H:%M:%S", time.gmtime(eta)),
+                _duration(pace * (self.total - self.done)),
             )
 
     def close(self) -> None:
         """End the bar's line on a terminal."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _duration(seconds: float) -> str:
+    """Return hours, minutes and seconds; the hours may be more than a day's."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"

@@ -15,6 +15,11 @@ def redact(text: str) -> str:
     secrets = {value for name, value in os.environ.items() if _SECRET_NAMES.search(name) and len(value) >= SHORTEST}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    return without_credentials(text)
+
+
+def without_credentials(text: str) -> str:
+    """Return `text` with `***` for `user:password@` in URLs."""
     return _URL_CREDENTIALS.sub(HIDDEN, text)
 
 

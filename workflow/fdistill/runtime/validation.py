@@ -3,13 +3,24 @@
 import difflib
 import json
 import math
+import operator
+import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from fdistill.runtime.redaction import without_credentials
+
 Schema = dict[str, Any]
 KeyPath = tuple[str | int, ...]
+
+_BOUNDS = {
+    "minimum": (">=", operator.ge),
+    "exclusiveMinimum": (">", operator.gt),
+    "maximum": ("<=", operator.le),
+    "exclusiveMaximum": ("<", operator.lt),
+}
 
 
 @dataclass(frozen=True)
@@ -24,13 +35,14 @@ class Problem:
         return Problem((*path, *self.path), self.text)
 
     def line(self, file: str) -> str:
-        """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`."""
-        return ": ".join(part for part in (file, dotted(self.path), self.text) if part)
+        """Return the message, such as `config/tasks/xsum.yaml: training.teacher.freeze[0]: ...`, without passwords."""
+        line = without_credentials(": ".join(part for part in (file, dotted(self.path), self.text) if part))
+        return printable(line if len(line) <= 1000 else f"{line[:996]} ...")
 
 
 def dotted(path: KeyPath) -> str:
     """Return a path of keys as text, such as `training.teacher.freeze[0]`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{show(key)[1:-1]}" for key in path).removeprefix(".")
 
 
 def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
@@ -50,11 +62,22 @@ def problems(settings: dict[str, Any], schema: Schema) -> list[Problem]:
         else:
             new = [Problem(path, not_allowed(value, subschema))]
         unique |= dict.fromkeys(new)
-    return list(unique)
+    return list(unique | dict.fromkeys(_passwords(settings)))
+
+
+def _passwords(settings: Any) -> Iterator[Problem]:
+    """Find URLs with user information, before a command, a log or a file of Snakemake's contains them."""
+    for path, value in leaves(settings):
+        if isinstance(value, str) and without_credentials(value) != value:
+            reason = "contains a password or a user's name, which Snakemake would write into its log with the command"
+            yield Problem(path, f"{reason}; remove it, and write it into ~/.netrc or HF_TOKEN")
 
 
 def _validator(schema: Schema) -> Any:
-    """Return a validator with Python's types: JSON Schema accepts 8.0 as an integer, and YAML can write infinity."""
+    """Return a validator with Python's types: JSON Schema accepts 8.0 as an integer, and YAML can write infinity.
+
+    Its `uniqueItems` takes time in proportion to the list; jsonschema's may compare every pair.
+    """
     from jsonschema import Draft202012Validator  # imported here: a script that only reads flags does not need it
     from jsonschema.validators import extend
 
@@ -62,11 +85,20 @@ def _validator(schema: Schema) -> Any:
         {
             "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
             "number": lambda _, value: (
-                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and (isinstance(value, int) or math.isfinite(value))
             ),
         }
     )
-    return extend(Draft202012Validator, type_checker=checker)(schema)
+    return extend(Draft202012Validator, {"uniqueItems": _unique_items}, type_checker=checker)(schema)
+
+
+def _unique_items(_validator: Any, unique: bool, items: Any, _schema: Schema) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if unique and isinstance(items, list) and len(set(map(repr, items))) < len(items):
+        yield ValidationError("duplicates")
 
 
 def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | None = None) -> Iterator[Problem]:
@@ -110,24 +142,66 @@ def without(settings: dict[str, Any], mistakes: Iterable[Problem]) -> dict[str, 
     return remaining
 
 
+def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield every value in nested mappings and lists that is neither, and every key, with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key), key
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path, value
+
+
 def not_allowed(value: Any, schema: Schema) -> str:
     """Return a message such as `0 is not allowed; must be an integer >= 1 (CPU threads.)`."""
-    text = f"{show(value)} is not allowed; must be {allowed(schema)}{_description(schema)}"
+    reason = text_mistake(value, schema) if isinstance(value, str) and "string" in types(schema) else None
+    text = f"{show(value)} {reason or f'is not allowed; must be {allowed(schema)}'}{_description(schema)}"
     number = _as_number(value) if {"integer", "number"} & set(types(schema)) else None
     return text if number is None else f"{text}; to YAML {show(value)} is text, write {number}"
+
+
+def within(value: Any, schema: Schema) -> bool:
+    """Return whether a number is within the bounds of `schema`, and a text is one of those that it allows."""
+    if isinstance(value, str):
+        return text_mistake(value, schema) is None
+    return all(_BOUNDS[key][1](value, schema[key]) for key in _BOUNDS if key in schema)
+
+
+def text_mistake(text: str, schema: Schema) -> str | None:
+    """Return what is wrong with a text; None if `schema` allows it."""
+    if len(text) > schema.get("maxLength", math.inf):
+        return f"has {len(text):,} characters; at most {schema['maxLength']:,} are allowed"
+    if re.search(schema.get("pattern", ""), text):
+        return None
+    return "is empty; write some text" if not text.strip() else f"contains {_control_characters(text)}; remove it"
+
+
+def _control_characters(text: str) -> str:
+    """Return the first character that no text of the configuration may have, as `the control character U+0000`."""
+    found = re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text)
+    return f"the control character U+{ord(found[0]):04X}" if found else "characters that are not allowed"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'xsum'?` if a known word is similar; otherwise a list of the known words."""
     known = list(known)
-    close = difflib.get_close_matches(str(word), known, n=1)
+    close = difflib.get_close_matches(str(word)[:200], known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def show(value: Any) -> str:
     """Return a value as YAML writes it (`null`, `true`, `"text"`), shortened to 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
+    text = printable(text[:81])
     return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def printable(text: str) -> str:
+    """Return a text on one line: control characters, lone surrogates and the like are written as escapes."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
@@ -188,8 +262,9 @@ def allowed(schema: Schema, null: str = "null") -> str:
 
 
 def _range(schema: Schema) -> str:
-    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    return " and".join(f" {sign} {schema[key]}" for key, sign in signs.items() if key in schema)
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {schema['minimum']} to {schema['maximum']}"
+    return " and".join(f" {sign} {schema[key]}" for key, (sign, _) in _BOUNDS.items() if key in schema)
 
 
 def _items(schema: Schema, null: str) -> str:
@@ -197,6 +272,8 @@ def _items(schema: Schema, null: str) -> str:
     if "minItems" in schema:
         exactly = schema["minItems"] == schema.get("maxItems")
         details.append(f"{'exactly' if exactly else 'at least'} {schema['minItems']}")
+    if schema.get("maxItems", schema.get("minItems")) != schema.get("minItems"):
+        details.append(f"at most {schema['maxItems']}")
     if schema.get("uniqueItems"):
         details.append("no duplicates")
     return f" ({'; '.join(details)})" if details else ""

@@ -9,8 +9,10 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.data.batches import BatchSize, label_batch, sorted_batches, source_batch
+from fdistill.data.lines import tidy_lines
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
+from fdistill.models.tokenization import decode
 from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.engines import engine_for
 from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_probs
@@ -97,7 +99,7 @@ def generate_texts(
 
     def as_rows(_: Source, samples: Samples) -> list:
         tokens = _token_lists(samples)
-        texts = [" ".join(text.split()) for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+        texts = map(tidy_lines, decode(tokenizer, tokens))
         return list(zip(texts, map(len, tokens), samples.finished.tolist(), strict=True))
 
     rows = _generate_all("generations", engine, model, sources, sampling, 1, batch_size, seed, as_rows, store)

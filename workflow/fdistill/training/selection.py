@@ -47,12 +47,12 @@ def dev_scorer(
     """Return a function that scores a model on the development split: NLL per token, and the selection metric.
 
     NLL is in nats. The ranks of `store` divide the work. Raises UserError here, before training, when the metric
-    cannot be computed on this machine.
+    cannot be computed on this machine or for these references.
     """
     size = min(len(dev), selection.max_inputs or len(dev))
     sources, targets, references = dev.sources[:size], dev.targets[:size], references[:size]
-    if selection.metric != NLL:  # any text shows whether an encoder or a program is missing
-        _metric_value(selection.metric, [r[0] for r in references[:2]], references[:2], metric_options)
+    if selection.metric != NLL:
+        _metric_value(selection.metric, [several[0] for several in references], references, metric_options)
 
     def score(model: LanguageModel) -> dict[str, float]:
         per_token, _ = sequence_nlls(model, sources, targets, selection.batch_size, "development NLL", store)

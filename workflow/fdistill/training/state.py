@@ -35,7 +35,7 @@ class TrainingState:
 
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # since the last evaluation
+    losses: list[float] = field(default_factory=list)  # since the last entry with a loss
     best_score: float = float("-inf")  # higher is better
     best_weights: dict[str, Tensor] | None = None
     evaluations_since_best: int = 0

@@ -15,6 +15,7 @@ from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
+from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Stopped
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.sampler import SamplingConfig
@@ -25,6 +26,9 @@ from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import NO_CHECKPOINTS, TrainingCheckpoints, TrainingState
 
 log = logging.getLogger(__name__)
+
+START = "the weights that training starts from are damaged, or do not fit the development split"
+LOSS_POINTS = 100  # about as many losses of a run are recorded, each the mean of as many steps
 
 
 class Trainer:
@@ -56,6 +60,7 @@ class Trainer:
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
         self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
+        self.loss_steps = max(1, round(self.total_steps / LOSS_POINTS))
         self.optimizer_steps = OptimizerSteps(self.learner, settings, self.total_steps)
         self.optimizer, self.schedule = self.optimizer_steps.optimizer, self.optimizer_steps.schedule
         self.state = TrainingState()
@@ -98,11 +103,12 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train, and leave the student with its best weights on the development split, or with the last ones.
 
-        `score` evaluates the student; its value named `select_by` decides which weights are best. Returns the history:
-        for each evaluation, an entry with the mean training loss since the last one and an entry with the scores.
+        `score` evaluates the student, before the first step and then at every evaluation; its value named `select_by`
+        decides which weights are best, from the first step on. Returns the history: entries with the mean training loss
+        of every `loss_steps` steps, and entries with the scores of each evaluation.
 
         A run with `checkpoints` resumes from the latest and ends with the same weights as one that was never
-        interrupted. When it is interrupted, it raises `Stopped`.
+        interrupted. When it is interrupted, it raises `Stopped`. Raises UserError for a score that is not finite.
         """
         if (latest := checkpoints.latest()) is not None:
             self.load_state_dict(latest)
@@ -119,8 +125,7 @@ class Trainer:
             start = time.monotonic()
             loss = self.step(next(batches))
             state.step += 1
-            if loss is not None:
-                state.losses.append(loss)
+            self.record(loss)
             seconds += time.monotonic() - start
             tokens += self.learner.tokens
             progress.advance(loss=math.nan if loss is None else loss, tokens_per_s=tokens / seconds)
@@ -137,10 +142,20 @@ class Trainer:
         return self.state.step < self.total_steps and patient
 
     def evaluation_is_due(self) -> bool:
-        """Return whether the student is to be evaluated after the last step, and has not been."""
-        step, history = self.state.step, self.state.history
-        last_evaluated = history[-1]["step"] if history else 0
-        return step > last_evaluated and (step % self.evaluate_steps == 0 or step == self.total_steps)
+        """Return whether the student is to be evaluated at this step, and has not been."""
+        step, evaluated = self.state.step, [entry["step"] for entry in self.state.history if "dev" in entry]
+        is_due = step % self.evaluate_steps == 0 or step == self.total_steps
+        return self.total_steps > 0 and is_due and step not in evaluated[-1:]
+
+    def record(self, loss: float | None) -> None:
+        """Add the loss of the step just taken, None if it was skipped; the history has the means at fixed steps."""
+        state = self.state
+        if loss is not None:
+            state.losses.append(loss)
+        if state.losses and (state.step % self.loss_steps == 0 or state.step == self.total_steps):
+            mean, rate = sum(state.losses) / len(state.losses), self.schedule.get_last_lr()[0]
+            state.history.append({"step": state.step, "loss": mean, "learning_rate": rate})
+            state.losses = []
 
     def evaluate(
         self,
@@ -160,12 +175,16 @@ class Trainer:
                 scores = {name: float(value) for name, value in score(self.student).items()}
         except Stopped:
             return
-        if state.losses:  # unless all steps were skipped
-            loss, rate = sum(state.losses) / len(state.losses), self.schedule.get_last_lr()[0]
-            state.history.append({"step": state.step, "loss": loss, "learning_rate": rate})
+        for name, value in scores.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"training: development {name} is {value} at step {state.step}; "
+                    + ("lower learning_rate, raise warmup_steps, or set precision fp32" if state.step else START)
+                )
         state.history.append({"step": state.step, "dev": scores})
-        state.losses = []
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+        if state.step == 0:
+            return  # the starting point is recorded; only weights that were trained are selected
         value = scores[select_by] if higher_is_better else -scores[select_by]
         if value > state.best_score:
             state.best_score, state.evaluations_since_best = value, 0

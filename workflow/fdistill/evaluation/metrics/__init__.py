@@ -1,5 +1,7 @@
 """Metrics that compare outputs with references. A new metric is one entry in `METRICS`."""
 
+import logging
+import math
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,11 +11,14 @@ from typing import Any, Literal
 
 from fdistill import __version__
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
-from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score
+from fdistill.evaluation.metrics.score_store import ScoreStore
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest, problems
 
-__all__ = ["METRICS", "Metric", "MetricMissing", "Score", "evaluate"]
+__all__ = ["METRICS", "Metric", "MetricFailed", "MetricMissing", "Score", "ScoreStore", "evaluate", "versions"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Metric:
     own_options: dict[str, dict] = field(default_factory=dict)  # name -> schema
     required: tuple[str, ...] = ()  # names of options without which it cannot be computed
     parallel: bool = False
+    by_sentence: bool = False  # whether texts come as a line per sentence, instead of as one line
     # Returns, from the options, the hub id of a model to download, if any; raises MetricMissing if it cannot run here.
     needs: Callable[[dict], str | None] = lambda options: None
 
@@ -46,8 +52,8 @@ def _bleu(order: int) -> Metric:
     return Metric(f"BLEU-{order}", "higher", function, _SACREBLEU, overlap.BLEU_OPTIONS)
 
 
-def _rouge(kind: str, title: str) -> Metric:
-    return Metric(title, "higher", partial(overlap.rouge, kind=kind), _ROUGE)
+def _rouge(kind: str, title: str, by_sentence: bool = False) -> Metric:
+    return Metric(title, "higher", partial(overlap.rouge, kind=kind), _ROUGE, by_sentence=by_sentence)
 
 
 METRICS = {
@@ -59,6 +65,7 @@ METRICS = {
     "rouge1": _rouge("rouge1", "ROUGE-1"),
     "rouge2": _rouge("rouge2", "ROUGE-2"),
     "rougeL": _rouge("rougeL", "ROUGE-L"),
+    "rougeLsum": _rouge("rougeLsum", "ROUGE-Lsum", by_sentence=True),
     "meteor": Metric("METEOR", "higher", meteor.meteor, (meteor.PACKAGE,), meteor.OPTIONS, needs=meteor.needs),
     "bertscore": Metric(
         "BERTScore",
@@ -88,16 +95,19 @@ def evaluate(
     metrics: list[str],
     options: dict[str, dict] | None = None,
     threads: int = 1,
+    store: ScoreStore | None = None,
 ) -> dict[str, Any]:
     """Compute `metrics`, keys of `METRICS`, over a test split.
 
     There is one hypothesis and at least one reference per input. `options` maps a metric to its options, where None
     means the default; `threads` is the number of processes of a parallel metric. The options that all metrics share
-    (`texts.OPTIONS`) are applied here and appended to the metric's signature.
+    (`texts.OPTIONS`) are applied here and appended to the metric's signature. `store` keeps what is computed, for a run
+    that goes on after this one.
 
     Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing"}}, "versions"}`. A
     metric that cannot be computed has value and signature None, and `missing` = {"reason", "fix"}.
-    Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference.
+    Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference;
+    MetricFailed, once the others are computed, when a metric broke or returned no finite number.
     """
     options = {
         key: {name: value for name, value in chosen.items() if value is not None}
@@ -105,27 +115,46 @@ def evaluate(
     }
     _check_keys(metrics, options)
     _check_texts(hypotheses, references)
-    scores = {}
+    scores = store.read() if store else {}
+    failures = []
     for key in metrics:
-        metric = METRICS[key]
-        entry = {
-            "title": metric.title,
-            "direction": metric.better,
-            "value": None,
-            "signature": None,
-            "missing": None,
-        }
+        if key in scores:
+            continue
         try:
-            score = _compute(metric, hypotheses, references, options.get(key, {}), threads)
-            entry |= {"value": score.value, "signature": score.signature}
-        except MetricMissing as missing:
-            entry["missing"] = {"reason": missing.reason, "fix": missing.fix}
-        scores[key] = entry
-    return {"n_inputs": len(hypotheses), "metrics": scores, "versions": _versions(metrics)}
+            scores[key] = _entry(METRICS[key], hypotheses, references, options.get(key, {}), threads)
+            if store:
+                store.add(key, scores[key])
+        except UserError as error:
+            text = str(error)
+            failures.append(text if text.startswith("metric ") else f"metric '{key}': {text}")
+        except Exception as error:  # a bug in the metric or its library; the other metrics know nothing of it
+            log.exception("metric '%s' failed", key)
+            failures.append(f"metric '{key}' failed: {type(error).__name__}: {error}".splitlines()[0])
+    if failures:
+        raise MetricFailed("; ".join(failures))
+    return {
+        "n_inputs": len(hypotheses),
+        "metrics": {key: scores[key] for key in metrics},
+        "versions": versions(metrics),
+    }
+
+
+def _entry(
+    metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int
+) -> dict[str, Any]:
+    """The result of one metric, in the form in which it is recorded."""
+    entry = {"title": metric.title, "direction": metric.better, "value": None, "signature": None, "missing": None}
+    try:
+        score = _compute(metric, hypotheses, references, options, threads)
+    except MetricMissing as missing:
+        return entry | {"missing": {"reason": missing.reason, "fix": missing.fix}}
+    if not math.isfinite(score.value):
+        raise MetricFailed(f"its value is {score.value}; check its encoder's weights, and the outputs")
+    return entry | {"value": score.value, "signature": score.signature}
 
 
 def _compute(metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int) -> Score:
-    hypotheses, references, steps = texts.prepare(hypotheses, references, options)
+    hypotheses, references, steps = texts.prepare(hypotheses, references, options, metric.by_sentence)
     score = metric.function(hypotheses, references, options, **({"threads": threads} if metric.parallel else {}))
     return Score(score.value, "|".join([score.signature, *steps]))
 
@@ -158,12 +187,13 @@ def _check_texts(hypotheses: list[str], references: list[list[str]]) -> None:
             raise UserError(f"row {row} of the test split has no reference; every input needs at least one")
 
 
-def _versions(metrics: list[str]) -> dict[str, str]:
+def versions(metrics: list[str]) -> dict[str, str]:
+    """Return the versions of Python, this library, and the packages that compute `metrics`."""
     packages = dict.fromkeys(package for key in metrics for package in METRICS[key].packages)
-    versions = {"python": platform.python_version(), "fdistill": __version__}
+    found = {"python": platform.python_version(), "fdistill": __version__}
     for package in packages:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+            found[package] = "not installed"
+    return found

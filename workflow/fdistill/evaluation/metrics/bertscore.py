@@ -25,11 +25,13 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
     - `num_layers`: the layer whose output is compared; required unless bert-score knows the model;
     - `rescale_with_baseline`, `lang`: use bert-score's baselines, which exist for some models.
 
-    Raises MetricMissing without the library or the encoder. Source: Zhang et al. 2020.
+    Raises MetricMissing without the library or the encoder, and for an encoder that does not know the references'
+    words. Source: Zhang et al. 2020.
     """
     example = '{"bertscore": {"model": "bert-base-uncased", "num_layers": 8}}'
     model = encoders.model_option("bertscore", options, example)
     scorer = _scorer(model, options)
+    encoders.check_vocabulary("bertscore", model, scorer._tokenizer, references)
     try:
         f1 = scorer.score(hypotheses, references)[2]
     except ValueError as error:
@@ -47,6 +49,7 @@ def _scorer(model: str, options: dict) -> Any:
         raise MetricMissing("the package bert-score is not installed", "pip install bert-score")
     from bert_score import BERTScorer
     from bert_score.utils import model2layers
+    from transformers import AutoModel, T5EncoderModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -57,9 +60,15 @@ def _scorer(model: str, options: dict) -> Any:
             f"metric 'bertscore': option 'num_layers' is missing, and bert-score has none for '{model}'; "
             "give the layer to compare, between 1 and the encoder's number of layers"
         )
+    location = _Location(encoders.locate("bertscore", model))
+    encoders.look_at(location)
     try:
+        # bert-score would use random weights for those that a checkpoint lacks.
+        model_class = T5EncoderModel if "t5" in location else AutoModel
+        _, report = model_class.from_pretrained(location, output_loading_info=True)
+        encoders.check_weights("bertscore", model, report, pooled=False)
         scorer = BERTScorer(
-            model_type=_Location(encoders.locate("bertscore", model)),
+            model_type=location,
             num_layers=layers,
             lang=options.get("lang", "en"),
             rescale_with_baseline=options.get("rescale_with_baseline", False),
@@ -68,6 +77,7 @@ def _scorer(model: str, options: dict) -> Any:
         raise encoders.not_loaded("bertscore", model, error) from None
     except AssertionError as error:
         raise UserError(f"metric 'bertscore': option 'num_layers' is {layers}: {error}") from None
+    scorer._model.float()
     _adapt(scorer._tokenizer, scorer._model.config)
     return scorer
 

@@ -17,7 +17,8 @@ def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) ->
     positions, the longer of a pair first. Option `model`: a checkpoint of a BERT-type BLEURT in transformers' format,
     named as in `encoders`.
 
-    Raises MetricMissing without a model or when it cannot be loaded; UserError when it does not return one number per
+    Raises MetricMissing without a model, when it cannot be loaded or when it does not know the references' words;
+    UserError when it does not return one number per
     pair. Source: Sellam et al. 2020.
     """
     needs(options)
@@ -27,7 +28,7 @@ def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) ->
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
         for reference in of_input
     ]
-    ratings = _ratings(model, list(dict.fromkeys(pairs)))
+    ratings = _ratings(model, list(dict.fromkeys(pairs)), references)
     total = sum(
         max(ratings[reference, hypothesis] for reference in of_input)
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
@@ -46,7 +47,7 @@ def needs(options: dict) -> str | None:
     return encoders.needs("bleurt", options)
 
 
-def _ratings(model: str, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
+def _ratings(model: str, pairs: list[tuple[str, str]], references: list[list[str]]) -> dict[tuple[str, str], float]:
     """The model's rating of each (reference, candidate)."""
     import torch
 
@@ -56,6 +57,7 @@ def _ratings(model: str, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], 
             f"metric 'bleurt': '{model}' returns {rater.config.num_labels} numbers per pair, a BLEURT checkpoint one; "
             "give a BLEURT checkpoint as the option bleurt.model"
         )
+    encoders.check_vocabulary("bleurt", model, tokenizer, references)
     limit = encoders.longest(tokenizer, rater.config)
     ratings = {}
     progress = Progress("BLEURT pairs", len(pairs))

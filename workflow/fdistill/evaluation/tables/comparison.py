@@ -35,7 +35,7 @@ def values(places: list[dict[str, Any] | None], form: str, span: int = 1) -> lis
     rows = []
     for key, title in ROWS.items():
         numbers = [None if place is None else place.get(key) for place in places]
-        texts = ["" if n is None else _signed(n, form) if key == "difference" else format(n, form) for n in numbers]
+        texts = ["" if n is None else signed(n, form) if key == "difference" else format(n, form) for n in numbers]
         rows.append((title, [Cell(text, "aside", span) for text in texts]))
     return rows
 
@@ -48,8 +48,8 @@ def notes(tasks: dict[str, list[dict[str, Any]]], paper: PublishedTable) -> list
     return ([rows] if len(lacking) < len(tasks) else []) + ([none] if lacking else [])
 
 
-def _signed(number: float, form: str) -> str:
-    """The number with its sign; a number that is shown as 0 has none."""
+def signed(number: float, form: str) -> str:
+    """Return the number with its sign, as `form` (see `format`) shows it; a number that is shown as 0 has none."""
     text = format(number, f"z{form}")
     if text.startswith("-"):
         return text.replace("-", "−")

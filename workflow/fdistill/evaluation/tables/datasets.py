@@ -40,9 +40,13 @@ def datasets_table(
     names = [Column("Data set"), *([Column("Stands for")] if stand_ins else []), Column("Source (licence)", width=0.2)]
     columns = [
         *names,
-        *(Column(split.title(), "Inputs", number=True) for split in SPLITS),
-        *(Column(split.title(), "References", number=True) for split in ("dev", "test")),
-        *(Column(name.replace("_", " "), f"{s.title()} in train, %", number=True) for s in leaks for name in leaks[s]),
+        *(Column(f"{split.title()} inputs", number=True) for split in SPLITS),
+        *(Column(f"{split.title()} references", number=True) for split in ("dev", "test")),
+        *(
+            Column(f"{s.title()} in train, {name.replace('_', ' ')}, %", number=True)
+            for s in leaks
+            for name in leaks[s]
+        ),
     ]
     rows, records, notes, places = [], [], [], {}
     for task, manifest in files.items():
@@ -71,8 +75,13 @@ def datasets_table(
             | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
             | {"split_rule": manifest["split_rule"], "source": source}
         )
-        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.")
+        dropped = {split: manifest.get("dropped", {}).get(split, 0) for split in SPLITS}
+        records[-1] |= {f"{split}_dropped": count for split, count in dropped.items()}
+        counts = ", ".join(f"{split} {count:,}" for split, count in dropped.items() if count)
+        bad = f" Bad rows left out: {counts}." if counts else ""
+        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.{bad}")
     return Table(
+        title="Data sets",
         caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
         "leak from the training split.",
         columns=columns,

@@ -54,6 +54,7 @@ def examples_table(
             )
             records += [{"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()]
     return Table(
+        title="Example outputs",
         caption="Example outputs on test inputs that were sampled with a fixed seed.",
         columns=[Column("Task"), Column("System"), Column("Text", width=0.65)],
         sections=rows,

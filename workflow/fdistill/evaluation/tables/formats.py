@@ -1,5 +1,6 @@
 """The file formats of tables. A new one is one entry in `FORMATS`."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,4 +24,19 @@ def write(table: Table, paths: list[Path]) -> None:
         if path.suffix not in FORMATS:
             raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(FORMATS)}")
     for path in paths:
-        write_text(path, FORMATS[path.suffix](table))
+        write_text(path, visible(FORMATS[path.suffix](table)))
+
+
+def visible(text: str) -> str:
+    """Return `text` with visible characters in place of control characters, except line breaks and tabs.
+
+    Texts of data sets and outputs of models may contain them. In a page or a terminal they could delete or reorder what
+    stands beside them (such as ESC, or the Unicode marks that change the direction of text).
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", _picture, text)
+
+
+def _picture(match: re.Match) -> str:
+    """Return Unicode's picture of a control character below 0x20, and the replacement character for any other."""
+    code = ord(match.group())
+    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"

@@ -1,4 +1,4 @@
-"""Formats a table as a web page, for the report."""
+"""Formats a table as a web page, for the report and for narrow screens: a wide table scrolls within the page."""
 
 import re
 from html import escape
@@ -7,16 +7,24 @@ from itertools import groupby
 from fdistill.evaluation.tables.render import Cell, Column, Table, panels
 
 STYLE = """
-body { font: 14px/1.4 sans-serif; margin: 1.5em; }
-table { border-collapse: collapse; margin-bottom: 1.5em; border-top: 2px solid; border-bottom: 2px solid; }
+body { font: 14px/1.4 sans-serif; margin: 1.5em; overflow-wrap: break-word; }
+.scroll { overflow-x: auto; margin-bottom: 1.5em; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
 th, td { padding: .2em .7em; text-align: left; vertical-align: top; }
 tbody { border-top: 1px solid; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+.number, .name { white-space: nowrap; }
+.text { min-width: 12em; }
 .group, .span { text-align: center; }
 .group { border-bottom: 1px solid #999; }
 small { color: #666; }
 tr:has(small) td { padding-top: 0; padding-bottom: 0; }
 tr:has(small) + tr:not(:has(small)) td { padding-top: .7em; }
+@media (max-width: 600px) {
+  body { margin: .7em; }
+  th, td { padding: .2em .4em; }
+  .group, .span { text-align: left; }
+}
 """
 
 
@@ -25,7 +33,8 @@ def to_html(table: Table) -> str:
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
-            f"<title>{escape(table.caption)}</title>\n<style>{STYLE}</style>",
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(table.title or table.caption)}</title>\n<style>{STYLE}</style>",
             f"<p>{_symbols(table.caption)}</p>",
             *(_panel(panel) for panel in panels(table)),
             *(f"<p>{escape(note)}</p>" for note in table.notes),
@@ -35,7 +44,7 @@ def to_html(table: Table) -> str:
 
 
 def _panel(table: Table) -> str:
-    lines = ["<table>", "<thead>"]
+    lines = ["<div class=scroll tabindex=0>", "<table>", "<thead>"]  # tabindex: scrolls by the keyboard
     if any(column.group for column in table.columns):
         groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda c: c.group)]
         heads = "".join(f'<th colspan="{n}"{" class=group" if g else ""}>{escape(g)}</th>' for g, n in groups)
@@ -44,7 +53,7 @@ def _panel(table: Table) -> str:
     lines += [f"<tr>{titles}</tr>", "</thead>"]
     for section in table.sections:
         lines += ["<tbody>", *(_row(row, table.columns) for row in section), "</tbody>"]
-    return "\n".join([*lines, "</table>"])
+    return "\n".join([*lines, "</table>", "</div>"])
 
 
 def _row(row: list[Cell], columns: list[Column]) -> str:
@@ -65,4 +74,4 @@ def _symbols(text: str) -> str:
 
 
 def _class(column: Column) -> str:
-    return " class=number" if column.number else ""
+    return f" class={'number' if column.number else 'name' if column.width is None else 'text'}"

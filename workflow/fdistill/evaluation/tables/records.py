@@ -88,12 +88,15 @@ def check_signatures(records: list[dict[str, Any]]) -> None:
 
 
 def mark(records: list[dict[str, Any]], layout: list[Section], places: tuple[str, ...]) -> None:
-    """Add the key `mark` to all records: the place among the ranked systems of the same task and metric, or ""."""
+    """Add the key `mark` to all records: the place among the ranked systems of the same task and metric, or "".
+
+    Records that are `below_teacher` (see `compare_with_teacher`) have no place.
+    """
     ranked = {system for section in layout if section.ranked for system in section.systems}
     competing: dict[tuple[str, str], list[dict]] = {}
     for record in records:
         record["mark"] = ""
-        if record["system"] in ranked and record["mean"] is not None:
+        if record["system"] in ranked and record["mean"] is not None and not record.get("below_teacher"):
             competing.setdefault((record["task"], record["metric"]), []).append(record)
     for group in competing.values():
         place = marks({record["system"]: record["mean"] for record in group}, group[0]["direction"], places)
@@ -111,6 +114,22 @@ def marks(values: dict[str, float], better: Literal["higher", "lower"], places: 
     ranking = sorted(set(shown.values()), reverse=better == "higher")
     place = dict(zip(ranking, places, strict=False))
     return {key: place.get(value, "") for key, value in shown.items()}
+
+
+def compare_with_teacher(records: list[dict[str, Any]], collapses: tuple[str, ...]) -> None:
+    """Add the keys `above_teacher` and `below_teacher` to all records.
+
+    `above_teacher` is the record's mean less that of the teacher for the same task and metric, None for the teacher
+    itself and where a value is missing. `below_teacher` says for the metrics `collapses` whether the mean, as printed,
+    is below the teacher's; it is None for other metrics.
+    """
+    teachers = {(r["task"], r["metric"]): r["mean"] for r in records if r["system"] == "teacher"}
+    for record in records:
+        own, teacher = record["mean"], teachers.get((record["task"], record["metric"]))
+        comparable = record["system"] != "teacher" and own is not None and teacher is not None
+        record["above_teacher"] = own - teacher if comparable else None
+        can_collapse = comparable and record["metric"] in collapses
+        record["below_teacher"] = round(own, DECIMALS) < round(teacher, DECIMALS) if can_collapse else None
 
 
 def teacher_dist(files: list[dict[str, Any]], task: str) -> float | None:

@@ -12,7 +12,7 @@ MAX_COLUMNS = 9  # beside the names of the rows, as in the widest panel of Wen e
 
 @dataclass(frozen=True)
 class Column:
-    """A column; columns of one `group` share a heading. A `width`, as a share of the line, makes text wrap."""
+    """A column; columns of one `group`, a task, share a heading. A `width`, as a share of the line, makes text wrap."""
 
     title: str
     group: str = ""
@@ -33,9 +33,9 @@ class Cell:
 class Table:
     """A table for readers (columns, sections, notes) and the same as data (records).
 
-    `sections` are groups of rows with a rule between them; the spans of a row add up to the number of columns. The
-    first columns, without a group, name the row. `records` are the rows of the CSV file: flat, in full precision, and
-    without typographic marks.
+    `title` is the name of its page, `caption` says how to read it. `sections` are groups of rows with a rule between
+    them; the spans of a row add up to the number of columns. The first columns, without a group, name the row.
+    `records` are the rows of the CSV file: flat, in full precision, and without typographic marks.
     """
 
     caption: str
@@ -43,6 +43,7 @@ class Table:
     sections: list[list[list[Cell]]]
     records: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    title: str = ""
 
 
 def to_csv(table: Table) -> str:
@@ -56,15 +57,15 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return the table in GitHub's Markdown, with columns aligned for reading the source."""
+    """Return the table in GitHub's Markdown, with columns aligned for reading the source.
+
+    Every group is a table of its own below the group's heading, because Markdown has one header line and no spans.
+    """
     blocks = [escape_markdown(table.caption)]
-    for panel in panels(table):
+    for panel in panels(table, max_columns=1):
+        blocks += [f"**{escape_markdown(group)}**" for group in [panel.columns[-1].group] if group]
         rows = [[_markdown_cell(cell) for cell in spread(row)] for section in panel.sections for row in section]
         titles = [escape_markdown(column.title) for column in panel.columns]
-        groups = [escape_markdown(column.group) for column in panel.columns]
-        if any(groups):  # Markdown has one header line: it has the groups, and the titles are the first row
-            first_of_group = [title if title not in groups[:i] else "" for i, title in enumerate(groups)]
-            rows, titles = [titles, *rows], first_of_group
         widths = [max(3, *(len(line[i]) for line in [titles, *rows])) for i in range(len(titles))]
         rule = [
             f"{'-' * (width - 1)}:" if column.number else "-" * width
@@ -82,16 +83,17 @@ def to_markdown(table: Table) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def panels(table: Table) -> list[Table]:
-    """Return the table, split between column groups into parts of at most MAX_COLUMNS beside the names of the rows.
+def panels(table: Table, max_columns: int = MAX_COLUMNS) -> list[Table]:
+    """Return the table, split between column groups into parts of at most `max_columns` beside the names of the rows.
 
-    Parts are filled from the last group on, as in the paper: DART alone, then the three tasks with fewer metrics.
+    A wider group is a part of its own. Parts are filled from the last group on, as in the paper: DART alone, then the
+    three tasks with fewer metrics.
     """
     n_names = next((i for i, column in enumerate(table.columns) if column.group), len(table.columns))
     groups = groupby(range(n_names, len(table.columns)), key=lambda i: table.columns[i].group)
     parts: list[list[int]] = [[]]
     for group in reversed([list(indices) for _, indices in groups]):
-        if parts[0] and len(parts[0]) + len(group) > MAX_COLUMNS:
+        if parts[0] and len(parts[0]) + len(group) > max_columns:
             parts.insert(0, [])
         parts[0] = group + parts[0]
     return [_select(table, [*range(n_names), *part]) for part in parts]

@@ -10,6 +10,7 @@ from fdistill.evaluation.tables.records import (
     Section,
     as_record,
     check_signatures,
+    compare_with_teacher,
     mark,
     read_results,
     teacher_dist,
@@ -23,6 +24,11 @@ RISKS = {
     "r_llh_sequence": "R_llh/seq.",
     "r_cvg_sequence": "R_cvg/seq.",
 }
+# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
+# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
+COLLAPSES = ("r_llh_token", "r_llh_sequence")
+COLLAPSED = " †"
+NO_BIGRAMS = "no sample of the teacher has two tokens"
 FORM = f".{DECIMALS}f"
 NONE = "–"  # the system was not run on the task, or does not have the value
 
@@ -49,6 +55,7 @@ def main_table(
         comparison.add_published(records, paper)
     notes = _footnotes(records)
     return Table(
+        title="Main results",
         caption="Main results on the test sets. Best student in bold, second best underlined; ↑/↓: the "
         "higher/lower, the better. With several seeds: mean ± sample standard deviation.",
         columns=_columns(records, tasks),
@@ -71,6 +78,7 @@ def risk_table(
     records = [
         as_record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
     ]
+    compare_with_teacher(records, COLLAPSES)
     mark(records, layout, ("best",))
     diversity = [
         {"task": task, "system": "teacher", "metric": "teacher_dist", "mean": teacher_dist(files, task)}
@@ -78,12 +86,16 @@ def risk_table(
     ]
     if paper:
         comparison.add_published([*records, *diversity], paper)
-    shown = [Cell(NONE if d["mean"] is None else format(d["mean"], FORM), span=len(RISKS)) for d in diversity]
+    shown = [Cell("n/a [1]" if d["mean"] is None else format(d["mean"], FORM), span=len(RISKS)) for d in diversity]
+    no_bigrams = f"[1] TeacherDist: {NO_BIGRAMS}. Remedy: train the teacher longer, or look at its outputs."
     below = comparison.values(diversity, FORM, span=len(RISKS))
     return Table(
-        caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence: the "
-        "lower, the better; the lowest student's in bold. TeacherDist: distinct bi-grams over all bi-grams "
-        "of five teacher samples per input, in percent.",
+        title="Risks",
+        caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
+        "difference to the teacher's own value. The closer to the teacher's from above, the better; the best student's "
+        f"in bold.{COLLAPSED}: below the teacher's own R_llh. Such a student's samples are likelier than the teacher's "
+        "own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams of five "
+        "teacher samples per input, in percent.",
         columns=_columns(records, tasks),
         sections=[
             [
@@ -93,7 +105,8 @@ def risk_table(
             *_rows(records, layout, {}),
         ],
         records=[*records, *diversity],
-        notes=_comparison_notes([*records, *diversity], tasks, paper),
+        notes=([no_bigrams] if any(d["mean"] is None for d in diversity) else [])
+        + _comparison_notes([*records, *diversity], tasks, paper),
     )
 
 
@@ -135,7 +148,10 @@ def _value(record: dict[str, Any] | None, notes: dict[tuple[str, str, str], int]
     if record["mean"] is None:
         return Cell(f"n/a [{notes[_note(record)]}]" if record.get("missing_reason") else NONE)
     deviation = "" if record["std"] is None else f" ± {record['std']:{FORM}}"
-    return Cell(f"{record['mean']:{FORM}}{deviation}", record["mark"])
+    difference = record.get("above_teacher")
+    distance = "" if difference is None else f" ({comparison.signed(difference, FORM)})"
+    collapsed = COLLAPSED if record.get("below_teacher") else ""
+    return Cell(f"{record['mean']:{FORM}}{deviation}{distance}{collapsed}", record["mark"])
 
 
 def _comparison_notes(records: list[dict[str, Any]], tasks: dict[str, str], paper: PublishedTable | None) -> list[str]:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from fdistill.data.lines import one_line, tidy_lines
 from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
+from fdistill.data.sources.published.dataset import Published, finish, read_corpus
 from fdistill.data.sources.published.dataset import PublishedOptions as Options
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 
@@ -21,8 +22,8 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def as_examples(row: Row, id: str) -> list[Example]:
-    """Return an article with its highlights, which are lines there and become the sentences of one text."""
-    return [Example(id, id, one_line(row.text("article")), (one_line(row.text("highlights")),))]
+    """Return an article with its highlights, a line each: rougeLsum takes lines for sentences."""
+    return [Example(id, id, one_line(row.text("article")), (tidy_lines(row.text("highlights")),))]
 
 
 DATASET = Published(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fdistill.data.lines import one_line
 from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.dialogue import join_turns
 from fdistill.data.sources.files import local_files
@@ -20,7 +21,6 @@ from fdistill.data.sources.published.dataset import (
     Published,
     PublishedOptions,
     finish,
-    one_line,
     read_corpus,
 )
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub

@@ -118,8 +118,3 @@ def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:
 
 def _without_blanks(example: Example) -> Example:
     return replace(example, references=tuple(text for text in example.references if text.strip()))
-
-
-def one_line(text: str) -> str:
-    """Return the text on one line, with single spaces."""
-    return " ".join(text.split())

@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fdistill.data.archives import read_members
+from fdistill.data.lines import one_line
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.rows import SPLIT_NAMES, Row, Rows
 from fdistill.data.sources.files.text_files import json_document
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published.dataset import Published, finish, one_line, read_corpus
+from fdistill.data.sources.published.dataset import Published, finish, read_corpus
 from fdistill.data.sources.published.dataset import PublishedOptions as Options
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 from fdistill.data.sources.published.web import WebFiles, archived_pairs, decoded

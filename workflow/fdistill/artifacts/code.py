@@ -1,0 +1,79 @@
+"""The version of the code that made a result, and what to say at the start of a run about results of other versions."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from fdistill.artifacts.records import SUFFIX, record_of
+
+LIBRARY = Path(__file__).parents[1]
+SCRIPTS = LIBRARY.parent / "scripts"
+
+# The rules of a script that serves several, by its name.
+RULES = {
+    "bench": ["bench_task"],
+    "distill": ["distill", "predistill"],
+    "figures": ["training_curves", "risk_figure"],
+    "metrics": ["metrics", "risks"],
+    "tables": ["main_table", "risk_table", "datasets_table", "examples_table"],
+}
+
+
+@cache
+def code_hash(script: Path) -> str:
+    """Return the SHA-256 of a script and of all Python files of this library, with their names."""
+    digest = hashlib.sha256()
+    for path in [*sorted(LIBRARY.rglob("*.py")), script]:
+        name = path.relative_to(LIBRARY) if path.is_relative_to(LIBRARY) else path.name
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def start_messages(results: Path, expected: list[str]) -> Iterator[str]:
+    """Yield what a user should know before a run that writes to `results`.
+
+    Some results were made by other code than today's; or the main table shows systems that are not among `expected`,
+    the files `.../TASK/SYSTEM/metrics.json` of the study, which replaces the table.
+    """
+    records = [record for _, record in _records(results.rglob(f"*{SUFFIX}")) if isinstance(record.get("stage"), str)]
+    others = Counter(record["stage"] for record in records if not _is_current(record))
+    if others:
+        listed = ", ".join(f"{count} of {stage}" for stage, count in sorted(others.items()))
+        rules = " ".join(rule for stage in sorted(others) for rule in RULES.get(stage, [stage]))
+        yield (
+            f"{results}: {others.total()} of {len(records)} jobs' results were made by other code than today's "
+            f"({listed}). If the change matters to them, make them again: snakemake --forcerun {rules} -- TARGET, "
+            "with the options of your study"
+        )
+    table = results / "tables" / "main.csv"
+    for _, content in _records([record_of(table)]):
+        inputs = content.get("inputs")
+        paths = [Path(path) for path in inputs] if isinstance(inputs, dict) else []
+        shown = {path.parts[-3:-1] for path in paths if path.name == "metrics.json"}
+        if lost := sorted(shown - {Path(path).parts[-3:-1] for path in expected}):
+            listed = ", ".join("/".join(place) for place in lost[:5]) + (", ..." if len(lost) > 5 else "")
+            yield (
+                f"{table.parent}: the tables there show results that this study does not have ({listed}); making its "
+                "tables replaces them. To keep both, give this study a folder of its own: "
+                "snakemake --config results=studies/NAME"
+            )
+
+
+def _is_current(record: dict) -> bool:
+    code = record.get("code")
+    return isinstance(code, dict) and code.get("sha256") == code_hash(SCRIPTS / f"{record['stage']}.py")
+
+
+def _records(paths: Iterable[Path]) -> Iterator[tuple[Path, dict]]:
+    """Yield the records that can be read; a damaged one is refused where the files beside it are read."""
+    for path in paths:
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            yield path, content

@@ -1,0 +1,55 @@
+"""Keeps the scores of one metric after the other, so that a run goes on where another broke off."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fdistill.artifacts.atomic import write_text
+
+log = logging.getLogger(__name__)
+
+Scores = dict[str, dict[str, Any]]  # by metric
+
+
+@dataclass
+class ScoreStore:
+    """Scores in a file, which says what they are of: `identity` holds JSON values. Without a file nothing is kept.
+
+    A file that is damaged or has another identity is not used.
+    """
+
+    path: Path | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
+    _scores: Scores = field(default_factory=dict)
+
+    def read(self) -> Scores:
+        """Return the scores that an earlier run has kept."""
+        if self.path is not None and self.path.is_file():
+            digest, _, content = self.path.read_bytes().partition(b"\n")
+            if digest.decode(errors="replace") == _digest(content):
+                stored = json.loads(content)
+                if stored["identity"] == self.identity:
+                    self._scores = stored["scores"]
+                    log.info("computed by an earlier run: %s", ", ".join(self._scores))
+        return dict(self._scores)
+
+    def add(self, key: str, score: dict[str, Any]) -> None:
+        """Keep the score of a metric, and log it."""
+        missing = score["missing"]
+        log.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")
+        if self.path is not None and not missing:  # what is missing may be there when the next run begins
+            self._scores[key] = score
+            content = json.dumps({"identity": self.identity, "scores": self._scores})
+            write_text(self.path, f"{_digest(content.encode())}\n{content}")
+
+    def remove(self) -> None:
+        """Delete the file, once the scores are written where they belong."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

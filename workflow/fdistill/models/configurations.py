@@ -1,0 +1,144 @@
+"""Configurations of models: read from a checkpoint or made of settings, with every value in bounds before it is used.
+
+transformers accepts most values and fails later, or never: heads of 0, a dropout of 5, a billion labels.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.utils import cached_file
+
+from fdistill.models.architectures import model_class
+from fdistill.models.checkpoint_files import read_object
+from fdistill.models.families import FAMILIES, Family
+from fdistill.models.location import CONFIG
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import Problem, nearest, show
+
+LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
+TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
+SCRATCH = ("model", "teacher", "config")  # the key of a configuration made of settings
+
+
+def read_configuration(source: str, local_only: bool = False) -> tuple[PreTrainedConfig, Family]:
+    """Return the configuration of a checkpoint, a folder or a hub id, and its family.
+
+    `local_only`: a hub id is looked for in this machine's cache only. Raises OSError when there is no config.json,
+    UserError for a file that is no JSON object, an unknown family, a value out of bounds, and a quantised model.
+    """
+    file = Path(cached_file(source, CONFIG, local_files_only=local_only))
+    content = read_object(file)
+    model_type = content.get("model_type")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
+    family = FAMILIES[model_type]
+    if "quantization_config" in content or "compression_config" in content:
+        raise UserError(
+            f"{file}: the model is quantised, which is not supported; give the unquantised one that it was made from"
+        )
+    _refuse(str(file), _label_problems(content))
+    # Without `trust_remote_code`, transformers would ask the user.
+    try:
+        config = AutoConfig.from_pretrained(source, local_files_only=local_only, trust_remote_code=False)
+    except StrictDataclassError as error:
+        raise UserError(f"{file}: {' '.join(str(error).split())}") from None
+    _refuse(str(file), _problems(config, family))
+    generation = file.with_name("generation_config.json")
+    if generation.is_file():  # newer checkpoints have the first token of their decoder here
+        settings = read_object(generation)
+        _refuse(str(generation), _token_problems(settings, config.vocab_size))
+        if getattr(config, "decoder_start_token_id", None) is None:
+            config.decoder_start_token_id = settings.get("decoder_start_token_id")
+    # Our code reads outputs by name, and asks for hidden states where it needs them.
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
+    return config, family
+
+
+def scratch_configuration(family: Family, settings: dict[str, Any], tokens: dict[str, Any]) -> PreTrainedConfig:
+    """Return a configuration made of `settings` and, unless they contain them, `tokens`: the vocabulary's numbers.
+
+    Raises UserError, with the key, for a key or a value that a model of the family cannot have.
+    """
+    config_class = getattr(transformers, family.config_class)
+    known = config_class().to_dict().keys() - PreTrainedConfig().to_dict().keys() | config_class.attribute_map.keys()
+    for key in settings:
+        if key not in known:  # transformers would store the key and ignore it
+            near = difflib.get_close_matches(str(key), sorted(known), n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"model.teacher.config: {family.config_class} has no key '{key}'{hint}")
+    _refuse("", (problem.under(*SCRATCH) for problem in _label_problems(settings)))
+    try:
+        config = config_class(**(tokens | settings))
+    except (StrictDataclassError, TypeError, ValueError, LookupError) as error:
+        raise UserError(f"model.teacher.config: {' '.join(str(error).split())}") from None
+    _refuse("", (problem.under(*SCRATCH) for problem in _problems(config, family)))
+    return config
+
+
+def without_numbers(config: PreTrainedConfig, family: Family, where: str) -> PreTrainedModel:
+    """Return the model of a configuration on torch's meta device, which takes no memory.
+
+    Raises UserError, which begins with `where`, when there is no such model: heads that do not divide the width.
+    """
+    try:
+        with torch.device("meta"):
+            module = model_class(family)(config)
+    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError) as error:
+        raise UserError(f"{where}: {' '.join(str(error).split()) or type(error).__name__}") from None
+    if (count := sum(parameter.numel() for parameter in module.parameters())) > PARAMETERS:
+        raise UserError(f"{where}: makes a model of {count:,} parameters; lower its sizes")
+    return module
+
+
+def _refuse(file: str, problems: Iterator[Problem]) -> None:
+    if found := list(problems):
+        raise UserError("; ".join(problem.line(file) for problem in found))
+
+
+def _label_problems(content: dict[str, Any]) -> Iterator[Problem]:
+    """Find what would make transformers write a list of a billion labels; summarising models have no labels."""
+    count = content.get("num_labels")
+    if count is not None and not (isinstance(count, int) and 0 <= count <= LABELS):
+        yield Problem(("num_labels",), f"{show(count)} is not allowed; must be an integer from 0 to {LABELS}")
+
+
+def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
+    """Find the values that a model of the family cannot have; their kinds are those of the family's defaults."""
+    yield from _token_problems(vars(config), config.vocab_size)
+    layers = {stack.size_key for stack in family.stacks.values()}
+    for key, default in getattr(transformers, family.config_class)().to_dict().items():
+        value = getattr(config, key, default)
+        if key.endswith("_token_id") or key == "chunk_size_feed_forward":
+            continue
+        if key in ("activation_function", "dense_act_fn"):
+            if value not in ACT2FN:
+                yield Problem((key,), f"unknown activation {show(value)}; {nearest(str(value), ACT2FN)}")
+        elif _is_integer(default) or key == "n_inner":
+            most = LAYERS if key in layers else SIZE
+            if not (_is_integer(value) and 1 <= value <= most) and not (value is None and default is None):
+                yield Problem((key,), f"{show(value)} is not allowed; must be an integer from 1 to {most}")
+        elif isinstance(default, float):
+            most = 1 if "drop" in key else 1000
+            if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= most):
+                yield Problem((key,), f"{show(value)} is not allowed; must be a number from 0 to {most}")
+
+
+def _token_problems(values: dict[str, Any], vocabulary: int) -> Iterator[Problem]:
+    """Find special tokens that are not in the vocabulary; a list is for several EOS tokens."""
+    for key in TOKENS:
+        value = values.get(key)
+        ids = value if isinstance(value, list) and key == "eos_token_id" else [value]
+        if not all(one is None or (_is_integer(one) and 0 <= one < vocabulary) for one in ids):
+            yield Problem((key,), f"{show(value)} is not allowed; must be one of the {vocabulary} tokens")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,97 @@
+"""Exported models: a transformers folder that is enough by itself to generate as the workflow does.
+
+Beside weights and tokenizer it contains the task's decoding settings (`generation_config.json`, which transformers
+reads), what is done to a source before it is tokenised (`fdistill.json`), and a model card (`README.md`).
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.files import read_json, write_json
+from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
+from fdistill.models.decoding import effective
+from fdistill.models.families import Family, family_of
+from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer
+from fdistill.runtime.errors import UserError
+
+TEXT = "fdistill.json"
+GENERATION_CONFIG = "generation_config.json"
+CARD = "README.md"
+TEXT_KEYS = ("source_prefix", "max_source_tokens", "max_target_tokens")  # at least; all of a task's `text`
+SEPARATOR = "turn_separator"
+_FORMAT = {"format": 1}  # in fdistill.json; a later version may mean something else by its keys
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How a model is used: the task's `text` of fdistill.json, and the content of generation_config.json."""
+
+    text: dict[str, Any]
+    generation: dict[str, Any]
+
+
+def export(
+    model: Path, path: Path, text: dict[str, Any], decoding: dict[str, Any], card: Callable[[list[int]], str]
+) -> None:
+    """Copy the folder `model` to `path`, with the settings that it was trained and is decoded with, and a model card.
+
+    `text` holds the task's settings of that name, `decoding` GenerationConfig settings. `card` returns the model card,
+    given the tokens that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`,
+    the tokenizer cuts sources at their maximum length. Raises UserError when `model` is damaged or was not written by
+    this workflow.
+    """
+    manifest = manifest_of(model)
+    if not manifest:
+        raise UserError(f"{model}: was not written by this workflow; give the folder of a model that it trained")
+    check_files(model)
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    tokenizer.padding_side = tokenizer.truncation_side = _family_of(model).source_side
+    prompt = decoder_prompt(tokenizer) or []
+    forced = {"forced_bos_token_id": prompt[1]} if len(prompt) > 1 else {}  # mBART-50's language code
+    with atomic(path, directory=True) as folder:
+        for name in manifest["files"]:
+            shutil.copyfile(model / name, folder / name)
+        save_tokenizer(tokenizer, folder)
+        # A special token that is spelt out in a source is text, unless it separates the turns of a dialogue.
+        split = {"split_special_tokens": True} if text.get(SEPARATOR, "") is None else {}
+        _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"], **split})
+        _update(folder / GENERATION_CONFIG, effective(decoding) | forced)
+        write_json(folder / TEXT, _FORMAT | text)
+        (folder / CARD).write_text(card(prompt), encoding="utf-8")
+        write_manifest(folder, {key: value for key, value in manifest.items() if key != "files"})
+
+
+def _family_of(model: Path) -> Family:
+    return family_of(json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"])
+
+
+def _update(file: Path, settings: dict[str, Any]) -> None:
+    content = json.loads(file.read_text(encoding="utf-8")) | settings
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_usage(folder: Path) -> Usage:
+    """Return how an exported model is used.
+
+    Raises UserError for a folder that does not exist, that is not an exported model, or whose files are damaged.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder of an exported model")
+    if not (folder / TEXT).is_file():
+        ours = folder.name == "model" and manifest_of(folder)
+        remedy = f"snakemake -c1 {folder.parent / 'export'}" if ours else "give a folder that rule export wrote"
+        raise UserError(
+            f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; export the model: {remedy}"
+        )
+    text = read_json(folder / TEXT, (*_FORMAT, *TEXT_KEYS))
+    if text["format"] != _FORMAT["format"]:
+        raise UserError(f"{folder / TEXT}: has format {text['format']!r}, but this version reads {_FORMAT['format']}")
+    del text["format"]
+    return Usage(text, read_json(folder / GENERATION_CONFIG, ("max_new_tokens",)))

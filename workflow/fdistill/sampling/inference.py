@@ -1,0 +1,87 @@
+"""Inference: the outputs of a trained model for sources that come one after the other, not from a prepared split."""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from fdistill.artifacts.batch_store import BatchStore
+from fdistill.data import encoding
+from fdistill.data.batches import BatchSize
+from fdistill.data.encoding import Limits, encode_split
+from fdistill.models.checkpoints import Checkpoint
+from fdistill.runtime.progress import Progress
+from fdistill.sampling.engine_limits import TRANSFORMERS
+from fdistill.sampling.offline import generate_texts
+
+log = logging.getLogger(__name__)
+
+# Outputs are returned after this many inputs. Within them, inputs of similar length form a batch.
+WINDOW = 256
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An output, with the keys that the JSON lines of `infer.py` have."""
+
+    output: str = ""
+    truncated: bool = False  # whether the source was longer than its maximum and was cut
+    finished: bool = True  # whether the output ended before its maximum
+
+
+def infer(
+    checkpoint: Checkpoint,
+    sources: Sequence[str],
+    limits: Limits,
+    decoding: dict[str, Any],
+    batch_size: BatchSize,
+    seed: int,
+    engine: str = TRANSFORMERS,
+) -> Iterator[Answer]:
+    """Yield the answer to each source, in their order, made as `generate_texts` makes the outputs of a test split.
+
+    A source longer than `limits` allows is cut. A source that is empty or white space is not given to the model; its
+    output is empty. Logs the progress, and at the end how many sources were empty and how many were cut.
+    """
+    filled = sum(bool(source.strip()) for source in sources)
+    truncated = 0
+    progress = Progress("outputs", filled)
+    for start in range(0, len(sources), WINDOW):
+        window = sources[start : start + WINDOW]
+        places = [place for place, source in enumerate(window) if source.strip()]
+        answers = [Answer()] * len(window)
+        if places:
+            rows, cut = _encode([window[place] for place in places], checkpoint.tokenizer, limits)
+            columns = generate_texts(
+                *(checkpoint.model, checkpoint.tokenizer, rows, decoding, batch_size, seed),
+                BatchStore(progress=progress),
+                engine,
+            )
+            for place, *values in zip(places, columns["hypothesis"], cut, columns["finished"], strict=True):
+                answers[place] = Answer(*values)
+            truncated += sum(cut)
+        yield from answers
+    progress.close()
+    if filled < len(sources):
+        log.info("%d of %d sources are empty, and so are their outputs", len(sources) - filled, len(sources))
+    if truncated:
+        log.info("%d of %d sources were cut to %d tokens", truncated, len(sources), limits.max_source_tokens)
+
+
+def _encode(
+    sources: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits
+) -> tuple[list[list[int]], list[bool]]:
+    """Return the token ids of sources, encoded as those of a split, and for each whether it was cut."""
+    split = {"id": sources, "source": sources, "references": [[""]] * len(sources)}
+    whole = encode_split(split, tokenizer, replace(limits, max_source_tokens=sys.maxsize), "the input").sources
+    cut = [len(row) > limits.max_source_tokens for row in whole]
+    if not any(cut):
+        return whole, cut
+    encoding.log.disabled = True  # `infer` says it once, for all windows together
+    try:
+        return encode_split(split, tokenizer, replace(limits, too_long="truncate"), "the input").sources, cut
+    finally:
+        encoding.log.disabled = False

@@ -1,0 +1,51 @@
+"""Export a trained model: a folder for transformers that contains all that is needed to use it."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.manifest import manifest_of
+from fdistill.config import cli
+from fdistill.evaluation.model_card import model_card
+from fdistill.models.export import export
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher, or the same folder")
+    parser.add_argument("--data", type=Path, required=True, help="manifest of the task's data (JSON)")
+    parser.add_argument("--score", type=Path, required=True, help="the model's scores on the test split (JSON)")
+    parser.add_argument("--folder", type=Path, required=True, help="folder to write")
+    parser.add_argument("--task", required=True, help="the task's key, for the model card")
+    parser.add_argument("--method", required=True, help="the system's key, for the model card")
+    parser.add_argument("--seed", type=int, required=True, help="the seed of the model")
+    for section in ("text", "decoding"):
+        cli.add_flags(parser, section)
+    args = parser.parse_args()
+    teacher = None if args.teacher == args.model else args.teacher
+    common_lineage(
+        args.model, args.data, args.score, teacher=teacher, task=args.task, method=args.method, seed=args.seed
+    )
+    text, decoding = cli.read_flags(args, "text"), cli.read_flags(args, "decoding")
+    for key in ("batch_size", "engine"):  # not of the model, but of the machine that it runs on
+        del decoding[key]
+    card = partial(
+        model_card,
+        args.model,
+        args.task,
+        args.method,
+        args.seed,
+        manifest_of(args.model),
+        manifest_of(args.teacher),
+        read_json(args.data, ("archives", "splits", "sha256")),
+        read_json(args.score, ("n_inputs", "metrics")),
+        text,
+    )
+    export(args.model, args.folder, text, decoding, card)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,103 @@
+"""Use a trained model: read sources, write its outputs as JSON lines.
+
+A row of the input becomes a row of the output, in the same order, with these keys in addition: `output`, the text;
+`truncated`, whether the source was longer than the model's maximum and was cut; `finished`, whether the output ended
+before its own maximum. A source that is empty or white space is not given to the model: its output is empty.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from fdistill.artifacts.atomic import atomic
+from fdistill.config import cli
+from fdistill.data.requests import COLUMN, FORMATS, Request, read_requests
+from fdistill.runtime.errors import UserError
+
+STREAM = "-"
+ANSWER = ("output", "truncated", "finished")
+TEXT = ("source_prefix", "max_source_tokens")
+DECODING = ("max_new_tokens", "min_new_tokens", "num_beams", "length_penalty", "early_stopping", "no_repeat_ngram_size")
+SAMPLING = ("do_sample", "top_k", "top_p")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of an exported model (rule export)")
+    parser.add_argument("--input", required=True, metavar="FILE", help="sources; - reads the standard input")
+    parser.add_argument(
+        "--format", choices=FORMATS,
+        help="format of the input; text has one source per line (default: by the suffix .csv or .jsonl, else text)",
+    )  # fmt: skip
+    parser.add_argument("--column", default=COLUMN, help=f"column or key of the sources (default: {COLUMN})")
+    parser.add_argument("--output", default=STREAM, metavar="FILE", help="JSON lines to write (default: to stdout)")
+    cli.add_run_flags(parser, seed=1)
+    cli.add_memory_flag(parser)
+    cli.add_flags(parser, "decoding", keys=("batch_size", "engine"))
+    cli.add_override_flags(parser, "text", TEXT, "default: as exported")
+    cli.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
+    args = parser.parse_args()
+
+    from fdistill.data.encoding import Limits, check_positions  # these imports take seconds
+    from fdistill.models import checkpoints
+    from fdistill.models.export import read_usage
+    from fdistill.runtime.device import set_up_device
+    from fdistill.sampling.batch_sizes import offline_batch_size
+    from fdistill.sampling.inference import infer
+
+    usage = read_usage(args.model)
+    rows = _read(args)
+    text = usage.text | cli.read_overrides(args, TEXT)
+    decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
+    decoding |= cli.read_overrides(args, DECODING + SAMPLING)
+    beams, longest = decoding.get("num_beams", 1), decoding["max_new_tokens"]
+    limits = Limits(**text | {"max_target_tokens": longest, "too_long": "truncate"})
+    checkpoint = checkpoints.load(args.model, set_up_device(args.device, args.threads), reports_decoding=False)
+    check_positions(checkpoint, limits)
+    batch_size = offline_batch_size(args.batch_size, [checkpoint.model], args.engine, beams, longest, args.gpu_memory)
+    answers = infer(
+        checkpoint, [row[args.column] for row in rows], limits, decoding, batch_size, args.seed, args.engine
+    )
+    with _opened(args.output) as output:
+        for row, answer in zip(rows, answers, strict=True):
+            output.write(json.dumps(row | vars(answer), ensure_ascii=False) + "\n")
+
+
+def _read(args: argparse.Namespace) -> list[Request]:
+    """Return the rows of the input."""
+    kind = args.format or Path(args.input).suffix.removeprefix(".")
+    name = "stdin" if args.input == STREAM else args.input
+    try:
+        content = sys.stdin.buffer.read() if args.input == STREAM else Path(args.input).expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(f"--input: {name} cannot be read ({error.strerror}); give a file, or - for stdin") from None
+    rows = read_requests(content, name, kind if kind in FORMATS else "text", args.column)
+    if taken := [key for key in ANSWER if any(key in row for row in rows)]:
+        raise UserError(f"{name}: has a column '{taken[0]}', which the output would replace; rename it")
+    return rows
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[TextIO]:
+    """Open the output: a file appears when it is complete, the standard output receives each line at once."""
+    if path != STREAM:
+        with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
+    try:
+        yield sys.stdout
+    except BrokenPipeError:  # whoever reads the lines, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it exits
+
+
+if __name__ == "__main__":
+    try:
+        cli.run(main)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells report SIGINT
