@@ -190,7 +190,7 @@ rule provenance:
         mem_mb=500,
         runtime=10,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.json).parent),
     shell:
         "exec python {input.script:q} --results {params.results:q} --json {output.json:q}"
         " --table {output.table:q} 2> {log:q}"

@@ -1,6 +1,5 @@
 """The version of the code in records, and what is said at the start of a run."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -57,14 +56,6 @@ def test_a_record_of_any_shape_stops_nothing(tmp_path, content):
     (tmp_path / "tables").mkdir()
     record_of(tmp_path / "tables/main.csv").write_text(content)
     list(code.start_messages(tmp_path, []))
-
-
-def test_five_hundred_records_are_read_in_a_moment(tmp_path):
-    for number in range(500):
-        write(tmp_path / f"t/m{number}/seed1/score.json", "score", TODAY["score"], range(20))
-    start = time.perf_counter()
-    assert not list(code.start_messages(tmp_path, []))
-    assert time.perf_counter() - start < 2  # 0.05 s on an idle machine
 
 
 def test_tables_of_another_study_are_named_before_they_are_replaced(tmp_path):

@@ -73,7 +73,7 @@ def test_bad_yaml(project, content, text):
     project.write("config/tasks/bad.yaml", content)
     began = time.monotonic()
     (line,) = project.mistakes()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20  # not for ever; the machine may be busy
     assert line.startswith("config/tasks/bad.yaml: ")
     assert text in line
 

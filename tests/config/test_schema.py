@@ -87,7 +87,8 @@ def test_every_number_has_both_bounds_and_every_text_a_length_and_a_pattern(name
             assert schema["maxLength"] <= 10_000, path
             for text in ("\0", "a\x1b", "a\u2028b", "\ud800", "x" * 10_001):
                 assert text_mistake(text, schema), (path, text)
-            assert not text_mistake("șață\tb\n", schema), path
+            if path != "study.properties.results":  # the name of a folder
+                assert not text_mistake("șață\tb\n", schema), path
 
 
 def test_names_that_people_read_are_not_empty():

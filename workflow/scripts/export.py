@@ -26,9 +26,8 @@ def main() -> None:
         cli.add_flags(parser, section)
     args = parser.parse_args()
     teacher = None if args.teacher == args.model else args.teacher
-    common_lineage(
-        args.model, args.data, args.score, teacher=teacher, task=args.task, method=args.method, seed=args.seed
-    )
+    place = {"task": args.task, "method": args.method, "seed": args.seed}
+    common_lineage(args.model, args.data, args.score, teacher=teacher, **place)
     text, decoding = cli.read_flags(args, "text"), cli.read_flags(args, "decoding")
     for key in ("batch_size", "engine"):  # not of the model, but of the machine that it runs on
         del decoding[key]

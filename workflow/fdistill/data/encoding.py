@@ -25,8 +25,8 @@ class Limits:
     max_target_tokens: int
     too_long: str = "error"
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
-    turn_separator: str | None = None  # text in a source that stands for the special token of this name
     one_line_targets: bool = False
+    turn_separator: str | None = None  # text in a source that stands for the special token of this name
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, write_json
 from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
+from fdistill.models.configurations import read_configuration
 from fdistill.models.decoding import effective
-from fdistill.models.families import Family, family_of
 from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer
 from fdistill.runtime.errors import UserError
 
@@ -52,7 +52,8 @@ def export(
         raise UserError(f"{model}: was not written by this workflow; give the folder of a model that it trained")
     check_files(model)
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    tokenizer.padding_side = tokenizer.truncation_side = _family_of(model).source_side
+    _, family = read_configuration(str(model), local_only=True)
+    tokenizer.padding_side = tokenizer.truncation_side = family.source_side
     prompt = decoder_prompt(tokenizer) or []
     forced = {"forced_bos_token_id": prompt[1]} if len(prompt) > 1 else {}  # mBART-50's language code
     with atomic(path, directory=True) as folder:
@@ -66,10 +67,6 @@ def export(
         write_json(folder / TEXT, _FORMAT | text)
         (folder / CARD).write_text(card(prompt), encoding="utf-8")
         write_manifest(folder, {key: value for key, value in manifest.items() if key != "files"})
-
-
-def _family_of(model: Path) -> Family:
-    return family_of(json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"])
 
 
 def _update(file: Path, settings: dict[str, Any]) -> None:
