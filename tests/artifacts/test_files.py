@@ -66,15 +66,26 @@ def test_parquet_bytes_repeat(tmp_path):
 
 
 def test_a_missing_column_is_named(tmp_path):
-    pq.write_table(pa.table({"id": ["a"], "group": ["g"], "text": ["s"]}), tmp_path / "x.parquet")
+    columns = {"id": ["a"], "group": ["g"], "text": ["s"]}
+    write_parquet(tmp_path / "x.parquet", columns, pa.table(columns).schema)
     with pytest.raises(UserError, match=r"x\.parquet: column 'source' is missing; expected .*found id, group, text"):
         read_parquet(tmp_path / "x.parquet", SPLIT)
 
 
 def test_a_column_of_another_type_is_named(tmp_path):
-    pq.write_table(pa.table(ROWS | {"references": ["r"]}), tmp_path / "x.parquet")
+    columns = ROWS | {"references": ["r"]}
+    write_parquet(tmp_path / "x.parquet", columns, pa.table(columns).schema)
     with pytest.raises(UserError, match="column 'references' has type string, expected list"):
         read_parquet(tmp_path / "x.parquet", SPLIT)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_of_the_user_is_not_to_be_deleted(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    pq.write_table(pa.table(ROWS), path) if suffix == "parquet" else path.write_text("source,target")
+    with pytest.raises(UserError, match=r"not written by this workflow; give a file .*infer\.py") as error:
+        read_identity(path)
+    assert "delete" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +180,7 @@ def test_a_table_that_travels_alone_shows_damage_of_any_value(tmp_path):
 
 def test_a_file_from_elsewhere_is_refused(tmp_path):
     pq.write_table(pa.Table.from_pydict(ROWS, schema=SPLIT), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match=r"x\.parquet: not written by this workflow; delete it"):
+    with pytest.raises(UserError, match=r"x\.parquet: not written by this workflow; give a file"):
         read_parquet(tmp_path / "x.parquet", SPLIT)
     for text in ('{"a": 1}\n', "[1]\n", "1\n"):
         (tmp_path / "x.jsonl").write_text(text)

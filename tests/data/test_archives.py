@@ -192,3 +192,37 @@ def test_a_flipped_byte_in_a_wheel_is_noticed(tmp_path):
 def test_an_archive_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         member_names(tmp_path / "gone.whl")
+
+
+def test_a_damaged_header_within_a_tar_is_noticed(tmp_path):
+    """Python's reader takes it for the end of the archive; an uncompressed tar has no other checksum."""
+    with tarfile.open(path := tmp_path / "a.tar", "w") as archive:
+        for name in "ab":
+            archive.addfile(tarfile.TarInfo(name))
+    content = bytearray(path.read_bytes())
+    content[512] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged archive"):
+        list(read_members(path, lambda name: True))
+
+
+@pytest.mark.parametrize("name", ["pipe", "device"])
+def test_what_is_no_file_does_not_hang_the_cache(tmp_path, index, name):
+    archive = pin(make_archive(index / FILENAMES["pure"], {"a.txt": b"a"}))
+    path = tmp_path / archive.filename
+    os.mkfifo(path) if name == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=rf"is a .*{name}.*, not a downloaded file; remove"):
+        fetch((archive,), tmp_path)
+
+
+def test_what_killed_downloads_left_is_removed_and_a_live_one_stays(tmp_path, index):
+    archive = pin(make_archive(index / FILENAMES["pure"], {"a.txt": b"a"}))
+    for name in ("dead", "live"):
+        workspace = tmp_path / f".{archive.filename}.{name}"
+        workspace.mkdir()
+        (workspace / archive.filename).write_bytes(b"half")
+    for path in (tmp_path / f".{archive.filename}.dead", tmp_path / f".{archive.filename}.dead" / archive.filename):
+        os.utime(path, (1e9, 1e9))
+    fetch((archive,), tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+    assert left == [f".{archive.filename}.live"]

@@ -1,10 +1,20 @@
 """Local data files: what is read from each format, and the message for each kind of damage."""
 
+import bz2
+import gzip
 import json
+import lzma
+import os
 import subprocess
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fdistill.data.sources.files.identification import check_regular
 from fdistill.data.sources.files.local_files import FORMATS, input_files
+from fdistill.data.sources.files.parquet_files import parquet_rows
+from fdistill.data.sources.files.rows import BadRow
 from fdistill.data.sources.files.text_files import json_document
 from fdistill.runtime.errors import UserError
 from published_files import write
@@ -196,3 +206,123 @@ def test_a_truncated_parquet_file_is_named(tmp_path):
 def test_json_lines_are_json_lines(tmp_path):
     write(path := tmp_path / "a.jsonl", json.dumps([{"a": 1}], indent=1))
     assert "line 1: not valid JSON" in refusal(path)
+
+
+# ---- rows are neither merged nor lost
+
+MERGED = 'source\ttarget\nHow was it?\tFine.\nWhat?\t"I came home.\nAnd then?\tI slept."\nReally?\tYes.\n'
+
+
+def reasons(path):
+    """Per row: its values, or how many rows cannot be read and why."""
+    return [
+        (row.count, row.reason) if isinstance(row, BadRow) else tuple(row.values.values())
+        for row in FORMATS[path.suffix](path)
+    ]
+
+
+def test_rows_that_quotation_marks_would_merge_are_bad_and_the_command_given_quotes_them(tmp_path):
+    write(path := tmp_path / "my file.tsv", MERGED)
+    first, (count, reason), last = reasons(path)
+    assert (first, count, last) == (("How was it?", "Fine."), 2, ("Really?", "Yes."))
+    assert "each of these lines would be a row by itself" in reason and f"{path}, lines 3 to 4: " in refusal(path)
+    run_remedy(reason, tmp_path)
+    quoted = (tmp_path / "NEW_FILE").rename(tmp_path / "quoted.tsv")
+    assert [row["target"] for row in rows(quoted)] == ["Fine.", '"I came home.', 'I slept."', "Yes."]
+
+
+def test_a_comma_of_a_text_is_no_sign_of_rows(tmp_path):
+    write(path := tmp_path / "a.csv", MERGED.replace("\t", ","))
+    assert [count for count, _ in reasons(path)[1:2]] == [2]
+    write(path, 'source,target\na,"b\nc, d"\n')
+    assert rows(path) == [{"source": "a", "target": "b\nc, d"}]
+
+
+def test_a_quotation_mark_that_is_never_closed_costs_its_line_alone(tmp_path):
+    write(path := tmp_path / "a.csv", 'a,b\n1,2\n3,"4\n5,6\n7,8\n')
+    good, (count, reason), *rest = reasons(path)
+    assert (good, count, rest) == (("1", "2"), 1, [("5", "6"), ("7", "8")])
+    assert "unexpected end of data" in reason
+
+
+def test_many_quotation_marks_that_are_never_closed_take_no_time(tmp_path):
+    write(path := tmp_path / "a.csv", "a,b\n" + 'x","y\n' * 20_000)
+    assert sum(count for count, _ in reasons(path)) == 20_000
+
+
+def test_bad_rows_stand_among_the_good_ones(tmp_path):
+    write(path := tmp_path / "a.jsonl", b'{"a": 1}\n{"a\n{"a": "\xff"}\n{"a": 2}\n')
+    assert [len(row) for row in reasons(path)] == [1, 2, 2, 1]
+    write(path := tmp_path / "a.csv", b"a,b\n1,2\n\xff,2\n1,2,3\n4,5\n")
+    assert [row[0] for row in reasons(path)] == ["1", 1, 1, "4"]
+
+
+# ---- Parquet
+
+
+def test_values_that_python_cannot_hold_are_bad_rows_and_unused_columns_are_not_read(tmp_path):
+    far = pa.array([0, 2**50], pa.timestamp("ms"))
+    twice = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], ["x", "x"])
+    broken = pa.array([b"ok", b"caf\xe9"]).view(pa.string())
+    columns = {"source": pa.array(["a", "b"]), "target": broken, "far": far, "twice": twice}
+    pq.write_table(pa.table(columns), path := tmp_path / "a.parquet")
+    first, second = parquet_rows(path, ("source", "target"))
+    assert first.values == {"source": "a", "target": "ok"} and "'target' (string) cannot be read" in second.reason
+    with pytest.raises(UserError, match=r"row 1: no 'text' \(found: source, target, far, twice\)"):
+        first.text("text")
+    first, second = parquet_rows(path, ("source", "far"))
+    assert first.has("far") and second.place == f"{path}, row 2" and "'far' (timestamp[" in second.reason
+    assert all(row.reason.startswith("'twice' (struct<") for row in parquet_rows(path, ("twice",)))
+
+
+def test_a_column_twice_is_refused(tmp_path):
+    pq.write_table(pa.table([["a"], ["b"]], names=["target", "target"]), path := tmp_path / "a.parquet")
+    assert "column 'target' occurs twice" in refusal(path)
+
+
+def test_a_folder_of_parts_is_one_table(tmp_path):
+    folder = tmp_path / "train.parquet"
+    folder.mkdir()
+    for name, text in (("part-1.parquet", "c"), ("part-0.parquet", "a"), ("_metadata.parquet", "x")):
+        write(folder / name, [{"source": text, "target": "b"}])
+    (folder / "_SUCCESS").touch()
+    assert [row["source"] for row in rows(folder)] == ["a", "c"]
+    assert places(folder) == ["part-0.parquet row 1", "part-1.parquet row 1"]
+    path = dict.fromkeys(("train", "dev", "test"), str(folder))
+    assert [Path(name).name for name in input_files({"path": path})[:2]] == ["part-0.parquet", "part-1.parquet"]
+    (tmp_path / "empty.parquet").mkdir()
+    with pytest.raises(UserError, match=r"is a folder without \.parquet files"):
+        rows(tmp_path / "empty.parquet")
+
+
+# ---- what lies under a name
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"a,b\n"), "is compressed by gzip, not text; decompress it: gzip -dc"),
+        (bz2.compress(b"a,b\n"), "is compressed by bzip2"),
+        (lzma.compress(b"a,b\n"), "is compressed by xz"),
+        (b"\x28\xb5\x2f\xfd....", "is compressed by zstd"),
+        (b"PK\x03\x04....", "is a zip archive or a spreadsheet"),
+        ("a,b\n".encode("utf-16"), "is text in UTF-16, not text; convert it: iconv -f UTF-16"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"PAR1....", "is a Parquet file, not text; rename it"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".source"])
+def test_a_file_of_another_kind_is_named_by_its_kind(tmp_path, suffix, content, what):
+    path = damaged(tmp_path, suffix, content)
+    assert refusal(path).startswith(f"{path}: ") and what in refusal(path)
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    for name, make, what in (("pipe", os.mkfifo, "a named pipe"), ("folder", Path.mkdir, "a folder")):
+        make(tmp_path / name)
+        with pytest.raises(UserError, match=rf"{name}: is {what}.*, not a file"):
+            check_regular(tmp_path / name)
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="device: is a device, not a file"):
+        check_regular(tmp_path / "device")
+    assert not check_regular(tmp_path / "nothing")

@@ -101,7 +101,55 @@ def test_what_is_refused(tmp_path, suffix, bad, options, message):
     assert message in str(error.value)
 
 
+def test_bad_rows_are_found_in_one_pass_and_the_first_ten_are_named(tmp_path):
+    bad = [{"source": "", "target": "b"}] * 8
+    with pytest.raises(UserError) as error:
+        load(tmp_path, "files", ".csv", ROWS + bad, dev=bad + ROWS, test=ROWS)
+    first, *lines, remedy = str(error.value).splitlines()
+    assert first == "source.path: 16 of 22 rows cannot be used; the first 10:" and len(lines) == 10
+    assert "dev.csv, line 3: " in lines[9] and remedy.endswith("source.on_bad_rows: drop")
+
+
+def test_bad_rows_are_dropped_and_counted(tmp_path, caplog):
+    bad = [{"source": "x", "target": ""}, *ROWS, {"source": "nul\0", "target": "b"}]
+    corpus = load(tmp_path, "files", ".jsonl", bad, dev=ROWS, on_bad_rows="drop")
+    assert pairs(corpus, "train") == [("a b", "c"), ("d", "e")]
+    assert corpus.dropped == {"train": 2, "dev": 0, "test": 2}
+    assert {"step": "train: rows that can be used", "before": 4, "after": 2} in corpus.counts
+    assert "train: 2 bad rows dropped" in caplog.text and "line 4: has a NUL character" in caplog.text
+
+
+def test_a_split_of_bad_rows_is_refused_even_if_they_may_be_dropped(tmp_path):
+    with pytest.raises(UserError, match=r"2 of 6 rows cannot be used:\n.*no 'source'"):
+        load(tmp_path, "files", ".csv", ROWS, dev=[{"src": "a", "target": "b"}] * 2, on_bad_rows="drop")
+
+
+@pytest.mark.parametrize("content", ["source,target\n", "source,target\n\n"])
+def test_a_header_alone_is_no_data(tmp_path, content):
+    with pytest.raises(UserError, match=r"source\.path: .*train\.csv has no rows behind its header; give"):
+        load(tmp_path, "files", ".csv", content)
+
+
 # ---- before anything runs
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "~nosuchuser/a.csv",
+            "source.path.dev: '~nosuchuser/a.csv': this machine knows no home folder for",
+        ),
+        ("results/mine/prepare/x.parquet", "source.path.dev: 'results/mine/prepare/x.parquet' is an output of this"),
+    ],
+)
+def test_paths_that_cannot_be_read_are_refused_with_the_configuration(tmp_path, monkeypatch, file, message):
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    path = {"train": "a.csv", "dev": file, "test": "c.csv"}
+    project.write("config/tasks/mine.yaml", yaml.safe_load(OWN_TASK) | {"source": {"kind": "files", "path": path}})
+    (mistake,) = project.mistakes()
+    assert mistake.startswith("config/tasks/mine.yaml: ") and message in mistake
 
 
 @pytest.mark.parametrize(
@@ -116,6 +164,7 @@ def test_what_is_refused(tmp_path, suffix, bad, options, message):
             {"path": {"train": "a.csv", "dev": "b.doc", "test": "c.csv"}},
             "source.path.dev: 'b.doc' ends in none of .jsonl",
         ),
+        ({"on_bad_rows": "skip"}, "source.on_bad_rows: 'skip' is unknown; known: refuse, drop"),
         ({"path": "data"}, 'source.path: "data" is not allowed; must be a mapping'),
         ({"target_column": 3}, "source.target_column: 3 is not allowed; must be text, or a list (each text)"),
         ({"sourcecolumn": "a"}, "source.sourcecolumn: unknown key; did you mean 'source_column'?"),

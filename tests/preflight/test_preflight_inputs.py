@@ -1,11 +1,14 @@
 """Preflight's checks of a study's inputs: teachers, data, and the models of metrics."""
 
+import os
 import shutil
+import types
 
 import pytest
 import tiny
 import torch
 from fdistill.artifacts.atomic import write_text
+from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.models import checkpoints
 from fdistill.preflight import data, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
@@ -149,6 +152,28 @@ def test_the_targets_of_local_sources_are_looked_for_too(project, tmp_path):
     (finding,) = data.check(plan(project, ("source", {"kind": "xsum", "path": files})))
     assert finding.problem and finding.text.count(str(tmp_path / "all.target")) == 1
     assert "all.source" not in finding.text
+
+
+def test_local_data_are_read_to_the_last_row(project, tmp_path):
+    path = dict.fromkeys(("train", "dev", "test"), str(tmp_path / "all.csv"))
+    write_text(path["train"], "source,target\n" + "a,b\n" * 3000 + "c,\n")
+    planned = plan(project, ("source", {"kind": "files", "path": path}))
+    (finding,) = data.check(planned)
+    assert finding.problem and "all.csv, line 3002: 'target' is empty" in finding.text
+    write_text(path["train"], "source,target\na,b\n")
+    write_text(planned.results / "web/prepare/manifest.json", "{}")
+    os.utime(path["train"], (2e9, 2e9))
+    (finding,) = data.check(planned)
+    assert not finding.problem and finding.text.startswith("local files")  # it has changed since: it is read again
+
+
+def test_a_source_without_files_and_places_is_built(project, monkeypatch):
+    splits = {split: [Example("1", "1", "a", ("b",))] for split in SPLITS}
+    mine = types.SimpleNamespace(ARCHIVES=(), load=lambda archives, options: Corpus(splits, ""))
+    planned = plan(project, ("source", {"kind": "xsum"}))
+    monkeypatch.setattr("fdistill.data.sources.source_module", lambda kind: mine)
+    (finding,) = data.check(planned)
+    assert (finding.problem, finding.text) == (False, "built by source xsum")
 
 
 def test_data_that_is_prepared_is_not_looked_for(project):

@@ -58,6 +58,8 @@ def read_identity(path: Path | str) -> dict:
     """Return the identity of a .parquet or .jsonl file, or the content of a JSON file."""
     if Path(path).suffix == ".jsonl":
         return read_json_lines(path)[1]
+    if Path(path).suffix in (".csv", ".tsv", ".txt"):  # the user's own: no stage writes them to be read by another
+        raise _foreign(path)
     if Path(path).suffix != ".parquet":
         return read_json(path)
     from pyarrow import parquet
@@ -90,6 +92,7 @@ def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list]
 
     with _reading(path, "a readable Parquet file"), ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
+    identity = _identity(path, table.schema.metadata)
     for field in schema:
         if field.name not in table.column_names:
             raise UserError(
@@ -101,17 +104,25 @@ def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list]
             raise UserError(
                 f"{path}: column '{field.name}' has type {actual_type}, expected {field.type}; delete it and run again"
             )
-    return table.select(schema.names).to_pydict(), _identity(path, table.schema.metadata)
+    return table.select(schema.names).to_pydict(), identity
 
 
 def _identity(path: Path | str, metadata: dict[bytes, bytes] | None) -> dict:
     """Return the identity in a Parquet file's metadata."""
     metadata = metadata or {}
     if IDENTITY.encode() not in metadata:
-        raise UserError(f"{path}: not written by this workflow; delete it and run the rule that makes it")
+        raise _foreign(path)
     _accept(path, OLD_SEAL.encode() in metadata)
     with _reading(path, "a readable Parquet file"):
         return json.loads(metadata[IDENTITY.encode()])
+
+
+def _foreign(path: Path | str) -> UserError:
+    """Return the error for a file that is no stage's output: the user's own, which a task or infer.py can read."""
+    return UserError(
+        f"{path}: not written by this workflow; give a file that one of its rules made. Your own data are a task's "
+        "source (docs/your_data.md); workflow/scripts/infer.py runs a trained model on them"
+    )
 
 
 @contextmanager

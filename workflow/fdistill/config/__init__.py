@@ -7,7 +7,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fdistill.config.crosschecks import NOT_METHODS, NOT_TASKS, folder_problems, name_problems, task_problems
+from fdistill.config.crosschecks import (
+    NOT_METHODS,
+    NOT_TASKS,
+    folder_problems,
+    name_problems,
+    own_output_problems,
+    task_problems,
+)
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
 from fdistill.config.method_checks import Methods, complete, read_methods
@@ -125,6 +132,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         if path.stem in overrides:
             task.override(overrides[path.stem], form_mistakes, merged, report)
         tasks[path.stem] = task.settings
+        own = own_output_problems(task.settings.get("source"), Path(study.get("results", RESULTS)) / path.stem)
+        reports[path.stem].add(task.label, own)
     if not tasks:
         report.add(str(TASKS), [Problem((), "no task here; write one as config/tasks/NAME.yaml")])
 

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fdistill.config import engine_checks, method_checks, model_checks
@@ -87,6 +88,15 @@ def folder_problems(folder: str) -> Iterator[str]:
         yield f"'{folder}' is no folder's path of letters, digits, _, - and . (not first); write one as studies/small"
     elif folder.partition("/")[0] in NOT_RESULTS:
         yield f"'{folder}' belongs to the project; write another folder, such as studies/small"
+
+
+def own_output_problems(source: object, folder: Path) -> Iterator[Problem]:
+    """Yield a problem per file of `source.path` that lies in `folder`, the task's own results."""
+    path = source.get("path") if isinstance(source, dict) else None
+    for split, file in path.items() if isinstance(path, dict) else ():
+        if isinstance(file, str) and Path(file).resolve().is_relative_to(folder.resolve()):
+            text = f"'{file}' is an output of this task, which is made from it; give a file outside {folder}"
+            yield Problem(("source", "path", split), text)
 
 
 def _source(task: Task) -> Iterator[Problem]:

@@ -75,7 +75,11 @@ def datasets_table(
             | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
             | {"split_rule": manifest["split_rule"], "source": source}
         )
-        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.")
+        dropped = {split: manifest.get("dropped", {}).get(split, 0) for split in SPLITS}
+        records[-1] |= {f"{split}_dropped": count for split, count in dropped.items()}
+        counts = ", ".join(f"{split} {count:,}" for split, count in dropped.items() if count)
+        bad = f" Bad rows left out: {counts}." if counts else ""
+        notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.{bad}")
     return Table(
         title="Data sets",
         caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
