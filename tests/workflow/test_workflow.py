@@ -102,6 +102,7 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
             os.utime(tmp_path / model / weights, (modified, modified))
         study = ("--configfile", tmp_path / "study.yaml", "--rerun-triggers", "mtime")
         jobs = dry_run(tmp_path, *study, "--", "results/dart/mle/seed1/score.json")
+        print(replaced, jobs)
         return {rule: reason for (rule, _), reason in jobs.items() if weights in reason}
 
     assert reasons() == {}
