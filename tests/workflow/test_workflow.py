@@ -92,6 +92,7 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
         (results / folder).mkdir(parents=True)
     for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet"):
         (results / "prepare" / name).touch()
+        os.utime(results / "prepare" / name, (0, 0))  # older than the folders of models, which were made before
     made = [f"mle/seed1/{name}" for name in ("train.jsonl", "generate.parquet", "score.json")]
     for name in ("teacher/seed1/train.jsonl", *made):
         (results / name).touch()
@@ -102,7 +103,6 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
             os.utime(tmp_path / model / weights, (modified, modified))
         study = ("--configfile", tmp_path / "study.yaml", "--rerun-triggers", "mtime")
         jobs = dry_run(tmp_path, *study, "--", "results/dart/mle/seed1/score.json")
-        print(replaced, jobs)
         return {rule: reason for (rule, _), reason in jobs.items() if weights in reason}
 
     assert reasons() == {}
