@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -286,3 +287,26 @@ def test_missing_and_damaged_json(tmp_path):
     (tmp_path / "x.json").write_text('{"a": ')
     with pytest.raises(UserError, match="not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_does_not_have_is_refused_with_its_key(tmp_path, value):
+    with pytest.raises(UserError, match=r"risk.json: risks.r_llh\[1\] is (nan|-?inf), which is no result"):
+        write_json(tmp_path / "risk.json", {"risks": {"r_llh": [1.0, value]}})
+    with pytest.raises(UserError, match=r"train.jsonl: \[0\].loss is (nan|-?inf)"):
+        write_json_lines(tmp_path / "train.jsonl", [{"loss": value}])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_not_replaced_by_a_file_nor_a_file_by_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/mine").touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="folder: is a folder, where a file is to be written; remove or rename it"):
+        write_json(tmp_path / "folder", {})
+    with (
+        pytest.raises(UserError, match="file: is a file, where a folder is to be written; remove or rename it"),
+        atomic(tmp_path / "file", directory=True),
+    ):
+        pass
+    assert (tmp_path / "folder/mine").exists() and (tmp_path / "file").is_file()

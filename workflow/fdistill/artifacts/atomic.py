@@ -31,9 +31,13 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` only if the block succeeds.
 
     A reader therefore sees the old content, the new content, or nothing, never half a file. A write that fails leaves
-    the old content. Raises UserError with file and remedy when the operating system refuses the write.
+    the old content. Raises UserError when a file stands where a folder is to be written or the other way round, and,
+    with file and remedy, when the operating system refuses the write.
     """
     path = Path(path)
+    if path.exists() and path.is_dir() != directory:
+        kinds = ("file", "folder") if directory else ("folder", "file")
+        raise UserError(f"{path}: is a {kinds[0]}, where a {kinds[1]} is to be written; remove or rename it")
     workspace = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ run's (see `fdistill.artifacts.records`), or in another format.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,21 @@ OLD_SEAL = "seal"  # the key under which files of version 0.5.0 and earlier cont
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
-    """Write `value` as indented JSON with a trailing newline, atomically."""
+    """Write `value` as indented JSON with a trailing newline, atomically.
+
+    Raises UserError for a number that is not finite, which JSON does not have.
+    """
+    _check_numbers(path, value)
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _check_numbers(path: Path | str, value: Any, key: str = "") -> None:
+    """Raise UserError with the key of the first number in `value` that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{path}: {key.lstrip('.')} is {value}, which is no result; the file is not written")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, item in items:
+        _check_numbers(path, item, f"{key}[{name}]" if isinstance(name, int) else f"{key}.{name}")
 
 
 def read_json(path: Path | str, keys: Iterable[str] = ()) -> dict[str, Any]:
@@ -40,8 +54,13 @@ def read_json(path: Path | str, keys: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def write_json_lines(path: Path | str, lines: Iterable[dict[str, Any]], identity: dict | None = None) -> None:
-    """Write one JSON object per line, atomically; the last line contains `identity` (see `write_parquet`)."""
-    write_text(path, "".join(json.dumps(line) + "\n" for line in (*lines, {"identity": identity or {}})))
+    """Write one JSON object per line, atomically; the last line contains `identity` (see `write_parquet`).
+
+    Raises UserError as `write_json` does.
+    """
+    lines = [*lines, {"identity": identity or {}}]
+    _check_numbers(path, lines)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
