@@ -71,9 +71,9 @@ def chain(length: int) -> str:
 )
 def test_bad_yaml(project, content, text):
     project.write("config/tasks/bad.yaml", content)
-    began = time.monotonic()
+    began = time.process_time()  # not the clock: the machine may be busy
     (line,) = project.mistakes()
-    assert time.monotonic() - began < 20  # not for ever; the machine may be busy
+    assert time.process_time() - began < 2
     assert line.startswith("config/tasks/bad.yaml: ")
     assert text in line
 

@@ -1,4 +1,4 @@
-"""Hostile configurations from a seeded generator: each is loaded, or refused by a UserError."""
+"""Hostile configurations from a seeded generator: each is loaded, or refused by a UserError, within two seconds."""
 
 import datetime
 import json
@@ -121,12 +121,12 @@ def test_a_hostile_configuration_is_loaded_or_refused(seed, tmp_path):
             content = mutated(text, rng) if file == target else text
             content = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
             (root / file).write_bytes(content)
-        began = time.monotonic()
+        began = time.process_time()  # not the clock: the machine may be busy
         try:
             refused += not accepted(root)
         except Exception as error:
             raise AssertionError((root / target).read_bytes()[-2000:]) from error
-        assert time.monotonic() - began < 20, (root / target).read_bytes()[-2000:]
+        assert time.process_time() - began < 2, (root / target).read_bytes()[-2000:]
     assert refused
 
 
