@@ -66,6 +66,7 @@ rule score:
         encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
     output:
         score="<results>/{task}/{system}/seed{seed}/score.json",
+        replicates="<results>/{task}/{system}/seed{seed}/score.replicates.parquet",
     log:
         "<logs>/{task}/{system}/seed{seed}/score.log",
     benchmark:
@@ -83,7 +84,7 @@ rule score:
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
-        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
+        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} --replicates {output.replicates:q}"
         " --so-far {params.so_far:q} 2> {log:q}"
 
 
@@ -96,6 +97,7 @@ rule risk:
         teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
     output:
         risk="<results>/{task}/{system}/seed{seed}/risk.json",
+        replicates="<results>/{task}/{system}/seed{seed}/risk.replicates.parquet",
     log:
         "<logs>/{task}/{system}/seed{seed}/risk.log",
     benchmark:
@@ -117,7 +119,7 @@ rule risk:
         "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
         " --shards {params.shards:q}"
-        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
+        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} --replicates {output.replicates:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"
 
@@ -126,6 +128,7 @@ rule metrics:
     input:
         script=script("metrics"),
         scores=lambda wildcards: results(wildcards.task, wildcards.system, "score.json"),
+        replicates=lambda wildcards: results(wildcards.task, wildcards.system, "score.replicates.parquet"),
     output:
         metrics="<results>/{task}/{system}/metrics.json",
     log:
@@ -139,7 +142,7 @@ rule metrics:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "exec python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
+        "exec python {input.script:q} --scores {input.scores:q} --replicates {input.replicates:q} --seeds {params.seeds:q} --output {output.metrics:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"
 
 
@@ -147,6 +150,7 @@ rule risks:
     input:
         script=script("metrics"),
         risks=lambda wildcards: results(wildcards.task, wildcards.system, "risk.json"),
+        replicates=lambda wildcards: results(wildcards.task, wildcards.system, "risk.replicates.parquet"),
     output:
         risks="<results>/{task}/{system}/risk.json",
     log:
@@ -160,5 +164,5 @@ rule risks:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "exec python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q}"
+        "exec python {input.script:q} --risks {input.risks:q} --replicates {input.replicates:q} --seeds {params.seeds:q} --output {output.risks:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-"""Aggregate a system's metrics or risks over its seeds: the mean, the standard deviation, and each seed's value."""
+"""Aggregate a system's metrics or risks over its seeds: mean, standard deviation, interval, and each seed's value."""
 
 import argparse
 import logging
@@ -14,13 +14,14 @@ def main() -> None:
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
     files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
+    parser.add_argument("--replicates", nargs="+", type=Path, required=True, help="the replicates of each (Parquet)")
     parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must have")
     parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
     cli.add_place_flags(parser)
     args = cli.parse(parser, "output")
 
     paths, aggregate = (args.scores, aggregate_scores) if args.scores else (args.risks, aggregate_risks)
-    result = aggregate(paths, args.seeds, args.task, args.method)
+    result = aggregate(paths, args.replicates, args.seeds, args.task, args.method)
     write_json(args.output, result)
     logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(paths))
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 
 from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_json
@@ -11,6 +12,8 @@ from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
+from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.resampling import interval, replicate_mean
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
@@ -28,6 +31,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
     parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--replicates", type=Path, required=True, help="their bootstrap replicates to write (Parquet)")
     cli.add_place_flags(parser, required=True)
     cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
@@ -35,7 +39,7 @@ def main() -> None:
     cli.add_shard_flag(parser)
     cli.add_flags(parser, "text")
     cli.add_flags(parser, "risk", keys=("batch_size", "engine"))
-    args = cli.parse(parser, "risk")
+    args = cli.parse(parser, "risk", "replicates")
     inputs = (args.student, args.test, args.teacher_samples)
     place = {"seed": args.seed, "task": args.task, "method": args.method}
     lineage = common_lineage(*inputs, teacher=args.teacher, **place)
@@ -71,6 +75,8 @@ def main() -> None:
         return
     eos = teacher.tokenizer.eos_token_id
     without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
+    replicates = {name: replicate_mean(values) for name, values in measured.items()}
+    write_replicates(args.replicates, replicates, lineage)
     write_json(
         args.risk,
         {
@@ -78,7 +84,8 @@ def main() -> None:
             "method": args.method,
             "seed": args.seed,
             "n_inputs": len(test),
-            **measured,
+            **{name: fmean(values) for name, values in measured.items()},
+            "intervals": {name: interval(values) for name, values in replicates.items()},
             "teacher_dist": teacher_dist(without_eos),
             "lineage": lineage,
         },

@@ -10,6 +10,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
+from fdistill.evaluation.replicates import write_replicates
 from fdistill.runtime.interruption import Interruption, Stopped
 
 
@@ -36,7 +37,8 @@ def main() -> None:
         "which a metric failed; it is deleted at the end (default: nothing is stored)",
     )
     parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
-    args = cli.parse(parser, "output")
+    parser.add_argument("--replicates", type=Path, required=True, help="their bootstrap replicates to write (Parquet)")
+    args = cli.parse(parser, "output", "replicates")
 
     lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)
@@ -62,6 +64,9 @@ def main() -> None:
     except Stopped:
         logging.warning("%s: stopped; run again to go on", interruption.reason)
         raise
+    metrics = scores["metrics"]
+    replicates = {key: entry.pop("replicates") for key, entry in metrics.items()}
+    write_replicates(args.replicates, replicates, lineage)
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
     store.remove()
 

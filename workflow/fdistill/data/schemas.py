@@ -26,6 +26,14 @@ GENERATIONS = pa.schema(
 )
 """One output per test input: `results/{task}/{method}/seed{n}/generate.parquet`."""
 
+REPLICATES = pa.schema(
+    [
+        ("metric", pa.string()),  # a key of the JSON file beside this one
+        ("values", pa.list_(pa.float64())),  # replicate b of all systems is over the same sample of inputs
+    ]
+)
+"""Bootstrap replicates of the values in a `score.json` or `risk.json`: `score.replicates.parquet` beside it."""
+
 SAMPLES = pa.schema(
     [
         ("id", pa.string()),  # id of the input in its split

@@ -1,7 +1,4 @@
-"""Aggregates the files of a system's seeds into one: means, standard deviations, and the values that are missing.
-
-It imports only the standard library and small modules, since there is one such job per task and system.
-"""
+"""Aggregates the files of a system's seeds into one: means, standard deviations, intervals, and what is missing."""
 
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,24 +6,32 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.evaluation.replicates import read_replicates
+from fdistill.evaluation.resampling import interval, mean_over_seeds
 from fdistill.runtime.errors import UserError
 
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
 
 
 def aggregate_scores(
-    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+    paths: list[Path],
+    replicates: list[Path],
+    expected: list[int] | None = None,
+    task: str | None = None,
+    method: str | None = None,
 ) -> dict[str, Any]:
     """Aggregate the `score.json` files of one system's seeds, which must be among `expected` if that is given.
 
-    The files must say `task` and `method`, if these are given.
+    `replicates` has each file's bootstrap replicates. The files must say `task` and `method`, if these are given.
 
-    Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "seeds",
-    "signature", "missing"}}, "versions", "lineage"}`. `std` is the sample standard deviation, None with one seed. A
-    metric that is missing for any seed has mean and std None: a mean over fewer seeds would look like one over all.
-    Raises UserError when the files belong to different systems, or their signatures differ.
+    Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "interval", "seeds",
+    "signature", "missing"}}, "versions", "lineage"}`. `std` is the sample standard deviation over seeds, None with one;
+    `interval` the 95 % interval [low, high] over inputs and seeds. A metric that is missing for any seed has mean, std
+    and interval None: a mean over fewer seeds would look like one over all. Raises UserError when the files belong to
+    different systems, or their signatures differ.
     """
-    seeds, result = _read(paths, ["metrics", "versions"], expected, task, method)
+    seeds, result = _read(paths, replicates, ["metrics", "versions"], expected, task, method)
+    intervals = _intervals(replicates)
     metrics = {}
     for key, first in _same_keys(seeds, "metrics").items():
         entries = {seed: file["metrics"][key] for seed, file in seeds.items()}
@@ -42,7 +47,7 @@ def aggregate_scores(
         metrics[key] = {
             "title": first["title"],
             "direction": first["direction"],
-            **_summary({seed: entries[seed]["value"] for seed in entries}),
+            **_summary({seed: entries[seed]["value"] for seed in entries}, intervals.get(key)),
             "signature": next(iter(signatures), None),
             "missing": _missing(missing, len(seeds)),
         }
@@ -50,25 +55,37 @@ def aggregate_scores(
 
 
 def aggregate_risks(
-    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+    paths: list[Path],
+    replicates: list[Path],
+    expected: list[int] | None = None,
+    task: str | None = None,
+    method: str | None = None,
 ) -> dict[str, Any]:
-    """Aggregate the `risk.json` files of one system's seeds, which must be among `expected` if that is given.
+    """Aggregate the `risk.json` files of one system's seeds; arguments and errors as for `aggregate_scores`.
 
-    The files must say `task` and `method`, if these are given.
-
-    Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "seeds"}}, "lineage"}` with the keys of
-    `RISKS`; a value that is null in a seed's file has mean and std None. Raises UserError as `aggregate_scores` does.
+    Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "interval", "seeds"}}, "lineage"}` with the
+    keys of `RISKS`; a value that is null in a seed's file has mean, std and interval None, and TeacherDist no interval.
     """
-    seeds, result = _read(paths, RISKS, expected, task, method)
-    return result | {"risks": {key: _summary({seed: seeds[seed][key] for seed in seeds}) for key in RISKS}}
+    seeds, result = _read(paths, replicates, RISKS, expected, task, method)
+    intervals = _intervals(replicates)
+    values = {key: {seed: seeds[seed][key] for seed in seeds} for key in RISKS}
+    return result | {"risks": {key: _summary(values[key], intervals.get(key)) for key in RISKS}}
 
 
-def _summary(values: dict[str, float | None]) -> dict[str, Any]:
+def _intervals(replicates: list[Path]) -> dict[str, list[float]]:
+    """The interval of each metric or risk that has replicates for all seeds."""
+    seeds = [read_replicates(path) for path in replicates]
+    keys = [key for key in seeds[0] if all(key in seed for seed in seeds)]
+    return {key: interval(mean_over_seeds([seed[key] for seed in seeds])) for key in keys}
+
+
+def _summary(values: dict[str, float | None], interval: list[float] | None) -> dict[str, Any]:
     numbers = list(values.values())
     complete = None not in numbers
     return {
         "mean": fmean(numbers) if complete else None,
         "std": stdev(numbers) if complete and len(numbers) > 1 else None,
+        "interval": interval,
         "seeds": values,
     }
 
@@ -83,6 +100,7 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 
 def _read(
     paths: list[Path],
+    replicates: list[Path],
     fields: list[str] | tuple[str, ...],
     expected: list[int] | None,
     task: str | None,
@@ -117,7 +135,7 @@ def _read(
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
     shared = {field: first[field] for field in fields_in_common} | {
-        "lineage": common_lineage(*paths, seeds_differ=True, task=first["task"], method=first["method"])
+        "lineage": common_lineage(*paths, *replicates, seeds_differ=True, task=first["task"], method=first["method"])
     }
     return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 

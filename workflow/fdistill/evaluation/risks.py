@@ -19,13 +19,13 @@ def risks(
     teacher_samples: Sequence[Sequence[int]],
     batch_size: int,
     store: BatchStore = IN_MEMORY,
-) -> dict[str, float]:
-    """Return R_llh, the mean of -log p(y'|x), and R_cvg, the mean of -log q(y|x), in nats.
+) -> dict[str, list[float]]:
+    """Return R_llh, the mean of -log p(y'|x), and R_cvg, the mean of -log q(y|x), in nats: the values to average.
 
     p is the teacher and q the student. `student_samples` has one y' ~ q per source and `teacher_samples` one y ~ p, as
-    token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`: `_token` is
-    the mean over sequences of each sequence's mean over its tokens, the unit of Table 3; `_sequence` is the mean over
-    sequences of the sum over tokens, the paper's formula. `store` keeps finished batches, so that a run can resume.
+    token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`, each with a
+    value per source: for `_token` the sequence's mean over its tokens, the unit of Table 3; for `_sequence` the sum
+    over its tokens, the paper's formula. `store` keeps finished batches, so that a run can resume.
 
     Raises UserError for a risk that is not finite: a probability of a token is then no number, or exactly 0.
     """
@@ -33,12 +33,12 @@ def risks(
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, model, samples in pairs:
         per_token, per_sequence = sequence_nlls(model, sources, samples, batch_size, name, store)
-        result[f"{name}_token"], result[f"{name}_sequence"] = fmean(per_token), fmean(per_sequence)
-        if not math.isfinite(result[f"{name}_sequence"]):
+        result[f"{name}_token"], result[f"{name}_sequence"] = per_token, per_sequence
+        not_finite = [row for row, value in enumerate(per_sequence) if not math.isfinite(value)]
+        if not_finite:
             scored = "teacher" if model is teacher else "student"
-            row = next(row for row, value in enumerate(per_sequence) if not math.isfinite(value))
             raise UserError(
-                f"{name}: the {scored}'s log-probability of a sample is not finite (row {row} of the test split); its "
+                f"{name}: the {scored}'s log-probability of a sample is not finite (row {not_finite[0]} of the test split); its "
                 "weights are damaged, or its training diverged: train it again with a lower learning_rate"
             )
     return result

@@ -4,7 +4,7 @@ import logging
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from fdistill import __version__
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score
 from fdistill.evaluation.metrics.score_store import ScoreStore
+from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest, problems
 
@@ -104,8 +105,9 @@ def evaluate(
     (`texts.OPTIONS`) are applied here and appended to the metric's signature. `store` keeps what is computed, for a run
     that goes on after this one.
 
-    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing"}}, "versions"}`. A
-    metric that cannot be computed has value and signature None, and `missing` = {"reason", "fix"}.
+    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "interval", "signature", "missing",
+    "replicates"}}, "versions"}`; see `fdistill.evaluation.resampling` for interval and replicates. A metric that cannot
+    be computed has value, interval, signature and replicates None, and `missing` = {"reason", "fix"}.
     Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference;
     MetricFailed, once the others are computed, when a metric broke or returned no finite number.
     """
@@ -143,20 +145,26 @@ def _entry(
     metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int
 ) -> dict[str, Any]:
     """The result of one metric, in the form in which it is recorded."""
-    entry = {"title": metric.title, "direction": metric.better, "value": None, "signature": None, "missing": None}
+    unknown = dict.fromkeys(("value", "interval", "signature", "missing", "replicates"))
+    entry = {"title": metric.title, "direction": metric.better, **unknown}
     try:
         score = _compute(metric, hypotheses, references, options, threads)
     except MetricMissing as missing:
         return entry | {"missing": {"reason": missing.reason, "fix": missing.fix}}
     if not math.isfinite(score.value):
         raise MetricFailed(f"its value is {score.value}; check its encoder's weights, and the outputs")
-    return entry | {"value": score.value, "signature": score.signature}
+    return entry | {
+        "value": score.value,
+        "interval": interval(score.replicates),
+        "signature": score.signature,
+        "replicates": score.replicates,
+    }
 
 
 def _compute(metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int) -> Score:
     hypotheses, references, steps = texts.prepare(hypotheses, references, options, metric.by_sentence)
     score = metric.function(hypotheses, references, options, **({"threads": threads} if metric.parallel else {}))
-    return Score(score.value, "|".join([score.signature, *steps]))
+    return replace(score, signature="|".join([score.signature, *steps]))
 
 
 def _check_keys(metrics: list[str], options: dict[str, dict]) -> None:

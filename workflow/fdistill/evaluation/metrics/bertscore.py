@@ -6,6 +6,7 @@ from typing import Any
 
 from fdistill.evaluation.metrics import encoders
 from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.evaluation.resampling import replicate_mean
 from fdistill.runtime.errors import UserError
 
 OPTIONS = {
@@ -41,7 +42,7 @@ def bertscore(hypotheses: list[str], references: list[list[str]], options: dict)
             f"bert-score ships no baseline for '{model}' in '{scorer.lang}'",
             "set bertscore.rescale_with_baseline to false",
         ) from None
-    return Score(100 * f1.mean().item(), _signature(model, scorer))
+    return Score(100 * f1.mean().item(), _signature(model, scorer), replicate_mean(f1.tolist(), scale=100))
 
 
 def _scorer(model: str, options: dict) -> Any:

@@ -1,7 +1,7 @@
 """BLEURT: a BERT that was trained to rate a candidate given a reference."""
 
 from fdistill.evaluation.metrics import encoders
-from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.evaluation.metrics.score import MetricMissing, Score, mean_score
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.progress import Progress
 
@@ -29,12 +29,12 @@ def bleurt(hypotheses: list[str], references: list[list[str]], options: dict) ->
         for reference in of_input
     ]
     ratings = _ratings(model, list(dict.fromkeys(pairs)), references)
-    total = sum(
+    best = [
         max(ratings[reference, hypothesis] for reference in of_input)
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
-    )
+    ]
     signature = "|".join(["BLEURT", model, "refs:best", *encoders.versions(model, "torch", "transformers")])
-    return Score(100 * total / len(hypotheses), signature)
+    return mean_score(best, signature)
 
 
 def needs(options: dict) -> str | None:

@@ -13,6 +13,7 @@ from typing import IO
 from fdistill.evaluation.metrics import scripts
 from fdistill.evaluation.metrics.encoders import package_folder
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score, release
+from fdistill.evaluation.resampling import replicate
 from fdistill.runtime.progress import Progress
 
 PACKAGE = "pycocoevalcap"  # the package with the program
@@ -49,12 +50,12 @@ def meteor(hypotheses: list[str], references: list[list[str]], options: dict) ->
         for hypothesis, of_input in zip(hypotheses, references, strict=True):
             statistics.append(program.ask("SCORE", *map(_plain, of_input), _plain(hypothesis)))
             progress.advance()
-        value = program.ask("EVAL", *statistics)  # the scores of the inputs, then the corpus score
-        for _ in hypotheses:
-            value = program.answer()
+        value = program.evaluate(statistics)
+        numbers = [[float(number) for number in line.split()] for line in statistics]
+        replicates = replicate(numbers, lambda sums: program.evaluate([" ".join(map(str, sums))]))
     progress.close()
     signature = f"METEOR-1.5|language:{language}|{step}|refs:best|{PACKAGE}:{release(PACKAGE)}"
-    return Score(100 * float(value), signature)
+    return Score(value, signature, replicates)
 
 
 def needs(options: dict) -> None:
@@ -133,6 +134,13 @@ class _Program:
         except BrokenPipeError:
             raise self._failed("") from None
         return self.answer()
+
+    def evaluate(self, statistics: list[str]) -> float:
+        """Return the corpus score, x 100, of inputs with these statistics; the program adds them up."""
+        value = self.ask("EVAL", *statistics)  # the scores of the inputs, then the corpus score
+        for _ in statistics:
+            value = self.answer()
+        return 100 * float(value)
 
     def answer(self) -> str:
         """Return the next line of the program, which has numbers; raises MetricFailed for anything else."""

@@ -7,7 +7,7 @@ from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fdistill.evaluation.metrics import encoders
-from fdistill.evaluation.metrics.score import MetricMissing, Score
+from fdistill.evaluation.metrics.score import MetricMissing, Score, mean_score
 from fdistill.runtime.progress import Progress
 
 if TYPE_CHECKING:  # numpy is imported only when the metric is computed
@@ -50,13 +50,14 @@ def moverscore(hypotheses: list[str], references: list[list[str]], options: dict
     ids, words = _encoded(model, dict.fromkeys([*hypotheses, *all_references]), references)
     weights = _inverse_frequencies(ids[text] for text in hypotheses)
     reference_weights = _inverse_frequencies(ids[text] for text in all_references)
-    total = sum(
+    # In replicates too, words weigh as in the whole split: the sum over inputs would otherwise not be one.
+    best = [
         max(_score(words[hypothesis], weights, words[text], reference_weights) for text in of_input)
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
-    )
+    ]
     parts = ["MoverScore-2", model, "layer:last", "idf:each-side", "refs:best", "no-words:0"]
     signature = "|".join([*parts, *encoders.versions(model, "POT", "torch")])
-    return Score(100 * total / len(hypotheses), signature)
+    return mean_score(best, signature)
 
 
 def _encoded(

@@ -9,7 +9,8 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from fdistill.evaluation.metrics import scripts
-from fdistill.evaluation.metrics.score import Score, release
+from fdistill.evaluation.metrics.score import Score, mean_score, release
+from fdistill.evaluation.resampling import replicate
 
 BLEU_OPTIONS = {
     "tokenize": {"enum": ["13a", "none", "intl", "char", "zh"], "description": "sacrebleu's tokenizer."},
@@ -53,8 +54,8 @@ def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, o
         tokenize=tokenize,
         force=True,
     )
-    value = metric.corpus_score(hypotheses, _streams(references, "" if missing == "empty" else None)).score
-    return Score(value, f"BLEU-{order}|{metric.get_signature()}|missing-refs:{missing}")
+    value, replicates = _by_sacrebleu(metric, hypotheses, _streams(references, "" if missing == "empty" else None))
+    return Score(value, f"BLEU-{order}|{metric.get_signature()}|missing-refs:{missing}", replicates)
 
 
 def chrf(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
@@ -62,8 +63,19 @@ def chrf(hypotheses: list[str], references: list[list[str]], options: dict) -> S
     from sacrebleu.metrics import CHRF
 
     metric = CHRF(lowercase=options.get("lowercase", False))
-    value = metric.corpus_score(hypotheses, _streams(references, None)).score
-    return Score(value, f"chrF2|{metric.get_signature()}")
+    value, replicates = _by_sacrebleu(metric, hypotheses, _streams(references, None))
+    return Score(value, f"chrF2|{metric.get_signature()}", replicates)
+
+
+def _by_sacrebleu(metric: Any, hypotheses: list[str], streams: list[list[str | None]]) -> tuple[float, list[float]]:
+    """The value of a metric of sacrebleu over the corpus, and its replicates."""
+    # sacrebleu's own tests of significance go this way; its public functions return no statistics of all metrics.
+    statistics = metric._extract_corpus_statistics(hypotheses, streams)
+
+    def value_of(sums: Any) -> float:
+        return metric._compute_score_from_stats([int(number) for number in sums]).score
+
+    return metric._aggregate_and_compute(statistics).score, replicate(statistics, value_of)
 
 
 def _streams(references: list[list[str]], missing: str | None) -> list[list[str | None]]:
@@ -81,14 +93,16 @@ def ter(hypotheses: list[str], references: list[list[str]], options: dict, *, th
     """
     scripts.check_spaced("TER", references, options, "set ter.tokenizer to unicode, which makes every character a word")
     counts = _map_inputs(_edits, hypotheses, references, threads)
-    edits, length = 0, 0.0
-    for input_edits, input_length in counts:  # summed as sacrebleu does it, so that the last bit is the same
-        edits, length = edits + input_edits, length + input_length
-    value = 100 * (edits / length) if length else 100.0 * bool(edits)
     metric = _ter()
+
+    def value_of(sums: Any) -> float:
+        return metric._compute_score_from_stats(sums).score
+
+    # Summed as sacrebleu does it, so that the last bit is the same.
+    value = value_of([sum(numbers) for numbers in zip(*counts, strict=True)])
     numbers = {len(of_input) for of_input in references}
     metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # for the signature, where -1 reads "var"
-    return Score(value, f"TER|{metric.get_signature()}")
+    return Score(value, f"TER|{metric.get_signature()}", replicate(counts, value_of))
 
 
 def _edits(hypothesis: str, references: list[str]) -> tuple[int, float]:
@@ -147,12 +161,12 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
         )
         tokenizer, stemmer = DefaultTokenizer(use_stemmer=True), "porter"
     scorer = RougeScorer([kind], tokenizer=tokenizer)
-    total = sum(
+    values = [
         scorer.score_multi(of_input, hypothesis)[kind].fmeasure
         for hypothesis, of_input in zip(hypotheses, references, strict=True)
-    )
+    ]
     signature = f"{kind}|measure:f1|stemmer:{stemmer}|refs:best|rouge-score:{release('rouge-score')}"
-    return Score(100 * total / len(hypotheses), signature)
+    return mean_score(values, signature)
 
 
 def _is_lost(character: str) -> bool:

@@ -1,17 +1,25 @@
 """The result of a metric, and the exceptions when it cannot be computed or breaks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from fdistill.evaluation.resampling import replicate_mean
 from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
 class Score:
-    """A value over the corpus, and a signature that states exactly how it was computed."""
+    """A value over the corpus, a signature that states exactly how it was computed, and its bootstrap replicates."""
 
     value: float
     signature: str
+    replicates: list[float]
+
+
+def mean_score(values: Sequence[float], signature: str) -> Score:
+    """Return the mean of `values` (N,), one per input and from 0 to 1, x 100."""
+    return Score(100 * sum(values) / len(values), signature, replicate_mean(values, scale=100))
 
 
 class MetricMissing(Exception):
