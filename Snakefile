@@ -32,6 +32,7 @@ rule all:
         TABLES,
         FIGURES,
         METRICS,
+        COMPARISONS,
 
 
 include: "rules/targets.smk"

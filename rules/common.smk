@@ -78,6 +78,7 @@ wildcard_constraints:
 
 METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
+COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")

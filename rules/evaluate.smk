@@ -84,7 +84,7 @@ rule score:
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
-        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q} --replicates {output.replicates:q}"
+        " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
         " --so-far {params.so_far:q} 2> {log:q}"
 
 
@@ -119,7 +119,7 @@ rule risk:
         "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
         " --test {input.test:q}"
         " --shards {params.shards:q}"
-        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} --replicates {output.replicates:q} {params.settings:q}"
+        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
         " {params.shard:q} 2> {log:q}"
 
@@ -131,6 +131,7 @@ rule metrics:
         replicates=lambda wildcards: results(wildcards.task, wildcards.system, "score.replicates.parquet"),
     output:
         metrics="<results>/{task}/{system}/metrics.json",
+        replicates="<results>/{task}/{system}/metrics.replicates.parquet",
     log:
         "<logs>/{task}/{system}/metrics.log",
     localrule: True  # means of a few numbers: a second here, minutes in a cluster's queue
@@ -142,7 +143,7 @@ rule metrics:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "exec python {input.script:q} --scores {input.scores:q} --replicates {input.replicates:q} --seeds {params.seeds:q} --output {output.metrics:q}"
+        "exec python {input.script:q} --scores {input.scores:q} --seeds {params.seeds:q} --output {output.metrics:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"
 
 
@@ -153,6 +154,7 @@ rule risks:
         replicates=lambda wildcards: results(wildcards.task, wildcards.system, "risk.replicates.parquet"),
     output:
         risks="<results>/{task}/{system}/risk.json",
+        replicates="<results>/{task}/{system}/risk.replicates.parquet",
     log:
         "<logs>/{task}/{system}/risks.log",
     localrule: True
@@ -164,5 +166,33 @@ rule risks:
     params:
         seeds=lambda wildcards: seeds_of(wildcards.system),
     shell:
-        "exec python {input.script:q} --risks {input.risks:q} --replicates {input.replicates:q} --seeds {params.seeds:q} --output {output.risks:q}"
+        "exec python {input.script:q} --risks {input.risks:q} --seeds {params.seeds:q} --output {output.risks:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} 2> {log:q}"
+
+
+rule compare:
+    input:
+        script=script("compare"),
+        files=expand(
+            "<results>/{{task}}/{system}/{kind}.{suffix}",
+            system=RISK_SYSTEMS,
+            kind=("metrics", "risk"),
+            suffix=("json", "replicates.parquet"),
+        ),
+    output:
+        comparison="<results>/comparisons/{task}.json",
+    log:
+        "<logs>/comparisons/{task}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        students=STUDY.methods,
+        metrics=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "metrics.json"),
+        risks=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "risk.json"),
+    shell:
+        "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
+        " --students {params.students:q} --task {wildcards.task:q} --output {output.comparison:q} 2> {log:q}"

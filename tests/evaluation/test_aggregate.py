@@ -8,6 +8,7 @@ import pytest
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
+from fdistill.evaluation.replicates import beside, read_replicates, write_replicates
 from fdistill.runtime.errors import UserError
 from metric_examples import HYPOTHESES, REFERENCES, naive_bleu
 from snake import ROOT
@@ -51,6 +52,9 @@ def test_score_script(files):
     assert result["metrics"]["bleu4"]["value"] == pytest.approx(naive_bleu(4))
     assert "case:lc" in result["metrics"]["bleu4"]["signature"]
     assert result["versions"]["sacrebleu"]
+    low, high = result["metrics"]["bleu4"]["interval"]
+    replicates = read_replicates(folder / "score.json")
+    assert list(replicates) == ["bleu4"] and low < result["metrics"]["bleu4"]["value"] < high
     assert "bleurt: missing" in done.stderr
 
 
@@ -78,6 +82,8 @@ def score_file(path, seed, bleu, signature="s", missing=None, **more):
     }
     common = {"task": "t", "method": "kl", "seed": seed, "n_inputs": 5, "versions": {"sacrebleu": "2"}}
     write_json(path, common | {"metrics": metrics} | more)
+    replicates = None if bleu is None else [bleu - 1, bleu + 1]
+    write_replicates(path, {"bleu4": replicates}, {})
     return path
 
 
@@ -88,30 +94,36 @@ def test_aggregate_script_gives_mean_and_sample_deviation(tmp_path):
     result = json.loads((tmp_path / "metrics.json").read_text())
     entry = result["metrics"]["bleu4"]
     assert entry["mean"] == pytest.approx(4.0) and entry["std"] == pytest.approx(3.0)
+    assert entry["interval"][0] < 4.0 < entry["interval"][1] and beside(tmp_path / "metrics.json").is_file()
     assert list(entry["seeds"].items()) == [("1", 4.0), ("2", 1.0), ("10", 7.0)]
     assert entry["signature"] == "s" and entry["missing"] is None and result["versions"] == {"sacrebleu": "2"}
-    assert aggregate_scores(paths[:1])["metrics"]["bleu4"]["std"] is None
+    assert aggregate_scores(paths[:1])[0]["metrics"]["bleu4"]["std"] is None
 
 
 def test_aggregate_does_not_average_over_fewer_seeds(tmp_path):
     missing = {"reason": "no encoder", "fix": "fetch it"}
-    paths = [score_file(tmp_path / "1", 1, 4.0), score_file(tmp_path / "2", 2, None, None, missing)]
-    entry = aggregate_scores(paths)["metrics"]["bleu4"]
-    assert entry["mean"] is None and entry["std"] is None and entry["seeds"] == {"1": 4.0, "2": None}
+    paths = [score_file(tmp_path / "1.json", 1, 4.0), score_file(tmp_path / "2.json", 2, None, None, missing)]
+    entry = aggregate_scores(paths)[0]["metrics"]["bleu4"]
+    assert (
+        entry["mean"] is None
+        and entry["std"] is None
+        and entry["interval"] is None
+        and entry["seeds"] == {"1": 4.0, "2": None}
+    )
     assert entry["missing"] == {"reason": "no encoder (seeds 2 of 2)", "fix": "fetch it"}
 
 
 def test_aggregate_refusals(tmp_path):
-    one = score_file(tmp_path / "1", 1, 4.0)
+    one = score_file(tmp_path / "1.json", 1, 4.0)
     for other, message in [
         (
-            score_file(tmp_path / "a", 2, 4.0, signature="z"),
+            score_file(tmp_path / "a.json", 2, 4.0, signature="z"),
             "'bleu4' was computed in different ways .*seed 1: s; seed 2: z",
         ),
-        (score_file(tmp_path / "b", 1, 4.0), "seed 1 is given twice"),
-        (score_file(tmp_path / "c", 2, 4.0, method="js"), "method is 'kl' and 'js'"),
-        (score_file(tmp_path / "d", 2, 4.0, n_inputs=4), "n_inputs is '5' and '4'"),
-        (score_file(tmp_path / "e", 2, 4.0, metrics={}), "seed 2 has the metrics "),
+        (score_file(tmp_path / "b.json", 1, 4.0), "seed 1 is given twice"),
+        (score_file(tmp_path / "c.json", 2, 4.0, method="js"), "method is 'kl' and 'js'"),
+        (score_file(tmp_path / "d.json", 2, 4.0, n_inputs=4), "n_inputs is '5' and '4'"),
+        (score_file(tmp_path / "e.json", 2, 4.0, metrics={}), "seed 2 has the metrics "),
     ]:
         with pytest.raises(UserError, match=message):
             aggregate_scores([one, other])
@@ -130,11 +142,16 @@ def test_aggregate_risks(tmp_path):
     }
     for seed in (1, 2):
         risk = values | {"r_llh_token": float(seed)}
-        write_json(tmp_path / str(seed), {"task": "t", "method": "kl", "seed": seed, "n_inputs": 5} | risk)
-    risks = aggregate_risks([tmp_path / "1", tmp_path / "2"])["risks"]
+        path = tmp_path / f"{seed}.json"
+        write_json(path, {"task": "t", "method": "kl", "seed": seed, "n_inputs": 5} | risk)
+        write_replicates(path, {"r_llh_token": [float(seed)] * 1000}, {})
+    result, replicates = aggregate_risks([tmp_path / "1.json", tmp_path / "2.json"])
+    risks = result["risks"]
     assert risks["r_llh_token"] == {
         "mean": 1.5,
         "std": pytest.approx(0.5**0.5),
+        "interval": [1.0, 2.0],  # without variance over inputs: that of the two seeds
         "seeds": {"1": 1.0, "2": 2.0},
     }
+    assert set(replicates) == {"r_llh_token"} and risks["r_cvg_token"]["interval"] is None
     assert risks["r_cvg_token"]["mean"] is None and risks["teacher_dist"]["std"] == 0

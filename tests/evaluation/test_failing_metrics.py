@@ -90,7 +90,7 @@ def test_an_encoders_files_are_told_apart(tmp_path):
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_value_is_a_finite_number(monkeypatch, number):
-    replace(monkeypatch, "rouge1", lambda *_: Score(number, "rouge1"))
+    replace(monkeypatch, "rouge1", lambda *_: Score(number, "rouge1", [number]))
     with pytest.raises(MetricFailed, match=f"metric 'rouge1': its value is {number}"):
         value("rouge1")
 

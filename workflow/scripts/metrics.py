@@ -7,21 +7,28 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.config import cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
+from fdistill.evaluation.replicates import REPLICATES, write_replicates
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     files = parser.add_mutually_exclusive_group(required=True)
-    files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
-    files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
-    parser.add_argument("--replicates", nargs="+", type=Path, required=True, help="the replicates of each (Parquet)")
+    files.add_argument(
+        "--scores", nargs="+", type=Path, metavar="FILE", help=f"score.json of each seed, with {REPLICATES} beside it"
+    )
+    files.add_argument(
+        "--risks", nargs="+", type=Path, metavar="FILE", help=f"risk.json of each seed, with {REPLICATES} beside it"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must have")
-    parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
+    parser.add_argument(
+        "--output", type=Path, required=True, help=f"the aggregated file to write (JSON), and beside it {REPLICATES}"
+    )
     cli.add_place_flags(parser)
     args = cli.parse(parser, "output")
 
     paths, aggregate = (args.scores, aggregate_scores) if args.scores else (args.risks, aggregate_risks)
-    result = aggregate(paths, args.replicates, args.seeds, args.task, args.method)
+    result, replicates = aggregate(paths, args.seeds, args.task, args.method)
+    write_replicates(args.output, replicates, result["lineage"])
     write_json(args.output, result)
     logging.info("%s/%s: %d seed(s)", result["task"], result["method"], len(paths))
 

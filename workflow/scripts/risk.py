@@ -12,7 +12,7 @@ from fdistill.config import cli
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.replicates import REPLICATES, write_replicates
 from fdistill.evaluation.resampling import interval, replicate_mean
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
@@ -30,8 +30,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
-    parser.add_argument("--risk", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--replicates", type=Path, required=True, help="their bootstrap replicates to write (Parquet)")
+    parser.add_argument("--risk", type=Path, required=True, help=f"JSON file to write, and beside it {REPLICATES}")
     cli.add_place_flags(parser, required=True)
     cli.add_resume_flag(parser, "--shards", "finished batches")
     cli.add_run_flags(parser)
@@ -39,7 +38,7 @@ def main() -> None:
     cli.add_shard_flag(parser)
     cli.add_flags(parser, "text")
     cli.add_flags(parser, "risk", keys=("batch_size", "engine"))
-    args = cli.parse(parser, "risk", "replicates")
+    args = cli.parse(parser, "risk")
     inputs = (args.student, args.test, args.teacher_samples)
     place = {"seed": args.seed, "task": args.task, "method": args.method}
     lineage = common_lineage(*inputs, teacher=args.teacher, **place)
@@ -76,7 +75,7 @@ def main() -> None:
     eos = teacher.tokenizer.eos_token_id
     without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
     replicates = {name: replicate_mean(values) for name, values in measured.items()}
-    write_replicates(args.replicates, replicates, lineage)
+    write_replicates(args.risk, replicates, lineage)
     write_json(
         args.risk,
         {

@@ -10,7 +10,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.replicates import REPLICATES, write_replicates
 from fdistill.runtime.interruption import Interruption, Stopped
 
 
@@ -36,9 +36,10 @@ def main() -> None:
         help="file for the scores of single metrics, from which a run goes on after one that was interrupted or in "
         "which a metric failed; it is deleted at the end (default: nothing is stored)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="the scores to write (JSON)")
-    parser.add_argument("--replicates", type=Path, required=True, help="their bootstrap replicates to write (Parquet)")
-    args = cli.parse(parser, "output", "replicates")
+    parser.add_argument(
+        "--output", type=Path, required=True, help=f"the scores to write (JSON), and beside it {REPLICATES}"
+    )
+    args = cli.parse(parser, "output")
 
     lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)
@@ -66,7 +67,7 @@ def main() -> None:
         raise
     metrics = scores["metrics"]
     replicates = {key: entry.pop("replicates") for key, entry in metrics.items()}
-    write_replicates(args.replicates, replicates, lineage)
+    write_replicates(args.output, replicates, lineage)
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
     store.remove()
 

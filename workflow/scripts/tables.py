@@ -24,14 +24,14 @@ def main() -> None:
     )
     command.set_defaults(
         paper="fdistill_table2",
-        build=lambda args: tables.main_table(_checked(args.metrics), args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.main_table(cli.checked(args.metrics), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
     command.add_argument("--risks", nargs="+", type=cli.placed, required=True, metavar=FILE, help="risk.json files")
     command.set_defaults(
         paper="fdistill_table3",
-        build=lambda args: tables.risk_table(_checked(args.risks), args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.risk_table(cli.checked(args.risks), args.tasks, _layout(args), _paper(args)),
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
@@ -90,14 +90,6 @@ def main() -> None:
     args.texts = Texts.read(args.texts)
     args.tasks = args.texts.named_tasks(args.tasks)
     tables.write(args.build(args), args.output)
-
-
-def _checked(files: list[tuple[str | None, str | None, Path]]) -> list[Path]:
-    """Return the paths, whose files belong to the task and system that they were given with."""
-    for task, system, path in files:
-        if task is not None:
-            check_place(path, task, system)
-    return [path for _, _, path in files]
 
 
 def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:

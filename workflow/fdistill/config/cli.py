@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts import journal, provenance
+from fdistill.artifacts.lineage import check_place
 from fdistill.config.schema import STUDY, section
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
@@ -122,6 +123,14 @@ def placed(text: str) -> tuple[str | None, str | None, Path]:
     """Return `[TASK/SYSTEM=]FILE` as task, system and path, as a type of `argparse`."""
     match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
     return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
+
+
+def checked(files: list[tuple[str | None, str | None, Path]]) -> list[Path]:
+    """Return the paths of `placed` files; raises UserError for one that says another task or system."""
+    for task, system, path in files:
+        if task is not None:
+            check_place(path, task, system)
+    return [path for _, _, path in files]
 
 
 def add_override_flags(parser: argparse.ArgumentParser, name: str, keys: Sequence[str], otherwise: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.evaluation.replicates import read_replicates
+from fdistill.evaluation.replicates import Replicates, beside, read_replicates
 from fdistill.evaluation.resampling import interval, mean_over_seeds
 from fdistill.runtime.errors import UserError
 
@@ -14,24 +14,20 @@ RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teac
 
 
 def aggregate_scores(
-    paths: list[Path],
-    replicates: list[Path],
-    expected: list[int] | None = None,
-    task: str | None = None,
-    method: str | None = None,
-) -> dict[str, Any]:
+    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+) -> tuple[dict[str, Any], Replicates]:
     """Aggregate the `score.json` files of one system's seeds, which must be among `expected` if that is given.
 
-    `replicates` has each file's bootstrap replicates. The files must say `task` and `method`, if these are given.
+    The files must say `task` and `method`, if these are given; beside each are its replicates.
 
     Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "interval", "seeds",
-    "signature", "missing"}}, "versions", "lineage"}`. `std` is the sample standard deviation over seeds, None with one;
-    `interval` the 95 % interval [low, high] over inputs and seeds. A metric that is missing for any seed has mean, std
-    and interval None: a mean over fewer seeds would look like one over all. Raises UserError when the files belong to
-    different systems, or their signatures differ.
+    "signature", "missing"}}, "versions", "lineage"}`, and the replicates of the means. `std` is the sample standard
+    deviation over seeds, None with one; `interval` the 95 % interval [low, high] over inputs and seeds. A metric that
+    is missing for any seed has mean, std and interval None: a mean over fewer seeds would look like one over all.
+    Raises UserError when the files belong to different systems, or their signatures differ.
     """
-    seeds, result = _read(paths, replicates, ["metrics", "versions"], expected, task, method)
-    intervals = _intervals(replicates)
+    seeds, result = _read(paths, ["metrics", "versions"], expected, task, method)
+    replicates = _replicates(seeds)
     metrics = {}
     for key, first in _same_keys(seeds, "metrics").items():
         entries = {seed: file["metrics"][key] for seed, file in seeds.items()}
@@ -47,45 +43,42 @@ def aggregate_scores(
         metrics[key] = {
             "title": first["title"],
             "direction": first["direction"],
-            **_summary({seed: entries[seed]["value"] for seed in entries}, intervals.get(key)),
+            **_summary({seed: entries[seed]["value"] for seed in entries}, replicates.get(key)),
             "signature": next(iter(signatures), None),
             "missing": _missing(missing, len(seeds)),
         }
-    return result | {"metrics": metrics, "versions": _versions(seeds)}
+    return result | {"metrics": metrics, "versions": _versions(seeds)}, replicates
 
 
 def aggregate_risks(
-    paths: list[Path],
-    replicates: list[Path],
-    expected: list[int] | None = None,
-    task: str | None = None,
-    method: str | None = None,
-) -> dict[str, Any]:
+    paths: list[Path], expected: list[int] | None = None, task: str | None = None, method: str | None = None
+) -> tuple[dict[str, Any], Replicates]:
     """Aggregate the `risk.json` files of one system's seeds; arguments and errors as for `aggregate_scores`.
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "interval", "seeds"}}, "lineage"}` with the
-    keys of `RISKS`; a value that is null in a seed's file has mean, std and interval None, and TeacherDist no interval.
+    keys of `RISKS`, and the replicates of the means. A value that is null in a seed's file has mean, std and interval
+    None; TeacherDist has no interval.
     """
-    seeds, result = _read(paths, replicates, RISKS, expected, task, method)
-    intervals = _intervals(replicates)
+    seeds, result = _read(paths, RISKS, expected, task, method)
+    replicates = _replicates(seeds)
     values = {key: {seed: seeds[seed][key] for seed in seeds} for key in RISKS}
-    return result | {"risks": {key: _summary(values[key], intervals.get(key)) for key in RISKS}}
+    return result | {"risks": {key: _summary(values[key], replicates.get(key)) for key in RISKS}}, replicates
 
 
-def _intervals(replicates: list[Path]) -> dict[str, list[float]]:
-    """The interval of each metric or risk that has replicates for all seeds."""
-    seeds = [read_replicates(path) for path in replicates]
-    keys = [key for key in seeds[0] if all(key in seed for seed in seeds)]
-    return {key: interval(mean_over_seeds([seed[key] for seed in seeds])) for key in keys}
+def _replicates(seeds: dict[str, dict]) -> Replicates:
+    """The replicates of the mean over seeds of each metric or risk that every seed has."""
+    by_seed = [file["replicates"] for file in seeds.values()]
+    keys = [key for key in by_seed[0] if all(key in replicates for replicates in by_seed)]
+    return {key: mean_over_seeds([replicates[key] for replicates in by_seed]).tolist() for key in keys}
 
 
-def _summary(values: dict[str, float | None], interval: list[float] | None) -> dict[str, Any]:
+def _summary(values: dict[str, float | None], replicates: list[float] | None) -> dict[str, Any]:
     numbers = list(values.values())
     complete = None not in numbers
     return {
         "mean": fmean(numbers) if complete else None,
         "std": stdev(numbers) if complete and len(numbers) > 1 else None,
-        "interval": interval,
+        "interval": None if replicates is None else interval(replicates),
         "seeds": values,
     }
 
@@ -100,13 +93,12 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 
 def _read(
     paths: list[Path],
-    replicates: list[Path],
     fields: list[str] | tuple[str, ...],
     expected: list[int] | None,
     task: str | None,
     method: str | None,
 ) -> tuple[dict[str, dict], dict[str, Any]]:
-    """The files by seed (as text, in numerical order), and the fields that they have in common."""
+    """The files by seed (as text, in numerical order) with their `replicates`, and the fields in common."""
     fields_in_common = ("task", "method", "n_inputs")
     wanted = {field: value for field, value in (("task", task), ("method", method)) if value is not None}
     files = {}
@@ -125,7 +117,7 @@ def _read(
                 f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected, task, method))}; "
                 "delete it and run again"
             )
-        files[str(file["seed"])] = file
+        files[str(file["seed"])] = file | {"replicates": read_replicates(path)}
     first = next(iter(files.values()))
     for seed, file in files.items():
         for field in fields_in_common:
@@ -134,9 +126,9 @@ def _read(
                     f"seeds {first['seed']} and {seed} do not belong together: {field} is '{first[field]}' "
                     f"and '{file[field]}'; give the files of one system on one test split"
                 )
-    shared = {field: first[field] for field in fields_in_common} | {
-        "lineage": common_lineage(*paths, *replicates, seeds_differ=True, task=first["task"], method=first["method"])
-    }
+    shared = {field: first[field] for field in fields_in_common}
+    place = {"task": first["task"], "method": first["method"]}
+    shared["lineage"] = common_lineage(*paths, *map(beside, paths), seeds_differ=True, **place)
     return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 
 

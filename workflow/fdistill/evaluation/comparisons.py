@@ -1,80 +1,117 @@
 """Which system of a task is better than which, and how sure that is: paired tests between all of its students.
 
-A difference is tested on the two systems' replicates, which are of the same samples of inputs and seeds. The p-values of
-a metric are corrected together, for all pairs of students and, for a likelihood risk, all students against the teacher.
+A difference is tested on the two systems' replicates, which are over the same samples of inputs and seeds. The p-values
+of a metric are corrected together: all pairs of students and, for a likelihood risk, all students against the teacher.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, mean_over_seeds, p_value
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common_lineage
+from fdistill.evaluation.replicates import read_replicates
+from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
 
 # Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
+TEACHER = "teacher"
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric or risk of one system: its mean over seeds, and each seed's replicates (S, R)."""
+    """A metric or risk of one system: its mean over seeds, and the mean's replicates (R,)."""
 
     mean: float
-    replicates: list[list[float]]
+    replicates: Sequence[float]
 
 
 def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measurement | None = None) -> dict[str, Any]:
     """Compare the students `systems` in one metric, whose better `direction` is "higher" or "lower".
 
-    With `teacher`, a lower value is better down to the teacher's own, and significantly below is collapse.
+    With `teacher`, lower is better down to the teacher's own value, and significantly below it is collapse.
 
-    Returns `{"pairs", "leaders", "collapsed"}`. `pairs` has for each pair of systems a and b {"a", "b", "difference"
-    (mean of a less that of b), "interval" [low, high], "p", "p_holm"}; the teacher is b. `leaders` are the best system
-    and those that it is not significantly better than; systems in `collapsed` do not lead.
-    Raises UserError for systems with different numbers of seeds or replicates.
+    Returns `{"pairs", "leaders", "collapsed"}`. `pairs` has for each pair of systems {"a", "b", "difference" (the mean
+    of a less that of b), "interval" [low, high], "p", "p_holm"}; in a pair with the teacher, it is b. `leaders` are the
+    best system and those that it is not significantly better than; systems in `collapsed` do not lead.
     """
-    _check_shapes(systems if teacher is None else {**systems, "teacher": teacher})
-    replicates = {name: mean_over_seeds(system.replicates) for name, system in systems.items()}
-    means = {name: system.mean for name, system in systems.items()}
-    names = list(combinations(systems, 2))
-    if teacher is not None:
-        replicates["teacher"], means["teacher"] = mean_over_seeds(teacher.replicates), teacher.mean
-        names += [(name, "teacher") for name in systems]
-    pairs = [_pair(a, b, means[a] - means[b], replicates[a] - replicates[b]) for a, b in names]
+    everyone = dict(systems) if teacher is None else {**systems, TEACHER: teacher}
+    names = [*combinations(systems, 2), *((name, TEACHER) for name in systems if teacher is not None)]
+    pairs = [_pair(a, b, everyone[a], everyone[b]) for a, b in names]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
-    different = {frozenset((pair["a"], pair["b"])) for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
-    collapsed = [
-        name
-        for name in systems
-        if teacher is not None and means[name] < teacher.mean and frozenset((name, "teacher")) in different
-    ]
+    different = {(pair["a"], pair["b"]): pair["difference"] for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
+    collapsed = [name for name in systems if different.get((name, TEACHER), 0) < 0]
     competing = [name for name in systems if name not in collapsed]
-    best = (max if direction == "higher" else min)(competing, key=means.__getitem__, default=None)
-    leaders = [name for name in competing if name == best or frozenset((name, best)) not in different]
+    best = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
+    leaders = [name for name in competing if not {(name, best), (best, name)} & different.keys()]
     return {"pairs": pairs, "leaders": leaders, "collapsed": collapsed}
 
 
-def _pair(a: str, b: str, difference: float, replicates: np.ndarray) -> dict[str, Any]:
+def _pair(a: str, b: str, first: Measurement, second: Measurement) -> dict[str, Any]:
+    difference = first.mean - second.mean
+    replicates = np.subtract(first.replicates, second.replicates)
+    p = p_value(difference, replicates)
+    return {"a": a, "b": b, "difference": difference, "interval": interval(replicates), "p": p}
+
+
+def compare_task(metrics: list[Path], risks: list[Path], students: list[str], task: str) -> dict[str, Any]:
+    """Compare a task's `students` in every metric and risk of their `metrics.json` and aggregated `risk.json`.
+
+    Beside each file are its replicates; the files of the teacher are among them.
+
+    Returns `{"task", "n_inputs", "metrics": {key: {"title", "direction", "pairs", "leaders", "collapsed", "missing"}},
+    "lineage"}`. `missing` has the students without a value, which are not compared.
+    Raises UserError for files of another task, of different test splits or seeds, or of no student.
+    """
+    entries: dict[str, dict[str, dict]] = {}  # by metric and system
+    sizes: dict[Path, int] = {}
+    for path, field in [*((path, "metrics") for path in metrics), *((path, "risks") for path in risks)]:
+        file = read_json(path, ("task", "method", "n_inputs", field))
+        if file["method"] not in (*students, TEACHER):
+            raise UserError(f"{path}: '{file['method']}' is no student of --students ({', '.join(students)})")
+        sizes[path] = file["n_inputs"]
+        replicates = read_replicates(path)
+        for key, entry in file[field].items():
+            entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
+    _check_equal(sizes, "test inputs")
     return {
-        "a": a,
-        "b": b,
-        "difference": difference,
-        "interval": interval(replicates),
-        "p": p_value(difference, replicates),
+        "task": task,
+        "n_inputs": next(iter(sizes.values())),
+        "metrics": {key: _compare_metric(key, of_systems, students) for key, of_systems in entries.items()},
+        "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
 
 
-def _check_shapes(systems: Mapping[str, Measurement]) -> None:
-    shapes = {name: np.shape(system.replicates) for name, system in systems.items()}
-    for name, shape in shapes.items():
-        first = next(iter(shapes))
-        if shape != shapes[first]:
+def _compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> dict[str, Any]:
+    """The comparison of one metric, whose `entries` are by system."""
+    measured = {
+        system: Measurement(entry["mean"], entry["replicates"])
+        for system, entry in entries.items()
+        if entry["replicates"] is not None
+    }
+    present = {system: measured[system] for system in students if system in measured}
+    _check_equal({system: list(entries[system]["seeds"]) for system in present}, f"seeds of {key}")
+    first = next(iter(entries.values()))
+    direction = first.get("direction", "lower")
+    teacher = measured.get(TEACHER) if key in COLLAPSES else None
+    missing = [system for system in students if system not in present]
+    compared = compare(present, direction, teacher)
+    return {"title": first.get("title", key), "direction": direction, **compared, "missing": missing}
+
+
+def _check_equal(values: Mapping[Any, Any], what: str) -> None:
+    """Raise UserError for two systems or files whose `values` differ."""
+    first = next(iter(values), None)
+    for name, value in values.items():
+        if value != values[first]:
             raise UserError(
-                f"'{name}' has {shape[0]} seeds with {shape[1:]} replicates, '{first}' {shapes[first][0]} with "
-                f"{shapes[first][1:]}; run the rules score and risk again"
+                f"{name}: has the {what} {value}, but {first} has {values[first]}; they cannot be compared: run "
+                "the rules score and risk again for both"
             )

@@ -1,21 +1,28 @@
-"""The file of a system's bootstrap replicates (see `fdistill.evaluation.resampling`)."""
+"""The file of bootstrap replicates (see `fdistill.evaluation.resampling`) beside each JSON file of scores or risks."""
 
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, write_parquet
 from fdistill.artifacts.lineage import Lineage
-from fdistill.data.schemas import REPLICATES
+from fdistill.data import schemas
 
+REPLICATES = "NAME.replicates.parquet"  # what the scripts' help calls it
 Replicates = dict[str, list[float]]  # by metric or risk
 
 
+def beside(path: Path) -> Path:
+    """Return the path of the replicates of a JSON file: `score.replicates.parquet` beside `score.json`."""
+    return path.with_suffix(".replicates.parquet")
+
+
 def write_replicates(path: Path, replicates: dict[str, list[float] | None], lineage: Lineage) -> None:
-    """Write the replicates of each metric or risk that has a value, with the lineage of its system."""
+    """Write, beside the JSON file at `path`, the replicates of all that have a value, with their system's lineage."""
     known = {key: values for key, values in replicates.items() if values is not None}
-    write_parquet(path, {"metric": list(known), "values": list(known.values())}, REPLICATES, {"lineage": lineage})
+    columns = {"metric": list(known), "values": list(known.values())}
+    write_parquet(beside(path), columns, schemas.REPLICATES, {"lineage": lineage})
 
 
 def read_replicates(path: Path) -> Replicates:
-    """Read what `write_replicates` wrote; raises UserError as `fdistill.artifacts.files.read_parquet`."""
-    columns, _ = read_parquet(path, REPLICATES)
+    """Read the replicates beside the JSON file at `path`. Raises UserError as `fdistill.artifacts.files` does."""
+    columns, _ = read_parquet(beside(path), schemas.REPLICATES)
     return dict(zip(columns["metric"], columns["values"], strict=True))

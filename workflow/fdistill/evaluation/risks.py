@@ -38,8 +38,8 @@ def risks(
         if not_finite:
             scored = "teacher" if model is teacher else "student"
             raise UserError(
-                f"{name}: the {scored}'s log-probability of a sample is not finite (row {not_finite[0]} of the test split); its "
-                "weights are damaged, or its training diverged: train it again with a lower learning_rate"
+                f"{name}: the {scored}'s log-probability of a sample is not finite (row {not_finite[0]} of the test "
+                "split); its weights are damaged, or its training diverged: train it again with a lower learning_rate"
             )
     return result
 

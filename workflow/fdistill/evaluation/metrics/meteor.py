@@ -51,11 +51,19 @@ def meteor(hypotheses: list[str], references: list[list[str]], options: dict) ->
             statistics.append(program.ask("SCORE", *map(_plain, of_input), _plain(hypothesis)))
             progress.advance()
         value = program.evaluate(statistics)
-        numbers = [[float(number) for number in line.split()] for line in statistics]
-        replicates = replicate(numbers, lambda sums: program.evaluate([" ".join(map(str, sums))]))
+        replicates = replicate([*map(_addends, statistics)], lambda sums: program.evaluate([" ".join(map(str, sums))]))
     progress.close()
     signature = f"METEOR-1.5|language:{language}|{step}|refs:best|{PACKAGE}:{release(PACKAGE)}"
     return Score(value, signature, replicates)
+
+
+def _addends(line: str) -> list[float]:
+    """The program's statistics of an input, as it adds them up: a perfect match has no chunk, which costs nothing."""
+    numbers = [float(number) for number in line.split()]
+    length, reference_length, *_, chunks, matched, matched_reference = numbers
+    if chunks == 1 and (matched, matched_reference) == (length, reference_length):
+        numbers[-3] = 0.0
+    return numbers
 
 
 def needs(options: dict) -> None:

@@ -1,0 +1,105 @@
+"""Paired comparisons between the students of a task: who leads, who has collapsed, and files that do not fit."""
+
+import re
+
+import numpy as np
+import pytest
+import warm
+from fdistill.artifacts.files import read_json, write_json
+from fdistill.evaluation.comparisons import Measurement, compare, compare_task
+from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.resampling import replicate_mean
+from fdistill.runtime.errors import UserError
+
+
+def measurement(mean, seed, noise=1.0):
+    """A system whose values over 400 inputs have this mean; those of a seed share what is difficult in an input."""
+    difficulty = np.random.default_rng(0).normal(size=400)
+    values = difficulty + noise * np.random.default_rng(seed).normal(size=400)
+    values += mean - values.mean()
+    return Measurement(float(values.mean()), replicate_mean(values))
+
+
+def test_leaders_are_all_that_the_best_is_not_better_than():
+    systems = {"a": measurement(5.0, 1), "b": measurement(4.95, 2), "c": measurement(4.0, 3)}
+    assert compare(systems, "higher")["leaders"] == ["a", "b"]
+    assert compare(systems, "lower")["leaders"] == ["c"]
+
+
+def test_a_pair_is_more_certain_than_its_intervals():
+    """Both systems find the same inputs difficult, so that a difference within their intervals is significant."""
+    systems = {"a": measurement(0.0, 1, noise=0.1), "b": measurement(0.05, 2, noise=0.1)}
+    [pair] = compare(systems, "lower")["pairs"]
+    assert pair["p_holm"] < 0.05 and pair["interval"][1] < 0 and pair["difference"] == pytest.approx(-0.05)
+    assert np.percentile(systems["a"].replicates, 97.5) > systems["b"].mean
+
+
+def test_corrected_for_the_number_of_pairs():
+    systems = {name: measurement(0.0, seed) for seed, name in enumerate("abcdefgh", start=1)}
+    result = compare(systems, "higher")
+    assert len(result["pairs"]) == 28 and result["leaders"] == list("abcdefgh")
+    assert all(pair["p_holm"] >= pair["p"] for pair in result["pairs"])
+
+
+def test_below_the_teacher_is_collapse_only_beyond_chance():
+    teacher = measurement(3.0, 9)
+    systems = {"mle": measurement(4.0, 1), "tvd": measurement(2.99, 2), "engine": measurement(2.0, 3)}
+    result = compare(systems, "lower", teacher)
+    assert result["collapsed"] == ["engine"] and result["leaders"] == ["tvd"]
+
+
+def test_no_system_or_one():
+    assert compare({}, "higher") == {"pairs": [], "leaders": [], "collapsed": []}
+    assert compare({"a": measurement(1.0, 1)}, "higher")["leaders"] == ["a"]
+
+
+def write(folder, system, values, n_inputs=400, seeds=("1",), task="t"):
+    """The metrics.json and risk.json of a system, with their replicates."""
+    paths = []
+    for name, field, key, more in (
+        ("metrics", "metrics", "bleu4", {"title": "BLEU-4", "direction": "higher"}),
+        ("risk", "risks", "r_llh_token", {}),
+    ):
+        path = folder / f"{system}.{name}.json"
+        entry = {"mean": None if values is None else values.mean, "std": None, "seeds": dict.fromkeys(seeds, 1.0)}
+        lineage = {"task": task, "method": system}
+        file = {"task": task, "method": system, "n_inputs": n_inputs, field: {key: entry | more}, "lineage": lineage}
+        write_json(path, file)
+        write_replicates(path, {key: values and values.replicates}, lineage)
+        paths.append(path)
+    return paths
+
+
+def test_script_compares_every_metric_and_risk(tmp_path):
+    files = [
+        write(tmp_path, system, values)
+        for system, values in {
+            "teacher": measurement(3.0, 9),
+            "kl": measurement(4.0, 1),
+            "engine": measurement(2.0, 3),
+            "js": None,
+        }.items()
+    ]
+    metrics, risks = zip(*files, strict=True)
+    output = tmp_path / "comparisons.json"
+    arguments = ("--students", "kl", "engine", "js", "--task", "t", "--output", output)
+    done = warm.run_script("compare", "--metrics", *metrics, "--risks", *risks, *arguments)
+    assert done.returncode == 0, done.stdout
+    result = read_json(output)["metrics"]
+    assert result["bleu4"]["leaders"] == ["kl"] and result["bleu4"]["missing"] == ["js"]
+    assert result["r_llh_token"]["leaders"] == ["kl"] and result["r_llh_token"]["collapsed"] == ["engine"]
+
+
+def test_files_that_cannot_be_compared(tmp_path):
+    one = write(tmp_path, "kl", measurement(1.0, 1))
+    for more, message in [
+        ({"n_inputs": 5}, "has the test inputs 5, but .* has 400"),
+        ({"seeds": ("1", "2")}, r"js: has the seeds of bleu4 \['1', '2'\], but kl has \['1'\]"),
+        ({"task": "u"}, "belongs to another task"),
+    ]:
+        other = write(tmp_path, "js", measurement(1.0, 2), **more)
+        with pytest.raises(UserError, match=message):
+            compare_task([one[0], other[0]], [one[1], other[1]], ["kl", "js"], "t")
+    stranger = write(tmp_path, "copy", measurement(1.0, 1))
+    with pytest.raises(UserError, match=re.escape("'copy' is no student of --students (kl, js)")):
+        compare_task([one[0], stranger[0]], [one[1]], ["kl", "js"], "t")

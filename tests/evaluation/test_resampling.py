@@ -1,0 +1,88 @@
+"""Bootstrap replicates, their intervals and paired tests, against scipy, sacrebleu and enumeration."""
+
+import random
+from itertools import product
+
+import numpy as np
+import pytest
+from fdistill.evaluation import resampling
+from fdistill.evaluation.metrics import evaluate
+from scipy import stats
+
+
+def test_interval_of_a_mean_is_scipys_bootstrap():
+    values = np.random.default_rng(0).gamma(2.0, size=300)
+    ours = resampling.interval(resampling.replicate_mean(values, scale=100))
+    scipys = stats.bootstrap((100 * values,), np.mean, n_resamples=5000, method="percentile", rng=1)
+    assert ours == pytest.approx(list(scipys.confidence_interval), abs=0.02 * (ours[1] - ours[0]) + 1)
+    assert ours[1] - ours[0] == pytest.approx(2 * 1.96 * 100 * values.std() / 300**0.5, rel=0.05)
+
+
+def test_replicates_of_all_systems_are_over_the_same_inputs():
+    values = np.random.default_rng(0).normal(size=50)
+    shifted = np.subtract(resampling.replicate_mean(values + 1), resampling.replicate_mean(values))
+    assert shifted == pytest.approx(np.ones(resampling.REPLICATES))
+
+
+def test_replicates_of_two_inputs_are_the_three_that_there_are():
+    found = np.unique(np.round(resampling.replicate_mean([0.0, 1.0]), 9), return_counts=True)
+    assert found[0].tolist() == [0.0, 0.5, 1.0]
+    assert found[1] / resampling.REPLICATES == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def test_mean_over_seeds_samples_seeds_too():
+    """Two seeds without any variance over inputs: their mean is one of four equally probable pairs' means."""
+    found = np.round(resampling.mean_over_seeds([[1.0] * 5000, [2.0] * 5000]), 9)
+    expected = [np.mean(pair) for pair in product((1.0, 2.0), repeat=2)]
+    for value in set(expected):
+        assert np.mean(found == value) == pytest.approx(expected.count(value) / 4, abs=0.03)
+
+
+def test_one_seed_has_its_own_replicates():
+    replicates = np.random.default_rng(0).normal(size=5000)
+    assert resampling.mean_over_seeds([replicates]).tolist() == replicates.tolist()
+
+
+def test_p_value_agrees_with_the_paired_t_test():
+    generator = np.random.default_rng(3)
+    for shift in (0.0, 0.05, 0.1, 0.2):
+        differences = generator.normal(shift, 1.0, size=400)
+        replicates = resampling.replicate_mean(differences)
+        expected = stats.ttest_1samp(differences, 0.0).pvalue
+        assert resampling.p_value(differences.mean(), replicates) == pytest.approx(expected, abs=0.03)
+
+
+def test_p_value_of_equal_systems_is_one_and_none_is_zero():
+    assert resampling.p_value(0.0, [0.0] * 99) == 1.0
+    assert resampling.p_value(5.0, [5.0] * 99) == pytest.approx(1 / 100)
+
+
+def test_holm_by_hand():
+    assert resampling.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert resampling.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert resampling.holm([]) == []
+
+
+def texts(n):
+    """Hypotheses of which some words are wrong, and one or two references each."""
+    chance = random.Random(0)
+    words = ["the", "a", "cat", "dog", "sits", "runs", "on", "under", "mat", "tree", "quickly", "slowly", "red", "blue"]
+    references = [[" ".join(chance.choices(words, k=9)) for _ in range(1 + i % 2)] for i in range(n)]
+    hypotheses = [" ".join(w if chance.random() < 0.7 else "bird" for w in r[0].split()) for r in references[1:]]
+    hypotheses.insert(0, references[0][0])  # a perfect match, which METEOR treats on its own
+    return hypotheses, references
+
+
+@pytest.mark.parametrize("metric", ["bleu4", "bleu1", "chrf", "ter", "rouge1", "rougeL", "meteor"])
+def test_replicates_of_a_metric_are_its_values_on_the_sampled_inputs(metric, monkeypatch):
+    """The metric itself on the inputs of the first replicates, repeated as often as they were sampled."""
+    monkeypatch.setattr(resampling, "REPLICATES", resampling.CHUNK)
+    hypotheses, references = texts(40)
+    entry = evaluate(hypotheses, references, [metric])["metrics"][metric]
+    counts = np.random.default_rng(resampling.SEED).multinomial(40, np.full(40, 1 / 40), size=resampling.CHUNK)
+    for row, value in zip(counts[:2], entry["replicates"], strict=False):
+        chosen = np.repeat(np.arange(40), row)
+        again = evaluate([hypotheses[i] for i in chosen], [references[i] for i in chosen], [metric])
+        assert again["metrics"][metric]["value"] == pytest.approx(value, rel=1e-9)
+    low, high = entry["interval"]
+    assert low < entry["value"] < high and len(entry["replicates"]) == resampling.REPLICATES
