@@ -60,8 +60,7 @@ atexit.register(lambda: print(*sys.modules))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-WITH_A_TABLE = ["trivial", "score"]
-SHORT = ["metrics", "metrics risks"]
+WITH_A_TABLE = ["trivial", "score", "metrics", "metrics risks"]
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +79,3 @@ def imported(study, stage):
 @pytest.mark.parametrize("stage", WITH_A_TABLE)
 def test_a_job_without_a_model_imports_no_torch(study, stage):
     assert imported(study, stage) & {"torch", "transformers", "matplotlib"} == set()
-
-
-@pytest.mark.parametrize("stage", SHORT)
-def test_a_job_of_small_files_imports_next_to_nothing(study, stage):
-    assert imported(study, stage) & {"torch", "transformers", "numpy", "pandas", "pyarrow", "jsonschema"} == set()
