@@ -104,7 +104,7 @@ def _read(
             raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
         if expected is not None and file["seed"] not in expected:
             raise UserError(
-                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected, task, method))}; "
+                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected))}; "
                 "delete it and run again"
             )
         files[str(file["seed"])] = file
