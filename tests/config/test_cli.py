@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import types, within
@@ -26,8 +26,8 @@ def wide(prog: str) -> argparse.HelpFormatter:
 
 def parse(name: str, arguments: list[str], prefix: str = "") -> dict:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    cli.add_flags(parser, name, prefix)
-    return cli.read_flags(parser.parse_args(arguments), name, prefix)
+    schema_flags.add_flags(parser, name, prefix)
+    return schema_flags.read_flags(parser.parse_args(arguments), name, prefix)
 
 
 def random_value(schema: dict, rng: random.Random):
@@ -56,7 +56,7 @@ def test_round_trip(name, prefix):
     rng = random.Random(0)
     for _ in range(50):
         settings = {key: random_value(child, rng) for key, child in section(name)["properties"].items()}
-        assert parse(name, cli.flags(name, settings, prefix), prefix) == settings
+        assert parse(name, schema_flags.flags(name, settings, prefix), prefix) == settings
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -70,7 +70,7 @@ def test_defaults_are_the_schemas(name):
 def test_negative_numbers_of_any_form():
     for value in (-1.0, -1e-05, -3):
         settings = parse("decoding", REQUIRED["decoding"]) | {"length_penalty": value}
-        assert parse("decoding", cli.flags("decoding", settings)) == settings
+        assert parse("decoding", schema_flags.flags("decoding", settings)) == settings
 
 
 def test_lists_are_written_as_words():
@@ -124,7 +124,7 @@ def test_required_flags(capsys):
 @pytest.mark.parametrize("name", SECTIONS)
 def test_help_says_what_each_flag_is(name):
     parser = argparse.ArgumentParser(formatter_class=wide)
-    cli.add_flags(parser, name)
+    schema_flags.add_flags(parser, name)
     text = parser.format_help()
     for key, child in section(name)["properties"].items():
         (line,) = [line for line in text.splitlines() if line.strip().startswith(f"--{key.replace('_', '-')} ")]
@@ -136,14 +136,16 @@ def test_help_says_what_each_flag_is(name):
 def test_help_of_a_nullable_flag_and_of_a_percent_sign():
     parser = argparse.ArgumentParser(formatter_class=wide)
     group = parser.add_argument_group()
-    cli._add(group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None})
+    schema_flags.add_flag(
+        group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None}
+    )
     assert "In %. (a number >= 0, or none; default: none)" in parser.format_help()
 
 
 def test_two_sections_with_a_key_in_common():
     parser = argparse.ArgumentParser()
-    cli.add_flags(parser, "decoding")
-    cli.add_flags(parser, "selection", prefix="selection-")
+    schema_flags.add_flags(parser, "decoding")
+    schema_flags.add_flags(parser, "selection", prefix="selection-")
     arguments = [
         "--max-new-tokens=8",
         "--batch-size=2",
@@ -151,8 +153,8 @@ def test_two_sections_with_a_key_in_common():
         "--selection-max-inputs=none",
     ]
     args = parser.parse_args(arguments)
-    assert cli.read_flags(args, "decoding")["batch_size"] == 2
-    chosen = cli.read_flags(args, "selection", prefix="selection-")
+    assert schema_flags.read_flags(args, "decoding")["batch_size"] == 2
+    chosen = schema_flags.read_flags(args, "selection", prefix="selection-")
     assert (chosen["batch_size"], chosen["max_inputs"]) == (3, None)
 
 
@@ -164,7 +166,7 @@ def test_flags_of_a_script_that_trains():
     args = parser.parse_args([*given, "--metric-options", '{"bleu4": {"lowercase": true}}'])
     assert (args.seed, args.device, args.threads, args.train) == (3, "auto", 1, Path("train"))
     assert args.metric_options == {"bleu4": {"lowercase": True}}
-    assert cli.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
+    assert schema_flags.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
     for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
         with pytest.raises(argparse.ArgumentError, match=message):
             parser.parse_args([*given, "--metric-options", wrong])
@@ -235,15 +237,16 @@ def test_a_key_without_a_title():
 def test_what_is_left_out_is_the_default():
     settings = {"per_input": 5, "batch_size": 64}
     assert (
-        parse("offline_sampling", cli.flags("offline_sampling", settings)) == parse("offline_sampling", []) | settings
+        parse("offline_sampling", schema_flags.flags("offline_sampling", settings))
+        == parse("offline_sampling", []) | settings
     )
 
 
 def test_flags_of_a_key_that_does_not_exist_or_is_missing():
     with pytest.raises(KeyError, match="learning_rate"):
-        cli.flags("training", {"epochs": 1})
+        schema_flags.flags("training", {"epochs": 1})
     with pytest.raises(KeyError, match="per_inputs"):
-        cli.flags("offline_sampling", {"per_inputs": 5})
+        schema_flags.flags("offline_sampling", {"per_inputs": 5})
 
 
 def test_run_turns_user_errors_into_a_message():

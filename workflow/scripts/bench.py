@@ -6,7 +6,7 @@ from dataclasses import replace
 from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import LENGTHS, Workload
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.device import set_up_device
@@ -28,11 +28,11 @@ def main() -> None:
     )
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
-        cli.add_flags(parser, section)
+        schema_flags.add_flags(parser, section)
     args = parser.parse_args()
     device = set_up_device(args.device, args.threads)
-    limits = Limits(**cli.read_flags(args, "text"))
-    settings = replace(TrainingSettings(**cli.read_flags(args, "training")), accumulation=1)
+    limits = Limits(**schema_flags.read_flags(args, "text"))
+    settings = replace(TrainingSettings(**schema_flags.read_flags(args, "training")), accumulation=1)
     steps.check_methods(args.methods)
     has_encoder = FAMILIES[args.model["family"]].is_encoder_decoder
     methods = args.methods if has_encoder else steps.with_on_policy(args.methods)

@@ -5,7 +5,7 @@ import argparse
 from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import AS_IN_TEXT, Workload, end_by_context
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits
 from fdistill.runtime.device import set_up_device
 
@@ -18,10 +18,10 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=256, help="number of sources (default: 256)")
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
-    cli.add_flags(parser, "text")
+    schema_flags.add_flags(parser, "text")
     args = parser.parse_args()
     device = set_up_device(args.device, args.threads)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     workload = Workload.random(args.model, limits, args.inputs, AS_IN_TEXT, args.seed, device)
     teacher, max_tokens = workload.teacher, workload.max_target_tokens
     end_by_context(teacher, workload.data)

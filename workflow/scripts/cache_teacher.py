@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.config.schema import section
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
@@ -31,14 +31,14 @@ def main() -> None:
     precisions = section("training")["properties"]["precision"]["enum"]
     parser.add_argument("--precision", choices=precisions, default="auto", help="as in training (default: auto)")
     cli.add_run_flags(parser)
-    cli.add_flags(parser, "text")
+    schema_flags.add_flags(parser, "text")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "cache")
     lineage = common_lineage(args.split, args.teacher_samples, teacher=args.teacher, task=args.task)
     check_splits(train=args.split)
     device = set_up_device(args.device, args.threads)
     teacher = checkpoints.load(args.teacher, device)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
     identity = sample_identity(args.teacher, teacher.tokenizer, args.split)
     samples = read_samples(args.teacher_samples, encoded.ids, identity, "teacher_samples")

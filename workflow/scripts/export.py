@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import manifest_of
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.evaluation.model_card import model_card
 from fdistill.models.export import export
 
@@ -23,12 +23,12 @@ def main() -> None:
     parser.add_argument("--method", required=True, help="the system's key, for the model card")
     parser.add_argument("--seed", type=int, required=True, help="the seed of the model")
     for section in ("text", "decoding"):
-        cli.add_flags(parser, section)
+        schema_flags.add_flags(parser, section)
     args = parser.parse_args()
     teacher = None if args.teacher == args.model else args.teacher
     place = {"task": args.task, "method": args.method, "seed": args.seed}
     common_lineage(args.model, args.data, args.score, teacher=teacher, **place)
-    text, decoding = cli.read_flags(args, "text"), cli.read_flags(args, "decoding")
+    text, decoding = schema_flags.read_flags(args, "text"), schema_flags.read_flags(args, "decoding")
     for key in ("batch_size", "engine"):  # not of the model, but of the machine that it runs on
         del decoding[key]
     card = partial(

@@ -7,7 +7,7 @@ from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import GENERATIONS
 from fdistill.models import checkpoints, fsdp
@@ -28,7 +28,7 @@ def main() -> None:
     cli.add_memory_flag(parser)
     cli.add_shard_flag(parser)
     for section in ("text", "decoding"):
-        cli.add_flags(parser, section)
+        schema_flags.add_flags(parser, section)
     cli.add_place_flags(parser)
     args = cli.parse(parser, "generations")
     lineage = common_lineage(args.model, args.test, seed=args.seed, task=args.task, method=args.method)
@@ -37,8 +37,8 @@ def main() -> None:
     checkpoint = checkpoints.load(args.model, device)
     if args.shard_teacher:
         fsdp.shard(checkpoint.model, ranks)
-    encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
-    decoding = cli.read_flags(args, "decoding")
+    encoded, _ = read_split(args.test, checkpoint, Limits(**schema_flags.read_flags(args, "text")))
+    decoding = schema_flags.read_flags(args, "decoding")
     batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
     beams, longest = decoding["num_beams"], decoding["max_new_tokens"]
     identity = {

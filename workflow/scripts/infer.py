@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fdistill.artifacts.atomic import atomic
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.requests import COLUMN, FORMATS, Request, read_requests
 from fdistill.runtime.errors import UserError
 
@@ -38,9 +38,9 @@ def main() -> None:
     parser.add_argument("--output", default=STREAM, metavar="FILE", help="JSON lines to write (default: to stdout)")
     cli.add_run_flags(parser, seed=1)
     cli.add_memory_flag(parser)
-    cli.add_flags(parser, "decoding", keys=("batch_size", "engine"))
-    cli.add_override_flags(parser, "text", TEXT, "default: as exported")
-    cli.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
+    schema_flags.add_flags(parser, "decoding", keys=("batch_size", "engine"))
+    schema_flags.add_override_flags(parser, "text", TEXT, "default: as exported")
+    schema_flags.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
     args = parser.parse_args()
 
     from fdistill.data.encoding import Limits, check_positions  # these imports take seconds
@@ -52,9 +52,9 @@ def main() -> None:
 
     usage = read_usage(args.model)
     rows = _read(args)
-    text = usage.text | cli.read_overrides(args, TEXT)
+    text = usage.text | schema_flags.read_overrides(args, TEXT)
     decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
-    decoding |= cli.read_overrides(args, DECODING + SAMPLING)
+    decoding |= schema_flags.read_overrides(args, DECODING + SAMPLING)
     beams, longest = decoding.get("num_beams", 1), decoding["max_new_tokens"]
     limits = Limits(**text | {"max_target_tokens": longest, "too_long": "truncate"})
     checkpoint = checkpoints.load(args.model, set_up_device(args.device, args.threads), reports_decoding=False)

@@ -18,13 +18,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="the test split (Parquet)")
     parser.add_argument("--generations", type=Path, required=True, help="the system's outputs on it (Parquet)")
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
-    parser.add_argument(
-        "--metric-options",
-        type=cli.metric_options,
-        default={},
-        metavar="JSON",
-        help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
-    )
+    cli.add_metric_options_flag(parser)
     cli.add_place_flags(parser, required=True)
     parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
     parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")

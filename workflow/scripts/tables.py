@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.lineage import check_place, check_splits
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.config.cli import name, pair
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
@@ -57,7 +57,7 @@ def main() -> None:
         ),
     )
     for table in ("main", "risk", "datasets"):
-        cli.add_flags(commands.choices[table], "tables")
+        schema_flags.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
@@ -125,7 +125,7 @@ def _layout(args: argparse.Namespace) -> list:
 
 
 def _paper(args: argparse.Namespace) -> PublishedTable | None:
-    return published.read(args.paper) if cli.read_flags(args, "tables")["compare_with"] == "paper" else None
+    return published.read(args.paper) if schema_flags.read_flags(args, "tables")["compare_with"] == "paper" else None
 
 
 def _examples(args: argparse.Namespace) -> object:

@@ -1,28 +1,23 @@
-"""Command lines: what all scripts share, and flags that are generated from the configuration's schema.
-
-A section of the schema (`training`, `text`, `sampling`, ...) becomes a group of flags, such as `--learning-rate` for
-`learning_rate`; the word `none` means null. `flags` writes the arguments that `read_flags` reads.
-"""
+"""Command lines: how scripts run, the flags that several have in common, and types of arguments for `argparse`."""
 
 import argparse
 import json
 import logging
-import math
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts import journal, provenance
 from fdistill.config.schema import STUDY, section
+from fdistill.config.schema_flags import add_flag, add_flags
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
+from fdistill.runtime.validation import Problem, problems, show
 
-NULL = "none"
 RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
 
 
@@ -43,41 +38,6 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {redact(str(error))}")
     except Exception:  # a bug in the project: print its traceback, redacted, and exit with status 1
         sys.exit(redact(traceback.format_exc()))
-
-
-def add_flags(parser: argparse.ArgumentParser, name: str, prefix: str = "", keys: Sequence[str] | None = None) -> None:
-    """Add a flag for every key of section `name`, or for `keys`.
-
-    A `prefix` distinguishes keys that two sections of one script have in common.
-    """
-    schema = section(name)
-    group = parser.add_argument_group(prefix.rstrip("-") or name, schema["description"])
-    for key in keys or schema["properties"]:
-        _add(group, _flag(prefix, key), schema["properties"][key], required=key in schema.get("required", []))
-
-
-def read_flags(args: argparse.Namespace, name: str, prefix: str = "") -> dict[str, Any]:
-    """Return the settings of section `name`, with the schema's defaults, from arguments of `add_flags`."""
-    values = {key: getattr(args, _flag(prefix, key)[2:].replace("-", "_")) for key in section(name)["properties"]}
-    return {key: list(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
-def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the arguments from which `read_flags` reads `settings` of section `name`.
-
-    Keys that `settings` leave out receive their defaults there. Raises KeyError for unknown and for missing keys.
-    """
-    schema = section(name)
-    unknown = settings.keys() - schema["properties"].keys()
-    missing = set(schema.get("required", [])) - settings.keys()
-    if unknown or missing:
-        raise KeyError(f"section {name}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    arguments = []
-    for key, value in settings.items():
-        flag = _flag(prefix, key)
-        # Flag and value are one argument, because a text or a number may begin with a dash.
-        arguments += [flag, *value] if isinstance(value, list) else [f"{flag}={_as_argument(value)}"]
-    return arguments
 
 
 def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
@@ -124,34 +84,18 @@ def placed(text: str) -> tuple[str | None, str | None, Path]:
     return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
 
 
-def add_override_flags(parser: argparse.ArgumentParser, name: str, keys: Sequence[str], otherwise: str) -> None:
-    """Add flags for `keys` of section `name` that change settings from elsewhere; `otherwise` says what holds without.
-
-    `read_overrides` returns those that are given.
-    """
-    schema = section(name)
-    group = parser.add_argument_group(name, schema["description"])
-    for key in keys:
-        _add(group, _flag("", key), {**schema["properties"][key], "default": None}, otherwise=otherwise)
-
-
-def read_overrides(args: argparse.Namespace, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the values of the flags of `add_override_flags` that were given."""
-    return {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
-
-
 def add_run_flags(parser: argparse.ArgumentParser, seed: int | None = None) -> None:
     """Add `--seed`, `--device` and `--threads`, which every script with a model has; `seed` is the default, if any."""
     group = parser.add_argument_group("run")
     study = section(STUDY)["properties"]
-    _add(
+    add_flag(
         group,
         "--seed",
         {**study["seeds"]["items"], "description": "Seed of every random choice.", "default": seed},
         required=seed is None,
     )
-    _add(group, "--device", study["device"])
-    _add(group, "--threads", {"description": "CPU threads.", "type": "integer", "minimum": 1, "default": 1})
+    add_flag(group, "--device", study["device"])
+    add_flag(group, "--threads", {"description": "CPU threads.", "type": "integer", "minimum": 1, "default": 1})
 
 
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
@@ -165,12 +109,17 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, "text")
     add_flags(parser, "training")
     add_flags(parser, "selection", prefix="selection-")
+    add_metric_options_flag(parser)
+    add_resume_flag(parser, "--checkpoints", "checkpoints of the training")
+    add_shard_flag(parser)
+
+
+def add_metric_options_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--metric-options`, for scripts that compute metrics."""
     parser.add_argument(
         "--metric-options", type=metric_options, default={}, metavar="JSON",
         help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
-    add_resume_flag(parser, "--checkpoints", "checkpoints of the training")
-    add_shard_flag(parser)
 
 
 def add_resume_flag(parser: argparse.ArgumentParser, flag: str, content: str) -> None:
@@ -184,7 +133,7 @@ def add_resume_flag(parser: argparse.ArgumentParser, flag: str, content: str) ->
 
 def add_memory_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--gpu-memory`, for scripts that make batches as large as memory allows."""
-    _add(parser, "--gpu-memory", section(STUDY)["properties"]["gpu_memory"])
+    add_flag(parser, "--gpu-memory", section(STUDY)["properties"]["gpu_memory"])
 
 
 def add_shard_flag(parser: argparse.ArgumentParser) -> None:
@@ -269,92 +218,3 @@ def metric_options(text: str) -> dict[str, dict[str, Any]]:
         raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
     _refuse(metric_option_problems(options))
     return options
-
-
-def _flag(prefix: str, key: str) -> str:
-    return f"--{prefix}{key.replace('_', '-')}"
-
-
-def _as_argument(value: Any) -> str:
-    if value is None:
-        return NULL
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else repr(value)
-
-
-def _add(group: Any, flag: str, schema: Schema, required: bool = False, otherwise: str = "") -> None:
-    """Add one flag with the type, range, default and description of `schema`.
-
-    `otherwise` says in the help what holds without the flag, if that is not the default.
-    """
-    is_list = "array" in types(schema)
-    value = schema["items"] if is_list else schema
-    notes = [] if _choices(value) else [allowed(schema, NULL)]
-    notes += [f"with {key} {' or '.join(values)}" for key, values in schema.get("only_for", {}).items()]
-    notes.append("required" if required else otherwise or f"default: {_shown(schema['default'])}")
-    group.add_argument(
-        flag,
-        type=_reader(value),
-        nargs="*" if is_list else None,
-        required=required,
-        default=schema.get("default"),
-        metavar=_metavar(value),
-        help=f"{schema['description']} ({'; '.join(notes)})".replace("%", "%%"),
-    )
-
-
-def _shown(default: Any) -> str:
-    return " ".join(default) or "nothing" if isinstance(default, list) else _as_argument(default) or "nothing"
-
-
-def _choices(schema: Schema) -> list[str]:
-    if "boolean" in types(schema):
-        return ["true", "false", *([NULL] if "null" in types(schema) else [])]
-    return schema.get("enum", [])
-
-
-def _metavar(schema: Schema) -> str:
-    if choices := _choices(schema):
-        return f"{{{','.join(choices)}}}"
-    return {"integer": "INT", "number": "FLOAT", "string": "TEXT"}[types(schema)[0]]
-
-
-def _reader(schema: Schema) -> Callable[[str], Any]:
-    """Return a function that parses an argument, or refuses it with a message that says what is allowed."""
-
-    def read(text: str) -> Any:
-        if text == NULL and "null" in types(schema):
-            return None
-        try:
-            value = _parse(text, schema)
-        except (ValueError, KeyError):
-            raise refusal(text) from None
-        if not within(value, schema):
-            raise refusal(text)
-        return value
-
-    def refusal(text: str) -> argparse.ArgumentTypeError:
-        reason = text_mistake(text, schema) if "string" in types(schema) else None
-        reason = reason or f"is not allowed; must be {allowed(schema, NULL)}"
-        return argparse.ArgumentTypeError(f"'{show(text)[1:-1]}' {reason}")
-
-    return read
-
-
-def _parse(text: str, schema: Schema) -> Any:
-    if "enum" in schema:
-        return {choice: choice for choice in schema["enum"]}[text]
-    kind = types(schema)[0]
-    if kind == "boolean":
-        return {"true": True, "false": False}[text]
-    if kind == "integer":
-        if not re.fullmatch("[+-]?[0-9]+", text):  # Python reads 1_000 and other scripts' digits too
-            raise ValueError(text)
-        return int(text)
-    if kind == "number":
-        number = float(text)
-        if not math.isfinite(number):
-            raise ValueError(text)
-        return number
-    return text

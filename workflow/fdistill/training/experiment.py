@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import sha256, write_json_lines
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli
+from fdistill.config import schema_flags
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
@@ -40,9 +40,9 @@ def train_and_save(
     and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run
     removes it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
     """
-    limits = Limits(**cli.read_flags(args, "text"))
-    settings = TrainingSettings(**cli.read_flags(args, "training"))
-    selection = Selection(**cli.read_flags(args, "selection", prefix="selection-"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
+    settings = TrainingSettings(**schema_flags.read_flags(args, "training"))
+    selection = Selection(**schema_flags.read_flags(args, "selection", prefix="selection-"))
     training = {key: value for key, value in vars(settings).items() if key not in SAFEGUARDS}
     manifest = {"seed": args.seed, **manifest, "training": training, "versions": versions()}
     identity = manifest | {
