@@ -211,10 +211,10 @@ def _no_constant(word: str) -> None:
 
 def metric_options(text: str) -> dict[str, dict[str, Any]]:
     """Return options by metric from a text of JSON, as a type of `argparse`."""
-    from fdistill.config.crosschecks import metric_option_problems  # imported here: most scripts have no metrics
+    from fdistill.config.metric_checks import option_problems  # imported here: most scripts have no metrics
 
     options = json_mapping(text)
     if not all(isinstance(value, dict) for value in options.values()):
         raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
-    _refuse(metric_option_problems(options))
+    _refuse(option_problems(options))
     return options
