@@ -12,11 +12,12 @@ from fdistill.config.model_checks import SCRATCH
 from fdistill.data.encoding import Limits, check_positions
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import PICKLES, SAFETENSORS, check_names
-from fdistill.models.checkpoints import Checkpoint, describe, reading
+from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import CONFIG, local_folder
 from fdistill.models.memory import Size, size_of
+from fdistill.models.outlines import describe, reading
 from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
 from fdistill.preflight import reach

@@ -12,7 +12,8 @@ from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
-from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
+from fdistill.models.checkpoints import Checkpoint, save
+from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
