@@ -49,9 +49,8 @@ class Encoded:
 def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
     """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
-    A source that is too long loses the tokens before its end; with a tokenizer that truncates on the left, as for
-    dialogues, it loses its beginning. Raises UserError with split and row when a text is longer than its limit and
-    `too_long` is "error", or when the split is empty.
+    A text that is too long is cut (see `cut_sources`). Raises UserError with split and row when a text is longer than
+    its limit and `too_long` is "error", or when the split is empty.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
@@ -60,34 +59,22 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     texts = [text for references in split["references"] for text in references]
     targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
-    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
-    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
-        closing = limits.max_source_tokens
-    sources = _limit(
-        sources, limits.max_source_tokens, "source", range(len(sources)), split["id"], limits, name, closing
-    )
-    targets = _limit(targets, limits.max_target_tokens, "target", rows_of_targets, split["id"], limits, name)
+    _check_lengths(sources, "source", range(len(sources)), split["id"], limits, name)
+    _check_lengths(targets, "target", rows_of_targets, split["id"], limits, name)
     references: list[list[list[int]]] = [[] for _ in sources]
-    for i, target in zip(rows_of_targets, targets, strict=True):
+    for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
-    return Encoded(split["id"], sources, references)
+    return Encoded(split["id"], cut_sources(sources, tokenizer, limits), references)
 
 
-def _limit(
-    texts: list[list[int]],
-    limit: int,
-    side: str,
-    rows: Sequence[int],
-    ids: list[str],
-    limits: Limits,
-    name: str,
-    closing: int = 1,
-) -> list[list[int]]:
-    """Cut each text to `limit` tokens, or raise UserError, as `limits` says.
+def _check_lengths(
+    texts: list[list[int]], side: str, rows: Sequence[int], ids: list[str], limits: Limits, name: str
+) -> None:
+    """Raise UserError when a text has more tokens than `limits` allow, or log how many have if they will be cut.
 
-    The last `closing` tokens, with EOS among them, are kept; the tokens before them are cut. `rows` has the row of the
-    split that each text belongs to.
+    `side` is source or target; `rows` has the row of the split that each text belongs to.
     """
+    limit = getattr(limits, f"max_{side}_tokens")
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
@@ -99,6 +86,21 @@ def _limit(
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
+
+
+def cut_sources(sources: list[list[int]], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[list[int]]:
+    """Return token ids of sources without those beyond the limit: of a long one, tokens before its end are cut.
+
+    With a tokenizer that truncates on the left, as for dialogues, a source loses its beginning.
+    """
+    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
+    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
+        closing = limits.max_source_tokens
+    return _cut(sources, limits.max_source_tokens, closing)
+
+
+def _cut(texts: list[list[int]], limit: int, closing: int = 1) -> list[list[int]]:
+    """Cut each text to `limit` tokens, before its last `closing` tokens, which have EOS among them."""
     head = max(0, limit - closing)
     return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
 

@@ -1,18 +1,17 @@
 """Inference: the outputs of a trained model for sources that come one after the other, not from a prepared split."""
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import BatchStore
-from fdistill.data import encoding
 from fdistill.data.batches import BatchSize
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import Limits, cut_sources
 from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.tokenization import encode_sources
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.offline import generate_texts
@@ -75,13 +74,6 @@ def _encode(
     sources: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits
 ) -> tuple[list[list[int]], list[bool]]:
     """Return the token ids of sources, encoded as those of a split, and for each whether it was cut."""
-    split = {"id": sources, "source": sources, "references": [[""]] * len(sources)}
-    whole = encode_split(split, tokenizer, replace(limits, max_source_tokens=sys.maxsize), "the input").sources
-    cut = [len(row) > limits.max_source_tokens for row in whole]
-    if not any(cut):
-        return whole, cut
-    encoding.log.disabled = True  # `infer` says it once, for all windows together
-    try:
-        return encode_split(split, tokenizer, replace(limits, too_long="truncate"), "the input").sources, cut
-    finally:
-        encoding.log.disabled = False
+    texts = [limits.source_prefix + source for source in sources]
+    rows = encode_sources(tokenizer, texts, limits.turn_separator)
+    return cut_sources(rows, tokenizer, limits), [len(row) > limits.max_source_tokens for row in rows]
