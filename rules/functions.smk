@@ -125,12 +125,12 @@ def safeguard_flags(wildcards, output, stage):
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
     training = flags("training", task_of(wildcards)["training"][stage])
-    folder = Path(CHECKPOINTS, Path(output.model).parent.relative_to(RESULTS), "train")
-    return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
+    folder = unfinished(output.model, "train")
+    return ["--checkpoints", folder, *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
 
 
-def shards(output, name):
-    """Return the folder of a job's finished batches; a function of outputs, for the reason given above."""
+def unfinished(output, name):
+    """Return where a job keeps unfinished work; a function of outputs, for the reason given above."""
     return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
 
 
@@ -169,9 +169,13 @@ def sampling_flags(wildcards):
         risk = task["risk"]
         size = {key: risk[key] for key in ("batch_size", "engine")}
         return [*flags("offline_sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
+    return [*flags("offline_sampling", task[kind]), *size_flags(task), *memory_flags(task[kind])]
+
+
+def size_flags(task):
+    """Return the flag of the number of training examples that have the teacher's sequences, if the task sets it."""
     max_examples = task["training"]["distill"]["max_examples"]
-    size = ["--max-examples", str(max_examples)] if max_examples else []
-    return [*flags("offline_sampling", task[kind]), *size, *memory_flags(task[kind])]
+    return ["--max-examples", str(max_examples)] if max_examples else []
 
 
 def start_model(wildcards):
@@ -207,9 +211,8 @@ def top_k_flags(wildcards):
 def cache_flags(wildcards):
     """Return the flags of cache_teacher."""
     task = task_of(wildcards)
-    training = task["training"]["distill"]
-    examples = ["--max-examples", str(training["max_examples"])] if training["max_examples"] else []
-    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", training["precision"], *examples]
+    precision = task["training"]["distill"]["precision"]
+    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", precision, *size_flags(task)]
 
 
 def sequence_flags(wildcards, input):
@@ -230,12 +233,7 @@ def student_sampling_flags(wildcards):
     return []
 
 
-def pairs(keys, value):
-    """Return KEY=VALUE arguments."""
-    return [f"{key}={value(key)}" for key in keys]
-
-
-def stored(content):
+def settings_file(content):
     """Write settings to a file that is named by its content; return its path, as a parameter of a command.
 
     A text in a command could be too long for it, or have what Snakemake takes for a wildcard, or end the script in the
@@ -263,7 +261,7 @@ TEXTS = {
     "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
     | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
 }
-TEXTS_FILE = stored(TEXTS)
+TEXTS_FILE = settings_file(TEXTS)
 
 
 def placed(tasks, systems, name):
@@ -289,8 +287,3 @@ def records_of_jobs():
 def table_page(name):
     """Return the output for a table that the report shows."""
     return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
-
-
-def outputs_of(task, system, name):
-    """Return the path of a file of a system's first seed, whose outputs the table of examples shows."""
-    return results(task, system, name)[0]

@@ -64,7 +64,7 @@ rule sample_teacher:
         runtime=24 * 60,
     params:
         launch=launch,
-        shards=lambda wildcards, output: shards(output[0], wildcards.sample_set),
+        shards=lambda wildcards, output: unfinished(output[0], wildcards.sample_set),
         shard=shard_flag,
         kind=lambda wildcards: wildcards.sample_set.split(".")[1],
         run=run_flags(STUDY.teacher_seed),
