@@ -9,7 +9,7 @@ import pytest
 from fdistill.config import cli, schema_flags
 from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import types, within
+from fdistill.runtime.value_schemas import types, within
 
 SECTIONS = ["training", "text", "offline_sampling", "decoding", "selection", "risk"]
 REQUIRED = {

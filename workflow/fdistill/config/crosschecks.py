@@ -19,7 +19,8 @@ from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema, read_options
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, leaves, nearest, problems, show, text_mistake
+from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
+from fdistill.runtime.value_schemas import text_mistake
 
 # Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
 NOT_METHODS = (

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fdistill.config.schema import section
-from fdistill.runtime.validation import Schema, allowed, show, text_mistake, types, within
+from fdistill.runtime.validation import show
+from fdistill.runtime.value_schemas import Schema, allowed, text_mistake, types, within
 
 NULL = "none"
 
