@@ -23,10 +23,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    cli.add_resume_flag(parser, "--shards", "finished batches")
-    cli.add_run_flags(parser)
-    cli.add_memory_flag(parser)
-    cli.add_shard_flag(parser)
+    cli.add_offline_flags(parser)
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
     cli.add_place_flags(parser)

@@ -26,10 +26,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--max-examples", type=int, help="inputs, spread evenly over the split (default: all)")
-    cli.add_resume_flag(parser, "--shards", "finished batches")
-    cli.add_run_flags(parser)
-    cli.add_memory_flag(parser)
-    cli.add_shard_flag(parser)
+    cli.add_offline_flags(parser)
     for section in ("text", "offline_sampling"):
         schema_flags.add_flags(parser, section)
     parser.add_argument("--kind", choices=TEACHER_SEQUENCES, help="what the sequences are to methods (default: any)")

@@ -114,6 +114,14 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add_shard_flag(parser)
 
 
+def add_offline_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory, sharding."""
+    add_resume_flag(parser, "--shards", "finished batches")
+    add_run_flags(parser)
+    add_memory_flag(parser)
+    add_shard_flag(parser)
+
+
 def add_metric_options_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--metric-options`, for scripts that compute metrics."""
     parser.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
+from fdistill.data.lines import one_line
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
 
@@ -139,4 +140,4 @@ def _results(metrics: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(text: object) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")
+    return one_line(str(text)).replace("|", "\\|")

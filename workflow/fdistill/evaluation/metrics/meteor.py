@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fdistill.data.lines import one_line
 from fdistill.evaluation.metrics import scripts
 from fdistill.evaluation.metrics.encoders import package_folder
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score, release
@@ -80,7 +81,7 @@ def _check_domain(language: str, references: list[list[str]], options: dict) -> 
 
 def _plain(text: str) -> str:
     """The text on one line, without the bars that separate the program's arguments."""
-    return " ".join(text.replace("|||", " ").split())
+    return one_line(text.replace("|||", " "))
 
 
 def _java() -> str:

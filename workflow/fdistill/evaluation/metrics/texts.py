@@ -64,7 +64,7 @@ def sentences(text: str) -> list[str]:
 
 def _words(text: str) -> str:
     """Separate every character that is not a letter, digit or underscore, as in DART's published outputs."""
-    return " ".join(" ".join(re.split(r"(\W)", text)).split())
+    return one_line(re.sub(r"(\W)", r" \1 ", text))
 
 
 def _treebank(text: str) -> str:
