@@ -82,6 +82,7 @@ rule bench_loss:
 rule bench_growth:
     input:
         script=script("bench_growth"),
+        init=lambda wildcards: [file for task in BENCH_TASKS for file in init_files_of(STUDY.task(task))],
         # The number of examples of a task whose source does not state it.
         manifests=[
             f"{RESULTS}/{task}/prepare/manifest.json"

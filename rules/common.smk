@@ -17,6 +17,7 @@ from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
+from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
 from fdistill.models import location
 from fdistill.runtime.errors import UserError
 

@@ -32,10 +32,21 @@ def teacher_model(wildcards):
     return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
-def init_files(wildcards):
-    """Return the files of the checkpoint that the teacher is fine-tuned from, if it lies on this machine."""
-    init = task_of(wildcards)["model"]["teacher"]["init"]
+def init_files_of(task):
+    """Return the files of the checkpoint that a task's teacher is fine-tuned from, if it lies on this machine."""
+    init = task["model"]["teacher"]["init"]
     return [] if init == "scratch" else location.input_files(init)
+
+
+def init_files(wildcards):
+    return init_files_of(task_of(wildcards))
+
+
+def encoders(wildcards, metrics):
+    """Return the models of the encoders of a task's `metrics`, as its options name them."""
+    options = task_of(wildcards)["metric_options"]
+    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
+    return list(dict.fromkeys(models))
 
 
 def encoder_files(wildcards, metrics):
@@ -43,15 +54,23 @@ def encoder_files(wildcards, metrics):
 
     A folder that does not exist has none: its metric is n/a in the tables, until there is one.
     """
-    options = task_of(wildcards)["metric_options"]
-    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
-    files = [file for model in models if not model.startswith("package:") for file in location.input_files(model)]
-    return [file for file in dict.fromkeys(files) if Path(file).exists()]
+    models = [model for model in encoders(wildcards, metrics) if not model.startswith(PACKAGE)]
+    return [file for model in models for file in location.input_files(model) if Path(file).exists()]
 
 
-def selection_files(wildcards, stage):
-    """Return the files of the encoder of the metric by which a training stage selects its weights."""
-    return encoder_files(wildcards, [STUDY.selection(wildcards.task, stage)["metric"]])
+def encoder_packages(wildcards, metrics):
+    """Return the releases of the packages that contain the encoders of a task's `metrics`.
+
+    A rule has them as a parameter, in the place of input files: another release re-runs it. The time of installed
+    files says nothing, as it is that of the installation.
+    """
+    models = encoders(wildcards, metrics)
+    return [package_release(model.removeprefix(PACKAGE)) for model in models if model.startswith(PACKAGE)]
+
+
+def selection_metrics(wildcards, stage):
+    """Return the metric by which a training stage selects its weights."""
+    return [STUDY.selection(wildcards.task, stage)["metric"]]
 
 
 def run_flags(seed):

@@ -33,7 +33,9 @@ rule distill:
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
         teacher_cache=teacher_cache,
-        encoder=lambda wildcards: selection_files(wildcards, method_of(wildcards)["training"]),
+        encoder=lambda wildcards: encoder_files(
+            wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])
+        ),
     output:
         model=directory("<results>/{task}/{method}/seed{seed}/model"),
         history="<results>/{task}/{method}/seed{seed}/train.jsonl",
@@ -59,6 +61,9 @@ rule distill:
         sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
+        encoder=lambda wildcards: encoder_packages(
+            wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])
+        ),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"

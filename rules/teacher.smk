@@ -9,7 +9,7 @@ rule finetune_teacher:
         dev="<results>/{task}/prepare/dev.parquet",
         # The user's own models, if the task reads any: replaced weights re-run what depends on them.
         init=init_files,
-        encoder=lambda wildcards: selection_files(wildcards, "teacher"),
+        encoder=lambda wildcards: encoder_files(wildcards, selection_metrics(wildcards, "teacher")),
     output:
         model=directory("<results>/{task}/teacher/seed{seed}/model"),
         history="<results>/{task}/teacher/seed{seed}/train.jsonl",
@@ -30,6 +30,7 @@ rule finetune_teacher:
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
+        encoder=lambda wildcards: encoder_packages(wildcards, selection_metrics(wildcards, "teacher")),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"

@@ -3,13 +3,15 @@
 import argparse
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
-from fdistill.config import cli, schema_flags
+from fdistill.config import cli, load, schema_flags
 from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.value_schemas import types, within
+from snake import ROOT
 
 SECTIONS = ["training", "text", "offline_sampling", "decoding", "selection", "risk"]
 REQUIRED = {
@@ -204,7 +206,7 @@ def test_terms_are_checked_as_in_the_table_of_methods(value, message):
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '[{"weight": NaN}]', "-Infinity", "9" * 5000])
 def test_json_that_cannot_be_read(text):
-    for read in (cli.terms, cli.json_mapping, cli.layers, cli.metric_options):
+    for read in (cli.terms, cli.terms_by_method, cli.methods, cli.tasks, cli.model, cli.layers, cli.metric_options):
         with pytest.raises(argparse.ArgumentTypeError, match="not valid JSON"):
             read(text)
 
@@ -214,11 +216,19 @@ def test_terms_have_their_defaults():
     assert term == MIXED | {"weight": 1.0, "temperature": 1.0, "parameters": {"beta": 0.1}}
 
 
-def test_layers_and_options_of_metrics_are_checked():
+def test_sections_and_options_of_metrics_are_checked():
     assert cli.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
     for read, value, message in (
         (cli.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
         (cli.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
+        (cli.model, '{"family": "bert", "student": {}}', "unknown model family 'bert'"),
+        (cli.model, '{"family": "gpt2", "student": {"encoder": 2, "decoder": 1}}', "model.student.encoder: "),
+        (cli.terms_by_method, '{"js": []}', "js.terms: [] is not allowed; must be a list"),
+        (cli.terms_by_method, '{"js": [{"loss": "jss"}]}', "js.terms[0].loss: "),
+        (cli.methods, '{"kl": 1}', "kl: 1 is not allowed; must be a mapping"),
+        (cli.methods, '{"kl": {"start": "init_student", "terms": []}}', "kl.terms: [] is not allowed"),
+        (cli.tasks, '{"web": {"text": {"max_source_tokens": 0}}}', "web.text.max_source_tokens: 0 is not allowed"),
+        (cli.tasks, '{"web": []}', "web: [] is not allowed; must be a mapping"),
         (cli.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
         (cli.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
         (cli.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
@@ -226,6 +236,30 @@ def test_layers_and_options_of_metrics_are_checked():
         with pytest.raises(argparse.ArgumentTypeError) as error:
             read(value)
         assert message in str(error.value)
+
+
+def test_a_studys_own_tasks_and_methods_are_allowed_without_their_texts():
+    study = load({"tasks": ["dialogue", "dart"], "methods": ["kl"], "seeds": [1]}, [], ROOT)
+    for read, entries in (
+        (cli.tasks, {name: study.task(name) for name in study.all_tasks}),
+        (cli.methods, {name: study.method(name) for name in study.all_methods}),
+    ):
+        texts = ("title", "description", "stands_for")
+        given = {name: {key: entry[key] for key in entry if key not in texts} for name, entry in entries.items()}
+        for name, entry in read(json.dumps(given)).items():
+            assert given[name].items() <= entry.items() and entry["title"] == name
+
+
+def test_counts_and_seeds_have_bounds():
+    for read, text in ((cli.count, "0"), (cli.count, "-3"), (cli.count, "1e3"), (cli.seed, "-1"), (cli.seed, "1.0")):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not allowed; must be an integer from"):
+            read(text)
+    assert cli.count("7") == 7 and cli.seed("0") == 0
+
+
+def test_no_flag_takes_any_number():
+    files = list((ROOT / "workflow").rglob("*.py"))
+    assert files and not [file for file in files if re.search(r"type=(int|float)\b", file.read_text())]
 
 
 def test_a_key_without_a_title():

@@ -16,15 +16,13 @@ from fdistill.training.settings import TrainingSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=cli.model, required=True, metavar="JSON", help="a task's section `model`")
     parser.add_argument(
-        "--model", type=cli.json_mapping, required=True, metavar="JSON", help="a task's section `model`"
-    )
-    parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        "--methods", type=cli.terms_by_method, required=True, metavar="JSON",
         help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, the method of TRL is added',
     )  # fmt: skip
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens that teacher_cache: topk stores (default: {TOP_K})"
+        "--top-k", type=cli.count, default=TOP_K, help=f"tokens that teacher_cache: topk stores (default: {TOP_K})"
     )
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):

@@ -18,11 +18,11 @@ SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--tasks", type=cli.json_mapping, required=True, metavar="JSON",
+        "--tasks", type=cli.tasks, required=True, metavar="JSON",
         help="the study's tasks by name, as in their files; the step is measured in the first one's shapes",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        "--methods", type=cli.methods, required=True, metavar="JSON",
         help="the study's methods by name, with predistill if any starts from it",
     )  # fmt: skip
     parser.add_argument(
@@ -30,11 +30,11 @@ def main() -> None:
     )
     for name, values in SIZES.items():
         parser.add_argument(
-            f"--{name}", type=int, nargs="+", default=values, metavar="INT",
+            f"--{name}", type=cli.count, nargs="+", default=values, metavar="INT",
             help=f"numbers of {name} for which the study's cost is computed (default: {' '.join(map(str, values))})",
         )  # fmt: skip
     parser.add_argument(
-        "--study-seeds", type=int, default=1, metavar="INT", help="seeds of the study as configured (default: 1)"
+        "--study-seeds", type=cli.count, default=1, metavar="INT", help="seeds of the study as configured (default: 1)"
     )
     parser.add_argument(
         "--manifests", type=cli.pair, nargs="*", default=[], metavar="TASK=PATH",

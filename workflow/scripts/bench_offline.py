@@ -12,10 +12,8 @@ from fdistill.runtime.device import set_up_device
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", type=cli.json_mapping, required=True, metavar="JSON", help="a task's section `model`"
-    )
-    parser.add_argument("--inputs", type=int, default=256, help="number of sources (default: 256)")
+    parser.add_argument("--model", type=cli.model, required=True, metavar="JSON", help="a task's section `model`")
+    parser.add_argument("--inputs", type=cli.count, default=256, help="number of sources (default: 256)")
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
     schema_flags.add_flags(parser, "text")

@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--kind", choices=[STATES, TOPK], default=STATES, help="what is stored (default: states)")
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens per position that topk stores (default: {TOP_K})"
+        "--top-k", type=cli.count, default=TOP_K, help=f"tokens per position that topk stores (default: {TOP_K})"
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="sequences per forward pass (default: 32)")
-    parser.add_argument("--max-examples", type=int, help="the same as for the samples (default: all)")
+    parser.add_argument("--batch-size", type=cli.count, default=32, help="sequences per forward pass (default: 32)")
+    parser.add_argument("--max-examples", type=cli.count, help="the same as for the samples (default: all)")
     precisions = section("training")["properties"]["precision"]["enum"]
     parser.add_argument("--precision", choices=precisions, default="auto", help="as in training (default: auto)")
     cli.add_run_flags(parser)

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder to write")
     parser.add_argument("--task", required=True, help="the task's key, for the model card")
     parser.add_argument("--method", required=True, help="the system's key, for the model card")
-    parser.add_argument("--seed", type=int, required=True, help="the seed of the model")
+    parser.add_argument("--seed", type=cli.seed, required=True, help="the seed of the model")
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
     args = parser.parse_args()

@@ -11,12 +11,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import tee
 from pathlib import Path
 from typing import TextIO
 
 from fdistill.artifacts.atomic import atomic
 from fdistill.config import cli, schema_flags
 from fdistill.data.requests import COLUMN, FORMATS, Request, read_requests
+from fdistill.data.sources.files.identification import STDIN
+from fdistill.data.sources.files.local_files import expanded
 from fdistill.runtime.errors import UserError
 
 STREAM = "-"
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--input", required=True, metavar="FILE", help="sources; - reads the standard input")
     parser.add_argument(
         "--format", choices=FORMATS,
-        help="format of the input; text has one source per line (default: by the suffix .csv or .jsonl, else text)",
+        help="format of the input; text has one source per line (default: by the suffix, such as .csv, else text)",
     )  # fmt: skip
     parser.add_argument("--column", default=COLUMN, help=f"column or key of the sources (default: {COLUMN})")
     parser.add_argument("--output", default=STREAM, metavar="FILE", help="JSON lines to write (default: to stdout)")
@@ -51,7 +54,10 @@ def main() -> None:
     from fdistill.sampling.inference import infer
 
     usage = read_usage(args.model)
-    rows = _read(args)
+    rows, ahead = tee(_read(args))
+    sources = (row[args.column] for row in ahead)
+    if args.input != STREAM:
+        sources = list(sources)  # a mistake in any row is found before the model begins
     text = usage.text | schema_flags.read_overrides(args, TEXT)
     decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
     decoding |= schema_flags.read_overrides(args, DECODING + SAMPLING)
@@ -60,26 +66,20 @@ def main() -> None:
     checkpoint = checkpoints.load(args.model, set_up_device(args.device, args.threads), reports_decoding=False)
     check_positions(checkpoint, limits)
     batch_size = offline_batch_size(args.batch_size, [checkpoint.model], args.engine, beams, longest, args.gpu_memory)
-    answers = infer(
-        checkpoint, [row[args.column] for row in rows], limits, decoding, batch_size, args.seed, args.engine
-    )
+    answers = infer(checkpoint, sources, limits, decoding, batch_size, args.seed, args.engine)
     with _opened(args.output) as output:
         for row, answer in zip(rows, answers, strict=True):
             output.write(json.dumps(row | vars(answer), ensure_ascii=False) + "\n")
 
 
-def _read(args: argparse.Namespace) -> list[Request]:
-    """Return the rows of the input."""
+def _read(args: argparse.Namespace) -> Iterator[Request]:
+    """Yield the rows of the input."""
     kind = args.format or Path(args.input).suffix.removeprefix(".")
-    name = "stdin" if args.input == STREAM else args.input
-    try:
-        content = sys.stdin.buffer.read() if args.input == STREAM else Path(args.input).expanduser().read_bytes()
-    except OSError as error:
-        raise UserError(f"--input: {name} cannot be read ({error.strerror}); give a file, or - for stdin") from None
-    rows = read_requests(content, name, kind if kind in FORMATS else "text", args.column)
-    if taken := [key for key in ANSWER if any(key in row for row in rows)]:
-        raise UserError(f"{name}: has a column '{taken[0]}', which the output would replace; rename it")
-    return rows
+    file = STDIN if args.input == STREAM else expanded(args.input)
+    for row in read_requests(file, kind if kind in FORMATS else "text", args.column):
+        if taken := next((key for key in ANSWER if key in row), None):
+            raise UserError(f"{file}: has a column '{taken}', which the output would replace; rename it")
+        yield row
 
 
 @contextmanager

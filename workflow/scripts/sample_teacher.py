@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True, help="split whose inputs are sampled for, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--max-examples", type=int, help="inputs, spread evenly over the split (default: all)")
+    parser.add_argument("--max-examples", type=cli.count, help="inputs, spread evenly over the split (default: all)")
     cli.add_offline_flags(parser)
     for section in ("text", "offline_sampling"):
         schema_flags.add_flags(parser, section)

@@ -20,8 +20,10 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
     cli.add_metric_options_flag(parser)
     cli.add_place_flags(parser, required=True)
-    parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
-    parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")
+    parser.add_argument("--seed", type=cli.seed, required=True, help="the seed of the run, recorded in the output")
+    parser.add_argument(
+        "--threads", type=cli.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"
+    )
     parser.add_argument(
         "--so-far",
         type=Path,

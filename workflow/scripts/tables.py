@@ -69,8 +69,10 @@ def main() -> None:
         metavar="TASK/SYSTEM=FILE",
         help="outputs on them",
     )
-    command.add_argument("--count", type=int, default=2, help="examples per task (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="seed of the choice of examples (default: %(default)s)")
+    command.add_argument("--count", type=cli.count, default=2, help="examples per task (default: %(default)s)")
+    command.add_argument(
+        "--seed", type=cli.seed, default=0, help="seed of the choice of examples (default: %(default)s)"
+    )
     command.set_defaults(build=_examples)
 
     for command in commands.choices.values():

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts import journal, provenance
-from fdistill.config.schema import STUDY, section
-from fdistill.config.schema_flags import add_flag, add_flags
+from fdistill.config.schema import STUDY, fill_defaults, section
+from fdistill.config.schema_flags import add_flag, add_flags, reader
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
@@ -194,10 +194,61 @@ def terms(text: str) -> list[dict[str, Any]]:
     return value
 
 
+def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:
+    """Return terms by method from a text of JSON, checked as `terms` checks those of one, as a type of `argparse`."""
+    from fdistill.config.method_checks import read_terms
+
+    read = {method: read_terms(value) for method, value in json_mapping(text).items()}
+    _refuse(mistake.under(method) for method, (_, mistakes) in read.items() for mistake in mistakes)
+    return {method: value for method, (value, _) in read.items()}
+
+
+def methods(text: str) -> dict[str, Any]:
+    """Return methods by name from a text of JSON, checked as config/methods.yaml, as a type of `argparse`.
+
+    Titles may be left out; a method without one is called by its name.
+    """
+    from fdistill.config.method_checks import read_methods
+
+    value, mistakes = read_methods(_with_texts(json_mapping(text), ("title",)))
+    _refuse(mistakes)
+    return value
+
+
+def tasks(text: str) -> dict[str, Any]:
+    """Return tasks by name from a text of JSON, checked as config/tasks/*.yaml, as a type of `argparse`.
+
+    Titles and descriptions may be left out; a task without one is called by its name.
+    """
+    value = _with_texts(json_mapping(text), ("title", "description"))
+    _refuse(mistake.under(name) for name, task in value.items() for mistake in problems(task, section("task")))
+    return {name: fill_defaults(task, section("task")) for name, task in value.items()}
+
+
+def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: dict.fromkeys(keys, name) | entry if isinstance(entry, dict) else entry for name, entry in entries.items()
+    }
+
+
+def model(text: str) -> dict[str, Any]:
+    """Return a task's section `model` from a text of JSON, as a type of `argparse`."""
+    from fdistill.config.model_checks import check_family, check_stacks
+
+    task = {"model": fill_defaults(_checked(text, "model"), section("model"))}
+    for check in (check_family, check_stacks):
+        _refuse(check(task))
+    return task["model"]
+
+
 def layers(text: str) -> dict[str, Any]:
     """Return a task's section `model.student` from a text of JSON, as a type of `argparse`."""
+    return _checked(text, "model.student")
+
+
+def _checked(text: str, name: str) -> dict[str, Any]:
     value = json_mapping(text)
-    _refuse(problems(value, section("model.student")))
+    _refuse(problems(value, section(name)))
     return value
 
 
@@ -226,3 +277,8 @@ def metric_options(text: str) -> dict[str, dict[str, Any]]:
         raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
     _refuse(option_problems(options))
     return options
+
+
+# Types of `argparse`: a number of things, and the seed of a run.
+count = reader({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
+seed = reader(section(STUDY)["properties"]["seeds"]["items"])

@@ -80,7 +80,7 @@ def add_flag(group: Any, flag: str, schema: Schema, required: bool = False, othe
     notes.append("required" if required else otherwise or f"default: {_shown(schema['default'])}")
     group.add_argument(
         flag,
-        type=_reader(value),
+        type=reader(value),
         nargs="*" if is_list else None,
         required=required,
         default=schema.get("default"),
@@ -117,7 +117,7 @@ def _metavar(schema: Schema) -> str:
     return {"integer": "INT", "number": "FLOAT", "string": "TEXT"}[types(schema)[0]]
 
 
-def _reader(schema: Schema) -> Callable[[str], Any]:
+def reader(schema: Schema) -> Callable[[str], Any]:
     """Return a function that parses an argument, or refuses it with a message that says what is allowed."""
 
     def read(text: str) -> Any:

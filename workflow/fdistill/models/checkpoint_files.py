@@ -19,7 +19,13 @@ from fdistill.runtime.errors import UserError, reason
 INDEX = ".index.json"
 SAFETENSORS = {WEIGHTS, WEIGHTS + INDEX}
 PICKLES = {PICKLE, PICKLE + INDEX}
-VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "source.spm"}
+TOKENIZERS = (  # the files of each kind of tokenizer
+    {"tokenizer.json"},
+    {"vocab.json", "merges.txt"},
+    {"spiece.model"},
+    {"sentencepiece.bpe.model"},
+    {"source.spm", "target.spm", "vocab.json"},
+)
 OBJECTS = {
     *(CONFIG, "generation_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
@@ -43,8 +49,9 @@ def check_names(name: str, files: set[str], allow_pickle: bool) -> None:
         raise UserError(f"{name}: has an adapter ({ADAPTER}), which is not read; merge it into its model and save that")
     if CONFIG not in files:
         raise UserError(f"{name}: has no {CONFIG}; give a folder that `save_pretrained` wrote")
-    if not files & VOCABULARIES:
-        raise UserError(f"{name}: has no tokenizer (none of {', '.join(sorted(VOCABULARIES))}); save it there as well")
+    if not any(kind <= files for kind in TOKENIZERS):
+        known = ", or ".join(" and ".join(sorted(kind)) for kind in TOKENIZERS)
+        raise UserError(f"{name}: has no tokenizer ({known}); save it there as well")
     if files & SAFETENSORS or (allow_pickle and files & PICKLES):
         return
     if files & PICKLES:

@@ -1,8 +1,9 @@
 """Inference: the outputs of a trained model for sources that come one after the other, not from a prepared split."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -33,7 +34,7 @@ class Answer:
 
 def infer(
     checkpoint: Checkpoint,
-    sources: Sequence[str],
+    sources: Iterable[str],
     limits: Limits,
     decoding: dict[str, Any],
     batch_size: BatchSize,
@@ -42,15 +43,17 @@ def infer(
 ) -> Iterator[Answer]:
     """Yield the answer to each source, in their order, made as `generate_texts` makes the outputs of a test split.
 
-    A source longer than `limits` allows is cut. A source that is empty or white space is not given to the model; its
-    output is empty. Logs the progress, and at the end how many sources were empty and how many were cut.
+    Of an iterator, `WINDOW` sources are read at a time. A source longer than `limits` allows is cut. A source that is
+    empty or white space is not given to the model; its output is empty. Logs the progress, and at the end how many
+    sources were empty and how many were cut.
     """
-    filled = sum(bool(source.strip()) for source in sources)
-    truncated = 0
-    progress = Progress("outputs", filled)
-    for start in range(0, len(sources), WINDOW):
-        window = sources[start : start + WINDOW]
+    known = isinstance(sources, Sequence)
+    progress = Progress("outputs", sum(bool(source.strip()) for source in sources) if known else None)
+    count = filled = truncated = 0
+    remaining = iter(sources)
+    while window := list(islice(remaining, WINDOW)):
         places = [place for place, source in enumerate(window) if source.strip()]
+        count, filled = count + len(window), filled + len(places)
         answers = [Answer()] * len(window)
         if places:
             rows, cut = _encode([window[place] for place in places], checkpoint.tokenizer, limits)
@@ -64,10 +67,10 @@ def infer(
             truncated += sum(cut)
         yield from answers
     progress.close()
-    if filled < len(sources):
-        log.info("%d of %d sources are empty, and so are their outputs", len(sources) - filled, len(sources))
+    if filled < count:
+        log.info("%d of %d sources are empty, and so are their outputs", count - filled, count)
     if truncated:
-        log.info("%d of %d sources were cut to %d tokens", truncated, len(sources), limits.max_source_tokens)
+        log.info("%d of %d sources were cut to %d tokens", truncated, count, limits.max_source_tokens)
 
 
 def _encode(
