@@ -1,13 +1,13 @@
 """The version of the code that made a result, and what to say at the start of a run about results of other versions."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from fdistill.artifacts.records import SUFFIX, record_of
+from fdistill.artifacts.shapes import parse
 
 LIBRARY = Path(__file__).parents[1]
 SCRIPTS = LIBRARY.parent / "scripts"
@@ -72,8 +72,6 @@ def _records(paths: Iterable[Path]) -> Iterator[tuple[Path, dict]]:
     """Yield the records that can be read; a damaged one is refused where the files beside it are read."""
     for path in paths:
         try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            yield path, parse(path.read_text(encoding="utf-8"), {"stage?": str})
+        except (OSError, ValueError):
             continue
-        if isinstance(content, dict):
-            yield path, content
