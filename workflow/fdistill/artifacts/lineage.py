@@ -79,7 +79,7 @@ def common_lineage(
                 found, expected = (text if key in (TASK, METHOD) else text[:12] for text in (lineage[key], value))
                 raise UserError(
                     f"{source}: belongs to another {_NAMES[key]} than {first} ({found}, not {expected}); "
-                    "give files of one run, or delete the older one and run the rule that makes it again"
+                    "give files of one run, or, of two that the workflow made, delete the older one and run again"
                 )
     return {key: value for key, (_, value) in first_of.items()}
 
@@ -102,6 +102,6 @@ def check_splits(**splits: Path) -> None:
 def _check_method(path: Path, lineage: Lineage, expected: str) -> None:
     if (found := lineage.get(METHOD, expected)) != expected:
         raise UserError(
-            f"{path}: is the model of '{found}', expected that of '{expected}'; give the folder of that model, or "
-            "delete it and run the rule that makes it again"
+            f"{path}: is the model of '{found}', expected that of '{expected}'; give the folder of that model, or, "
+            "if it lies in that one's place, delete it and run again"
         )

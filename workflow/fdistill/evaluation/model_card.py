@@ -59,6 +59,17 @@ may restrict the use of this model.
 """
 
 
+# What the card reads, as `artifacts.shapes` describes it: manifests of the model and its teacher, the data's, scores.
+MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "versions": {"transformers": str}}
+TEACHER = {"init": str, "files": {"model.safetensors": str}}
+DATA = {
+    "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
+    "splits": {"train": int},
+    "sha256": {"train": str},
+}
+SCORE = {"n_inputs": int, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
+
+
 def model_card(
     model: Path,
     task: str,
@@ -126,7 +137,10 @@ def _origin(init: str) -> str:
 
 
 def _archive(archive: dict[str, Any]) -> str:
-    return f"{archive['package']} {archive['version']}, licence: {archive['licence']}, SHA-256 `{archive['sha256']}`"
+    licence, digest = archive.get("licence", "not stated"), archive.get("sha256")  # a hub data set has none
+    return f"{archive['package']} {archive['version']}, licence: {licence}" + (
+        f", SHA-256 `{digest}`" if digest else ""
+    )
 
 
 def _results(metrics: dict[str, dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import mistake
 from fdistill.runtime.errors import UserError
 
 
@@ -19,13 +20,11 @@ class Texts:
         """Return the texts in a JSON file; none without a file. Raises UserError for a file of another form."""
         if path is None:
             return cls()
-        content = read_json(path, ("tasks", "systems"))
-        tasks, systems = content["tasks"], content["systems"]
-        mappings = [systems, *tasks.values()] if isinstance(tasks, dict) else [None]
-        if not all(isinstance(m, dict) and all(isinstance(text, str) for text in m.values()) for m in mappings):
+        content = read_json(path)
+        if wrong := mistake(content, {"tasks": {...: {...: str}}, "systems": {...: str}}):
             form = '{"tasks": {TASK: {"title": TEXT, ...}}, "systems": {SYSTEM: TEXT}}'
-            raise UserError(f"{path}: must be of the form {form}; correct it, or delete it and run again")
-        return cls(tasks, systems)
+            raise UserError(f"{path}: {wrong}; correct it: the file must be of the form {form}")
+        return cls(content["tasks"], content["systems"])
 
     def of_task(self, task: str, key: str, default: str) -> str:
         """Return the title, description or stands_for of a task; `default` if there is none."""

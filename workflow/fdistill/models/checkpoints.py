@@ -19,7 +19,8 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTr
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
-from fdistill.artifacts.manifest import MANIFEST, check_files, write_manifest
+from fdistill.artifacts.manifest import check_files, write_manifest
+from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoint_files import NO_SAFETENSORS, check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
