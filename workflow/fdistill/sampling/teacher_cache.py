@@ -135,7 +135,7 @@ class TeacherCache:
             if recorded.get(key) != expected:
                 raise UserError(
                     f"{folder}: {MISMATCHES[key]} ({key} {str(recorded.get(key))[:12]}, now {str(expected)[:12]}); "
-                    f"{remedy(folder / MANIFEST)}"
+                    f"{remedy(folder / MANIFEST, 'give a folder that cache_teacher wrote')}"
                 )
         self.types = {name: getattr(torch, kind) for name, kind in manifest["types"].items()}
         table = pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()

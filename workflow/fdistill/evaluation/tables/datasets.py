@@ -15,7 +15,7 @@ SHAPE = {
     "source": {"kind": str},
     "archives": [{"package": str, "version": str, "licence?": str}],
     "splits": dict.fromkeys(SPLITS, int),
-    "references": dict.fromkeys(SPLITS, int),
+    "references": {"dev": int, "test": int},
     "leakage": {"dev?": {...: (float, None)}, "test?": {...: (float, None)}},
     "split_rule": str,
     "dropped?": {...: int},
