@@ -44,5 +44,5 @@ def test_an_input_without_samples_is_named(path):
 
 def test_an_empty_sample_is_named_by_its_row(tmp_path):
     write_samples(tmp_path / "x.parquet", COLUMNS | {"tokens": [[5], [], [7], [8]]}, IDENTITY)
-    with pytest.raises(UserError, match="row 1 \\(id 'a'\\) has no tokens; no record beside it .*; give a file that"):
+    with pytest.raises(UserError, match=r"row 1 \(id 'a'\) has no tokens; no record beside it .*; give a file that"):
         read_samples(tmp_path / "x.parquet", ["a"], IDENTITY)

@@ -44,8 +44,7 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
         raise UserError(f"{path}: is a {kinds[0]}, where a {kinds[1]} is to be written; remove or rename it")
     workspace = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        workspace = _workspace(path)
         temporary = workspace / path.name
         if directory:
             temporary.mkdir()
@@ -67,6 +66,17 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
         if workspace is not None:
             shutil.rmtree(workspace, ignore_errors=True)
     journal.note_output(path)
+
+
+def _workspace(path: Path, attempts: int = 10) -> Path:
+    """Make and return a folder beside `path`, again where another job's `remove` deletes the one around it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except FileNotFoundError:
+        if attempts == 1:
+            raise
+        return _workspace(path, attempts - 1)
 
 
 def _move(temporary: Path, path: Path) -> None:
@@ -101,6 +111,23 @@ def _is_about(error: Exception, path: Path) -> bool:
     return folder.is_relative_to(place) or (
         place.is_relative_to(folder) and path.name in place.relative_to(folder).parts[0]
     )
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder of unfinished work, and the folders above it that are empty then.
+
+    The working folder and those above it remain.
+    """
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    kept = (Path.cwd(), *Path.cwd().parents)
+    with suppress(OSError):  # the first that is not empty
+        for folder in path.absolute().parents:
+            if folder in kept:
+                return
+            folder.rmdir()
 
 
 def write_text(path: Path | str, text: str, errors: str = "strict") -> None:

@@ -7,7 +7,6 @@ was interrupted, and so is the result of the whole split.
 import argparse
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.atomic import remove
 from fdistill.artifacts.provenance import note_cost, take_over_costs
 from fdistill.artifacts.sealed import read_sealed, write_sealed
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
@@ -78,7 +78,7 @@ class BatchStore:
     def remove(self) -> None:
         """Delete the folder, once the output that the batches were stored for is written."""
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder)
 
     def _write(self, name: str, batches: dict[int, list]) -> None:
         if self.folder is not None and self.writes and batches:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.atomic import atomic, remove
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.provenance import note_cost, take_over_costs
 from fdistill.artifacts.shapes import parse
@@ -123,7 +123,7 @@ class TrainingCheckpoints:
     def clear(self) -> None:
         """Remove the folder, when the run is complete."""
         if self.folder is not None and self.ranks.is_main:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder)
 
     def _paths(self) -> list[Path]:
         return sorted((path for path in self.folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))

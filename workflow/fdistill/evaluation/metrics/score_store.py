@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.atomic import remove
 from fdistill.artifacts.sealed import read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
@@ -47,4 +48,4 @@ class ScoreStore:
     def remove(self) -> None:
         """Delete the file, once the scores are written where they belong."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
