@@ -27,7 +27,7 @@ from fdistill.artifacts.code import code_hash
 from fdistill.artifacts.files import JSON_ESCAPES, sha256, write_json
 from fdistill.artifacts.journal import Journal, current
 from fdistill.artifacts.records import MANIFEST
-from fdistill.artifacts.shapes import parse
+from fdistill.artifacts.shapes import AtLeast, parse
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def take_over_costs(folder: Path) -> None:
         return
     for path in (path for path in folder.glob(f"*{COST}") if path.name != _cost_file(journal)):
         try:
-            cost = parse(path.read_text(encoding="utf-8"), dict.fromkeys((*SUMS, *PEAKS), float))
+            cost = parse(path.read_text(encoding="utf-8"), dict.fromkeys((*SUMS, *PEAKS), AtLeast(float)))
             journal.earlier_costs[path.name] = {key: cost[key] for key in (*SUMS, *PEAKS)}
         except (OSError, ValueError) as error:
             log.warning("%s: damaged (%s); this cost is not counted", path, error)

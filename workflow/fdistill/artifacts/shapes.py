@@ -1,14 +1,26 @@
 """Shapes of JSON: the keys that a file of this workflow has, and the types of their values.
 
-A shape is `str`, `int`, `float` (any number), `bool`, `list`, `dict`, or None for null; `{key: shape}`, a
-mapping with at least these keys, of which `"key?"` may be missing; `{...: shape}`, a mapping with any keys; `[shape]`,
-a list; a text, exactly this one; or a tuple of shapes, of which one fits.
+A shape is `str`, `int`, `float` (any number), `bool`, `list`, `dict`, or None for null; `AtLeast`, a number; `{key:
+shape}`, a mapping with at least these keys, of which `"key?"` may be missing; `{...: shape}`, a mapping with any keys;
+`[shape]`, a list; a text, exactly this one; or a tuple of shapes, of which one fits.
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 Shape = Any
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A number of type `kind` that is not below `least`."""
+
+    kind: type
+    least: int = 0
+
+
+COUNT = AtLeast(int)
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
 _NAMES |= {dict: "a mapping", None: "null"}
 
@@ -30,6 +42,8 @@ def mistake(value: Any, shape: Shape, place: str = "") -> str | None:
         return None if any(mistake(value, one) is None for one in shape) else _expected(value, shape, place)
     if isinstance(shape, str):
         return None if value == shape else _expected(value, shape, place)
+    if isinstance(shape, AtLeast):
+        return None if _has_type(value, shape.kind) and value >= shape.least else _expected(value, shape, place)
     if not _has_type(value, type(shape) if isinstance(shape, dict | list) else shape):
         return _expected(value, shape, place)
     if isinstance(shape, list):
@@ -75,6 +89,8 @@ def _expected(value: Any, shape: Shape, place: str) -> str:
 def _name(shape: Shape) -> str:
     if isinstance(shape, str):
         return f"'{shape}'"
+    if isinstance(shape, AtLeast):
+        return f"{_NAMES[shape.kind]} of at least {shape.least}"
     return _NAMES[shape if isinstance(shape, type | None) else type(shape)]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 
@@ -175,5 +176,5 @@ def example_counts(tasks: dict[str, dict[str, Any]], manifests: dict[str, str]) 
         expected = task["source"].get("expected_counts")
         if expected is None and name not in manifests:
             raise UserError(f"--manifests: {name} is missing, whose source has no expected_counts; add {name}=PATH")
-        counts[name] = expected or read_json(manifests[name], {"splits": {"train": int, "test": int}})["splits"]
+        counts[name] = expected or read_json(manifests[name], {"splits": {"train": COUNT, "test": COUNT}})["splits"]
     return counts

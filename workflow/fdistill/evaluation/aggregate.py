@@ -9,7 +9,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import Shape
+from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
 from fdistill.runtime.errors import UserError
 
 _MISSING = ({"reason": str, "fix": str}, None)
@@ -24,7 +24,7 @@ RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teac
 
 
 # The entries of aggregated files, and those files, as `artifacts.shapes` describes them.
-ENTRY = {"mean": (float, None), "std": (float, None), "seeds": {...: (float, None)}}
+ENTRY = {"mean": (float, None), "std": (AtLeast(float), None), "seeds": {...: (float, None)}}
 METRICS_FILE = {
     "task": str,
     "method": str,
@@ -108,7 +108,7 @@ def _read(
     method: str | None,
 ) -> tuple[dict[str, dict], dict[str, Any]]:
     """The files by seed (as text, in numerical order), and the fields that they have in common."""
-    fields_in_common = {"task": str, "method": str, "n_inputs": int}
+    fields_in_common = {"task": str, "method": str, "n_inputs": COUNT}
     wanted = {field: value for field, value in (("task", task), ("method", method)) if value is not None}
     files = {}
     for path in paths:

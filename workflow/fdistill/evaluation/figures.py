@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import ENTRY
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
@@ -100,7 +101,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
     Raises UserError when the file is missing or damaged.
     """
-    lines, _ = read_json_lines(path, {"step": int, "loss?": float, "dev?": {...: float}})
+    lines, _ = read_json_lines(path, {"step": COUNT, "loss?": float, "dev?": {...: float}})
     return lines
 
 

@@ -4,10 +4,12 @@ A card states what is on record. It has no field for what nobody has measured.
 """
 
 import json
+import os.path
 from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
+from fdistill.artifacts.shapes import COUNT
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
 
@@ -64,10 +66,10 @@ MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "version
 TEACHER = {"init": str, "files": {"model.safetensors": str}}
 DATA = {
     "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
-    "splits": {"train": int},
+    "splits": {"train": COUNT},
     "sha256": {"train": str},
 }
-SCORE = {"n_inputs": int, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
+SCORE = {"n_inputs": COUNT, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
 
 
 def model_card(
@@ -133,7 +135,8 @@ def _term(term: dict[str, Any]) -> str:
 def _origin(init: str) -> str:
     if init == "scratch":
         return "random weights"
-    return f"`{Path(init).name if Path(init).expanduser().exists() else init}`"
+    is_local = os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
+    return f"`{Path(init).name if is_local else init}`"
 
 
 def _archive(archive: dict[str, Any]) -> str:

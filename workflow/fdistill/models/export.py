@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import check_shape, read_json, write_json
 from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
+from fdistill.artifacts.shapes import COUNT, AtLeast
 from fdistill.models.configurations import read_configuration
 from fdistill.models.decoding import effective
 from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer
@@ -29,15 +30,15 @@ _FORMAT = {"format": 1}  # in fdistill.json; a later version may mean something 
 # What is read of fdistill.json and of generation_config.json, as `artifacts.shapes` describes it.
 _TEXT_SHAPE = {
     "source_prefix": str,
-    "max_source_tokens": int,
-    "max_target_tokens": int,
+    "max_source_tokens": AtLeast(int, 1),
+    "max_target_tokens": AtLeast(int, 1),
     "too_long?": str,
     "one_line_targets?": bool,
     f"{SEPARATOR}?": (str, None),
 }
 _GENERATION_SHAPE = {
-    "max_new_tokens": int,
-    **dict.fromkeys(("min_new_tokens?", "num_beams?", "no_repeat_ngram_size?", "top_k?"), (int, None)),
+    "max_new_tokens": AtLeast(int, 1),
+    **dict.fromkeys(("min_new_tokens?", "num_beams?", "no_repeat_ngram_size?", "top_k?"), (COUNT, None)),
     **dict.fromkeys(("length_penalty?", "top_p?"), (float, None)),
     "early_stopping?": (bool, "never", None),
     "do_sample?": (bool, None),

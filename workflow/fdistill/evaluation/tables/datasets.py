@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.data.sources import SPLITS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
@@ -14,11 +15,11 @@ from fdistill.runtime.errors import UserError
 SHAPE = {
     "source": {"kind": str},
     "archives": [{"package": str, "version": str, "licence?": str}],
-    "splits": dict.fromkeys(SPLITS, int),
-    "references": {"dev": int, "test": int},
+    "splits": dict.fromkeys(SPLITS, COUNT),
+    "references": {"dev": COUNT, "test": COUNT},
     "leakage": {"dev?": {...: (float, None)}, "test?": {...: (float, None)}},
     "split_rule": str,
-    "dropped?": {...: int},
+    "dropped?": {...: COUNT},
 }
 NONE = "–"  # the task stands for no other, or its leakage was not measured
 
