@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fdistill.artifacts import journal, records
 from fdistill.artifacts.atomic import atomic, write_text
-from fdistill.artifacts.records import remedy
+from fdistill.artifacts.records import OURS, remedy
 from fdistill.artifacts.shapes import Shape, mistake, parse
 from fdistill.runtime.errors import UserError
 
@@ -50,19 +50,22 @@ def _check_numbers(path: Path | str, value: Any, key: str = "") -> None:
         _check_numbers(path, item, f"{key}[{name}]" if isinstance(name, int) else f"{key}.{name}")
 
 
-def read_json(path: Path | str, shape: Shape = dict) -> dict[str, Any]:
-    """Read a file that `write_json` wrote. Raises UserError also when its content has not the given shape."""
-    with _reading(path, "valid JSON"):
+def read_json(path: Path | str, shape: Shape = dict, otherwise: str = OURS) -> dict[str, Any]:
+    """Read a file that `write_json` wrote. Raises UserError also when its content has not the given shape.
+
+    `otherwise` says what to do about a file that no record lists (see `records.remedy`).
+    """
+    with _reading(path, "valid JSON", otherwise):
         value = parse(Path(path).read_text(encoding="utf-8"))
     _accept(path, OLD_SEAL in value)
-    check_shape(path, value, shape)
+    check_shape(path, value, shape, otherwise)
     return value
 
 
-def check_shape(path: Path | str, value: Any, shape: Shape, place: str = "") -> None:
-    """Raise UserError when `value`, which the file contains at `place`, has not the shape."""
-    if wrong := mistake(value, shape, place):
-        raise UserError(f"{path}: {wrong}; {remedy(path)}")
+def check_shape(path: Path | str, value: Any, shape: Shape, otherwise: str = OURS) -> None:
+    """Raise UserError when `value`, the content of the file, has not the shape."""
+    if wrong := mistake(value, shape):
+        raise UserError(f"{path}: {wrong}; {remedy(path, otherwise)}")
 
 
 def write_json_lines(path: Path | str, lines: Iterable[dict[str, Any]], identity: dict | None = None) -> None:
@@ -155,11 +158,11 @@ def _foreign(path: Path | str) -> UserError:
 
 
 @contextmanager
-def _reading(path: Path | str, form: str) -> Iterator[None]:
+def _reading(path: Path | str, form: str, otherwise: str = _OWN_DATA) -> Iterator[None]:
     """Turn an error of reading or parsing into a UserError; `form` says what the file should be."""
     try:
         if not Path(path).stat().st_size:
-            raise UserError(f"{path}: is empty; {remedy(path, _OWN_DATA)}")
+            raise UserError(f"{path}: is empty; {remedy(path, otherwise)}")
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
@@ -167,7 +170,7 @@ def _reading(path: Path | str, form: str) -> Iterator[None]:
         if not isinstance(error, ValueError | OSError) and type(error).__module__ != "pyarrow.lib":
             raise
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not {form} ({reason}); {remedy(path, _OWN_DATA)}") from None
+        raise UserError(f"{path}: not {form} ({reason}); {remedy(path, otherwise)}") from None
 
 
 def _accept(path: Path | str, is_old: bool) -> None:

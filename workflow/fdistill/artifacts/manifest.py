@@ -16,6 +16,7 @@ from fdistill.artifacts.shapes import Shape, mistake
 from fdistill.runtime.errors import UserError
 
 WEIGHTS = "model.safetensors"
+_ELSEWHERE = f"copy the folder again, or, if {MANIFEST} is another program's, remove or rename it"
 SHAPE: dict[str, Shape] = {"files": {...: str}, "lineage?": {...: str}}
 
 
@@ -33,7 +34,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     if path.is_file():
-        content = read_json(path)
+        content = read_json(path, otherwise=_ELSEWHERE)
         if mistake(content, SHAPE) and not is_recorded(path):
             return {}
         check_shape(path, content, SHAPE)
@@ -55,8 +56,7 @@ def check_files(folder: Path) -> None:
 
 
 def _remedy(folder: Path) -> str:
-    otherwise = f"copy the folder again, or, if {MANIFEST} is another program's, remove or rename it"
-    return remedy(folder / MANIFEST, otherwise)
+    return remedy(folder / MANIFEST, _ELSEWHERE)
 
 
 def model_identity(path: Path | str) -> str:

@@ -18,6 +18,7 @@ from fdistill.runtime.errors import UserError
 SUFFIX = ".provenance.json"
 OWN_HASH = "record_sha256"  # nothing else detects damage of the record itself
 MANIFEST = "manifest.json"  # stands for the folder that it lies in: it contains the hashes of the other files
+OURS = "give a file that it wrote"
 _SHAPE: dict[str, Shape] = {OWN_HASH: str, "stage?": str, "outputs": {...: str}}
 
 
@@ -58,7 +59,7 @@ def read_record(path: Path, shape: dict[str, Shape] | None = None) -> dict[str, 
         reason, result = " ".join(str(error).split()), path.with_name(path.name.removesuffix(SUFFIX))
         raise UserError(
             f"{path}: is damaged, {reason}; delete it and {result.name}, and run the rule that makes them again, or, "
-            f"if {result.name} is as it should be, delete the record alone"
+            f"if {result.name} is as it should be, delete the record alone, or move it"
         ) from None
     return content
 
@@ -93,7 +94,7 @@ def is_recorded(path: Path) -> bool:
     return bool(_listings(path / MANIFEST if path.is_dir() else path)[0])
 
 
-def remedy(path: Path | str, otherwise: str = "give a file that it wrote") -> str:
+def remedy(path: Path | str, otherwise: str = OURS) -> str:
     """Return what to do about the file at `path`, which cannot be used.
 
     A file that a record lists is made again; of another one, which the user may have made, `otherwise` is said.

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.artifacts.files import read_json
-from fdistill.artifacts.shapes import mistake
-from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,8 @@ class Texts:
         """Return the texts in a JSON file; none without a file. Raises UserError for a file of another form."""
         if path is None:
             return cls()
-        content = read_json(path)
-        if wrong := mistake(content, {"tasks": {...: {...: str}}, "systems": {...: str}}):
-            form = '{"tasks": {TASK: {"title": TEXT, ...}}, "systems": {SYSTEM: TEXT}}'
-            raise UserError(f"{path}: {wrong}; correct it: the file must be of the form {form}")
+        form = 'write it as {"tasks": {TASK: {"title": TEXT, ...}}, "systems": {SYSTEM: TEXT}}'
+        content = read_json(path, {"tasks": {...: {...: str}}, "systems": {...: str}}, form)
         return cls(content["tasks"], content["systems"])
 
     def of_task(self, task: str, key: str, default: str) -> str:
