@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
-from fdistill.artifacts.manifest import MANIFEST, model_identity
+from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.records import MANIFEST
 from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity

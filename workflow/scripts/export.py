@@ -3,13 +3,17 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fdistill.artifacts.files import read_json
+from fdistill.artifacts.files import check_shape, read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import manifest_of
+from fdistill.artifacts.records import MANIFEST
+from fdistill.artifacts.shapes import Shape
 from fdistill.config import cli, schema_flags
-from fdistill.evaluation.model_card import model_card
+from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.models.export import export
+from fdistill.runtime.errors import UserError
 
 
 def main() -> None:
@@ -37,13 +41,21 @@ def main() -> None:
         args.task,
         args.method,
         args.seed,
-        manifest_of(args.model),
-        manifest_of(args.teacher),
-        read_json(args.data, ("archives", "splits", "sha256")),
-        read_json(args.score, ("n_inputs", "metrics")),
+        _manifest(args.model, MODEL),
+        _manifest(args.teacher, TEACHER),
+        read_json(args.data, DATA),
+        read_json(args.score, SCORE),
         text,
     )
     export(args.model, args.folder, text, decoding, card)
+
+
+def _manifest(folder: Path, shape: dict[str, Shape]) -> dict[str, Any]:
+    manifest = manifest_of(folder)
+    if not manifest:
+        raise UserError(f"{folder}: was not written by this workflow; give the folder of a model that it trained")
+    check_shape(folder / MANIFEST, manifest, shape)
+    return manifest
 
 
 if __name__ == "__main__":

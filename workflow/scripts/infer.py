@@ -97,7 +97,4 @@ def _opened(path: str) -> Iterator[TextIO]:
 
 
 if __name__ == "__main__":
-    try:
-        cli.run(main)
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells report SIGINT
+    cli.run(main)

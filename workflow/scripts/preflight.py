@@ -14,6 +14,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
 
 ROOT = Path(__file__).parents[2]
+SETTINGS = "write it as a mapping of settings, as a configuration file has them, in JSON"
 
 
 def main() -> None:
@@ -47,7 +48,9 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()
-    merged = read_merged(args.configfile, {} if args.config is None else read_json(args.config), args.section)
+    merged = read_merged(
+        args.configfile, {} if args.config is None else read_json(args.config, otherwise=SETTINGS), args.section
+    )
     study = config.load(merged, args.configfile, ROOT, args.section, args.project)
     findings = preflight(Plan(study, args.results, args.jobs))
     for finding in sorted(findings, key=lambda finding: finding.problem):  # problems last, beside the prompt

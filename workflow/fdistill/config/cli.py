@@ -4,12 +4,15 @@ import argparse
 import json
 import logging
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fdistill import INTERRUPTED, end_at_once
 from fdistill.artifacts import journal, provenance
 from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import add_flag, add_flags, reader
@@ -24,8 +27,31 @@ RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the s
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main` with a log on stderr, and write the provenance record of a run that succeeds.
 
-    A `UserError` becomes one message and exit status 1. Secrets are removed from the log and from messages.
+    A `UserError` becomes one message and exit status 1, Ctrl-C one word and exit status 130. Secrets are removed from
+    the log and from messages.
     """
+    try:
+        with _ended_by_exception():
+            _run(main)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _ended_by_exception() -> Iterator[None]:
+    """Let Ctrl-C raise an exception, which cleans up, in a script that it ends at once before and after."""
+    at_once = signal.getsignal(signal.SIGINT) is end_at_once
+    if at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, end_at_once)
+
+
+def _run(main: Callable[[], None]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(redaction.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

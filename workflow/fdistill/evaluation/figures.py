@@ -11,6 +11,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
+from fdistill.evaluation.aggregate import ENTRY
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 
@@ -19,6 +21,7 @@ from fdistill.runtime.errors import UserError
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C6D31", "#7F7F7F")
 COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
 MARKERS = "osD^vPX<>p*"  # drawn hollow, so that those at the same place can be told apart
+_RISKS = {"method": str, "risks": {"r_llh_token": ENTRY, "r_cvg_token": ENTRY}}
 MARKED = 12  # markers on a curve
 STYLE = {
     "svg.hashsalt": "fdistill",  # without it the ids in the file are random
@@ -70,7 +73,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
 
     With several seeds a cross shows one standard deviation. `systems` and errors as for `training_curves`.
     """
-    files = [read_json(path, ("method", "risks")) for path in paths]
+    files = [read_json(path, _RISKS) for path in paths]
     common_lineage(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
         _known(file["method"], systems, path)
@@ -98,7 +101,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
     Raises UserError when the file is missing or damaged.
     """
-    lines, _ = read_json_lines(path)
+    lines, _ = read_json_lines(path, {"step": COUNT, "loss?": float, "dev?": {...: float}})
     return lines
 
 

@@ -12,7 +12,8 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
-from fdistill.artifacts.manifest import MANIFEST, check_files, write_manifest
+from fdistill.artifacts.manifest import check_files, write_manifest
+from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoint_files import NO_SAFETENSORS
 from fdistill.models.configurations import scratch_configuration, without_numbers
