@@ -88,18 +88,17 @@ def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, na
         words = text.split()
         first.update(words[:1])
         later.update(words[1:])
-    cases = [(symbol, symbol) for symbol in sorted(first)] + [
-        (symbol, f"{min(first)} {symbol}") for symbol in sorted(later)
-    ]
+    cases = [(symbol, symbol) for symbol in sorted(first)]
+    cases += [(symbol, f"{min(first)} {symbol}") for symbol in sorted(later)]
     for symbol, text in cases:
         (tokens,) = encode_targets(tokenizer, [text])
         tokens = [token for token in tokens if token not in markup(tokenizer)]
         if len(tokens) != len(text.split()) or one_line(*decode(tokenizer, [tokens])) != text:
             pieces = " + ".join(f"'{piece}'" for piece in tokenizer.convert_ids_to_tokens(tokens))
             raise UserError(
-                f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes {pieces or 'nothing'}; "
-                "separate symbols by blanks, raise model.teacher.vocab_size in the task file, or set text.symbols to "
-                "false if words are not symbols"
+                f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes "
+                f"{pieces or 'nothing'}; separate symbols by blanks, raise model.teacher.vocab_size in the task file, "
+                "or set text.symbols to false if words are not symbols"
             )
 
 

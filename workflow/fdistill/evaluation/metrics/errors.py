@@ -14,17 +14,15 @@ def per(hypotheses: list[str], references: list[list[str]], options: dict) -> Sc
     """
     from rapidfuzz.distance import Levenshtein
 
-    scripts.check_spaced(
-        "PER", references, options, "set per.tokenizer to unicode, which makes every character a symbol"
-    )
+    fix = "set per.tokenizer to unicode, which makes every character a symbol"
+    scripts.check_spaced("PER", references, options, fix)
     edits, length = 0, 0
     for hypothesis, of_input in zip(hypotheses, references, strict=True):
         phonemes = hypothesis.split()
-        counts = (
+        fewest, minus_length = min(
             (Levenshtein.distance(phonemes, reference), -len(reference)) for reference in map(str.split, of_input)
         )
-        fewest, negative_length = min(counts)
-        edits, length = edits + fewest, length - negative_length
+        edits, length = edits + fewest, length - minus_length
     value = 100 * edits / length if length else 100.0 * bool(edits)
     return Score(value, f"PER|refs:fewest-edits|rapidfuzz:{release('rapidfuzz')}")
 
