@@ -84,7 +84,7 @@ def read_entries(wheel: Path) -> Iterator[tuple[str, str]]:
             continue
         word, *stressed = entry.split()
         phonemes = [phoneme.rstrip("012") for phoneme in stressed]
-        unknown = [phoneme for phoneme in phonemes if phoneme not in inventory]
+        unknown = [written for written, phoneme in zip(stressed, phonemes, strict=True) if phoneme not in inventory]
         if unknown or not phonemes:
             fault = f"has '{unknown[0]}', which is no phoneme of '{PHONEMES}'" if unknown else "has no phonemes"
             raise UserError(
@@ -117,6 +117,6 @@ def stems(word: str) -> set[str]:
 
 
 def _spelling(stem: str) -> str:
-    """A stem without a final silent e, doubled consonant or k after c; with y for i and f for v at its end."""
-    stem = re.sub(r"([^aeiou])\1$|(?<=c)k$", r"\1", stem.removesuffix("e"))
-    return stem[:-1] + {"i": "y", "v": "f"}.get(stem[-1], stem[-1])
+    """A stem without final silent e's, doubled consonant or k after c; with y for i and f for v at its end."""
+    stem = re.sub(r"([^aeiou])\1$|(?<=c)k$", r"\1", stem.rstrip("e"))
+    return stem[:-1] + {"i": "y", "v": "f"}.get(stem[-1:], stem[-1:])
