@@ -39,14 +39,15 @@ def test_rouge_does_not_cut_words(text):
     assert 20 < less < 90
 
 
-@pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter"])
+@pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter", "per"])
 @pytest.mark.parametrize("text", UNSPACED)
 def test_words_are_not_counted_where_none_are_separated(metric, text):
     assert "without spaces between words" in entry(metric, text)["missing"]["reason"]
-    assert "unicode" in entry("ter", text)["missing"]["fix"] and "zh" in entry("bleu4", text)["missing"]["fix"]
-    perfect = 0 if metric == "ter" else 100
+    assert all("unicode" in entry(other, text)["missing"]["fix"] for other in ("ter", "per"))
+    assert "zh" in entry("bleu4", text)["missing"]["fix"]
+    perfect = 0 if metric in ("ter", "per") else 100
     assert entry(metric, text, tokenizer="unicode")["value"] == pytest.approx(perfect)
-    if metric != "ter":
+    if perfect:
         assert entry(metric, text, tokenize="char")["value"] == pytest.approx(100)
         assert entry(metric, " ".join(text), tokenize="none")["value"] == pytest.approx(100)
 

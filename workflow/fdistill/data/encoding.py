@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -11,7 +12,7 @@ from fdistill.artifacts.files import read_parquet
 from fdistill.data.lines import one_line
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import encode_sources, encode_targets
+from fdistill.models.tokenization import decode, encode_sources, encode_targets, markup
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Limits:
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
     one_line_targets: bool = False
     turn_separator: str | None = None  # text in a source that stands for the special token of this name
+    symbols: bool = False  # whether every word of a text is a symbol, which must be one token
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
     A text that is too long is cut (see `cut_sources`). Raises UserError with split and row when a text is longer than
-    its limit and `too_long` is "error", or when the split is empty.
+    its limit and `too_long` is "error", when the split is empty, and as `check_symbols` does.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
+    if limits.symbols:
+        check_symbols(split, tokenizer, name)
     texts = [limits.source_prefix + text for text in split["source"]]
     sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
@@ -65,6 +69,31 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
     return Encoded(split["id"], cut_sources(sources, tokenizer, limits), references)
+
+
+def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Raise UserError, with the symbol, unless each word of a split's texts is one token that is read back as it is.
+
+    A symbol may have one token where it begins a text and another after a blank.
+    """
+    first: set[str] = set()
+    later: set[str] = set()
+    for text in chain(split["source"], *split["references"]):
+        words = text.split()
+        first.update(words[:1])
+        later.update(words[1:])
+    cases = [(symbol, symbol) for symbol in sorted(first)]
+    cases += [(symbol, f"{min(first)} {symbol}") for symbol in sorted(later)]
+    for symbol, text in cases:
+        (tokens,) = encode_targets(tokenizer, [text])
+        tokens = [token for token in tokens if token not in markup(tokenizer)]
+        if len(tokens) != len(text.split()) or one_line(*decode(tokenizer, [tokens])) != text:
+            pieces = " + ".join(f"'{piece}'" for piece in tokenizer.convert_ids_to_tokens(tokens))
+            raise UserError(
+                f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes "
+                f"{pieces or 'nothing'}; separate symbols by blanks, raise model.teacher.vocab_size in the task file, "
+                "or set text.symbols to false if words are not symbols"
+            )
 
 
 def _check_lengths(

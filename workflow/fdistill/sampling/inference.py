@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import BatchSize
-from fdistill.data.encoding import Limits, cut_sources
+from fdistill.data.encoding import Limits, check_symbols, cut_sources
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.tokenization import encode_sources
 from fdistill.runtime.progress import Progress
@@ -77,6 +77,8 @@ def _encode(
     sources: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits
 ) -> tuple[list[list[int]], list[bool]]:
     """Return the token ids of sources, encoded as those of a split, and for each whether it was cut."""
+    if limits.symbols:
+        check_symbols({"source": sources, "references": []}, tokenizer, "the input")
     texts = [limits.source_prefix + source for source in sources]
     rows = encode_sources(tokenizer, texts, limits.turn_separator)
     return cut_sources(rows, tokenizer, limits), [len(row) > limits.max_source_tokens for row in rows]
