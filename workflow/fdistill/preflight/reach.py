@@ -9,7 +9,7 @@ from typing import Any
 import requests
 from huggingface_hub import HfApi, try_to_load_from_cache
 
-from fdistill.runtime.errors import UserError, reason
+from fdistill.runtime.errors import UserError
 
 TIMEOUT = 10  # seconds to wait for a response
 
@@ -41,4 +41,5 @@ def _request(name: str, send: Callable[[], Any]) -> Any:
     except Exception as error:  # each client has its own errors, without a common base class
         while error.__cause__ or error.__context__:  # the first error of the chain says what happened
             error = error.__cause__ or error.__context__
-        raise UserError(f"{name} is not available ({reason(error)})") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{name} is not available ({reason})") from None
