@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fdistill.config import cli, load, schema_flags
+from fdistill.config import arguments, cli, load, schema_flags
 from fdistill.config.schema import section
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.value_schemas import types, within
@@ -200,38 +200,50 @@ MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
 )
 def test_terms_are_checked_as_in_the_table_of_methods(value, message):
     with pytest.raises(argparse.ArgumentTypeError) as error:
-        cli.terms(json.dumps(value))
+        arguments.terms(json.dumps(value))
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '[{"weight": NaN}]', "-Infinity", "9" * 5000])
 def test_json_that_cannot_be_read(text):
-    for read in (cli.terms, cli.terms_by_method, cli.methods, cli.tasks, cli.model, cli.layers, cli.metric_options):
+    for read in (
+        arguments.terms,
+        arguments.terms_by_method,
+        arguments.methods,
+        arguments.tasks,
+        arguments.model,
+        arguments.layers,
+        arguments.metric_options,
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match="not valid JSON"):
             read(text)
 
 
 def test_terms_have_their_defaults():
-    (term,) = cli.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
+    (term,) = arguments.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
     assert term == MIXED | {"weight": 1.0, "temperature": 1.0, "parameters": {"beta": 0.1}}
 
 
 def test_sections_and_options_of_metrics_are_checked():
-    assert cli.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
+    assert arguments.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
     for read, value, message in (
-        (cli.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
-        (cli.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
-        (cli.model, '{"family": "bert", "student": {}}', "unknown model family 'bert'"),
-        (cli.model, '{"family": "gpt2", "student": {"encoder": 2, "decoder": 1}}', "model.student.encoder: "),
-        (cli.terms_by_method, '{"js": []}', "js.terms: [] is not allowed; must be a list"),
-        (cli.terms_by_method, '{"js": [{"loss": "jss"}]}', "js.terms[0].loss: "),
-        (cli.methods, '{"kl": 1}', "kl: 1 is not allowed; must be a mapping"),
-        (cli.methods, '{"kl": {"start": "init_student", "terms": []}}', "kl.terms: [] is not allowed"),
-        (cli.tasks, '{"web": {"text": {"max_source_tokens": 0}}}', "web.text.max_source_tokens: 0 is not allowed"),
-        (cli.tasks, '{"web": []}', "web: [] is not allowed; must be a mapping"),
-        (cli.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
-        (cli.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
-        (cli.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
+        (arguments.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
+        (arguments.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
+        (arguments.model, '{"family": "bert", "student": {}}', "unknown model family 'bert'"),
+        (arguments.model, '{"family": "gpt2", "student": {"encoder": 2, "decoder": 1}}', "model.student.encoder: "),
+        (arguments.terms_by_method, '{"js": []}', "js.terms: [] is not allowed; must be a list"),
+        (arguments.terms_by_method, '{"js": [{"loss": "jss"}]}', "js.terms[0].loss: "),
+        (arguments.methods, '{"kl": 1}', "kl: 1 is not allowed; must be a mapping"),
+        (arguments.methods, '{"kl": {"start": "init_student", "terms": []}}', "kl.terms: [] is not allowed"),
+        (
+            arguments.tasks,
+            '{"web": {"text": {"max_source_tokens": 0}}}',
+            "web.text.max_source_tokens: 0 is not allowed",
+        ),
+        (arguments.tasks, '{"web": []}', "web: [] is not allowed; must be a mapping"),
+        (arguments.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
+        (arguments.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
+        (arguments.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
     ):
         with pytest.raises(argparse.ArgumentTypeError) as error:
             read(value)
@@ -241,8 +253,8 @@ def test_sections_and_options_of_metrics_are_checked():
 def test_a_studys_own_tasks_and_methods_are_allowed_without_their_texts():
     study = load({"tasks": ["dialogue", "dart"], "methods": ["kl"], "seeds": [1]}, [], ROOT)
     for read, entries in (
-        (cli.tasks, {name: study.task(name) for name in study.all_tasks}),
-        (cli.methods, {name: study.method(name) for name in study.all_methods}),
+        (arguments.tasks, {name: study.task(name) for name in study.all_tasks}),
+        (arguments.methods, {name: study.method(name) for name in study.all_methods}),
     ):
         texts = ("title", "description", "stands_for")
         given = {name: {key: entry[key] for key in entry if key not in texts} for name, entry in entries.items()}
@@ -251,10 +263,16 @@ def test_a_studys_own_tasks_and_methods_are_allowed_without_their_texts():
 
 
 def test_counts_and_seeds_have_bounds():
-    for read, text in ((cli.count, "0"), (cli.count, "-3"), (cli.count, "1e3"), (cli.seed, "-1"), (cli.seed, "1.0")):
+    for read, text in (
+        (arguments.count, "0"),
+        (arguments.count, "-3"),
+        (arguments.count, "1e3"),
+        (arguments.seed, "-1"),
+        (arguments.seed, "1.0"),
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not allowed; must be an integer from"):
             read(text)
-    assert cli.count("7") == 7 and cli.seed("0") == 0
+    assert arguments.count("7") == 7 and arguments.seed("0") == 0
 
 
 def test_no_flag_takes_any_number():
@@ -263,9 +281,9 @@ def test_no_flag_takes_any_number():
 
 
 def test_a_key_without_a_title():
-    assert [cli.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
+    assert [arguments.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
     with pytest.raises(argparse.ArgumentTypeError):
-        cli.name("=KL")
+        arguments.name("=KL")
 
 
 def test_what_is_left_out_is_the_default():

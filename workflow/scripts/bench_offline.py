@@ -5,15 +5,15 @@ import argparse
 from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import AS_IN_TEXT, Workload, end_by_context
-from fdistill.config import cli, schema_flags
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits
 from fdistill.runtime.device import set_up_device
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=cli.model, required=True, metavar="JSON", help="a task's section `model`")
-    parser.add_argument("--inputs", type=cli.count, default=256, help="number of sources (default: 256)")
+    parser.add_argument("--model", type=arguments.model, required=True, metavar="JSON", help="a task's section `model`")
+    parser.add_argument("--inputs", type=arguments.count, default=256, help="number of sources (default: 256)")
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
     schema_flags.add_flags(parser, "text")

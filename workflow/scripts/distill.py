@@ -8,7 +8,7 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import model_identity
 from fdistill.artifacts.records import MANIFEST
-from fdistill.config import cli, schema_flags
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--terms",
-        type=cli.terms,
+        type=arguments.terms,
         required=True,
         metavar="JSON",
         help="the objective: a list of terms as in config/methods.yaml",

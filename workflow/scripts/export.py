@@ -10,7 +10,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import manifest_of
 from fdistill.artifacts.records import MANIFEST
 from fdistill.artifacts.shapes import Shape
-from fdistill.config import cli, schema_flags
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.models.export import export
 from fdistill.runtime.errors import UserError
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder to write")
     parser.add_argument("--task", required=True, help="the task's key, for the model card")
     parser.add_argument("--method", required=True, help="the system's key, for the model card")
-    parser.add_argument("--seed", type=cli.seed, required=True, help="the seed of the model")
+    parser.add_argument("--seed", type=arguments.seed, required=True, help="the seed of the model")
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
     args = parser.parse_args()

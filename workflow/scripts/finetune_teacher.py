@@ -4,7 +4,7 @@ import argparse
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
-from fdistill.config import cli, schema_flags
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models.families import FAMILIES
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
     parser.add_argument(
         "--model-config",
-        type=cli.json_mapping,
+        type=arguments.json_mapping,
         default={},
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration class, with --init scratch",

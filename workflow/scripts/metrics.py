@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from fdistill.artifacts.files import write_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
 
 
@@ -14,7 +14,9 @@ def main() -> None:
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--scores", nargs="+", type=Path, metavar="FILE", help="score.json of each seed")
     files.add_argument("--risks", nargs="+", type=Path, metavar="FILE", help="risk.json of each seed")
-    parser.add_argument("--seeds", nargs="+", type=cli.seed, required=True, help="the seeds that the files must have")
+    parser.add_argument(
+        "--seeds", nargs="+", type=arguments.seed, required=True, help="the seeds that the files must have"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the aggregated file to write (JSON)")
     cli.add_place_flags(parser)
     args = cli.parse(parser, "output")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fdistill import config
 from fdistill.artifacts.files import read_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.config.files import read_merged
 from fdistill.preflight import Plan, preflight
 from fdistill.runtime.errors import UserError
@@ -44,7 +44,7 @@ def main() -> None:
         "--config", type=Path, metavar="FILE", help="settings to merge over the files, JSON (default: none)"
     )
     parser.add_argument(
-        "--jobs", type=cli.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
+        "--jobs", type=arguments.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()

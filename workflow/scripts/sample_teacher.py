@@ -6,7 +6,7 @@ from pathlib import Path
 from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli, schema_flags
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True, help="split whose inputs are sampled for, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--max-examples", type=cli.count, help="inputs, spread evenly over the split (default: all)")
+    parser.add_argument(
+        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
+    )
     cli.add_offline_flags(parser)
     for section in ("text", "offline_sampling"):
         schema_flags.add_flags(parser, section)

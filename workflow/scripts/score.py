@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.runtime.interruption import Interruption, Stopped
@@ -20,9 +20,11 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
     cli.add_metric_options_flag(parser)
     cli.add_place_flags(parser, required=True)
-    parser.add_argument("--seed", type=cli.seed, required=True, help="the seed of the run, recorded in the output")
     parser.add_argument(
-        "--threads", type=cli.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"
+        "--seed", type=arguments.seed, required=True, help="the seed of the run, recorded in the output"
+    )
+    parser.add_argument(
+        "--threads", type=arguments.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"
     )
     parser.add_argument(
         "--so-far",

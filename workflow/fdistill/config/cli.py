@@ -1,25 +1,22 @@
-"""Command lines: how scripts run, the flags that several have in common, and types of arguments for `argparse`."""
+"""Command lines: how scripts run, and the flags that several have in common."""
 
 import argparse
-import json
 import logging
-import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fdistill import INTERRUPTED, end_at_once
 from fdistill.artifacts import journal, provenance
-from fdistill.config.schema import STUDY, fill_defaults, section
-from fdistill.config.schema_flags import add_flag, add_flags, reader
+from fdistill.config import arguments
+from fdistill.config.schema import STUDY, section
+from fdistill.config.schema_flags import add_flag, add_flags
 from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
-from fdistill.runtime.validation import Problem, problems, show
 
 RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
 
@@ -104,12 +101,6 @@ def add_place_flags(parser: argparse.ArgumentParser, *, method: bool = True, req
         )
 
 
-def placed(text: str) -> tuple[str | None, str | None, Path]:
-    """Return `[TASK/SYSTEM=]FILE` as task, system and path, as a type of `argparse`."""
-    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
-    return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
-
-
 def add_run_flags(parser: argparse.ArgumentParser, seed: int | None = None) -> None:
     """Add `--seed`, `--device` and `--threads`, which every script with a model has; `seed` is the default, if any."""
     group = parser.add_argument_group("run")
@@ -151,7 +142,7 @@ def add_offline_flags(parser: argparse.ArgumentParser) -> None:
 def add_metric_options_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--metric-options`, for scripts that compute metrics."""
     parser.add_argument(
-        "--metric-options", type=metric_options, default={}, metavar="JSON",
+        "--metric-options", type=arguments.metric_options, default={}, metavar="JSON",
         help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
     )  # fmt: skip
 
@@ -178,22 +169,6 @@ def add_shard_flag(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def pair(text: str) -> tuple[str, str]:
-    """Return `KEY=VALUE` as a tuple, as a type of `argparse`; the value may contain further equals signs."""
-    key, _, value = text.partition("=")
-    if not (key and value):
-        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
-    return key, value
-
-
-def name(text: str) -> tuple[str, str]:
-    """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title, as a type of `argparse`."""
-    key, _, title = text.partition("=")
-    if not key:
-        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY or KEY=TITLE")
-    return key, title
-
-
 def add_texts_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--texts`, for scripts that show names of tasks and systems to people."""
     parser.add_argument(
@@ -201,110 +176,3 @@ def add_texts_flag(parser: argparse.ArgumentParser) -> None:
         help='JSON file with what is shown for a key that is given without a title: {"tasks": {TASK: {"title": TEXT, '
         '"description": TEXT, "stands_for": TEXT}}, "systems": {SYSTEM: TEXT}} (default: the keys are shown)',
     )  # fmt: skip
-
-
-def json_mapping(text: str) -> dict[str, Any]:
-    """Return the mapping that a text of JSON contains, as a type of `argparse`."""
-    value = _json(text)
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {show(value)}")
-    return value
-
-
-def terms(text: str) -> list[dict[str, Any]]:
-    """Return a method's terms from a text of JSON, checked as in config/methods.yaml, as a type of `argparse`."""
-    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
-
-    value, mistakes = read_terms(_json(text))
-    _refuse(mistakes)
-    return value
-
-
-def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:
-    """Return terms by method from a text of JSON, checked as `terms` checks those of one, as a type of `argparse`."""
-    from fdistill.config.method_checks import read_terms
-
-    read = {method: read_terms(value) for method, value in json_mapping(text).items()}
-    _refuse(mistake.under(method) for method, (_, mistakes) in read.items() for mistake in mistakes)
-    return {method: value for method, (value, _) in read.items()}
-
-
-def methods(text: str) -> dict[str, Any]:
-    """Return methods by name from a text of JSON, checked as config/methods.yaml, as a type of `argparse`.
-
-    Titles may be left out; a method without one is called by its name.
-    """
-    from fdistill.config.method_checks import read_methods
-
-    value, mistakes = read_methods(_with_texts(json_mapping(text), ("title",)))
-    _refuse(mistakes)
-    return value
-
-
-def tasks(text: str) -> dict[str, Any]:
-    """Return tasks by name from a text of JSON, checked as config/tasks/*.yaml, as a type of `argparse`.
-
-    Titles and descriptions may be left out; a task without one is called by its name.
-    """
-    value = _with_texts(json_mapping(text), ("title", "description"))
-    _refuse(mistake.under(name) for name, task in value.items() for mistake in problems(task, section("task")))
-    return {name: fill_defaults(task, section("task")) for name, task in value.items()}
-
-
-def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {
-        name: dict.fromkeys(keys, name) | entry if isinstance(entry, dict) else entry for name, entry in entries.items()
-    }
-
-
-def model(text: str) -> dict[str, Any]:
-    """Return a task's section `model` from a text of JSON, as a type of `argparse`."""
-    from fdistill.config.model_checks import check_family, check_stacks
-
-    task = {"model": fill_defaults(_checked(text, "model"), section("model"))}
-    for check in (check_family, check_stacks):
-        _refuse(check(task))
-    return task["model"]
-
-
-def layers(text: str) -> dict[str, Any]:
-    """Return a task's section `model.student` from a text of JSON, as a type of `argparse`."""
-    return _checked(text, "model.student")
-
-
-def _checked(text: str, name: str) -> dict[str, Any]:
-    value = json_mapping(text)
-    _refuse(problems(value, section(name)))
-    return value
-
-
-def _refuse(mistakes: Iterable[Problem]) -> None:
-    if lines := [mistake.line("") for mistake in mistakes]:
-        raise argparse.ArgumentTypeError("; ".join(lines))
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")
-
-
-def metric_options(text: str) -> dict[str, dict[str, Any]]:
-    """Return options by metric from a text of JSON, as a type of `argparse`."""
-    from fdistill.config.metric_checks import option_problems  # imported here: most scripts have no metrics
-
-    options = json_mapping(text)
-    if not all(isinstance(value, dict) for value in options.values()):
-        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
-    _refuse(option_problems(options))
-    return options
-
-
-# Types of `argparse`: a number of things, and the seed of a run.
-count = reader({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
-seed = reader(section(STUDY)["properties"]["seeds"]["items"])
