@@ -112,7 +112,7 @@ def test_a_named_pipe_is_read_as_a_file(tmp_path):
 
 def test_a_standard_input_that_is_closed(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(UserError, match="^/dev/stdin: is closed"):
+    with pytest.raises(UserError, match=r"^/dev/stdin: is closed"):
         next(read_requests(STDIN, "text"))
 
 
