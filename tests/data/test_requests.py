@@ -110,6 +110,12 @@ def test_a_named_pipe_is_read_as_a_file(tmp_path):
     assert content.keys() | {"parquet"} == FORMATS.keys()
 
 
+def test_a_standard_input_that_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match=r"^/dev/stdin: is closed"):
+        next(read_requests(STDIN, "text"))
+
+
 @pytest.mark.parametrize(("kind", "line"), [("text", b"a\n"), ("jsonl", b'{"source": "a"}\n')])
 def test_a_stream_is_read_row_by_row(monkeypatch, kind, line):
     reading, writing = os.pipe()

@@ -117,7 +117,9 @@ def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
 
 
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
-    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
+    files = {"config.json": 900, "model.safetensors": 2 * 10**9, "tokenizer.json": 2000}
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: files)
+    monkeypatch.setattr(reach, "hub_file", lambda model_id, name: None)
     found = tiny.checkpoint("bart").model
     monkeypatch.setattr(
         "fdistill.preflight.architectures.read_configuration", lambda name: (found.module.config, found.family)
@@ -241,7 +243,9 @@ def test_an_encoder_whose_weights_are_a_git_lfs_pointer(project, tmp_path):
 
 
 def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
-    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json"})
+    files = {"config.json": 900, "model.safetensors": 10**9, "vocab.txt": 2000}
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: files)
+    monkeypatch.setattr(reach, "hub_file", lambda model_id, name: None)
     changes = (("metrics", ["moverscore"]), ("metric_options", {"moverscore": {"model": "someone/encoder"}}))
     (finding,) = metrics.check(plan(project, *changes, jobs={"score": {}}))
     assert not finding.problem

@@ -47,11 +47,12 @@ def download(model_id: str, files: dict[str, int]) -> Download:
 
 
 def _weights(files: Collection[str]) -> list[str]:
-    """The files of weights that transformers reads: safetensors, or pickles if there are no others; in one file, or in parts."""
+    """The weights that transformers reads: safetensors or else pickles, in one file, or an index and its parts."""
     for name in (WEIGHTS, PICKLE):
         if name in files:
             return [name]
         if name + INDEX in files:
             stem, suffix = Path(name).stem, Path(name).suffix
-            return sorted(file for file in files if file.startswith(f"{stem}-") and file.endswith(suffix))
+            parts = (file for file in files if file.startswith(f"{stem}-") and file.endswith(suffix))
+            return [name + INDEX, *sorted(parts)]
     return []

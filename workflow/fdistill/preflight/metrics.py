@@ -56,12 +56,13 @@ def _to_fetch(key: str, options: dict[str, Any]) -> hub.Download | None:
         return None
     try:
         files = reach.hub_model(hub_id)
-        if lacking := _lacking(set(files)):
-            raise UserError(f"{hub_id} has no {lacking} on the hub")
-        return hub.download(hub_id, files)
+        lacking = _lacking(set(files))
+        if lacking is None:
+            return hub.download(hub_id, files)
     except UserError as error:
         text = f"{error}; download it where there is a network, and set metric_options.{key}.model to its folder"
         raise UserError(text) from None
+    raise UserError(f"{hub_id} has no {lacking}; save a whole copy, and set metric_options.{key}.model to its folder")
 
 
 def _lacking(files: set[str]) -> str | None:

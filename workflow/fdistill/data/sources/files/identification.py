@@ -59,6 +59,8 @@ def opened(file: Path) -> BinaryIO:
 
     Raises UserError when it cannot be opened.
     """
+    if file == STDIN and sys.stdin is None:
+        raise UserError(f"{file}: is closed; give the standard input something to read, or name a file")
     try:
         return sys.stdin.buffer if file == STDIN else file.open("rb")
     except OSError as error:
