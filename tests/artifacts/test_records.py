@@ -68,6 +68,13 @@ def test_a_record_of_another_shape_is_damaged(result, outputs):
         read_json(result)
 
 
+def test_a_record_may_have_any_name(result):
+    result.with_name(SUFFIX).write_text("{")
+    record_of(result).unlink()
+    with pytest.raises(UserError, match=r"/\.provenance\.json: is damaged, .*; delete it and its file"):
+        read_json(result)
+
+
 def test_a_damaged_record_does_not_matter_where_a_whole_one_confirms_the_file(result):
     result.with_name("risk.json" + SUFFIX).write_text("{")
     assert read_json(result) == CONTENT
