@@ -128,6 +128,9 @@ def test_unfinished_work_is_removed_with_the_folders_made_for_it(tmp_path, monke
     remove(Path("checkpoints/task/js/seed1/train"))
     remove(Path("checkpoints/task/js/seed1/nothing"))
     assert not list(Path().iterdir()) and Path.cwd().is_dir()
+    write_text("mine/shards/1", "")
+    remove(Path("mine/shards"))
+    assert not list(Path("mine").iterdir())  # an empty folder of the user's remains
 
 
 def test_parquet_round_trip_with_identity(tmp_path):

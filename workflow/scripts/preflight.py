@@ -48,9 +48,8 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()
-    merged = read_merged(
-        args.configfile, {} if args.config is None else read_json(args.config, otherwise=SETTINGS), args.section
-    )
+    changes = {} if args.config is None else read_json(args.config, otherwise=SETTINGS)
+    merged = read_merged(args.configfile, changes, args.section)
     study = config.load(merged, args.configfile, ROOT, args.section, args.project)
     findings = preflight(Plan(study, args.results, args.jobs))
     for finding in sorted(findings, key=lambda finding: finding.problem):  # problems last, beside the prompt

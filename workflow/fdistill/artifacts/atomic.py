@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EIO: "check the disk, or use another one",
 }
+CHECKPOINTS = "checkpoints"  # the folder of unfinished work beside a study's results (rules/common.smk)
 _OTHERWISE = "use another folder (snakemake --directory)"  # /proc and its like report ENOENT
 
 
@@ -114,20 +115,20 @@ def _is_about(error: Exception, path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder of unfinished work, and the folders above it that are empty then.
+    """Delete a file or folder of unfinished work, and the folders above it that are empty then, up to `CHECKPOINTS`.
 
-    The working folder and those above it remain.
+    The rules have such folders made there; outside of it they may be the user's.
     """
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-    kept = (Path.cwd(), *Path.cwd().parents)
-    with suppress(OSError):  # the first that is not empty
-        for folder in path.absolute().parents:
-            if folder in kept:
-                return
-            folder.rmdir()
+    above = path.absolute().parents
+    names = [folder.name for folder in above]
+    if CHECKPOINTS in names:
+        with suppress(OSError):  # the first that is not empty
+            for folder in above[: names.index(CHECKPOINTS) + 1]:
+                folder.rmdir()
 
 
 def write_text(path: Path | str, text: str, errors: str = "strict") -> None:

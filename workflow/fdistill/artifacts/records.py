@@ -56,10 +56,10 @@ def read_record(path: Path, shape: dict[str, Shape] | None = None) -> dict[str, 
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
     except (OSError, ValueError, RecursionError) as error:
-        reason, result = " ".join(str(error).split()), path.with_name(path.name.removesuffix(SUFFIX))
+        reason, result = " ".join(str(error).split()), path.name.removesuffix(SUFFIX) or "its file"
         raise UserError(
-            f"{path}: is damaged, {reason}; delete it and {result.name}, and run the rule that makes them again, or, "
-            f"if {result.name} is as it should be, delete the record alone, or move it"
+            f"{path}: is damaged, {reason}; delete it and {result}, and run the rule that makes them again, or, "
+            f"if {result} is as it should be, delete the record alone, or move it"
         ) from None
     return content
 
