@@ -17,7 +17,7 @@ from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
-from fdistill.training.selection import LAST, Selection, dev_scorer
+from fdistill.training.selection import LAST, Selection, dev_scorer, kept
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import TrainingCheckpoints, code_identity, weights_identity
 from fdistill.training.trainer import Trainer
@@ -75,8 +75,12 @@ def train_and_save(
     with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
         keep_last = selection.keep == LAST
         history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
+    chosen = kept(history, selection)
+    if chosen:
+        value = f"{selection.metric} {chosen['dev'][selection.metric]:.4f}"
+        log.info("kept: the %s weights, of step %d, development %s", selection.keep, chosen["step"], value)
     weights = trainer.weights()
     if ranks.is_main:
-        save(student, args.model, manifest, weights)
+        save(student, args.model, manifest | {"kept_step": chosen["step"] if chosen else 0}, weights)
         write_json_lines(args.history, history, {"lineage": manifest["lineage"]})
     checkpoints.clear()
