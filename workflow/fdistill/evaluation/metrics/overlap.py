@@ -65,8 +65,8 @@ def _check_separated(order: int, references: list[list[str]], options: dict, tok
             [list(map(tokenizer, of_input)) for of_input in references],
             lambda word: scripts.unspaced_letters(word) > 1,
             scripts.FOREIGN,
-            f"the tokenizer zh of {metric} separates Chinese characters only, and {{share}} of the references' words are "
-            "still several letters of a script without spaces between words, as Japanese and Thai",
+            f"the tokenizer zh of {metric} separates Chinese characters only, and {{share}} of the references' words "
+            "are still several letters of a script without spaces between words, as Japanese and Thai",
             f"set {key}.tokenize to char, {already}",
         )
     elif tokenize == "none":
@@ -74,8 +74,8 @@ def _check_separated(order: int, references: list[list[str]], options: dict, tok
             references,
             lambda word: scripts.unspaced_letters(word) > scripts.WORD,
             scripts.PHRASES,
-            f"{metric} with the tokenizer none counts words between spaces, and {{share}} of those of the references are "
-            f"of more than {scripts.WORD} letters in a script without spaces between words, as Chinese and Thai",
+            f"{metric} with the tokenizer none counts words between spaces, and {{share}} of those of the references "
+            f"are of more than {scripts.WORD} letters in a script without spaces between words, as Chinese and Thai",
             f"set {key}.tokenize to zh for Chinese, to char for other scripts, or separate the words",
         )
 
@@ -181,9 +181,9 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
             references,
             _is_lost,
             scripts.CUT,
-            "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters or digits, or "
-            "are symbols, where it would cut or drop them",
-            f"set {kind}.tokenizer to unicode, which keeps words in any script and symbols, and appears in the signature",
+            "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters or digits, "
+            "or are symbols, where it would cut or drop them",
+            f"set {kind}.tokenizer to unicode, which keeps words in any script and symbols; it appears in the signature",
         )
         tokenizer, stemmer = DefaultTokenizer(use_stemmer=True), "porter"
     _check_length(
