@@ -183,7 +183,7 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
             scripts.CUT,
             "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters or digits, "
             "or are symbols, where it would cut or drop them",
-            f"set {kind}.tokenizer to unicode, which keeps words in any script and symbols; it appears in the signature",
+            f"set {kind}.tokenizer to unicode, which keeps words in any script and symbols; the signature has it",
         )
         tokenizer, stemmer = DefaultTokenizer(use_stemmer=True), "porter"
     _check_length(
