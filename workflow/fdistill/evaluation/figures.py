@@ -65,7 +65,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
         for ax in axes:
             _step_axis(ax, min(steps), max(steps))
-        _finish(figure, title, output)
+        _finish(figure, title, systems, output)
 
 
 def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
@@ -93,7 +93,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             _mark_collapse(ax, *teacher)
         ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(to the right: outputs untypical of the teacher)")
         ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(up: covers less of the teacher's outputs)")
-        _finish(figure, title, output)
+        _finish(figure, title, systems, output)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -112,13 +112,16 @@ def _known(system: str, systems: dict[str, str], path: Path) -> bool:
 
 
 def _style(system: str, systems: dict[str, str]) -> dict[str, Any]:
-    """Colour, marker and label of a system, the same in all figures with the same `systems`."""
+    """Colour, marker and label of a system, the same in all figures with the same `systems`.
+
+    The label is the system's place: matplotlib leaves labels that begin with `_`, as a title may, out of the legend.
+    """
     i = list(systems).index(system)
     return {
         "color": COLOURS[i % len(COLOURS)],
         "marker": MARKERS[i % len(MARKERS)],
         "markerfacecolor": "none",
-        "label": systems[system],
+        "label": str(i),
     }
 
 
@@ -158,11 +161,17 @@ def _mark_collapse(ax: Axes, llh: float, cvg: float) -> None:
     )
 
 
-def _finish(figure: Figure, title: str, output: Path) -> None:
-    """Add title and legend, with each system once, and write the file without a date."""
+def _finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
+    """Add title and legend, with each system once, and write the file without a date.
+
+    Titles are the user's, where a dollar is a dollar and begins no formula.
+    """
     entries = [ax.get_legend_handles_labels() for ax in figure.axes]
     once = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
-    figure.suptitle(title)
+    legend = figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
+    titles = list(systems.values())
+    for text in legend.get_texts():
+        text.set(text=titles[int(text.get_text())], parse_math=False)
+    figure.suptitle(title, parse_math=False)
     with atomic(output) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

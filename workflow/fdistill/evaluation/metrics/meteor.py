@@ -74,7 +74,7 @@ def _check_domain(language: str, references: list[list[str]], options: dict) -> 
     fix = f"set meteor.tokenizer to unicode, which separates words in any script, and meteor.language to {OTHER}"
     if language == ENGLISH:
         reason = "METEOR's data are for English, and {share} of the references' words are in another script"
-        scripts.check_share(references, scripts.is_foreign, scripts.FOREIGN, reason, fix)
+        scripts.check_share(references, scripts.any_is(scripts.is_foreign), scripts.FOREIGN, reason, fix)
     else:
         scripts.check_spaced("METEOR", references, options, fix)
 
