@@ -79,6 +79,7 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
+        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
         so_far=lambda wildcards, output: shards(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"

@@ -49,6 +49,15 @@ def encoder_files(wildcards, metrics):
     return [file for file in dict.fromkeys(files) if Path(file).exists()]
 
 
+def contents(files):
+    """Return the hashes of the user's own files, as a parameter: Snakemake itself goes by modification times.
+
+    A file that a rule makes has a new one. Without files the value is of a type that Snakemake does not compare.
+    """
+    own = [file for file in files if not any(rule.is_producer(file) for rule in workflow.rules)]
+    return content_hashes(own, Path(".snakemake/fdistill/contents.json")) if own else Path()
+
+
 def selection_files(wildcards, stage):
     """Return the files of the encoder of the metric by which a training stage selects its weights."""
     return encoder_files(wildcards, [STUDY.selection(wildcards.task, stage)["metric"]])

@@ -28,6 +28,7 @@ rule finetune_teacher:
         launch=launch,
         shard=shard_flag,
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards) + selection_files(wildcards, "teacher")),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),

@@ -1,7 +1,10 @@
 """The DAG, by dry runs: no data, no network, no GPU."""
 
 import os
+import re
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -109,6 +112,36 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
     assert set(reasons("teacher")) == {"finetune_teacher"}
     assert set(reasons("selecting")) == {"distill"}
     assert set(reasons("scoring")) == {"score"}
+
+
+def test_replaced_data_are_prepared_again_whatever_their_modification_time(tmp_path):
+    """`mv`, `cp -p` and rsync bring an old one. A file that is only touched re-runs nothing."""
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")}
+    for split, file in path.items():
+        Path(file).write_text(f"source,target\nin {split},out {split}\n")
+    change = {"xsum": {"source": {"kind": "files", "path": path, "expected_counts": None}}}
+    study = {"tasks": ["xsum"], "methods": ["mle"], "seeds": [1], "task_overrides": change}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    target = ("--configfile", tmp_path / "study.yaml", "--", "results/xsum/prepare/train.parquet")
+    snakemake("--cores", "1", *target, directory=tmp_path)
+    os.utime(path["train"])
+    assert dry_run(tmp_path, *target) == {}
+    (tmp_path / "other.csv").write_text("source,target\nin other,out other\n")
+    os.utime(tmp_path / "other.csv", (1e9, 1e9))
+    (tmp_path / "other.csv").rename(path["train"])
+    ((rule, reason),) = [(rule, reason) for (rule, _), reason in dry_run(tmp_path, *target).items()]
+    assert rule == "prepare" and "Params have changed" in reason
+
+
+def test_data_that_a_rule_makes_are_not_compared_by_content():
+    """Their hash would be of what lay there before the run, and the next run would make everything again."""
+    made, own = ROOT / "Makefile", ROOT / "README.md"
+    workflow = SimpleNamespace(rules=[SimpleNamespace(is_producer=lambda file: file == str(made))])
+    names = {"workflow": workflow, "content_hashes": lambda files, store: files, "Path": Path}
+    source = re.search(r"^def contents\(.*?\n\n\n", (ROOT / "rules/functions.smk").read_text(), re.M | re.S)[0]
+    exec(source, names)
+    assert names["contents"]([str(made), str(own)]) == [str(own)]
+    assert not isinstance(names["contents"]([str(made)]), list | str)
 
 
 @pytest.mark.parametrize(
