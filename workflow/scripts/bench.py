@@ -29,7 +29,7 @@ def main() -> None:
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
         cli.add_flags(parser, section)
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
     limits = Limits(**cli.read_flags(args, "text"))
     settings = replace(TrainingSettings(**cli.read_flags(args, "training")), accumulation=1)

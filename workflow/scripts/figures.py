@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli
-from fdistill.config.cli import name, pair
+from fdistill.config.cli import name
 from fdistill.evaluation import figures
 from fdistill.evaluation.texts import Texts
 
@@ -16,7 +16,7 @@ def main() -> None:
 
     command = commands.add_parser("training", help="loss and development metric over steps")
     command.add_argument(
-        "--logs", nargs="+", type=pair, required=True, metavar="SYSTEM=FILE", help="train.jsonl, one per seed"
+        "--logs", nargs="+", type=cli.file_pair, required=True, metavar="SYSTEM=FILE", help="train.jsonl, one per seed"
     )
     command.set_defaults(
         draw=lambda args: figures.training_curves(

@@ -36,7 +36,7 @@ def main() -> None:
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     command.add_argument(
-        "--manifests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="manifest.json files"
+        "--manifests", nargs="+", type=cli.file_pair, required=True, metavar="TASK=FILE", help="manifest.json files"
     )
     for flag, text in (
         ("--stands-for", "the paper's task that each task imitates"),
@@ -60,11 +60,13 @@ def main() -> None:
         cli.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
-    command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
+    command.add_argument(
+        "--tests", nargs="+", type=cli.file_pair, required=True, metavar="TASK=FILE", help="test splits"
+    )
     command.add_argument(
         "--generations",
         nargs="+",
-        type=pair,
+        type=cli.file_pair,
         required=True,
         metavar="TASK/SYSTEM=FILE",
         help="outputs on them",

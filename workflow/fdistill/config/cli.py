@@ -23,7 +23,8 @@ from fdistill.runtime.redaction import redact
 from fdistill.runtime.validation import Problem, Schema, allowed, problems, show, text_mistake, types, within
 
 NULL = "none"
-RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
+# Folders that an output may lie in: of unfinished work, which the script itself reads and deletes, and the study's.
+FOLDERS = ("shards", "checkpoints", "results")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -90,14 +91,15 @@ def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
     paths = [
         (name, path)
         for name, value in vars(args).items()
-        for path in (value if isinstance(value, list) else [value])
+        for item in (value if isinstance(value, list) else [value])
+        for path in (item[-1:] if isinstance(item, tuple) else [item])  # of KEY=FILE
         if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
     ]
     for name, path in ((name, path) for name, path in paths if name in outputs):
         written = path.resolve()
         for other, read in paths:
             place = read.resolve()
-            if (other, read) == (name, path) or other in RESUMABLE:
+            if (other, read) == (name, path) or other in FOLDERS:
                 continue
             if written == place or written.is_relative_to(place) or place.is_relative_to(written):
                 flags = " and ".join(f"--{key.replace('_', '-')}" for key in dict.fromkeys((name, other)))
@@ -201,6 +203,12 @@ def pair(text: str) -> tuple[str, str]:
     if not (key and value):
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
     return key, value
+
+
+def file_pair(text: str) -> tuple[str, Path]:
+    """Return `KEY=FILE` as a tuple, as a type of `argparse`."""
+    key, file = pair(text)
+    return key, Path(file)
 
 
 def name(text: str) -> tuple[str, str]:
