@@ -265,7 +265,7 @@ def test_run_turns_user_errors_into_a_message():
         ("tables", "datasets --manifests t={0} --tasks t --output {0}"),
         ("export", "--model {0} --teacher t --data d --score s --task t --method m --seed 1 --max-source-tokens 8"
          " --max-target-tokens 8 --max-new-tokens 8 --folder {0}"),
-        ("bench_growth", "--tasks {{}} --methods {{}} --terms [{{"sequences":"ground_truth","loss":"nll"}}]"
+        ("bench_growth", '--tasks {{}} --methods {{}} --terms [{{"sequences":"ground_truth","loss":"nll"}}]'
          " --seed 1 --manifests t={0} --json {0} --table t.md"),
         ("provenance", "--targets {0} --json {0} --table t.md"),
         ("infer", "model --input {0} --output {0}"),
