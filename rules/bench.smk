@@ -22,6 +22,7 @@ rule bench_task:
         runtime=60,
     params:
         model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards)),
         methods=BENCH_METHODS,
         text=text_flags,
         training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
@@ -49,6 +50,7 @@ rule bench_offline:
         runtime=60,
     params:
         model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards)),
         text=text_flags,
         run=run_flags(STUDY.teacher_seed),
         memory=memory_flags({"batch_size": None}),

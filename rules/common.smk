@@ -12,6 +12,7 @@ from snakemake.logging import logger
 from fdistill import config as study_config
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.code import start_messages
+from fdistill.artifacts.contents import content_hashes
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types

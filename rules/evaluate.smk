@@ -79,7 +79,8 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
-        encoders=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
+        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
+        packages=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
         so_far=lambda wildcards, output: unfinished(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"

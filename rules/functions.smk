@@ -61,7 +61,7 @@ def encoder_files(wildcards, metrics):
 def encoder_packages(wildcards, metrics):
     """Return the releases of the packages that contain the encoders of a task's `metrics`.
 
-    A rule has them as a parameter, in the place of input files: another release re-runs it. The time of installed
+    They are parameters, in the place of input files: another release re-runs the job. The time of installed
     files says nothing, as it is that of the installation.
     """
     models = encoders(wildcards, metrics)
@@ -71,6 +71,15 @@ def encoder_packages(wildcards, metrics):
 def selection_metrics(wildcards, stage):
     """Return the metric by which a training stage selects its weights."""
     return [STUDY.selection(wildcards.task, stage)["metric"]]
+
+
+def contents(files):
+    """Return the hashes of the user's own files, as a parameter: Snakemake itself goes by modification times.
+
+    Files that another job makes are left out: their hashes would be of what lay there before the run.
+    """
+    own = [file for file in files if not any(rule.is_producer(file) for rule in workflow.rules)]
+    return content_hashes(own, Path(".snakemake/fdistill/contents.json"))
 
 
 def run_flags(seed):

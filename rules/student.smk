@@ -58,6 +58,9 @@ rule distill:
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         start_method=lambda wildcards: method_of(wildcards)["start"],
         sequences=sequence_flags,
+        contents=lambda wildcards: contents(
+            encoder_files(wildcards, selection_metrics(wildcards, method_of(wildcards)["training"]))
+        ),
         sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),

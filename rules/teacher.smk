@@ -28,6 +28,9 @@ rule finetune_teacher:
         launch=launch,
         shard=shard_flag,
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(
+            init_files(wildcards) + encoder_files(wildcards, selection_metrics(wildcards, "teacher"))
+        ),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
         encoder=lambda wildcards: encoder_packages(wildcards, selection_metrics(wildcards, "teacher")),

@@ -4,12 +4,15 @@ import argparse
 import json
 import random
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 from fdistill.config import arguments, cli, load, schema_flags
-from fdistill.config.schema import section
+from fdistill.config.schema import STUDY, section
 from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import text_mistake
 from fdistill.runtime.value_schemas import types, within
 from snake import ROOT
 
@@ -308,3 +311,35 @@ def test_run_turns_user_errors_into_a_message():
     with pytest.raises(SystemExit) as error:
         cli.run(main)
     assert error.value.code == "error: config/a.yaml: wrong; mend it"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("figures", "training --logs seqkd={0} --systems seqkd --title t --output {0}"),
+        ("figures", "risk --risks t/seqkd={0} --systems seqkd --title t --output {0}"),
+        ("tables", "datasets --manifests t={0} --tasks t --output {0}"),
+        ("export", "--model {0} --teacher t --data d --score s --task t --method m --seed 1 --max-source-tokens 8"
+         " --max-target-tokens 8 --max-new-tokens 8 --folder {0}"),
+        ("bench_growth", '--tasks {{}} --terms [{{"sequences":"ground_truth","loss":"nll"}}]'
+         ' --methods {{"m":{{"title":"M","start":"init_student","training":"distill",'
+         '"terms":[{{"sequences":"ground_truth","loss":"nll"}}]}}}}'
+         " --seed 1 --manifests t={0} --json {0} --table t.md"),
+        ("provenance", "--targets {0} --json {0} --table t.md"),
+        ("infer", "model --input {0} --output {0}"),
+    ],
+)  # fmt: skip
+def test_no_script_writes_over_what_it_reads(script, arguments, tmp_path, monkeypatch):
+    file = tmp_path / "own.html"
+    file.write_text("mine")
+    path = Path(cli.__file__).parents[2] / "scripts" / f"{script}.py"
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments.format(file).split()])
+    with pytest.raises(UserError, match="are the same"):
+        runpy.run_path(str(path))["main"]()
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("folder", ["-x", "a/-b", "/a/-b/c"])
+def test_a_folder_of_results_is_no_flag(folder):
+    schema = section(STUDY)["properties"]["results"]
+    assert text_mistake(folder, schema) and not text_mistake(folder.replace("-", "b-"), schema)

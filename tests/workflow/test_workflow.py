@@ -1,8 +1,11 @@
 """The DAG, by dry runs: no data, no network, no GPU."""
 
 import os
+import re
 import time
 from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -145,6 +148,35 @@ def test_the_benchmark_reads_every_users_own_checkpoint(tmp_path):
     shown = snakemake("-n", "--configfile", tmp_path / "study.yaml", "--", "bench", directory=tmp_path).stdout
     inputs = [line for line in shown.splitlines() if line.strip().startswith("input: ") and "bench" in line]
     assert sum(str(tmp_path / "config.json") in line for line in inputs) == 3  # all but the loss, which has no task
+
+
+def test_replaced_data_are_prepared_again_whatever_their_modification_time(tmp_path):
+    """`mv`, `cp -p` and rsync bring an old one. A file that is only touched re-runs nothing."""
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")}
+    for split, file in path.items():
+        Path(file).write_text(f"source,target\nin {split},out {split}\n")
+    change = {"xsum": {"source": {"kind": "files", "path": path, "expected_counts": None}}}
+    study = {"tasks": ["xsum"], "methods": ["mle"], "seeds": [1], "task_overrides": change}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    target = ("--configfile", tmp_path / "study.yaml", "--", "results/xsum/prepare/train.parquet")
+    snakemake("--cores", "1", *target, directory=tmp_path)
+    os.utime(path["train"])
+    assert dry_run(tmp_path, *target) == {}
+    (tmp_path / "other.csv").write_text("source,target\nin other,out other\n")
+    os.utime(tmp_path / "other.csv", (1e9, 1e9))
+    (tmp_path / "other.csv").rename(path["train"])
+    ((rule, reason),) = [(rule, reason) for (rule, _), reason in dry_run(tmp_path, *target).items()]
+    assert rule == "prepare" and "Params have changed" in reason
+
+
+def test_data_that_a_rule_makes_are_not_compared_by_content():
+    """Their hash would be of what lay there before the run, and the next run would make everything again."""
+    made, own = ROOT / "Makefile", ROOT / "README.md"
+    workflow = SimpleNamespace(rules=[SimpleNamespace(is_producer=lambda file: file == str(made))])
+    names = {"workflow": workflow, "content_hashes": lambda files, store: files, "Path": Path}
+    source = re.search(r"^def contents\(.*?\n\n\n", (ROOT / "rules/functions.smk").read_text(), re.M | re.S)[0]
+    exec(source, names)
+    assert names["contents"]([str(made), str(own)]) == [str(own)]
 
 
 @pytest.mark.parametrize(

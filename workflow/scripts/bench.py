@@ -30,7 +30,7 @@ def main() -> None:
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
         schema_flags.add_flags(parser, section)
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
     limits = Limits(**schema_flags.read_flags(args, "text"))
     settings = replace(TrainingSettings(**schema_flags.read_flags(args, "training")), accumulation=1)

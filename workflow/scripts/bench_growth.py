@@ -41,12 +41,12 @@ def main() -> None:
         help="seeds of the study as configured (default: 1)",
     )
     parser.add_argument(
-        "--manifests", type=arguments.pair, nargs="*", default=[], metavar="TASK=PATH",
+        "--manifests", type=arguments.file_pair, nargs="*", default=[], metavar="TASK=PATH",
         help="the manifests that prepare.py wrote, for tasks whose sources have no `expected_counts`",
     )  # fmt: skip
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     counts = study.example_counts(args.tasks, dict(args.manifests))
     device = set_up_device(args.device, args.threads)
     run = (args.repeats, args.seed, device)

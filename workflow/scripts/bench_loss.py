@@ -28,7 +28,7 @@ def main() -> None:
         "--vocabulary", type=arguments.count, default=50265, help="size of the vocabulary (default: 50265, BART's)"
     )
     command.add_flags(parser, repeats=3)
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
     check_methods(args.methods)
     width = args.width or (1024 if device == "cuda" else 64)

@@ -17,7 +17,7 @@ def main() -> None:
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
     schema_flags.add_flags(parser, "text")
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
     limits = Limits(**schema_flags.read_flags(args, "text"))
     workload = Workload.random(args.model, limits, args.inputs, AS_IN_TEXT, args.seed, device)

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=arguments.seed, required=True, help="the seed of the model")
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
-    args = parser.parse_args()
+    args = cli.parse(parser, "folder")
     teacher = None if args.teacher == args.model else args.teacher
     place = {"task": args.task, "method": args.method, "seed": args.seed}
     common_lineage(args.model, args.data, args.score, teacher=teacher, **place)

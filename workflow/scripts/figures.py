@@ -15,7 +15,12 @@ def main() -> None:
 
     command = commands.add_parser("training", help="loss and development metric over steps")
     command.add_argument(
-        "--logs", nargs="+", type=arguments.pair, required=True, metavar="SYSTEM=FILE", help="train.jsonl, one per seed"
+        "--logs",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="SYSTEM=FILE",
+        help="train.jsonl, one per seed",
     )
     command.set_defaults(
         draw=lambda args: figures.training_curves(

@@ -45,6 +45,8 @@ def main() -> None:
     schema_flags.add_override_flags(parser, "text", TEXT, "default: as exported")
     schema_flags.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
     args = parser.parse_args()
+    if args.output != STREAM and Path(args.output).resolve() == Path(args.input).expanduser().resolve():
+        raise UserError(f"{args.output}: --output and --input are the same; give the output a place of its own")
 
     from fdistill.data.encoding import Limits, check_positions  # these imports take seconds
     from fdistill.models import checkpoints
@@ -93,7 +95,15 @@ def _opened(path: str) -> Iterator[TextIO]:
     try:
         yield sys.stdout
     except BrokenPipeError:  # whoever reads the lines, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it exits
+        _discard_stdout()
+    except OSError as error:
+        _discard_stdout()
+        raise UserError(f"stdout cannot be written ({error.strerror}); make room, or use --output FILE") from None
+
+
+def _discard_stdout() -> None:
+    """Send what is left to nowhere, or Python would complain when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -37,7 +37,12 @@ def main() -> None:
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     command.add_argument(
-        "--manifests", nargs="+", type=arguments.pair, required=True, metavar="TASK=FILE", help="manifest.json files"
+        "--manifests",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="TASK=FILE",
+        help="manifest.json files",
     )
     for flag, text in (
         ("--stands-for", "the paper's task that each task imitates"),
@@ -67,12 +72,12 @@ def main() -> None:
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
     command.add_argument(
-        "--tests", nargs="+", type=arguments.pair, required=True, metavar="TASK=FILE", help="test splits"
+        "--tests", nargs="+", type=arguments.file_pair, required=True, metavar="TASK=FILE", help="test splits"
     )
     command.add_argument(
         "--generations",
         nargs="+",
-        type=arguments.pair,
+        type=arguments.file_pair,
         required=True,
         metavar="TASK/SYSTEM=FILE",
         help="outputs on them",

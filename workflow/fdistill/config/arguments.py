@@ -30,6 +30,12 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def file_pair(text: str) -> tuple[str, Path]:
+    """Return `KEY=FILE` as a tuple, as a type of `argparse`."""
+    key, file = pair(text)
+    return key, Path(file)
+
+
 def name(text: str) -> tuple[str, str]:
     """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title."""
     key, _, title = text.partition("=")

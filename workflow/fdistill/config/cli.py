@@ -18,7 +18,9 @@ from fdistill.runtime import redaction
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
 
-RESUMABLE = ("shards", "checkpoints")  # folders of unfinished work, which the script itself reads and deletes
+NULL = "none"
+# Folders that an output may lie in: of unfinished work, which the script itself reads and deletes, and the study's.
+FOLDERS = ("shards", "checkpoints", "results")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -73,14 +75,15 @@ def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
     paths = [
         (name, path)
         for name, value in vars(args).items()
-        for path in (value if isinstance(value, list) else [value])
+        for item in (value if isinstance(value, list) else [value])
+        for path in (item[-1:] if isinstance(item, tuple) else [item])  # of KEY=FILE
         if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
     ]
     for name, path in ((name, path) for name, path in paths if name in outputs):
         written = path.resolve()
         for other, read in paths:
             place = read.resolve()
-            if (other, read) == (name, path) or other in RESUMABLE:
+            if (other, read) == (name, path) or other in FOLDERS:
                 continue
             if written == place or written.is_relative_to(place) or place.is_relative_to(written):
                 flags = " and ".join(f"--{key.replace('_', '-')}" for key in dict.fromkeys((name, other)))
