@@ -22,6 +22,7 @@ rule bench_task:
         runtime=60,
     params:
         model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards)),
         methods=BENCH_METHODS,
         text=text_flags,
         training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
@@ -49,6 +50,7 @@ rule bench_offline:
         runtime=60,
     params:
         model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards)),
         text=text_flags,
         run=run_flags(STUDY.teacher_seed),
         memory=memory_flags({"batch_size": None}),
@@ -82,6 +84,7 @@ rule bench_loss:
 rule bench_growth:
     input:
         script=script("bench_growth"),
+        init=lambda wildcards: [file for task in BENCH_TASKS for file in init_files_of(STUDY.task(task))],
         # The number of examples of a task whose source does not state it.
         manifests=[
             f"{RESULTS}/{task}/prepare/manifest.json"

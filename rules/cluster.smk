@@ -1,6 +1,7 @@
 # What jobs request of a SLURM cluster. This file is included last, because it reads the resources of every rule.
 import subprocess
 
+from fdistill.runtime.folder_lock import claim
 from fdistill.runtime.terminal import show_job_lines
 from snakemake.logging import logger
 
@@ -47,4 +48,14 @@ def slurm_profile_problem():
 onstart:
     if submits_to_slurm() and (problem := slurm_profile_problem()):
         raise WorkflowError(problem)
-    show_job_lines(logger, workflow.output_settings, len(workflow.dag))
+    try:
+        claim(Path(".snakemake/fdistill/run.lock"))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    made = {job.rule.name for job in workflow.dag.jobs}
+    result = f"; the results are in {RESULTS}/tables, first of all main.md" if "main_table" in made else ""
+    show_job_lines(logger, workflow.output_settings, len(workflow.dag), result)
+
+
+onerror:
+    logger.info("Stopped. The same command goes on: finished jobs are kept, and training resumes from its checkpoint.")

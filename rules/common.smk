@@ -12,11 +12,13 @@ from snakemake.logging import logger
 from fdistill import config as study_config
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.code import start_messages
-from fdistill.config.cli import flags
+from fdistill.artifacts.contents import content_hashes
+from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.sources.files.local_files import input_files
+from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
 from fdistill.models import location
 from fdistill.runtime.errors import UserError
 

@@ -25,6 +25,7 @@ rule prepare:
     params:
         kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
         options=lambda wildcards: json.dumps({k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}),
+        contents=lambda wildcards: contents(input_files(task_of(wildcards)["source"])),
     shell:
         "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
         " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"

@@ -22,7 +22,7 @@ rule generate:
         runtime=8 * 60,
     params:
         launch=launch,
-        shards=lambda wildcards, output: shards(output[0], "generate"),
+        shards=lambda wildcards, output: unfinished(output[0], "generate"),
         shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
@@ -80,7 +80,9 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
-        so_far=lambda wildcards, output: shards(output[0], "score.json"),
+        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
+        packages=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
+        so_far=lambda wildcards, output: unfinished(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
@@ -110,7 +112,7 @@ rule risk:
         runtime=2 * 60,
     params:
         launch=launch,
-        shards=lambda wildcards, output: shards(output[0], "risk"),
+        shards=lambda wildcards, output: unfinished(output[0], "risk"),
         shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,

@@ -32,10 +32,21 @@ def teacher_model(wildcards):
     return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
-def init_files(wildcards):
-    """Return the files of the checkpoint that the teacher is fine-tuned from, if it lies on this machine."""
-    init = task_of(wildcards)["model"]["teacher"]["init"]
+def init_files_of(task):
+    """Return the files of the checkpoint that a task's teacher is fine-tuned from, if it lies on this machine."""
+    init = task["model"]["teacher"]["init"]
     return [] if init == "scratch" else location.input_files(init)
+
+
+def init_files(wildcards):
+    return init_files_of(task_of(wildcards))
+
+
+def encoders(wildcards, metrics):
+    """Return the models of the encoders of a task's `metrics`, as its options name them."""
+    options = task_of(wildcards)["metric_options"]
+    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
+    return list(dict.fromkeys(models))
 
 
 def encoder_files(wildcards, metrics):
@@ -43,15 +54,32 @@ def encoder_files(wildcards, metrics):
 
     A folder that does not exist has none: its metric is n/a in the tables, until there is one.
     """
-    options = task_of(wildcards)["metric_options"]
-    models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
-    files = [file for model in models if not model.startswith("package:") for file in location.input_files(model)]
-    return [file for file in dict.fromkeys(files) if Path(file).exists()]
+    models = [model for model in encoders(wildcards, metrics) if not model.startswith(PACKAGE)]
+    return [file for model in models for file in location.input_files(model) if Path(file).exists()]
 
 
-def selection_files(wildcards, stage):
-    """Return the files of the encoder of the metric by which a training stage selects its weights."""
-    return encoder_files(wildcards, [STUDY.selection(wildcards.task, stage)["metric"]])
+def encoder_packages(wildcards, metrics):
+    """Return the releases of the packages that contain the encoders of a task's `metrics`.
+
+    They are parameters, in the place of input files: another release re-runs the job. The time of installed
+    files says nothing, as it is that of the installation.
+    """
+    models = encoders(wildcards, metrics)
+    return [package_release(model.removeprefix(PACKAGE)) for model in models if model.startswith(PACKAGE)]
+
+
+def selection_metrics(wildcards, stage):
+    """Return the metric by which a training stage selects its weights."""
+    return [STUDY.selection(wildcards.task, stage)["metric"]]
+
+
+def contents(files):
+    """Return the hashes of the user's own files, as a parameter: Snakemake itself goes by modification times.
+
+    Files that another job makes are left out: their hashes would be of what lay there before the run.
+    """
+    own = [file for file in files if not any(rule.is_producer(file) for rule in workflow.rules)]
+    return content_hashes(own, Path(".snakemake/fdistill/contents.json"))
 
 
 def run_flags(seed):
@@ -125,12 +153,12 @@ def safeguard_flags(wildcards, output, stage):
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
     training = flags("training", task_of(wildcards)["training"][stage])
-    folder = Path(CHECKPOINTS, Path(output.model).parent.relative_to(RESULTS), "train")
-    return ["--checkpoints", str(folder), *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
+    folder = unfinished(output.model, "train")
+    return ["--checkpoints", folder, *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
 
 
-def shards(output, name):
-    """Return the folder of a job's finished batches; a function of outputs, for the reason given above."""
+def unfinished(output, name):
+    """Return where a job keeps unfinished work; a function of outputs, for the reason given above."""
     return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
 
 
@@ -169,9 +197,13 @@ def sampling_flags(wildcards):
         risk = task["risk"]
         size = {key: risk[key] for key in ("batch_size", "engine")}
         return [*flags("offline_sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
+    return [*flags("offline_sampling", task[kind]), *size_flags(task), *memory_flags(task[kind])]
+
+
+def size_flags(task):
+    """Return the flag of the number of training examples that have the teacher's sequences, if the task sets it."""
     max_examples = task["training"]["distill"]["max_examples"]
-    size = ["--max-examples", str(max_examples)] if max_examples else []
-    return [*flags("offline_sampling", task[kind]), *size, *memory_flags(task[kind])]
+    return ["--max-examples", str(max_examples)] if max_examples else []
 
 
 def start_model(wildcards):
@@ -207,9 +239,8 @@ def top_k_flags(wildcards):
 def cache_flags(wildcards):
     """Return the flags of cache_teacher."""
     task = task_of(wildcards)
-    training = task["training"]["distill"]
-    examples = ["--max-examples", str(training["max_examples"])] if training["max_examples"] else []
-    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", training["precision"], *examples]
+    precision = task["training"]["distill"]["precision"]
+    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", precision, *size_flags(task)]
 
 
 def sequence_flags(wildcards, input):
@@ -230,12 +261,7 @@ def student_sampling_flags(wildcards):
     return []
 
 
-def pairs(keys, value):
-    """Return KEY=VALUE arguments."""
-    return [f"{key}={value(key)}" for key in keys]
-
-
-def stored(content):
+def settings_file(content):
     """Write settings to a file that is named by its content; return its path, as a parameter of a command.
 
     A text in a command could be too long for it, or have what Snakemake takes for a wildcard, or end the script in the
@@ -263,7 +289,7 @@ TEXTS = {
     "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
     | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
 }
-TEXTS_FILE = stored(TEXTS)
+TEXTS_FILE = settings_file(TEXTS)
 
 
 def placed(tasks, systems, name):
@@ -289,8 +315,3 @@ def records_of_jobs():
 def table_page(name):
     """Return the output for a table that the report shows."""
     return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
-
-
-def outputs_of(task, system, name):
-    """Return the path of a file of a system's first seed, whose outputs the table of examples shows."""
-    return results(task, system, name)[0]

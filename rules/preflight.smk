@@ -15,7 +15,7 @@ rule preflight:
         files=lambda wildcards: [str(file) for file in CONFIG_FILES],
         section=lambda wildcards: list(SECTION),
         project=[] if PROJECT is None else ["--project", str(PROJECT)],
-        study=lambda wildcards: stored(SETTINGS),  # the merged files with `snakemake --config` over them
+        study=lambda wildcards: settings_file(SETTINGS),  # the merged files with `snakemake --config` over them
         results=RESULTS,
         jobs=lambda wildcards: json.dumps(slurm_jobs()),
     shell:

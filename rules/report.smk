@@ -72,7 +72,7 @@ rule datasets_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        manifests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/manifest.json"),
+        manifests=[f"{task}={RESULTS}/{task}/prepare/manifest.json" for task in STUDY.tasks],
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
@@ -83,7 +83,8 @@ rule examples_table:
     input:
         script=script("tables"),
         tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
-        generations=[outputs_of(task, system, "generate.parquet") for task in STUDY.tasks for system in RISK_SYSTEMS],
+        # Those of each system's first seed, which the table shows.
+        generations=[results(task, system, "generate.parquet")[0] for task in STUDY.tasks for system in RISK_SYSTEMS],
     output:
         multiext("<results>/tables/examples", ".csv", ".md", ".tex"),
         page=table_page("examples"),
@@ -99,9 +100,9 @@ rule examples_table:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
-        tests=pairs(STUDY.tasks, lambda task: f"{RESULTS}/{task}/prepare/test.parquet"),
+        tests=[f"{task}={RESULTS}/{task}/prepare/test.parquet" for task in STUDY.tasks],
         generations=[
-            f"{task}/{system}={outputs_of(task, system, 'generate.parquet')}"
+            f"{task}/{system}={results(task, system, 'generate.parquet')[0]}"
             for task in STUDY.tasks
             for system in RISK_SYSTEMS
         ],

@@ -33,7 +33,9 @@ rule distill:
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
         teacher_cache=teacher_cache,
-        encoder=lambda wildcards: selection_files(wildcards, method_of(wildcards)["training"]),
+        encoder=lambda wildcards: encoder_files(
+            wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])
+        ),
     output:
         model=directory("<results>/{task}/{method}/seed{seed}/model"),
         history="<results>/{task}/{method}/seed{seed}/train.jsonl",
@@ -56,9 +58,15 @@ rule distill:
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         start_method=lambda wildcards: method_of(wildcards)["start"],
         sequences=sequence_flags,
+        contents=lambda wildcards: contents(
+            encoder_files(wildcards, selection_metrics(wildcards, method_of(wildcards)["training"]))
+        ),
         sampling=student_sampling_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
+        encoder=lambda wildcards: encoder_packages(
+            wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])
+        ),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, method_of(wildcards)["training"]),
     shell:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"

@@ -9,7 +9,7 @@ rule finetune_teacher:
         dev="<results>/{task}/prepare/dev.parquet",
         # The user's own models, if the task reads any: replaced weights re-run what depends on them.
         init=init_files,
-        encoder=lambda wildcards: selection_files(wildcards, "teacher"),
+        encoder=lambda wildcards: encoder_files(wildcards, selection_metrics(wildcards, "teacher")),
     output:
         model=directory("<results>/{task}/teacher/seed{seed}/model"),
         history="<results>/{task}/teacher/seed{seed}/train.jsonl",
@@ -28,8 +28,12 @@ rule finetune_teacher:
         launch=launch,
         shard=shard_flag,
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(
+            init_files(wildcards) + encoder_files(wildcards, selection_metrics(wildcards, "teacher"))
+        ),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
+        encoder=lambda wildcards: encoder_packages(wildcards, selection_metrics(wildcards, "teacher")),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
@@ -64,7 +68,7 @@ rule sample_teacher:
         runtime=24 * 60,
     params:
         launch=launch,
-        shards=lambda wildcards, output: shards(output[0], wildcards.sample_set),
+        shards=lambda wildcards, output: unfinished(output[0], wildcards.sample_set),
         shard=shard_flag,
         kind=lambda wildcards: wildcards.sample_set.split(".")[1],
         run=run_flags(STUDY.teacher_seed),

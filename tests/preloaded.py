@@ -12,6 +12,7 @@ import fdistill.evaluation.risks
 import fdistill.evaluation.tables
 import fdistill.training.experiment
 import matplotlib.backends.backend_svg
+import rapidfuzz.distance
 import rouge_score.rouge_scorer
 import sacrebleu
 import snakemake.api

@@ -17,7 +17,7 @@ from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS, texts
-from fdistill.runtime.validation import Schema, allowed
+from fdistill.runtime.value_schemas import Schema, allowed
 
 PAGE, MARKER = "configuration.md", "<!-- the schema -->"
 SECTIONS = {"study": "A study", "task": "A task", "methods": "Methods"}

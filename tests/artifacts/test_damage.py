@@ -111,7 +111,7 @@ def test_damage_is_refused(studies, stage, tmp_path):
 
 
 def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_path):
-    """A damaged record is not used, and does not stop the job."""
+    """A damaged record is refused: a file is not protected less because its record is damaged too."""
     this, other = studies[""], studies["another task"]
     shutil.copytree(this.score.parent, tmp_path / "moved")  # the paths in a record are relative to its folder
     score, record = tmp_path / "moved/score.json", tmp_path / "moved/score.json.provenance.json"
@@ -119,9 +119,11 @@ def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_
     shutil.copy(other.score, score)
     message = run(*command, fails=True)
     assert f"{score}: was changed or replaced: {record} lists another hash of it" in message
-    assert "delete it and run the rule that makes it again, or, if the change is intended, delete the record" in message
+    assert re.search(r"delete it and run again \(target .*/score\.json, made by score\), or, if the change is", message)
     record.write_bytes(flip(record.read_bytes()))
-    run(*command)
+    message = run(*command, fails=True)
+    assert f"{record}: is damaged, its content is not what was written; delete it and score.json, and" in message
+    assert "if score.json is as it should be, delete the record alone" in message
     record.unlink()
     run(*command)
 

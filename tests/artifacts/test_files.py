@@ -6,14 +6,17 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts import journal
+from fdistill.artifacts.atomic import atomic, remove, write_text
 from fdistill.artifacts.files import (
     read_identity,
     read_json,
@@ -53,6 +56,81 @@ def test_a_folder_is_replaced_whole(tmp_path):
         with atomic(tmp_path / "model", directory=True) as folder:
             (folder / name).touch()
     assert [p.name for p in (tmp_path / "model").iterdir()] == ["second"]
+
+
+def test_threads_that_write_one_folder_leave_it_whole_and_note_it(tmp_path):
+    path, failures = tmp_path / "model", []
+
+    def write(number):
+        try:
+            for _ in range(40):
+                with atomic(path, directory=True) as folder:
+                    (folder / str(number)).touch()
+        except Exception as error:
+            failures.append(error)
+
+    with journal.opened() as notes:
+        threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures and notes.outputs == [path] * 160
+    assert len(list(path.iterdir())) == 1 and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "folder/.."])
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_path_without_a_name_is_refused(tmp_path, monkeypatch, name, directory):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="where nothing is written; give a name"), atomic(name, directory=directory):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+@pytest.mark.parametrize("place", ["/proc/results/x.json", "/proc/x.json", "/sys/kernel/x.json", "/dev/fd/x/x.json"])
+def test_a_place_that_takes_no_files_is_named(place):
+    if not Path(place).parents[-2].is_dir():
+        pytest.skip("another operating system")
+    with pytest.raises(UserError, match=rf"^{re.escape(place)}: cannot be written \([A-Z].*\); .*folder"):
+        write_json(place, {})
+
+
+def test_an_error_that_is_not_about_the_path_keeps_its_traceback(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic(tmp_path / "x") as temporary:
+        shutil.copy(tmp_path / "another", temporary)
+
+
+def test_half_of_a_pair_is_refused_by_name_where_it_cannot_be_encoded(tmp_path):
+    for write in (
+        lambda: write_text(tmp_path / "x", "a\udc80"),
+        lambda: write_parquet(tmp_path / "x", ROWS | {"id": ["\ud800"]}, SPLIT),
+        lambda: write_json(tmp_path / "\ud800" / "x", {}),
+    ):
+        with pytest.raises(UserError, match=r"x: cannot be written: .*contains U\+D[8C][08]0, half of a pair"):
+            write()
+    assert not list(tmp_path.iterdir())
+    value = {"a\udc80": "ș \ud800"}  # JSON can
+    write_json(tmp_path / "x.json", value)
+    write_json_lines(tmp_path / "x.jsonl", [value])
+    assert read_json(tmp_path / "x.json") == value and read_json_lines(tmp_path / "x.jsonl")[0] == [value]
+    assert "ș" in (tmp_path / "x.json").read_text()
+
+
+def test_unfinished_work_is_removed_with_the_folders_made_for_it(tmp_path, monkeypatch):
+    (tmp_path / "study").mkdir()
+    monkeypatch.chdir(tmp_path / "study")
+    write_text("checkpoints/task/kl/seed1/score.json", "")
+    write_text("checkpoints/task/js/seed1/train/1", "")
+    remove(Path("checkpoints/task/kl/seed1/score.json"))
+    assert [path.name for path in Path("checkpoints/task").iterdir()] == ["js"]
+    remove(Path("checkpoints/task/js/seed1/train"))
+    remove(Path("checkpoints/task/js/seed1/nothing"))
+    assert not list(Path().iterdir()) and Path.cwd().is_dir()
+    write_text("mine/shards/1", "")
+    remove(Path("mine/shards"))
+    assert not list(Path("mine").iterdir())  # an empty folder of the user's remains
 
 
 def test_parquet_round_trip_with_identity(tmp_path):
@@ -101,8 +179,15 @@ def test_a_file_of_the_user_is_not_to_be_deleted(tmp_path, suffix):
 def test_a_damaged_parquet_file_is_named(tmp_path, damage, words):
     path = tmp_path / "x.parquet"
     write_parquet(path, ROWS, SPLIT)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=rf"x\.parquet: .*{words}.*; delete it and run again"):
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    with pytest.raises(UserError, match=rf"x\.parquet: .*{words}.*; no record beside it says .*; give a file") as error:
+        read_parquet(path, SPLIT)
+    assert "delete" not in str(error.value)  # it may be the user's own
+    record = {"stage": "prepare", "outputs": {"results/t/x.parquet": hashlib.sha256(whole).hexdigest()}}
+    record_of(path).write_text(record_text(record))
+    remedy = re.escape("; delete it and run again (target results/t/x.parquet, made by prepare)")
+    with pytest.raises(UserError, match=rf"x\.parquet: .*{words}.*{remedy}"):
         read_parquet(path, SPLIT)
 
 

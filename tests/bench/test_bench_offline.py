@@ -44,7 +44,7 @@ def test_the_script_writes_what_it_measured_and_names_what_is_missing(engine, tm
             raise UserError(f"engine {name}: the package is not installed; pip install {name}")
 
         monkeypatch.setattr("fdistill.sampling.engines.version_of", version_of)
-    teacher = {"init": "scratch", "vocab_size": 40, "config": tiny.CONFIGS["bart"]}
+    teacher = {"init": "scratch", "vocab_size": 300, "config": tiny.CONFIGS["bart"]}
     model = {"family": "bart", "teacher": teacher, "student": {"encoder": 1, "decoder": 1}}
     arguments = ["--model", json.dumps(model), "--inputs=12", "--repeats=1", "--seed=1", "--device=cpu"]
     arguments += ["--max-source-tokens=8", "--max-target-tokens=6", f"--json={tmp_path}/b.json"]

@@ -63,7 +63,7 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     study = load({"tasks": ["dialogue"], "methods": ["predistill", "js"], "seeds": [1]}, [], ROOT)
     task = study.task("dialogue")
     task["text"] |= {"max_source_tokens": 8, "max_target_tokens": 8}
-    task["model"]["teacher"] |= {"vocab_size": 40, "config": tiny.CONFIGS["gpt2"]}
+    task["model"]["teacher"] |= {"vocab_size": 300, "config": tiny.CONFIGS["gpt2"]}
     for section in task["training"].values():
         section["batch_size"] = 4
     methods = {name: study.method(name) for name in ("predistill", "js")}
@@ -78,7 +78,7 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     run(monkeypatch, *arguments, "--study-seeds", "3", "--manifests", f"dialogue={tmp_path}/manifest.json")
     content = json.loads((tmp_path / "b.json").read_text())
     grown = {(step["what"], step["size"]) for step in content["steps"]}
-    assert {("target length", 2), ("batch", 4), ("vocabulary", 640)} < grown and len(grown) == 9
+    assert {("target length", 2), ("batch", 4), ("vocabulary", 4800)} < grown and len(grown) == 9
     assert all(seconds > 0 for seconds in content["costs"]["dialogue"].values())
     (study,) = content["study"]
     assert study["seconds"]["1"] > study["seconds"]["2"] >= study["longest_chain"]

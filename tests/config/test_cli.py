@@ -3,13 +3,18 @@
 import argparse
 import json
 import random
+import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
-from fdistill.config import cli
-from fdistill.config.schema import section
+from fdistill.config import arguments, cli, load, schema_flags
+from fdistill.config.schema import STUDY, section
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import types, within
+from fdistill.runtime.validation import text_mistake
+from fdistill.runtime.value_schemas import types, within
+from snake import ROOT
 
 SECTIONS = ["training", "text", "offline_sampling", "decoding", "selection", "risk"]
 REQUIRED = {
@@ -26,8 +31,8 @@ def wide(prog: str) -> argparse.HelpFormatter:
 
 def parse(name: str, arguments: list[str], prefix: str = "") -> dict:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    cli.add_flags(parser, name, prefix)
-    return cli.read_flags(parser.parse_args(arguments), name, prefix)
+    schema_flags.add_flags(parser, name, prefix)
+    return schema_flags.read_flags(parser.parse_args(arguments), name, prefix)
 
 
 def random_value(schema: dict, rng: random.Random):
@@ -56,7 +61,7 @@ def test_round_trip(name, prefix):
     rng = random.Random(0)
     for _ in range(50):
         settings = {key: random_value(child, rng) for key, child in section(name)["properties"].items()}
-        assert parse(name, cli.flags(name, settings, prefix), prefix) == settings
+        assert parse(name, schema_flags.flags(name, settings, prefix), prefix) == settings
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -70,7 +75,7 @@ def test_defaults_are_the_schemas(name):
 def test_negative_numbers_of_any_form():
     for value in (-1.0, -1e-05, -3):
         settings = parse("decoding", REQUIRED["decoding"]) | {"length_penalty": value}
-        assert parse("decoding", cli.flags("decoding", settings)) == settings
+        assert parse("decoding", schema_flags.flags("decoding", settings)) == settings
 
 
 def test_lists_are_written_as_words():
@@ -124,7 +129,7 @@ def test_required_flags(capsys):
 @pytest.mark.parametrize("name", SECTIONS)
 def test_help_says_what_each_flag_is(name):
     parser = argparse.ArgumentParser(formatter_class=wide)
-    cli.add_flags(parser, name)
+    schema_flags.add_flags(parser, name)
     text = parser.format_help()
     for key, child in section(name)["properties"].items():
         (line,) = [line for line in text.splitlines() if line.strip().startswith(f"--{key.replace('_', '-')} ")]
@@ -136,14 +141,16 @@ def test_help_says_what_each_flag_is(name):
 def test_help_of_a_nullable_flag_and_of_a_percent_sign():
     parser = argparse.ArgumentParser(formatter_class=wide)
     group = parser.add_argument_group()
-    cli._add(group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None})
+    schema_flags.add_flag(
+        group, "--rate", {"description": "In %.", "type": ["number", "null"], "minimum": 0, "default": None}
+    )
     assert "In %. (a number >= 0, or none; default: none)" in parser.format_help()
 
 
 def test_two_sections_with_a_key_in_common():
     parser = argparse.ArgumentParser()
-    cli.add_flags(parser, "decoding")
-    cli.add_flags(parser, "selection", prefix="selection-")
+    schema_flags.add_flags(parser, "decoding")
+    schema_flags.add_flags(parser, "selection", prefix="selection-")
     arguments = [
         "--max-new-tokens=8",
         "--batch-size=2",
@@ -151,8 +158,8 @@ def test_two_sections_with_a_key_in_common():
         "--selection-max-inputs=none",
     ]
     args = parser.parse_args(arguments)
-    assert cli.read_flags(args, "decoding")["batch_size"] == 2
-    chosen = cli.read_flags(args, "selection", prefix="selection-")
+    assert schema_flags.read_flags(args, "decoding")["batch_size"] == 2
+    chosen = schema_flags.read_flags(args, "selection", prefix="selection-")
     assert (chosen["batch_size"], chosen["max_inputs"]) == (3, None)
 
 
@@ -164,7 +171,7 @@ def test_flags_of_a_script_that_trains():
     args = parser.parse_args([*given, "--metric-options", '{"bleu4": {"lowercase": true}}'])
     assert (args.seed, args.device, args.threads, args.train) == (3, "auto", 1, Path("train"))
     assert args.metric_options == {"bleu4": {"lowercase": True}}
-    assert cli.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
+    assert schema_flags.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
     for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
         with pytest.raises(argparse.ArgumentError, match=message):
             parser.parse_args([*given, "--metric-options", wrong])
@@ -196,54 +203,105 @@ MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
 )
 def test_terms_are_checked_as_in_the_table_of_methods(value, message):
     with pytest.raises(argparse.ArgumentTypeError) as error:
-        cli.terms(json.dumps(value))
+        arguments.terms(json.dumps(value))
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '[{"weight": NaN}]', "-Infinity", "9" * 5000])
 def test_json_that_cannot_be_read(text):
-    for read in (cli.terms, cli.json_mapping, cli.layers, cli.metric_options):
+    for read in (
+        arguments.terms,
+        arguments.terms_by_method,
+        arguments.methods,
+        arguments.tasks,
+        arguments.model,
+        arguments.layers,
+        arguments.metric_options,
+    ):
         with pytest.raises(argparse.ArgumentTypeError, match="not valid JSON"):
             read(text)
 
 
 def test_terms_have_their_defaults():
-    (term,) = cli.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
+    (term,) = arguments.terms(json.dumps([MIXED | {"parameters": {"teacher_weight": 0.9}}]))
     assert term == MIXED | {"weight": 1.0, "temperature": 1.0, "parameters": {"beta": 0.1}}
 
 
-def test_layers_and_options_of_metrics_are_checked():
-    assert cli.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
+def test_sections_and_options_of_metrics_are_checked():
+    assert arguments.layers('{"encoder": 3, "decoder": [0]}') == {"encoder": 3, "decoder": [0]}
     for read, value, message in (
-        (cli.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
-        (cli.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
-        (cli.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
-        (cli.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
-        (cli.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
+        (arguments.layers, '{"encoder": 0}', "encoder: 0 is not allowed; must be an integer from 1 to 1000"),
+        (arguments.layers, '{"encoders": 1}', "encoders: unknown key; did you mean 'encoder'?"),
+        (arguments.model, '{"family": "bert", "student": {}}', "unknown model family 'bert'"),
+        (arguments.model, '{"family": "gpt2", "student": {"encoder": 2, "decoder": 1}}', "model.student.encoder: "),
+        (arguments.terms_by_method, '{"js": []}', "js.terms: [] is not allowed; must be a list"),
+        (arguments.terms_by_method, '{"js": [{"loss": "jss"}]}', "js.terms[0].loss: "),
+        (arguments.methods, '{"kl": 1}', "kl: 1 is not allowed; must be a mapping"),
+        (arguments.methods, '{"kl": {"start": "init_student", "terms": []}}', "kl.terms: [] is not allowed"),
+        (
+            arguments.tasks,
+            '{"web": {"text": {"max_source_tokens": 0}}}',
+            "web.text.max_source_tokens: 0 is not allowed",
+        ),
+        (arguments.tasks, '{"web": []}', "web: [] is not allowed; must be a mapping"),
+        (arguments.metric_options, '{"bleu4": {"lowercse": true}}', "bleu4.lowercse: unknown option; did you mean"),
+        (arguments.metric_options, '{"blue4": {}}', "blue4: unknown metric; did you mean 'bleu4'?"),
+        (arguments.metric_options, '{"bleu4": 1}', "must map a metric to its options"),
     ):
         with pytest.raises(argparse.ArgumentTypeError) as error:
             read(value)
         assert message in str(error.value)
 
 
+def test_a_studys_own_tasks_and_methods_are_allowed_without_their_texts():
+    study = load({"tasks": ["dialogue", "dart"], "methods": ["kl"], "seeds": [1]}, [], ROOT)
+    for read, entries in (
+        (arguments.tasks, {name: study.task(name) for name in study.all_tasks}),
+        (arguments.methods, {name: study.method(name) for name in study.all_methods}),
+    ):
+        texts = ("title", "description", "stands_for")
+        given = {name: {key: entry[key] for key in entry if key not in texts} for name, entry in entries.items()}
+        for name, entry in read(json.dumps(given)).items():
+            assert given[name].items() <= entry.items() and entry["title"] == name
+
+
+def test_counts_and_seeds_have_bounds():
+    for read, text in (
+        (arguments.count, "0"),
+        (arguments.count, "-3"),
+        (arguments.count, "1e3"),
+        (arguments.seed, "-1"),
+        (arguments.seed, "1.0"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not allowed; must be an integer from"):
+            read(text)
+    assert arguments.count("7") == 7 and arguments.seed("0") == 0
+
+
+def test_no_flag_takes_any_number():
+    files = list((ROOT / "workflow").rglob("*.py"))
+    assert files and not [file for file in files if re.search(r"type=(int|float)\b", file.read_text())]
+
+
 def test_a_key_without_a_title():
-    assert [cli.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
+    assert [arguments.name(text) for text in ("kl", "kl=KL", "kl=a=b")] == [("kl", ""), ("kl", "KL"), ("kl", "a=b")]
     with pytest.raises(argparse.ArgumentTypeError):
-        cli.name("=KL")
+        arguments.name("=KL")
 
 
 def test_what_is_left_out_is_the_default():
     settings = {"per_input": 5, "batch_size": 64}
     assert (
-        parse("offline_sampling", cli.flags("offline_sampling", settings)) == parse("offline_sampling", []) | settings
+        parse("offline_sampling", schema_flags.flags("offline_sampling", settings))
+        == parse("offline_sampling", []) | settings
     )
 
 
 def test_flags_of_a_key_that_does_not_exist_or_is_missing():
     with pytest.raises(KeyError, match="learning_rate"):
-        cli.flags("training", {"epochs": 1})
+        schema_flags.flags("training", {"epochs": 1})
     with pytest.raises(KeyError, match="per_inputs"):
-        cli.flags("offline_sampling", {"per_inputs": 5})
+        schema_flags.flags("offline_sampling", {"per_inputs": 5})
 
 
 def test_run_turns_user_errors_into_a_message():
@@ -253,3 +311,35 @@ def test_run_turns_user_errors_into_a_message():
     with pytest.raises(SystemExit) as error:
         cli.run(main)
     assert error.value.code == "error: config/a.yaml: wrong; mend it"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("figures", "training --logs seqkd={0} --systems seqkd --title t --output {0}"),
+        ("figures", "risk --risks t/seqkd={0} --systems seqkd --title t --output {0}"),
+        ("tables", "datasets --manifests t={0} --tasks t --output {0}"),
+        ("export", "--model {0} --teacher t --data d --score s --task t --method m --seed 1 --max-source-tokens 8"
+         " --max-target-tokens 8 --max-new-tokens 8 --folder {0}"),
+        ("bench_growth", '--tasks {{}} --terms [{{"sequences":"ground_truth","loss":"nll"}}]'
+         ' --methods {{"m":{{"title":"M","start":"init_student","training":"distill",'
+         '"terms":[{{"sequences":"ground_truth","loss":"nll"}}]}}}}'
+         " --seed 1 --manifests t={0} --json {0} --table t.md"),
+        ("provenance", "--targets {0} --json {0} --table t.md"),
+        ("infer", "model --input {0} --output {0}"),
+    ],
+)  # fmt: skip
+def test_no_script_writes_over_what_it_reads(script, arguments, tmp_path, monkeypatch):
+    file = tmp_path / "own.html"
+    file.write_text("mine")
+    path = Path(cli.__file__).parents[2] / "scripts" / f"{script}.py"
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments.format(file).split()])
+    with pytest.raises(UserError, match="are the same"):
+        runpy.run_path(str(path))["main"]()
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("folder", ["-x", "a/-b", "/a/-b/c"])
+def test_a_folder_of_results_is_no_flag(folder):
+    schema = section(STUDY)["properties"]["results"]
+    assert text_mistake(folder, schema) and not text_mistake(folder.replace("-", "b-"), schema)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from fdistill import config
 from fdistill.artifacts.yaml_files import read_mapping
-from fdistill.config import cli
+from fdistill.config import schema_flags
 from fdistill.runtime.errors import UserError
 from snake import ROOT
 
@@ -145,10 +145,13 @@ def accepted(root: Path) -> bool:
         assert all(line.strip().startswith(("config/", "config (merged", "... and ")) for line in lines), lines
         assert all(len(line) < 2000 and line.isprintable() for line in lines), lines
         return False
-    cut = [*cli.flags("text", task["text"]), json.dumps(task["source"]), json.dumps(task["model"])]
+    cut = [*schema_flags.flags("text", task["text"]), json.dumps(task["source"]), json.dumps(task["model"])]
     cut += [json.dumps([study.method(method, study.tasks[0])["terms"] for method in study.methods])]
     for stage, settings in task["training"].items():
-        cut += [*cli.flags("training", settings), *cli.flags("selection", study.selection(study.tasks[0], stage))]
+        cut += [
+            *schema_flags.flags("training", settings),
+            *schema_flags.flags("selection", study.selection(study.tasks[0], stage)),
+        ]
     assert sum(len(text.encode()) for text in cut) < 128 * 1024
     assert not [text for text in cut if "\0" in text]
     return True

@@ -13,7 +13,8 @@ from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
 from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import allowed, condition_problems, problems, text_mistake, types
+from fdistill.runtime.validation import condition_problems, problems
+from fdistill.runtime.value_schemas import allowed, text_mistake, types
 from fdistill.sampling.sampler import MODES, mode_settings
 from fdistill.training import optimizer_steps, selection
 from fdistill.training.settings import TrainingSettings

@@ -74,6 +74,44 @@ def test_targets_without_line_breaks(joined, text):
     assert decode(tokenizer, encoded.targets) == [text]
 
 
+def symbols(tokenizer, sources=("h e l l o",), targets=("HH AH L OW",)):
+    """Encode texts of symbols."""
+    return encode_split(split_of(sources, targets), tokenizer, Limits(9, 9, symbols=True), "train")
+
+
+def test_symbols_have_a_token_each():
+    tokenizer = train_tokenizer(["h e l l o", "HH AH L OW"] * 2, 400, FAMILIES["bart"])
+    encoded = symbols(tokenizer)
+    assert len(encoded.sources[0]) == 6 and len(encoded.targets[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "message"),
+    [
+        (
+            ["h e l l o"],
+            ["HH AH L OW"],
+            "symbol 'HH': 'HH' becomes 'H' + 'H'; separate symbols by blanks, raise model.t",
+        ),
+        (["h e l l o"], ["L OW"], "symbol 'OW': 'L OW' becomes 'L' + 'ĠO' + 'W'; "),
+        (["h e l lo"], ["L"], "symbol 'lo': 'L lo' becomes 'L' + 'Ġl' + 'o'; "),
+        (["h é"], ["L"], "symbol 'é': 'L é' becomes 'L' + 'Ġ' + 'Ã' + '©'; "),
+    ],
+)
+def test_a_symbol_that_would_be_split_is_refused_by_name(sources, targets, message):
+    tokenizer = train_tokenizer(["h e l l o", "O O L L L"], 400, FAMILIES["bart"])
+    assert len(encode_split(split_of(sources, targets), tokenizer, Limits(9, 9), "train")) == 1
+    with pytest.raises(UserError) as error:
+        symbols(tokenizer, sources, targets)
+    assert f"train: the tokenizer has no token for the {message}" in str(error.value)
+
+
+def test_a_symbol_that_is_not_read_back_is_refused_by_name():
+    tokenizer = tiny.tokenizer("bart")  # of words; what it does not know becomes one unknown token
+    with pytest.raises(UserError, match="no token for the symbol 'ZH'"):
+        symbols(tokenizer, ["a"], ["ZH"])
+
+
 @pytest.mark.parametrize(
     ("sources", "targets", "expected"),
     [

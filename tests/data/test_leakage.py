@@ -56,3 +56,23 @@ def test_grams_do_not_reach_across_training_targets():
 def test_an_empty_split_is_named():
     with pytest.raises(UserError, match="split 'dev' is empty"):
         leakage({"train": TRAIN, "dev": []})
+
+
+@pytest.mark.parametrize(
+    ("train", "other"),
+    [
+        ("मेरा बेटा", "मेरी बेटी"),
+        ("กิน", "กัน"),
+        ("كَتَبَ", "كُتِبَ"),
+        ("1 + 2", "1 * 2"),
+        ("\U0001f600", "\U0001f621"),
+        ("-", "*"),
+    ],
+)
+def test_marks_and_symbols_tell_texts_apart(train, other):
+    def example(text):
+        return Example(text, text, text, (text,))
+
+    shares = leakage({"train": [example(train)], "same": [example(f" {train}")], "other": [example(other)]})
+    assert {shares["same"][measure] for measure in ("sources", "targets", "ngrams")} == {1}
+    assert {shares["other"][measure] for measure in ("sources", "targets", "ngrams")} == {0}

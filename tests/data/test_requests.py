@@ -1,47 +1,129 @@
-"""What a model is asked: text, CSV and JSON lines."""
+"""What a model is asked: the formats of a study, from a file and from the standard input."""
 
+import datetime
+import decimal
+import io
+import os
+import threading
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from fdistill.data.requests import read_requests
+from fdistill.data.requests import FORMATS, read_requests
+from fdistill.data.sources.files.identification import STDIN
 from fdistill.runtime.errors import UserError
 
 
-def sources(content, kind, column="source"):
-    return [row[column] for row in read_requests(content.encode(), "stdin", kind, column)]
+@pytest.fixture(params=["file", "stdin"])
+def requests(request, tmp_path, monkeypatch):
+    """Read content from a file whose name says nothing of its format, and from the standard input."""
+
+    def read(content, kind, column="source"):
+        if request.param == "stdin":
+            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+            return list(read_requests(STDIN, kind, column))
+        path = tmp_path / "f"
+        path.write_bytes(content)
+        return list(read_requests(path, kind, column))
+
+    return read
 
 
-def test_a_line_of_text_is_a_source_and_a_blank_one_too():
-    assert sources("a {b}\n\n c", "text") == ["a {b}", "", " c"]
-    assert sources("a\r\nb\u2028c\x0bd\r\n", "text") == ["a", "b\u2028c\x0bd"]  # no other character ends a line
-    assert sources("\ufeffa\n", "text") == ["a"]
-    assert sources("", "text") == []
+def test_a_line_of_text_is_a_source_and_a_blank_one_too(requests):
+    def sources(text):
+        return [row["source"] for row in requests(text.encode(), "text")]
+
+    assert sources("a {b}\n\n c") == ["a {b}", "", " c"]
+    assert sources("a\r\nb\u2028c\x0bd\r\n") == ["a", "b\u2028c\x0bd"]  # no other character ends a line
+    assert sources("\ufeffa\n") == ["a"]
+    assert sources("") == []
 
 
-def test_rows_keep_their_other_columns():
-    rows = read_requests(b'id,text\r\n1,"a, ""b""\nc"\r\n\r\n2,d\r\n', "f.csv", "csv", "text")
+def test_rows_keep_their_other_columns(requests):
+    rows = requests(b'id,text\r\n1,"a, ""b""\nc"\r\n\r\n2,d\r\n', "csv", "text")
     assert rows == [{"id": "1", "text": 'a, "b"\nc'}, {"id": "2", "text": "d"}]
-    rows = read_requests('{"source": "a", "n": [1]}\n\n{"source": "ä"}'.encode(), "f.jsonl", "jsonl")
+    assert requests(b"id\ttext\n1\ta, b\n", "tsv", "text") == [{"id": "1", "text": "a, b"}]
+    rows = requests('{"source": "a", "n": [1]}\n\n{"source": "ä"}'.encode(), "jsonl")
     assert rows == [{"source": "a", "n": [1]}, {"source": "ä"}]
+    assert requests(b"a\n", "text", "text") == [{"text": "a"}]
+
+
+def parquet(**columns):
+    pq.write_table(pa.table(columns), content := io.BytesIO())
+    return content.getvalue()
+
+
+def test_values_of_parquet_become_those_of_json(requests):
+    row = {"source": "a", "day": datetime.date(2026, 1, 2), "price": decimal.Decimal("1.50"), "n": [1, None]}
+    columns = {name: [value] for name, value in row.items()}
+    assert requests(parquet(**columns), "parquet") == [row | {"day": "2026-01-02", "price": "1.50"}]
+    for value, words in ((b"x", "of type bytes"), (float("nan"), "Out of range float")):
+        with pytest.raises(UserError, match=rf"row 1: has a value that JSON lacks \({words}.*leave out its column"):
+            requests(parquet(source=["a"], other=[value]), "parquet")
 
 
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
-        (b"a\n\xff\n", "text", "f, line 2: not UTF-8"),
-        (b"text\na\n", "csv", "f, row 1: no column 'source' \\(found: text\\); give it as --column"),
-        (b"source,source\na,b\n", "csv", "column 'source' occurs twice"),
-        (b"source,b\na\n", "csv", "f, line 2: has 1 fields, the header 2"),
-        (b'source\n"a\nb', "csv", "f, line 3: not valid CSV"),
-        (b'source\n"a"b\n', "csv", "f, line 2: not valid CSV"),
-        (b"{}\nnone\n", "jsonl", "f, line 2: not valid JSON"),
-        (b"[" * 100_000, "jsonl", "f, line 1: not valid JSON"),
-        (b'{"a": 1' + b"0" * 6000 + b"}", "jsonl", "f, line 1: not valid JSON"),
-        (b"[]\n", "jsonl", "f, line 1: not a JSON object"),
-        (b'{"source": "a", "source": "b"}', "jsonl", "a key occurs twice"),
-        (b'{"source": "\\ud800"}', "jsonl", "f, line 1: has half of a surrogate pair"),
-        (b'{"source": 1}', "jsonl", "f, row 1: 'source' is not text"),
-        (b'{"source": "a", "n": NaN}', "jsonl", "f, line 1: not valid JSON"),
+        (b"a\n\xff\n", "text", ", line 2: not UTF-8"),
+        (b"a\nb\rc\n", "text", ", line 2: has a carriage return within the line"),
+        (b"a\rb\rc\r", "text", ": its lines end in carriage returns alone"),
+        (b"text\na\n", "csv", ", line 2: no column 'source' \\(found: text\\); give it as --column"),
+        (b"source,source\na,b\n", "csv", ", line 1: column 'source' occurs twice"),
+        (b"source,b\na\n", "csv", ", line 2: has 1 fields, the header 2"),
+        (b'source\n"a\nb', "csv", ", line 2: not valid CSV"),
+        (b'source\n"a"b\n', "csv", ", line 2: not valid CSV"),
+        (b'source\n"a"b\n', "tsv", ", line 2: not valid TSV"),
+        (b'source,b\n"a,b\nc,d"\n', "csv", ", lines 2 to 3: a quotation mark opens a field"),
+        (b"", "csv", ", line 1: has no header"),
+        (b"{}\nnone\n", "jsonl", ", line 1: no column 'source'"),
+        (b"none\n", "jsonl", ", line 1: not valid JSON"),
+        (b"[" * 100_000, "jsonl", ", line 1: brackets are nested too deeply"),
+        (b'{"a": 1' + b"0" * 6000 + b"}", "jsonl", ", line 1: not valid JSON"),
+        (b"[]\n", "jsonl", ", line 1: not a JSON object"),
+        (b'{"source": "a", "source": "b"}', "jsonl", ", line 1: key 'source' occurs twice"),
+        (b'{"source": "\\ud800"}', "jsonl", r", line 1: \\ud800 is half of a surrogate pair"),
+        (b'{"source": 1}', "jsonl", ", line 1: 'source' is not text"),
+        (b'{"source": "a", "n": NaN}', "jsonl", ", line 1: NaN is no number"),
+        (b'{"source": "a", "n": 1e999}', "jsonl", ", line 1: 1e999 is no number"),
+        (b"\x1f\x8b...", "text", ": is compressed by gzip, not text"),
+        (b"PAR1...", "text", ": is a Parquet file, not text"),
+        (b"source\n", "parquet", ": not a readable Parquet file"),
+        (b"", "parquet", ": is empty"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_its_place(content, kind, words):
-    with pytest.raises(UserError, match=words):
-        read_requests(content, "f", kind)
+def test_what_cannot_be_read_is_refused_by_its_place(requests, content, kind, words):
+    with pytest.raises(UserError, match=rf"^/(.*/f|dev/stdin){words}"):
+        requests(content, kind)
+
+
+def test_a_named_pipe_is_read_as_a_file(tmp_path):
+    """As in `--input <(command)`."""
+    os.mkfifo(tmp_path / "pipe")
+    content = {"text": b"a\n", "csv": b"source\na\n", "tsv": b"source\na\n", "jsonl": b'{"source": "a"}'}
+    for kind, sent in (content | {"parquet": parquet(source=["a"])}).items():
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(sent,))
+        writer.start()
+        assert list(read_requests(tmp_path / "pipe", kind)) == [{"source": "a"}]
+        writer.join()
+    assert content.keys() | {"parquet"} == FORMATS.keys()
+
+
+def test_a_standard_input_that_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match=r"^/dev/stdin: is closed"):
+        next(read_requests(STDIN, "text"))
+
+
+@pytest.mark.parametrize(("kind", "line"), [("text", b"a\n"), ("jsonl", b'{"source": "a"}\n')])
+def test_a_stream_is_read_row_by_row(monkeypatch, kind, line):
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sent:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
+        sent.write(line)
+        rows = read_requests(STDIN, kind)
+        assert next(rows) == {"source": "a"}  # while the writer may have more to say
+        sent.write(line * 2)
+        sent.close()
+        assert len(list(rows)) == 2

@@ -1,6 +1,6 @@
 import pytest
 from fdistill.data.sources import Example
-from fdistill.data.sources.splits import split_by_group
+from fdistill.data.sources.splits import linked, one_per_reference, split_by_group
 from fdistill.runtime.errors import UserError
 
 
@@ -31,3 +31,13 @@ def test_dev_and_test_are_not_simply_the_first_groups():
 def test_nothing_left_to_train_on():
     with pytest.raises(UserError, match=r"source\.dev_size and source\.test_size: 4 and 2 .*6 examples in 2 groups"):
         split_by_group(examples(2), dev_size=4, test_size=2)
+
+
+def test_items_that_share_a_key_through_others_form_a_group():
+    keys = {"d": [1], "c": [1, 2], "a": [3], "b": [2], "e": [4, 5], "f": [5], "g": []}
+    assert linked(keys) == {"d": "b", "c": "b", "b": "b", "a": "a", "e": "e", "f": "e", "g": "g"}
+
+
+def test_an_example_per_reference():
+    rows = one_per_reference(Example("w", "g", "source", ("one", "two")))
+    assert rows == [Example("w/0", "g", "source", ("one",)), Example("w/1", "g", "source", ("two",))]

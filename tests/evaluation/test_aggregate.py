@@ -128,6 +128,8 @@ def test_aggregate_refusals(tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             aggregate_scores([one, other])
+    with pytest.raises(UserError, match="belongs to seed 1, not to 2, 3; "):
+        aggregate_scores([one], [2, 3], "t", "kl")
     write_json(tmp_path / "f", {"task": "t"})
     with pytest.raises(UserError, match="key 'method' is missing"):
         aggregate_scores([tmp_path / "f"])

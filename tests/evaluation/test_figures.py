@@ -130,6 +130,16 @@ def test_the_risk_figure_shows_where_a_student_has_collapsed(tmp_path):
     assert any("collapse: likelier than the teacher" in text for text in texts(tmp_path / "a.svg"))
 
 
+@pytest.mark.parametrize("title", ["Growth $x^$", "From $5 to $6", "_hidden", r"a\$b"])
+def test_titles_are_shown_as_they_are(title, logs, tmp_path):
+    systems = SYSTEMS | {"kl": f"{title} KL"}
+    training_curves(logs, systems, title, tmp_path / "a.svg")
+    paths = [risk_file(tmp_path / "kl.json", "kl", 0.5)]
+    risk_scatter(paths, systems, title, tmp_path / "b.svg")
+    for file in ("a.svg", "b.svg"):
+        assert {title, f"{title} KL"} <= set(texts(tmp_path / file))
+
+
 def test_colour_and_marker_together_tell_systems_apart():
     looks = {(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i in range(24)}
     assert len(looks) == 24

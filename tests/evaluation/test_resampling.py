@@ -73,7 +73,7 @@ def texts(n):
     return hypotheses, references
 
 
-@pytest.mark.parametrize("metric", ["bleu4", "bleu1", "chrf", "ter", "rouge1", "rougeL", "meteor"])
+@pytest.mark.parametrize("metric", ["bleu4", "bleu1", "chrf", "ter", "rouge1", "rougeL", "per", "wer", "meteor"])
 def test_replicates_of_a_metric_are_its_values_on_the_sampled_inputs(metric, monkeypatch):
     """The metric itself on the inputs of the first replicates, repeated as often as they were sampled."""
     monkeypatch.setattr(resampling, "REPLICATES", resampling.CHUNK)

@@ -15,8 +15,9 @@ import pytest
 import torch
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
-from fdistill.models.checkpoints import describe, load
+from fdistill.models.checkpoints import load
 from fdistill.models.location import WEIGHTS, local_folder
+from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
 from hub_checkpoints import write
 from safetensors.torch import load_file, save_file

@@ -18,10 +18,10 @@ from fdistill.models.checkpoints import (
     from_scratch,
     load,
     save,
-    tokenizer_identity,
 )
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import PICKLE, WEIGHTS
+from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.errors import UserError
 
 

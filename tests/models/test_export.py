@@ -15,6 +15,7 @@ from fdistill.evaluation.model_card import model_card
 from fdistill.models import checkpoints
 from fdistill.models.decoding import effective
 from fdistill.models.export import export, read_usage
+from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.errors import UserError
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -161,7 +162,7 @@ def test_additional_tokens_have_the_name_that_both_versions_read(tmp_path):
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     assert "<extra_id_0>" in settings["additional_special_tokens"] and "extra_special_tokens" not in settings
     again = AutoTokenizer.from_pretrained(folder)
-    assert checkpoints.tokenizer_identity(again) == checkpoints.tokenizer_identity(made.tokenizer)
+    assert tokenizer_identity(again) == tokenizer_identity(made.tokenizer)
 
 
 def test_settings_without_an_effect_are_left_out():

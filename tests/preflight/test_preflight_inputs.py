@@ -1,13 +1,16 @@
 """Preflight's checks of a study's inputs: teachers, data, and the models of metrics."""
 
+import json
 import os
 import shutil
 import types
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.files import sha256
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.models import checkpoints
 from fdistill.preflight import data, metrics, reach, teachers
@@ -117,7 +120,9 @@ def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
 
 
 def test_a_checkpoint_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
-    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json", "model.safetensors", "vocab.json"})
+    files = {"config.json": 900, "model.safetensors": 2 * 10**9, "tokenizer.json": 2000}
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: files)
+    monkeypatch.setattr(reach, "hub_file", lambda model_id, name: None)
     found = tiny.checkpoint("bart").model
     monkeypatch.setattr(
         "fdistill.preflight.architectures.read_configuration", lambda name: (found.module.config, found.family)
@@ -162,9 +167,26 @@ def test_local_data_are_read_to_the_last_row(project, tmp_path):
     assert finding.problem and "all.csv, line 3002: 'target' is empty" in finding.text
     write_text(path["train"], "source,target\na,b\n")
     write_text(planned.results / "web/prepare/manifest.json", "{}")
-    os.utime(path["train"], (2e9, 2e9))
     (finding,) = data.check(planned)
-    assert not finding.problem and finding.text.startswith("local files")  # it has changed since: it is read again
+    assert not finding.problem and finding.text.startswith("local files")  # other data were prepared
+
+
+def test_local_data_are_prepared_while_their_content_is_what_was_read(project, tmp_path):
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")}
+    for split, file in path.items():
+        write_text(file, f"source,target\n{split},b\n")
+    planned = plan(project, ("source", {"kind": "files", "path": path}))
+    manifest = {"archives": [{"package": file, "sha256": sha256(file)} for file in path.values()]}
+    write_text(planned.results / "web/prepare/manifest.json", json.dumps(manifest))
+    os.utime(path["train"], (2e9, 2e9))
+    assert [finding.text for finding in data.check(planned)] == ["prepared already"]
+    write_text(path["train"], "source,target\nother,b\n")
+    os.utime(path["train"], (0, 0))  # as `mv backup.csv train.csv` leaves it
+    (finding,) = data.check(planned)
+    assert finding.text.startswith("local files")
+    Path(path["dev"]).unlink()
+    (finding,) = data.check(planned)
+    assert finding.problem and "dev.csv" in finding.text
 
 
 def test_a_source_without_files_and_places_is_built(project, monkeypatch):
@@ -241,7 +263,9 @@ def test_an_encoder_whose_weights_are_a_git_lfs_pointer(project, tmp_path):
 
 
 def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(project, monkeypatch):
-    monkeypatch.setattr(reach, "hub_model", lambda model_id: {"config.json"})
+    files = {"config.json": 900, "model.safetensors": 10**9, "vocab.txt": 2000}
+    monkeypatch.setattr(reach, "hub_model", lambda model_id: files)
+    monkeypatch.setattr(reach, "hub_file", lambda model_id, name: None)
     changes = (("metrics", ["moverscore"]), ("metric_options", {"moverscore": {"model": "someone/encoder"}}))
     (finding,) = metrics.check(plan(project, *changes, jobs={"score": {}}))
     assert not finding.problem

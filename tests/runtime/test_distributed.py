@@ -12,7 +12,8 @@ import yaml
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.data.samples import write_samples
-from fdistill.models.checkpoints import load, save, tokenizer_identity
+from fdistill.models.checkpoints import load, save
+from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.interruption import STATUS
 from snake import ROOT
 

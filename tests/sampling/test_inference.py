@@ -37,6 +37,21 @@ def test_empty_sources_have_empty_outputs_and_the_log_counts_them(caplog):
     assert "outputs 2/2 (100 %)" in caplog.text
 
 
+def test_a_stream_is_read_as_far_as_its_answers_are_taken(caplog, monkeypatch):
+    monkeypatch.setattr(inference, "WINDOW", 2)
+    monkeypatch.setattr("fdistill.runtime.progress.LOG_INTERVAL", 0)
+    read = []
+    stream = (read.append(source) or source for source in ["a b", "c", "d", "", "e"])
+    limits = Limits(16, 6, "truncate")
+    made = infer(tiny.checkpoint("bart", seed=1), stream, limits, DECODING, 2, seed=1)
+    with caplog.at_level(logging.INFO):
+        first = next(made)
+        assert len(read) == 2
+        assert [first, *made] == answers(["a b", "c", "d", "", "e"], batch_size=2)
+    assert "1 of 5 sources are empty, and so are their outputs" in caplog.messages
+    assert any(message.startswith("outputs 4  ") and "ETA" not in message for message in caplog.messages)
+
+
 def test_only_empty_sources():
     assert answers(["", ""]) == [Answer(), Answer()]
     assert answers([]) == []

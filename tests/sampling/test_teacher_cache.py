@@ -132,7 +132,7 @@ def test_coarsened_divergences_are_bounded_by_the_full_ones(name):
 def test_a_cache_of_something_else_is_refused(setting, key, tmp_path):
     teacher, _, data = setting
     with_cache(tmp_path / "cache", teacher, data, STATES)
-    with pytest.raises(UserError, match=rf"cache: it was made .*{key} .*run rule cache_teacher again"):
+    with pytest.raises(UserError, match=rf"cache: it was made .*{key} .*give a folder that cache_teacher wrote"):
         TeacherCache(tmp_path / "cache", IDENTITY | {key: "other"})
 
 

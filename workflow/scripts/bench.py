@@ -6,7 +6,7 @@ from dataclasses import replace
 from fdistill.bench import command, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import LENGTHS, Workload
-from fdistill.config import cli
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.device import set_up_device
@@ -16,23 +16,24 @@ from fdistill.training.settings import TrainingSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=arguments.model, required=True, metavar="JSON", help="a task's section `model`")
     parser.add_argument(
-        "--model", type=cli.json_mapping, required=True, metavar="JSON", help="a task's section `model`"
-    )
-    parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        "--methods", type=arguments.terms_by_method, required=True, metavar="JSON",
         help='terms by method, {"js": [...], "tvd": [...]}; for decoder-only models, the method of TRL is added',
     )  # fmt: skip
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens that teacher_cache: topk stores (default: {TOP_K})"
+        "--top-k",
+        type=arguments.count,
+        default=TOP_K,
+        help=f"tokens that teacher_cache: topk stores (default: {TOP_K})",
     )
     command.add_flags(parser, repeats=5)
     for section in ("text", "training"):
-        cli.add_flags(parser, section)
-    args = parser.parse_args()
+        schema_flags.add_flags(parser, section)
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
-    limits = Limits(**cli.read_flags(args, "text"))
-    settings = replace(TrainingSettings(**cli.read_flags(args, "training")), accumulation=1)
+    limits = Limits(**schema_flags.read_flags(args, "text"))
+    settings = replace(TrainingSettings(**schema_flags.read_flags(args, "training")), accumulation=1)
     steps.check_methods(args.methods)
     has_encoder = FAMILIES[args.model["family"]].is_encoder_decoder
     methods = args.methods if has_encoder else steps.with_on_policy(args.methods)

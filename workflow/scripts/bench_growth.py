@@ -9,7 +9,7 @@ from fdistill.bench import command, report, study
 from fdistill.bench.costs import stage_costs
 from fdistill.bench.growth import grown_steps
 from fdistill.bench.machine import machine
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.runtime.device import set_up_device
 
 SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1, 2, 4, 8, 16]}
@@ -18,31 +18,35 @@ SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--tasks", type=cli.json_mapping, required=True, metavar="JSON",
+        "--tasks", type=arguments.tasks, required=True, metavar="JSON",
         help="the study's tasks by name, as in their files; the step is measured in the first one's shapes",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", type=cli.json_mapping, required=True, metavar="JSON",
+        "--methods", type=arguments.methods, required=True, metavar="JSON",
         help="the study's methods by name, with predistill if any starts from it",
     )  # fmt: skip
     parser.add_argument(
-        "--terms", type=cli.terms, required=True, metavar="JSON", help="terms of JS, whose step is measured"
+        "--terms", type=arguments.terms, required=True, metavar="JSON", help="terms of JS, whose step is measured"
     )
     for name, values in SIZES.items():
         parser.add_argument(
-            f"--{name}", type=int, nargs="+", default=values, metavar="INT",
+            f"--{name}", type=arguments.count, nargs="+", default=values, metavar="INT",
             help=f"numbers of {name} for which the study's cost is computed (default: {' '.join(map(str, values))})",
         )  # fmt: skip
     parser.add_argument(
-        "--study-seeds", type=int, default=1, metavar="INT", help="seeds of the study as configured (default: 1)"
+        "--study-seeds",
+        type=arguments.count,
+        default=1,
+        metavar="INT",
+        help="seeds of the study as configured (default: 1)",
     )
     parser.add_argument(
-        "--manifests", type=cli.pair, nargs="*", default=[], metavar="TASK=PATH",
+        "--manifests", type=arguments.file_pair, nargs="*", default=[], metavar="TASK=PATH",
         help="the manifests that prepare.py wrote, for tasks whose sources have no `expected_counts`",
     )  # fmt: skip
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     counts = study.example_counts(args.tasks, dict(args.manifests))
     device = set_up_device(args.device, args.threads)
     run = (args.repeats, args.seed, device)

@@ -5,23 +5,21 @@ import argparse
 from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import AS_IN_TEXT, Workload, end_by_context
-from fdistill.config import cli
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits
 from fdistill.runtime.device import set_up_device
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", type=cli.json_mapping, required=True, metavar="JSON", help="a task's section `model`"
-    )
-    parser.add_argument("--inputs", type=int, default=256, help="number of sources (default: 256)")
+    parser.add_argument("--model", type=arguments.model, required=True, metavar="JSON", help="a task's section `model`")
+    parser.add_argument("--inputs", type=arguments.count, default=256, help="number of sources (default: 256)")
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
-    cli.add_flags(parser, "text")
-    args = parser.parse_args()
+    schema_flags.add_flags(parser, "text")
+    args = cli.parse(parser, "json", "table")
     device = set_up_device(args.device, args.threads)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     workload = Workload.random(args.model, limits, args.inputs, AS_IN_TEXT, args.seed, device)
     teacher, max_tokens = workload.teacher, workload.max_target_tokens
     end_by_context(teacher, workload.data)

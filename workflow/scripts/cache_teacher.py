@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.schema import section
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
@@ -24,21 +24,23 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--kind", choices=[STATES, TOPK], default=STATES, help="what is stored (default: states)")
     parser.add_argument(
-        "--top-k", type=int, default=TOP_K, help=f"tokens per position that topk stores (default: {TOP_K})"
+        "--top-k", type=arguments.count, default=TOP_K, help=f"tokens per position that topk stores (default: {TOP_K})"
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="sequences per forward pass (default: 32)")
-    parser.add_argument("--max-examples", type=int, help="the same as for the samples (default: all)")
+    parser.add_argument(
+        "--batch-size", type=arguments.count, default=32, help="sequences per forward pass (default: 32)"
+    )
+    parser.add_argument("--max-examples", type=arguments.count, help="the same as for the samples (default: all)")
     precisions = section("training")["properties"]["precision"]["enum"]
     parser.add_argument("--precision", choices=precisions, default="auto", help="as in training (default: auto)")
     cli.add_run_flags(parser)
-    cli.add_flags(parser, "text")
+    schema_flags.add_flags(parser, "text")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "cache")
     lineage = common_lineage(args.split, args.teacher_samples, teacher=args.teacher, task=args.task)
     check_splits(train=args.split)
     device = set_up_device(args.device, args.threads)
     teacher = checkpoints.load(args.teacher, device)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
     identity = sample_identity(args.teacher, teacher.tokenizer, args.split)
     samples = read_samples(args.teacher_samples, encoded.ids, identity, "teacher_samples")

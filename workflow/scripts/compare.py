@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from fdistill.artifacts.files import write_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.comparisons import compare_task
 from fdistill.evaluation.replicates import REPLICATES
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for flag, name in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
         text = f"{name} of each student and the teacher, with {REPLICATES} beside it"
-        parser.add_argument(flag, nargs="+", type=cli.placed, required=True, metavar=FILE, help=text)
+        parser.add_argument(flag, nargs="+", type=arguments.placed, required=True, metavar=FILE, help=text)
     parser.add_argument("--students", nargs="+", required=True, help="the systems to compare, in the tables' order")
     parser.add_argument("--task", required=True, help="the task, which the files must say")
     parser.add_argument("--output", type=Path, required=True, help="the comparisons to write (JSON)")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
-from fdistill.artifacts.manifest import MANIFEST, model_identity
-from fdistill.config import cli
+from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.records import MANIFEST
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--terms",
-        type=cli.terms,
+        type=arguments.terms,
         required=True,
         metavar="JSON",
         help="the objective: a list of terms as in config/methods.yaml",
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--teacher-cache", type=Path, help="folder that cache_teacher wrote, read instead of running the teacher"
     )
-    cli.add_flags(parser, "sampling", prefix="student-samples-")
+    schema_flags.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
     optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
@@ -51,11 +52,11 @@ def main() -> None:
     lineage = common_lineage(*inputs, teacher=args.teacher, start=args.start, start_method=args.start_method, **place)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     objective = Objective.from_config(args.terms)
     for mixture in objective.mixtures:
         logging.info(mixture)
-    settings = cli.read_flags(args, "sampling", prefix="student-samples-")
+    settings = schema_flags.read_flags(args, "sampling", prefix="student-samples-")
     sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
 
     student = checkpoints.load(args.start, device)

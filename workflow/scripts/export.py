@@ -3,13 +3,17 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fdistill.artifacts.files import read_json
+from fdistill.artifacts.files import check_shape, read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import manifest_of
-from fdistill.config import cli
-from fdistill.evaluation.model_card import model_card
+from fdistill.artifacts.records import MANIFEST
+from fdistill.artifacts.shapes import Shape
+from fdistill.config import arguments, cli, schema_flags
+from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.models.export import export
+from fdistill.runtime.errors import UserError
 
 
 def main() -> None:
@@ -21,14 +25,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder to write")
     parser.add_argument("--task", required=True, help="the task's key, for the model card")
     parser.add_argument("--method", required=True, help="the system's key, for the model card")
-    parser.add_argument("--seed", type=int, required=True, help="the seed of the model")
+    parser.add_argument("--seed", type=arguments.seed, required=True, help="the seed of the model")
     for section in ("text", "decoding"):
-        cli.add_flags(parser, section)
-    args = parser.parse_args()
+        schema_flags.add_flags(parser, section)
+    args = cli.parse(parser, "folder")
     teacher = None if args.teacher == args.model else args.teacher
     place = {"task": args.task, "method": args.method, "seed": args.seed}
     common_lineage(args.model, args.data, args.score, teacher=teacher, **place)
-    text, decoding = cli.read_flags(args, "text"), cli.read_flags(args, "decoding")
+    text, decoding = schema_flags.read_flags(args, "text"), schema_flags.read_flags(args, "decoding")
     for key in ("batch_size", "engine"):  # not of the model, but of the machine that it runs on
         del decoding[key]
     card = partial(
@@ -37,13 +41,21 @@ def main() -> None:
         args.task,
         args.method,
         args.seed,
-        manifest_of(args.model),
-        manifest_of(args.teacher),
-        read_json(args.data, ("archives", "splits", "sha256")),
-        read_json(args.score, ("n_inputs", "metrics")),
+        _manifest(args.model, MODEL),
+        _manifest(args.teacher, TEACHER),
+        read_json(args.data, DATA),
+        read_json(args.score, SCORE),
         text,
     )
     export(args.model, args.folder, text, decoding, card)
+
+
+def _manifest(folder: Path, shape: dict[str, Shape]) -> dict[str, Any]:
+    manifest = manifest_of(folder)
+    if not manifest:
+        raise UserError(f"{folder}: was not written by this workflow; give the folder of a model that it trained")
+    check_shape(folder / MANIFEST, manifest, shape)
+    return manifest
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.config import cli
-from fdistill.config.cli import name, pair
+from fdistill.config import arguments, cli
 from fdistill.evaluation import figures
 from fdistill.evaluation.texts import Texts
 
@@ -16,7 +15,12 @@ def main() -> None:
 
     command = commands.add_parser("training", help="loss and development metric over steps")
     command.add_argument(
-        "--logs", nargs="+", type=pair, required=True, metavar="SYSTEM=FILE", help="train.jsonl, one per seed"
+        "--logs",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="SYSTEM=FILE",
+        help="train.jsonl, one per seed",
     )
     command.set_defaults(
         draw=lambda args: figures.training_curves(
@@ -26,7 +30,7 @@ def main() -> None:
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
     command.add_argument(
-        "--risks", nargs="+", type=cli.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
+        "--risks", nargs="+", type=arguments.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
     )
     command.set_defaults(
         draw=lambda args: figures.risk_scatter(
@@ -38,7 +42,7 @@ def main() -> None:
         command.add_argument(
             "--systems",
             nargs="+",
-            type=name,
+            type=arguments.name,
             required=True,
             metavar="KEY[=TITLE]",
             help="in order, for the colours",

@@ -4,7 +4,7 @@ import argparse
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
-from fdistill.config import cli
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models.families import FAMILIES
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
     parser.add_argument(
         "--model-config",
-        type=cli.json_mapping,
+        type=arguments.json_mapping,
         default={},
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration class, with --init scratch",
@@ -38,7 +38,7 @@ def main() -> None:
         action="store_true",
         help="read a checkpoint without model.safetensors from its pickle",
     )
-    cli.add_flags(parser, "model.teacher", keys=("vocab_size",))
+    schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
     check_splits(train=args.train, dev=args.dev)
@@ -46,7 +46,7 @@ def main() -> None:
     lineage = common_lineage(args.train, args.dev, seed=args.seed, task=args.task, method=method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
 
     if args.init == "scratch":
         shape = (args.family, args.model_config, args.vocab_size)

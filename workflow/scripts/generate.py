@@ -7,7 +7,7 @@ from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import GENERATIONS
 from fdistill.models import checkpoints, fsdp
@@ -23,12 +23,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    cli.add_resume_flag(parser, "--shards", "finished batches")
-    cli.add_run_flags(parser)
-    cli.add_memory_flag(parser)
-    cli.add_shard_flag(parser)
+    cli.add_offline_flags(parser)
     for section in ("text", "decoding"):
-        cli.add_flags(parser, section)
+        schema_flags.add_flags(parser, section)
     cli.add_place_flags(parser)
     args = cli.parse(parser, "generations")
     lineage = common_lineage(args.model, args.test, seed=args.seed, task=args.task, method=args.method)
@@ -37,8 +34,8 @@ def main() -> None:
     checkpoint = checkpoints.load(args.model, device)
     if args.shard_teacher:
         fsdp.shard(checkpoint.model, ranks)
-    encoded, _ = read_split(args.test, checkpoint, Limits(**cli.read_flags(args, "text")))
-    decoding = cli.read_flags(args, "decoding")
+    encoded, _ = read_split(args.test, checkpoint, Limits(**schema_flags.read_flags(args, "text")))
+    decoding = schema_flags.read_flags(args, "decoding")
     batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
     beams, longest = decoding["num_beams"], decoding["max_new_tokens"]
     identity = {

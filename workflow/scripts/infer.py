@@ -11,12 +11,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import tee
 from pathlib import Path
 from typing import TextIO
 
 from fdistill.artifacts.atomic import atomic
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.requests import COLUMN, FORMATS, Request, read_requests
+from fdistill.data.sources.files.identification import STDIN
+from fdistill.data.sources.files.local_files import expanded
 from fdistill.runtime.errors import UserError
 
 STREAM = "-"
@@ -32,16 +35,18 @@ def main() -> None:
     parser.add_argument("--input", required=True, metavar="FILE", help="sources; - reads the standard input")
     parser.add_argument(
         "--format", choices=FORMATS,
-        help="format of the input; text has one source per line (default: by the suffix .csv or .jsonl, else text)",
+        help="format of the input; text has one source per line (default: by the suffix, such as .csv, else text)",
     )  # fmt: skip
     parser.add_argument("--column", default=COLUMN, help=f"column or key of the sources (default: {COLUMN})")
     parser.add_argument("--output", default=STREAM, metavar="FILE", help="JSON lines to write (default: to stdout)")
     cli.add_run_flags(parser, seed=1)
     cli.add_memory_flag(parser)
-    cli.add_flags(parser, "decoding", keys=("batch_size", "engine"))
-    cli.add_override_flags(parser, "text", TEXT, "default: as exported")
-    cli.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
+    schema_flags.add_flags(parser, "decoding", keys=("batch_size", "engine"))
+    schema_flags.add_override_flags(parser, "text", TEXT, "default: as exported")
+    schema_flags.add_override_flags(parser, "decoding", DECODING + SAMPLING, "default: as exported")
     args = parser.parse_args()
+    if args.output != STREAM and Path(args.output).resolve() == Path(args.input).expanduser().resolve():
+        raise UserError(f"{args.output}: --output and --input are the same; give the output a place of its own")
 
     from fdistill.data.encoding import Limits, check_positions  # these imports take seconds
     from fdistill.models import checkpoints
@@ -51,35 +56,32 @@ def main() -> None:
     from fdistill.sampling.inference import infer
 
     usage = read_usage(args.model)
-    rows = _read(args)
-    text = usage.text | cli.read_overrides(args, TEXT)
+    rows, ahead = tee(_read(args))
+    sources = (row[args.column] for row in ahead)
+    if args.input != STREAM:
+        sources = list(sources)  # a mistake in any row is found before the model begins
+    text = usage.text | schema_flags.read_overrides(args, TEXT)
     decoding = {key: usage.generation[key] for key in DECODING + SAMPLING if key in usage.generation}
-    decoding |= cli.read_overrides(args, DECODING + SAMPLING)
+    decoding |= schema_flags.read_overrides(args, DECODING + SAMPLING)
     beams, longest = decoding.get("num_beams", 1), decoding["max_new_tokens"]
     limits = Limits(**text | {"max_target_tokens": longest, "too_long": "truncate"})
     checkpoint = checkpoints.load(args.model, set_up_device(args.device, args.threads), reports_decoding=False)
     check_positions(checkpoint, limits)
     batch_size = offline_batch_size(args.batch_size, [checkpoint.model], args.engine, beams, longest, args.gpu_memory)
-    answers = infer(
-        checkpoint, [row[args.column] for row in rows], limits, decoding, batch_size, args.seed, args.engine
-    )
+    answers = infer(checkpoint, sources, limits, decoding, batch_size, args.seed, args.engine)
     with _opened(args.output) as output:
         for row, answer in zip(rows, answers, strict=True):
             output.write(json.dumps(row | vars(answer), ensure_ascii=False) + "\n")
 
 
-def _read(args: argparse.Namespace) -> list[Request]:
-    """Return the rows of the input."""
+def _read(args: argparse.Namespace) -> Iterator[Request]:
+    """Yield the rows of the input."""
     kind = args.format or Path(args.input).suffix.removeprefix(".")
-    name = "stdin" if args.input == STREAM else args.input
-    try:
-        content = sys.stdin.buffer.read() if args.input == STREAM else Path(args.input).expanduser().read_bytes()
-    except OSError as error:
-        raise UserError(f"--input: {name} cannot be read ({error.strerror}); give a file, or - for stdin") from None
-    rows = read_requests(content, name, kind if kind in FORMATS else "text", args.column)
-    if taken := [key for key in ANSWER if any(key in row for row in rows)]:
-        raise UserError(f"{name}: has a column '{taken[0]}', which the output would replace; rename it")
-    return rows
+    file = STDIN if args.input == STREAM else expanded(args.input)
+    for row in read_requests(file, kind if kind in FORMATS else "text", args.column):
+        if taken := next((key for key in ANSWER if key in row), None):
+            raise UserError(f"{file}: has a column '{taken}', which the output would replace; rename it")
+        yield row
 
 
 @contextmanager
@@ -93,11 +95,16 @@ def _opened(path: str) -> Iterator[TextIO]:
     try:
         yield sys.stdout
     except BrokenPipeError:  # whoever reads the lines, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it exits
+        _discard_stdout()
+    except OSError as error:
+        _discard_stdout()
+        raise UserError(f"stdout cannot be written ({error.strerror}); make room, or use --output FILE") from None
+
+
+def _discard_stdout() -> None:
+    """Send what is left to nowhere, or Python would complain when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
-    try:
-        cli.run(main)
-    except KeyboardInterrupt:
-        sys.exit(130)  # as shells report SIGINT
+    cli.run(main)

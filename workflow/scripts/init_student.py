@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.models import checkpoints
 from fdistill.models.students import init_student
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument(
         "--layers",
-        type=cli.layers,
+        type=arguments.layers,
         required=True,
         metavar="JSON",
         help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}',

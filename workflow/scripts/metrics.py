@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from fdistill.artifacts.files import write_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
 from fdistill.evaluation.replicates import REPLICATES, write_replicates
 
@@ -19,7 +19,9 @@ def main() -> None:
     files.add_argument(
         "--risks", nargs="+", type=Path, metavar="FILE", help=f"risk.json of each seed, with {REPLICATES} beside it"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds that the files must have")
+    parser.add_argument(
+        "--seeds", nargs="+", type=arguments.seed, required=True, help="the seeds that the files must have"
+    )
     parser.add_argument(
         "--output", type=Path, required=True, help=f"the aggregated file to write (JSON), and beside it {REPLICATES}"
     )

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from fdistill import config
 from fdistill.artifacts.files import read_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.config.files import read_merged
 from fdistill.preflight import Plan, preflight
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
 
 ROOT = Path(__file__).parents[2]
+SETTINGS = "write it as a mapping of settings, as a configuration file has them, in JSON"
 
 
 def main() -> None:
@@ -43,11 +44,12 @@ def main() -> None:
         "--config", type=Path, metavar="FILE", help="settings to merge over the files, JSON (default: none)"
     )
     parser.add_argument(
-        "--jobs", type=cli.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
+        "--jobs", type=arguments.json_mapping, default={}, metavar="JSON", help="resources by rule, to request of SLURM"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     args = parser.parse_args()
-    merged = read_merged(args.configfile, {} if args.config is None else read_json(args.config), args.section)
+    changes = {} if args.config is None else read_json(args.config, otherwise=SETTINGS)
+    merged = read_merged(args.configfile, changes, args.section)
     study = config.load(merged, args.configfile, ROOT, args.section, args.project)
     findings = preflight(Plan(study, args.results, args.jobs))
     for finding in sorted(findings, key=lambda finding: finding.problem):  # problems last, beside the prompt

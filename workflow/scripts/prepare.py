@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.data.preparation import prepare
 from fdistill.data.sources import SOURCES, SPLITS
 
@@ -12,7 +12,9 @@ from fdistill.data.sources import SOURCES, SPLITS
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=SOURCES, help="kind of source")
-    parser.add_argument("--options", type=cli.json_mapping, default={}, metavar="JSON", help="options of the source")
+    parser.add_argument(
+        "--options", type=arguments.json_mapping, default={}, metavar="JSON", help="options of the source"
+    )
     parser.add_argument(
         "--cache",
         type=Path,

@@ -18,7 +18,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, required=True, help="the ledger to write, JSON")
     parser.add_argument("--table", type=Path, required=True, help="the same as a table; the suffix names the format")
-    args = parser.parse_args()
+    args = cli.parse(parser, "json", "table")
     content = ledger(args.results, args.targets)
     write_json(args.json, content)
     tables.write(table(content), [args.table])

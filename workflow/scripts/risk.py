@@ -8,7 +8,7 @@ from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
-from fdistill.config import cli
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
@@ -32,19 +32,16 @@ def main() -> None:
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
     parser.add_argument("--risk", type=Path, required=True, help=f"JSON file to write, and beside it {REPLICATES}")
     cli.add_place_flags(parser, required=True)
-    cli.add_resume_flag(parser, "--shards", "finished batches")
-    cli.add_run_flags(parser)
-    cli.add_memory_flag(parser)
-    cli.add_shard_flag(parser)
-    cli.add_flags(parser, "text")
-    cli.add_flags(parser, "risk", keys=("batch_size", "engine"))
+    cli.add_offline_flags(parser)
+    schema_flags.add_flags(parser, "text")
+    schema_flags.add_flags(parser, "risk", keys=("batch_size", "engine"))
     args = cli.parse(parser, "risk")
     inputs = (args.student, args.test, args.teacher_samples)
     place = {"seed": args.seed, "task": args.task, "method": args.method}
     lineage = common_lineage(*inputs, teacher=args.teacher, **place)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
         fsdp.shard(teacher.model, ranks)

@@ -6,7 +6,7 @@ from pathlib import Path
 from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
@@ -25,13 +25,12 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True, help="split whose inputs are sampled for, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--max-examples", type=int, help="inputs, spread evenly over the split (default: all)")
-    cli.add_resume_flag(parser, "--shards", "finished batches")
-    cli.add_run_flags(parser)
-    cli.add_memory_flag(parser)
-    cli.add_shard_flag(parser)
+    parser.add_argument(
+        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
+    )
+    cli.add_offline_flags(parser)
     for section in ("text", "offline_sampling"):
-        cli.add_flags(parser, section)
+        schema_flags.add_flags(parser, section)
     parser.add_argument("--kind", choices=TEACHER_SEQUENCES, help="what the sequences are to methods (default: any)")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "samples")
@@ -41,10 +40,10 @@ def main() -> None:
     teacher = checkpoints.load(args.teacher, device)
     if args.shard_teacher:
         fsdp.shard(teacher.model, ranks)
-    limits = Limits(**cli.read_flags(args, "text"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
 
-    settings = cli.read_flags(args, "offline_sampling")
+    settings = schema_flags.read_flags(args, "offline_sampling")
     per_input, batch_size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
     sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
     beams = sampling.options.get("num_beams", 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.replicates import REPLICATES, write_replicates
@@ -19,16 +19,14 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="the test split (Parquet)")
     parser.add_argument("--generations", type=Path, required=True, help="the system's outputs on it (Parquet)")
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys, in column order")
-    parser.add_argument(
-        "--metric-options",
-        type=cli.metric_options,
-        default={},
-        metavar="JSON",
-        help='options by metric, as {"bleu4": {"lowercase": true}} (default: {})',
-    )
+    cli.add_metric_options_flag(parser)
     cli.add_place_flags(parser, required=True)
-    parser.add_argument("--seed", type=int, required=True, help="the seed of the run, recorded in the output")
-    parser.add_argument("--threads", type=int, default=1, help="processes of TER, CPU threads of encoders (default: 1)")
+    parser.add_argument(
+        "--seed", type=arguments.seed, required=True, help="the seed of the run, recorded in the output"
+    )
+    parser.add_argument(
+        "--threads", type=arguments.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"
+    )
     parser.add_argument(
         "--so-far",
         type=Path,

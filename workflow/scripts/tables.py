@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from fdistill.artifacts.lineage import check_place, check_splits
-from fdistill.config import cli
-from fdistill.config.cli import name, pair
+from fdistill.config import arguments, cli, schema_flags
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.texts import Texts
@@ -20,7 +19,7 @@ def main() -> None:
 
     command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
     command.add_argument(
-        "--metrics", nargs="+", type=cli.placed, required=True, metavar=FILE, help="metrics.json files"
+        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
     )
     command.set_defaults(
         paper="fdistill_table2",
@@ -28,7 +27,9 @@ def main() -> None:
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
-    command.add_argument("--risks", nargs="+", type=cli.placed, required=True, metavar=FILE, help="risk.json files")
+    command.add_argument(
+        "--risks", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="risk.json files"
+    )
     command.set_defaults(
         paper="fdistill_table3",
         build=lambda args: tables.risk_table(cli.checked(args.risks), args.tasks, _layout(args), _paper(args)),
@@ -36,14 +37,24 @@ def main() -> None:
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     command.add_argument(
-        "--manifests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="manifest.json files"
+        "--manifests",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="TASK=FILE",
+        help="manifest.json files",
     )
     for flag, text in (
         ("--stands-for", "the paper's task that each task imitates"),
         ("--descriptions", "a description of each task"),
     ):
         command.add_argument(
-            flag, nargs="+", type=pair, default=[], metavar="TASK=TEXT", help=f"{text} (default: that of --texts)"
+            flag,
+            nargs="+",
+            type=arguments.pair,
+            default=[],
+            metavar="TASK=TEXT",
+            help=f"{text} (default: that of --texts)",
         )
     command.set_defaults(
         paper="fdistill_table6",
@@ -57,25 +68,29 @@ def main() -> None:
         ),
     )
     for table in ("main", "risk", "datasets"):
-        cli.add_flags(commands.choices[table], "tables")
+        schema_flags.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
-    command.add_argument("--tests", nargs="+", type=pair, required=True, metavar="TASK=FILE", help="test splits")
+    command.add_argument(
+        "--tests", nargs="+", type=arguments.file_pair, required=True, metavar="TASK=FILE", help="test splits"
+    )
     command.add_argument(
         "--generations",
         nargs="+",
-        type=pair,
+        type=arguments.file_pair,
         required=True,
         metavar="TASK/SYSTEM=FILE",
         help="outputs on them",
     )
-    command.add_argument("--count", type=int, default=2, help="examples per task (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="seed of the choice of examples (default: %(default)s)")
+    command.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
+    command.add_argument(
+        "--seed", type=arguments.seed, default=0, help="seed of the choice of examples (default: %(default)s)"
+    )
     command.set_defaults(build=_examples)
 
     for command in commands.choices.values():
         command.add_argument(
-            "--tasks", nargs="+", type=name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
+            "--tasks", nargs="+", type=arguments.name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
         )
         cli.add_texts_flag(command)
         command.add_argument(
@@ -108,7 +123,7 @@ def _rows_parser() -> argparse.ArgumentParser:
         ("--trivial", "systems that need no model"),
         ("--students", "the students, which are ranked"),
     ):
-        rows.add_argument(flag, nargs="*", type=name, default=[], metavar="KEY[=TITLE]", help=text)
+        rows.add_argument(flag, nargs="*", type=arguments.name, default=[], metavar="KEY[=TITLE]", help=text)
     return rows
 
 
@@ -117,7 +132,7 @@ def _layout(args: argparse.Namespace) -> list:
 
 
 def _paper(args: argparse.Namespace) -> PublishedTable | None:
-    return published.read(args.paper) if cli.read_flags(args, "tables")["compare_with"] == "paper" else None
+    return published.read(args.paper) if schema_flags.read_flags(args, "tables")["compare_with"] == "paper" else None
 
 
 def _examples(args: argparse.Namespace) -> object:

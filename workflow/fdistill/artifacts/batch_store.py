@@ -5,10 +5,8 @@ was interrupted, and so is the result of the whole split.
 """
 
 import argparse
-import hashlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.atomic import remove
 from fdistill.artifacts.provenance import note_cost, take_over_costs
+from fdistill.artifacts.sealed import read_sealed, write_sealed
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.runtime.interruption import Interruption
 from fdistill.runtime.progress import Progress
@@ -79,13 +78,13 @@ class BatchStore:
     def remove(self) -> None:
         """Delete the folder, once the output that the batches were stored for is written."""
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder)
 
     def _write(self, name: str, batches: dict[int, list]) -> None:
         if self.folder is not None and self.writes and batches:
             note_cost(self.folder)
-            content = json.dumps({"identity": self.identity, "batches": list(batches.items())})
-            write_text(self.folder / f"{name}-{min(batches):08}.json", f"{_digest(content.encode())}\n{content}")
+            path = self.folder / f"{name}-{min(batches):08}.json"
+            write_sealed(path, {"identity": self.identity, "batches": batches})
 
     def _read(self, name: str) -> dict[int, list]:
         """The stored results by batch number."""
@@ -94,17 +93,18 @@ class BatchStore:
             return results
         take_over_costs(self.folder)
         for path in sorted(self.folder.glob(f"{name}-*.json")):
-            digest, _, content = path.read_bytes().partition(b"\n")
-            if digest.decode(errors="replace") != _digest(content):
-                log.warning("%s is damaged; its batches are computed again", path)
+            try:
+                stored = read_sealed(path, {"identity": dict, "batches": {...: list}})
+                batches = {int(number): results for number, results in stored["batches"].items()}
+            except (OSError, ValueError) as error:
+                log.warning("%s is damaged (%s); its batches are computed again", path, error)
                 continue
-            stored = json.loads(content)
             if differing := [key for key, value in self.identity.items() if stored["identity"].get(key) != value]:
                 log.warning(
                     "%s belongs to another run (%s); its batches are computed again", path, ", ".join(differing)
                 )
                 continue
-            results |= dict(stored["batches"])
+            results |= batches
         return results
 
 
@@ -122,7 +122,3 @@ def store_for_script(args: argparse.Namespace, identity: dict[str, Any], ranks: 
     if args.shard_teacher:
         return BatchStore(args.shards, identity, writes=ranks.is_main)
     return BatchStore(args.shards, identity, ranks)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from fdistill.artifacts import journal, records
 from fdistill.artifacts.atomic import atomic, write_text
+from fdistill.artifacts.records import OURS, remedy
+from fdistill.artifacts.shapes import Shape, mistake, parse
 from fdistill.runtime.errors import UserError
 
 if TYPE_CHECKING:  # pyarrow is imported where a table is read or written: most short jobs do not need it
     import pyarrow as pa
 
 IDENTITY = "fdistill"  # the metadata key of a Parquet file's identity
+JSON_ESCAPES = "backslashreplace"  # writes half a surrogate pair, which UTF-8 cannot encode, as JSON's \udc80
 OLD_SEAL = "seal"  # the key under which files of version 0.5.0 and earlier contain a hash of themselves
+
+
+_OWN_DATA = (
+    "give a file that one of its rules made. Your own data are a task's source (docs/your_data.md); "
+    "workflow/scripts/infer.py runs a trained model on them"
+)
 
 
 def write_json(path: Path | str, value: dict[str, Any]) -> None:
@@ -29,7 +38,7 @@ def write_json(path: Path | str, value: dict[str, Any]) -> None:
     Raises UserError for a number that is not finite, which JSON does not have.
     """
     _check_numbers(path, value)
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", JSON_ESCAPES)
 
 
 def _check_numbers(path: Path | str, value: Any, key: str = "") -> None:
@@ -41,16 +50,22 @@ def _check_numbers(path: Path | str, value: Any, key: str = "") -> None:
         _check_numbers(path, item, f"{key}[{name}]" if isinstance(name, int) else f"{key}.{name}")
 
 
-def read_json(path: Path | str, keys: Iterable[str] = ()) -> dict[str, Any]:
-    """Read a file that `write_json` wrote. Raises UserError also when one of `keys` is missing."""
-    with _reading(path, "valid JSON"):
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("it does not contain a JSON object")
+def read_json(path: Path | str, shape: Shape = dict, otherwise: str = OURS) -> dict[str, Any]:
+    """Read a file that `write_json` wrote. Raises UserError also when its content has not the given shape.
+
+    `otherwise` says what to do about a file that no record lists (see `records.remedy`).
+    """
+    with _reading(path, "valid JSON", otherwise):
+        value = parse(Path(path).read_text(encoding="utf-8"))
     _accept(path, OLD_SEAL in value)
-    if missing := [key for key in keys if key not in value]:
-        raise UserError(f"{path}: key '{missing[0]}' is missing; delete the file and run again")
+    check_shape(path, value, shape, otherwise)
     return value
+
+
+def check_shape(path: Path | str, value: Any, shape: Shape, otherwise: str = OURS) -> None:
+    """Raise UserError when `value`, the content of the file, has not the shape."""
+    if wrong := mistake(value, shape):
+        raise UserError(f"{path}: {wrong}; {remedy(path, otherwise)}")
 
 
 def write_json_lines(path: Path | str, lines: Iterable[dict[str, Any]], identity: dict | None = None) -> None:
@@ -63,13 +78,14 @@ def write_json_lines(path: Path | str, lines: Iterable[dict[str, Any]], identity
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
-def read_json_lines(path: Path | str) -> tuple[list[dict[str, Any]], dict]:
-    """Return the lines that `write_json_lines` wrote, and their identity."""
+def read_json_lines(path: Path | str, shape: Shape = dict) -> tuple[list[dict[str, Any]], dict]:
+    """Return the lines that `write_json_lines` wrote, which have the given shape, and their identity."""
     with _reading(path, "one JSON object per line"):
-        *lines, last = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        if not isinstance(last, dict) or "identity" not in last:
+        *lines, last = [parse(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        if not isinstance(last.get("identity"), dict):
             raise ValueError("the last line has no identity: the file is truncated, or another program wrote it")
     _accept(path, OLD_SEAL in last)
+    check_shape(path, lines, [shape])
     return lines, last["identity"]
 
 
@@ -96,9 +112,9 @@ def write_parquet(path: Path | str, rows: dict[str, list], schema: "pa.Schema", 
     """
     from pyarrow import Table, parquet
 
-    table = Table.from_pydict(rows, schema=schema)
-    table = table.replace_schema_metadata({IDENTITY: json.dumps(identity or {}, sort_keys=True)})
+    metadata = {IDENTITY: json.dumps(identity or {}, sort_keys=True)}
     with atomic(path) as temporary:
+        table = Table.from_pydict(rows, schema=schema).replace_schema_metadata(metadata)
         parquet.write_table(table, temporary, write_page_checksum=True)
 
 
@@ -116,12 +132,12 @@ def read_parquet(path: Path | str, schema: "pa.Schema") -> tuple[dict[str, list]
         if field.name not in table.column_names:
             raise UserError(
                 f"{path}: column '{field.name}' is missing; expected {', '.join(schema.names)}, "
-                f"found {', '.join(table.column_names)}; delete the file and run again"
+                f"found {', '.join(table.column_names)}; {remedy(path)}"
             )
         actual_type = table.schema.field(field.name).type
         if actual_type != field.type:
             raise UserError(
-                f"{path}: column '{field.name}' has type {actual_type}, expected {field.type}; delete it and run again"
+                f"{path}: column '{field.name}' has type {actual_type}, expected {field.type}; {remedy(path)}"
             )
     return table.select(schema.names).to_pydict(), identity
 
@@ -133,23 +149,20 @@ def _identity(path: Path | str, metadata: dict[bytes, bytes] | None) -> dict:
         raise _foreign(path)
     _accept(path, OLD_SEAL.encode() in metadata)
     with _reading(path, "a readable Parquet file"):
-        return json.loads(metadata[IDENTITY.encode()])
+        return parse(metadata[IDENTITY.encode()].decode())
 
 
 def _foreign(path: Path | str) -> UserError:
     """Return the error for a file that is no stage's output: the user's own, which a task or infer.py can read."""
-    return UserError(
-        f"{path}: not written by this workflow; give a file that one of its rules made. Your own data are a task's "
-        "source (docs/your_data.md); workflow/scripts/infer.py runs a trained model on them"
-    )
+    return UserError(f"{path}: not written by this workflow; {_OWN_DATA}")
 
 
 @contextmanager
-def _reading(path: Path | str, form: str) -> Iterator[None]:
+def _reading(path: Path | str, form: str, otherwise: str = _OWN_DATA) -> Iterator[None]:
     """Turn an error of reading or parsing into a UserError; `form` says what the file should be."""
     try:
         if not Path(path).stat().st_size:
-            raise UserError(f"{path}: is empty; delete it and run again")
+            raise UserError(f"{path}: is empty; {remedy(path, otherwise)}")
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes it") from None
@@ -157,7 +170,7 @@ def _reading(path: Path | str, form: str) -> Iterator[None]:
         if not isinstance(error, ValueError | OSError) and type(error).__module__ != "pyarrow.lib":
             raise
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not {form} ({reason}); delete it and run again") from None
+        raise UserError(f"{path}: not {form} ({reason}); {remedy(path, otherwise)}") from None
 
 
 def _accept(path: Path | str, is_old: bool) -> None:
@@ -178,6 +191,11 @@ def note_input(path: Path | str) -> str:
 
 
 def sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file's bytes, in hexadecimal. Raises UserError when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); see to its permissions and its disk") from None

@@ -1,13 +1,12 @@
 """The journal of a run: what a script reads, writes and costs, noted while it runs, for its provenance record.
 
-`fdistill.config.cli.run` opens a script's journal. Without an open journal, as when the library is used from other
-programs, nothing is noted.
+`fdistill.config.cli.run` opens a script's journal, which all threads share. Without an open journal, as when the
+library is used from other programs, nothing is noted.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,23 +22,22 @@ class Journal:
     earlier_costs: dict[str, dict[str, float]] = field(default_factory=dict)  # interrupted runs', by their files' names
 
 
-_current: ContextVar[Journal | None] = ContextVar("journal", default=None)
+_open: list[Journal] = []  # the innermost last
 
 
 def current() -> Journal | None:
     """Return the open journal; None if there is none."""
-    return _current.get()
+    return _open[-1] if _open else None
 
 
 @contextmanager
 def opened() -> Iterator[Journal]:
     """Open a new journal, which `current` returns inside the block."""
-    journal = Journal()
-    token = _current.set(journal)
+    _open.append(Journal())
     try:
-        yield journal
+        yield _open[-1]
     finally:
-        _current.reset(token)
+        _open.pop()
 
 
 def note_input(name: Path | str, identity: str) -> None:

@@ -5,12 +5,16 @@ training curve, in a JSON file, and in a model's manifest. Inputs whose lineages
 A stage that several methods share, such as `prepare` or `sample_teacher`, has no method in its lineage.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import read_identity
+from fdistill.artifacts.files import check_shape, read_identity
 from fdistill.artifacts.manifest import manifest_of, model_identity
+from fdistill.artifacts.records import is_recorded
 from fdistill.runtime.errors import UserError
+
+log = logging.getLogger(__name__)
 
 # The keys of a lineage, in the order in which they are compared, and their names in messages.
 DATA, TASK, METHOD, TEACHER, SEED = "data", "task", "method", "teacher", "seed"
@@ -24,10 +28,9 @@ Lineage = dict[str, str]
 
 def lineage_of(path: Path) -> Lineage:
     """Return the lineage that a file or a model's folder contains; empty if this workflow did not make it."""
-    lineage = (manifest_of(path) if path.is_dir() else read_identity(path)).get("lineage", {})
-    if not isinstance(lineage, dict) or not all(isinstance(value, str) for value in lineage.values()):
-        raise UserError(f"{path}: key 'lineage' must map names to text; give a file that this workflow wrote")
-    return lineage
+    content = manifest_of(path) if path.is_dir() else read_identity(path)
+    check_shape(path, content, {"lineage?": {...: str}})
+    return content.get("lineage", {})
 
 
 def common_lineage(
@@ -45,7 +48,8 @@ def common_lineage(
     `seed`, `task` and `method` are the stage's own, as far as they are known: the inputs must agree with them.
     `teacher` is the folder of the stage's teacher and `start` that of the model that training starts from, which
     another method made: `start_method` if it is known. With `seeds_differ` the inputs may have different seeds and,
-    unless `method` is given, different methods. Raises UserError for inputs of different runs.
+    unless `method` is given, different methods. Raises UserError for inputs of different runs. With `task`, as a rule
+    gives it, an input that no record lists is logged: it is read unchecked.
     """
     given = {TASK: task, METHOD: method, SEED: None if seed is None else str(seed)}
     lineages: list[tuple[Any, Lineage]] = [("this run", {key: value for key, value in given.items() if value})]
@@ -61,6 +65,9 @@ def common_lineage(
             _check_method(start, lineage, start_method)
         lineages.append((start, {key: value for key, value in lineage.items() if key != METHOD}))
     lineages += [(path, lineage_of(path)) for path in inputs]
+    for source, _ in lineages[1:] if task is not None else ():
+        if not is_recorded(source):
+            log.warning("%s: no record lists it, so that it is read unchecked, as a file from elsewhere", source)
     compared = [key for key in _NAMES if not seeds_differ or (key != SEED and (key != METHOD or method is not None))]
     first_of: dict[str, tuple[Any, str]] = {}  # by key: the first input that has it, and its value
     for source, lineage in lineages:
@@ -72,7 +79,7 @@ def common_lineage(
                 found, expected = (text if key in (TASK, METHOD) else text[:12] for text in (lineage[key], value))
                 raise UserError(
                     f"{source}: belongs to another {_NAMES[key]} than {first} ({found}, not {expected}); "
-                    "give files of one run, or delete the older one and run the rule that makes it again"
+                    "give files of one run, or, of two that the workflow made, delete the older one and run again"
                 )
     return {key: value for key, (_, value) in first_of.items()}
 
@@ -85,7 +92,9 @@ def check_place(path: Path, task: str, method: str | None = None) -> None:
 def check_splits(**splits: Path) -> None:
     """Raise UserError when a file, given by the name of its split, says that it is another split."""
     for name, path in splits.items():
-        found = read_identity(path).get(SPLIT, name)
+        identity = read_identity(path)
+        check_shape(path, identity, {f"{SPLIT}?": str})
+        found = identity.get(SPLIT, name)
         if found != name:
             raise UserError(f"{path}: is the split '{found}', expected '{name}'; give the file of the split '{name}'")
 
@@ -93,6 +102,6 @@ def check_splits(**splits: Path) -> None:
 def _check_method(path: Path, lineage: Lineage, expected: str) -> None:
     if (found := lineage.get(METHOD, expected)) != expected:
         raise UserError(
-            f"{path}: is the model of '{found}', expected that of '{expected}'; give the folder of that model, or "
-            "delete it and run the rule that makes it again"
+            f"{path}: is the model of '{found}', expected that of '{expected}'; give the folder of that model, or, "
+            "if it lies in that one's place, delete it and run again"
         )

@@ -3,18 +3,21 @@
 Nothing here imports torch or transformers.
 """
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
-from fdistill.artifacts.files import read_json, sha256, write_json
-from fdistill.artifacts.records import record_of
+from fdistill.artifacts.files import check_shape, read_json, sha256, write_json
+from fdistill.artifacts.records import MANIFEST, is_recorded, record_of, remedy
+from fdistill.artifacts.shapes import Shape, mistake
 from fdistill.runtime.errors import UserError
 
 WEIGHTS = "model.safetensors"
-MANIFEST = "manifest.json"
+_ELSEWHERE = f"copy the folder again, or, if {MANIFEST} is another program's, remove or rename it"
+SHAPE: dict[str, Shape] = {"files": {...: str}, "lineage?": {...: str}}
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -24,15 +27,21 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return what `write_manifest` wrote; an empty mapping for a checkpoint from elsewhere, which has no manifest.
+    """Return what `write_manifest` wrote; an empty mapping for a checkpoint from elsewhere.
 
-    Raises UserError when the manifest is missing beside the record of a model that this workflow wrote.
+    That one has no manifest, or another program's of the same name. Raises UserError when the manifest of a model that
+    this workflow wrote is missing or damaged.
     """
-    path, record = folder / MANIFEST, record_of(folder.absolute())
+    path = folder / MANIFEST
     if path.is_file():
-        return read_json(path)
+        content = read_json(path, otherwise=_ELSEWHERE)
+        if mistake(content, SHAPE) and not is_recorded(path):
+            return {}
+        check_shape(path, content, SHAPE)
+        return content
+    record = record_of(folder if folder.name not in ("", "..") else folder.resolve())
     if record.is_file():
-        raise UserError(f"{path}: no such file, but {record} lists it; delete the folder and run again")
+        raise UserError(f"{path}: no such file, but {record} lists it; {_remedy(folder)}")
     return {}
 
 
@@ -40,10 +49,14 @@ def check_files(folder: Path) -> None:
     """Raise UserError when a file of the manifest is missing from `folder` or has another content."""
     for name, digest in manifest_of(folder).get("files", {}).items():
         file = folder / name
-        if not file.is_file():
-            raise UserError(f"{file}: no such file, but {MANIFEST} lists it; delete the folder and run again")
+        if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises an error for some names
+            raise UserError(f"{file}: no such file, but {MANIFEST} lists it; {_remedy(folder)}")
         if sha256(file) != digest:
-            raise UserError(f"{file}: is damaged, its content is not what was written; delete the folder and run again")
+            raise UserError(f"{file}: is damaged, its content is not what was written; {_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    return remedy(folder / MANIFEST, _ELSEWHERE)
 
 
 def model_identity(path: Path | str) -> str:

@@ -24,9 +24,10 @@ from fdistill import __version__
 from fdistill.artifacts import records
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.code import code_hash
-from fdistill.artifacts.files import sha256, write_json
+from fdistill.artifacts.files import JSON_ESCAPES, sha256, write_json
 from fdistill.artifacts.journal import Journal, current
-from fdistill.artifacts.manifest import MANIFEST
+from fdistill.artifacts.records import MANIFEST
+from fdistill.artifacts.shapes import AtLeast, parse
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,9 @@ def take_over_costs(folder: Path) -> None:
         return
     for path in (path for path in folder.glob(f"*{COST}") if path.name != _cost_file(journal)):
         try:
-            cost = json.loads(path.read_text(encoding="utf-8"))
-            journal.earlier_costs[path.name] = {key: cost[key] + 0 for key in (*SUMS, *PEAKS)}  # + 0 refuses text
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            cost = parse(path.read_text(encoding="utf-8"), dict.fromkeys((*SUMS, *PEAKS), AtLeast(float)))
+            journal.earlier_costs[path.name] = {key: cost[key] for key in (*SUMS, *PEAKS)}
+        except (OSError, ValueError) as error:
             log.warning("%s: damaged (%s); this cost is not counted", path, error)
 
 
@@ -90,7 +91,7 @@ def write_record(journal: Journal) -> None:
         "attempts": 1 + len(journal.earlier_costs),
         **total([_cost(journal), *journal.earlier_costs.values()]),
     }
-    write_text(records.record_of(outputs[0]), records.record_text(content))
+    write_text(records.record_of(outputs[0]), records.record_text(content), JSON_ESCAPES)
 
 
 def total(costs: list[dict[str, float]]) -> dict[str, float]:

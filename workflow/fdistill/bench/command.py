@@ -6,14 +6,14 @@ from typing import Any
 
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import write_json
-from fdistill.config import cli
+from fdistill.config import arguments, cli
 from fdistill.evaluation.tables.render import Table, to_markdown
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:
     """Add `--repeats`, with `repeats` as its default, `--json`, `--table`, and the run's flags."""
     parser.add_argument(
-        "--repeats", type=int, default=repeats, help=f"measured runs of each variant (default: {repeats})"
+        "--repeats", type=arguments.count, default=repeats, help=f"measured runs of each variant (default: {repeats})"
     )
     parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--table", type=Path, required=True, help="Markdown file to write")

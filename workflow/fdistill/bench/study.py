@@ -6,10 +6,10 @@ program, loading a model) and evaluations during training are left out.
 
 import heapq
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 
@@ -176,5 +176,5 @@ def example_counts(tasks: dict[str, dict[str, Any]], manifests: dict[str, str]) 
         expected = task["source"].get("expected_counts")
         if expected is None and name not in manifests:
             raise UserError(f"--manifests: {name} is missing, whose source has no expected_counts; add {name}=PATH")
-        counts[name] = expected or read_json(Path(manifests[name]))["splits"]
+        counts[name] = expected or read_json(manifests[name], {"splits": {"train": COUNT, "test": COUNT}})["splits"]
     return counts

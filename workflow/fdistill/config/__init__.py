@@ -3,6 +3,7 @@
 Every start of Snakemake reads it, so nothing here imports torch or transformers.
 """
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,18 +105,11 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     """
     report = Report(root)
     folders = [root] if project is None else [project, root]
-    contents, unread = {}, False
-    for file in files:
-        content = report.read(file)
-        unread |= content is None
-        if isinstance(part := at(content, keys, None), dict):
-            contents[": ".join((report.label(file), *map(str, keys)))] = part
-    for label, content in contents.items():
-        report.add(label, problems(content, nothing_required(section(STUDY))))
+    contents, all_read = _read_files(files, keys, report)
     # If a file cannot be read, nothing is known of what Snakemake has made of it.
-    config = {} if unread else config
+    config = config if all_read else {}
     merged = Merged(config, contents)
-    form_mistakes = [] if unread else problems(config, section(STUDY))
+    form_mistakes = problems(config, section(STUDY)) if all_read else []
     for mistake in form_mistakes:
         report.add(merged.file_of(mistake.path), [mistake])
     study = fill_defaults(without(config, form_mistakes), section(STUDY))
@@ -137,12 +131,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     if not tasks:
         report.add(str(TASKS), [Problem((), "no task here; write one as config/tasks/NAME.yaml")])
 
-    references = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
-    references += [((OVERRIDES, name), "task", name, tasks) for name in overrides]
-    references += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
-    for key, kind, name, known in references:
-        if known and name not in known:
-            report.add(merged.file_of(key), [Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")])
+    for problem in _unknown_names(study, overrides, tasks, methods):
+        report.add(merged.file_of(problem.path), [problem])
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
     if report.lines or broken.keys() & set(study.get("tasks", [])):
         for of_task in broken.values():
@@ -151,6 +141,31 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     mistakes = {name: of_task.text() for name, of_task in broken.items()}
     tasks = {name: task for name, task in tasks.items() if name not in broken}
     return Study(**study, _tasks=tasks, _methods=methods, _task_mistakes=mistakes)
+
+
+def _read_files(files: list[Path], keys: KeyPath, report: Report) -> tuple[dict[str, Settings], bool]:
+    """Return the part under `keys` of each file, by the name of the file in messages, and whether all could be read."""
+    contents, all_read = {}, True
+    for file in files:
+        content = report.read(file)
+        all_read &= content is not None
+        if isinstance(part := at(content, keys, None), dict):
+            contents[": ".join((report.label(file), *map(str, keys)))] = part
+    for label, content in contents.items():
+        report.add(label, problems(content, nothing_required(section(STUDY))))
+    return contents, all_read
+
+
+def _unknown_names(
+    study: Settings, overrides: Settings, tasks: dict[str, Settings], methods: Methods
+) -> Iterator[Problem]:
+    """Yield a problem for each task and method that the study names and that does not exist."""
+    names = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
+    names += [((OVERRIDES, name), "task", name, tasks) for name in overrides]
+    names += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
+    for key, kind, name, known in names:
+        if known and name not in known:
+            yield Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:

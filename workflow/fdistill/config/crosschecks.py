@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fdistill.config import engine_checks, method_checks, model_checks
+from fdistill.config import engine_checks, method_checks, metric_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema, read_options
-from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, leaves, nearest, problems, show, text_mistake
+from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
+from fdistill.runtime.value_schemas import text_mistake
 
 # Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
 NOT_METHODS = (
@@ -42,8 +42,6 @@ NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "p
 IN_FILES = ("title", "description", "stands_for")  # texts that reach tables and figures in a file
 MAX_ARGUMENT = 30_000  # bytes: three of them and a source_prefix fit into the 128 KiB of a command
 MAX_NUMBER = 10**12
-
-NLL = "nll"  # the selection metric that is not a metric of the tables
 
 
 def task_problems(
@@ -149,61 +147,6 @@ def _no_option(value: Any) -> str | None:
     return None
 
 
-def _metrics(task: Task) -> Iterator[Problem]:
-    for index, name in enumerate(task["metrics"]):
-        if name not in METRICS:
-            yield Problem(("metrics", index), f"unknown metric '{name}'; {nearest(name, METRICS)}")
-
-
-def _metric_options(task: Task) -> Iterator[Problem]:
-    yield from (problem.under("metric_options") for problem in metric_option_problems(task["metric_options"]))
-
-
-def metric_option_problems(by_metric: dict[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of options by metric."""
-    for name, options in by_metric.items():
-        if name not in METRICS:
-            yield Problem((name,), f"unknown metric; {nearest(name, METRICS)}")
-            continue
-        known = METRICS[name].options
-        for option, value in options.items():
-            if option not in known:
-                yield Problem((name, option), f"unknown option; {nearest(option, known)}")
-            elif value is not None:  # null means that the option is not given
-                mistakes = problems({option: value}, {"type": "object", "properties": known})
-                yield from (problem.under(name) for problem in mistakes)
-
-
-def _required_options(task: Task) -> Iterator[Problem]:
-    selection_metrics = [settings.get("metric") for _, settings in _selections(task)]
-    for name in dict.fromkeys([*task["metrics"], *selection_metrics]):
-        for option in METRICS[name].required if name in METRICS else ():
-            if not task["metric_options"].get(name, {}).get(option):
-                yield Problem(
-                    ("metric_options", name, option),
-                    f"missing; metric '{name}' cannot be computed without it; "
-                    f"set it (see fdistill/evaluation/metrics/{name}.py) or remove the metric",
-                )
-
-
-def _selections(task: Task) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield the section `selection` and each stage's changes to it, with their keys in the task."""
-    yield ("selection",), task["selection"]
-    for stage, changes in task["selection_overrides"].items():
-        yield ("selection_overrides", stage), changes
-
-
-def _selection(task: Task) -> Iterator[Problem]:
-    for path, settings in _selections(task):
-        if path[-1] not in ("selection", *task["training"]):
-            yield Problem(path, f"unknown stage; {nearest(path[-1], task['training'])}")
-            continue
-        yield from (problem.under(*path) for problem in problems(settings, section("selection")))
-        name = settings.get("metric", NLL)
-        if isinstance(name, str) and name != NLL and name not in METRICS:
-            yield Problem((*path, "metric"), f"unknown metric '{name}'; {nearest(name, [NLL, *METRICS])}")
-
-
 def _decoding(task: Task) -> Iterator[Problem]:
     decoding = task["decoding"]
     shortest, longest = decoding["min_new_tokens"], decoding["max_new_tokens"]
@@ -226,8 +169,8 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_freeze,
     _decoding,
     engine_checks.check_engines,
-    _metrics,
-    _metric_options,
-    _required_options,
-    _selection,
+    metric_checks.check_metrics,
+    metric_checks.check_options,
+    metric_checks.check_required_options,
+    metric_checks.check_selection,
 )

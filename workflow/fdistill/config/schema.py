@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.yaml_files import read_mapping
-from fdistill.runtime.validation import Schema, chosen
+from fdistill.runtime.validation import chosen
+from fdistill.runtime.value_schemas import Schema
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 # Keys of `training` that influence whether a run reaches its end, but not the model that it then has.

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -11,7 +12,7 @@ from fdistill.artifacts.files import read_parquet
 from fdistill.data.lines import one_line
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import encode_sources, encode_targets
+from fdistill.models.tokenization import decode, encode_sources, encode_targets, markup
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Limits:
     source_prefix: str = ""  # for example T5's "translate English to Romanian: "
     one_line_targets: bool = False
     turn_separator: str | None = None  # text in a source that stands for the special token of this name
+    symbols: bool = False  # whether every word of a text is a symbol, which must be one token
 
 
 @dataclass(frozen=True)
@@ -49,45 +51,59 @@ class Encoded:
 def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
     """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
-    A source that is too long loses the tokens before its end; with a tokenizer that truncates on the left, as for
-    dialogues, it loses its beginning. Raises UserError with split and row when a text is longer than its limit and
-    `too_long` is "error", or when the split is empty.
+    A text that is too long is cut (see `cut_sources`). Raises UserError with split and row when a text is longer than
+    its limit and `too_long` is "error", when the split is empty, and as `check_symbols` does.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
+    if limits.symbols:
+        check_symbols(split, tokenizer, name)
     texts = [limits.source_prefix + text for text in split["source"]]
     sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     texts = [text for references in split["references"] for text in references]
     targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
-    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
-    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
-        closing = limits.max_source_tokens
-    sources = _limit(
-        sources, limits.max_source_tokens, "source", range(len(sources)), split["id"], limits, name, closing
-    )
-    targets = _limit(targets, limits.max_target_tokens, "target", rows_of_targets, split["id"], limits, name)
+    _check_lengths(sources, "source", range(len(sources)), split["id"], limits, name)
+    _check_lengths(targets, "target", rows_of_targets, split["id"], limits, name)
     references: list[list[list[int]]] = [[] for _ in sources]
-    for i, target in zip(rows_of_targets, targets, strict=True):
+    for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
-    return Encoded(split["id"], sources, references)
+    return Encoded(split["id"], cut_sources(sources, tokenizer, limits), references)
 
 
-def _limit(
-    texts: list[list[int]],
-    limit: int,
-    side: str,
-    rows: Sequence[int],
-    ids: list[str],
-    limits: Limits,
-    name: str,
-    closing: int = 1,
-) -> list[list[int]]:
-    """Cut each text to `limit` tokens, or raise UserError, as `limits` says.
+def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Raise UserError, with the symbol, unless each word of a split's texts is one token that is read back as it is.
 
-    The last `closing` tokens, with EOS among them, are kept; the tokens before them are cut. `rows` has the row of the
-    split that each text belongs to.
+    A symbol may have one token where it begins a text and another after a blank.
     """
+    first: set[str] = set()
+    later: set[str] = set()
+    for text in chain(split["source"], *split["references"]):
+        words = text.split()
+        first.update(words[:1])
+        later.update(words[1:])
+    cases = [(symbol, symbol) for symbol in sorted(first)]
+    cases += [(symbol, f"{min(first)} {symbol}") for symbol in sorted(later)]
+    for symbol, text in cases:
+        (tokens,) = encode_targets(tokenizer, [text])
+        tokens = [token for token in tokens if token not in markup(tokenizer)]
+        if len(tokens) != len(text.split()) or one_line(*decode(tokenizer, [tokens])) != text:
+            pieces = " + ".join(f"'{piece}'" for piece in tokenizer.convert_ids_to_tokens(tokens))
+            raise UserError(
+                f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes "
+                f"{pieces or 'nothing'}; separate symbols by blanks, raise model.teacher.vocab_size in the task file, "
+                "or set text.symbols to false if words are not symbols"
+            )
+
+
+def _check_lengths(
+    texts: list[list[int]], side: str, rows: Sequence[int], ids: list[str], limits: Limits, name: str
+) -> None:
+    """Raise UserError when a text has more tokens than `limits` allow, or log how many have if they will be cut.
+
+    `side` is source or target; `rows` has the row of the split that each text belongs to.
+    """
+    limit = getattr(limits, f"max_{side}_tokens")
     long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
     if long and limits.too_long == "error":
         worst = max(long, key=lambda i: len(texts[i]))
@@ -99,6 +115,21 @@ def _limit(
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
+
+
+def cut_sources(sources: list[list[int]], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[list[int]]:
+    """Return token ids of sources without those beyond the limit: of a long one, tokens before its end are cut.
+
+    With a tokenizer that truncates on the left, as for dialogues, a source loses its beginning.
+    """
+    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
+    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
+        closing = limits.max_source_tokens
+    return _cut(sources, limits.max_source_tokens, closing)
+
+
+def _cut(texts: list[list[int]], limit: int, closing: int = 1) -> list[list[int]]:
+    """Cut each text to `limit` tokens, before its last `closing` tokens, which have EOS among them."""
     head = max(0, limit - closing)
     return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
 

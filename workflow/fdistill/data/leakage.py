@@ -1,10 +1,10 @@
 """Leakage: how much of the dev and test splits also occurs in the training split."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 
 from fdistill.data.sources import Example
+from fdistill.data.words import is_word, separate
 from fdistill.runtime.errors import UserError
 
 
@@ -17,7 +17,8 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
     - `ngrams`: for each reference the share of its distinct n-grams that occur in some training reference,
       averaged over references; a reference of fewer than n words counts as a single n-gram.
 
-    Texts are compared as sequences of lower-cased words, so that case, punctuation and spacing do not hide a copy.
+    Texts are compared as sequences of lower-cased words in any script (`words.separate`) and symbols, so that case,
+    punctuation and spacing do not hide a copy; a text of punctuation only is compared as it is.
     Training texts can be gigabytes: they are split into words one at a time, and only their hashes are kept.
     Raises UserError for an empty split.
     """
@@ -60,7 +61,8 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", text.lower()))
+    words = separate(text.lower()).split()
+    return tuple(filter(is_word, words)) or tuple(words)
 
 
 def _digest(words: tuple[str, ...]) -> int:

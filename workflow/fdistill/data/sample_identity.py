@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
-from fdistill.models.checkpoints import tokenizer_identity
+from fdistill.models.tokenization import tokenizer_identity
 
 
 def sample_identity(teacher: Path, tokenizer: PreTrainedTokenizerBase, split: Path) -> dict[str, str]:

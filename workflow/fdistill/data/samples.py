@@ -7,6 +7,7 @@ belong to something else.
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, write_parquet
+from fdistill.artifacts.records import remedy
 from fdistill.data.schemas import SAMPLES
 from fdistill.runtime.errors import UserError
 
@@ -34,22 +35,18 @@ def read_samples(
     for key, expected in identity.items():
         if recorded.get(key) != expected:
             raise UserError(
-                f"{path}: {MISMATCH[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); "
-                "delete the file and run rule sample_teacher again"
+                f"{path}: {MISMATCH[key]} ({key} {str(recorded.get(key))[:12]}, in use {expected[:12]}); {remedy(path)}"
             )
     if kind is not None and (found := recorded.get("kind", kind)) != kind:
         raise UserError(f"{path}: contains {found}, expected {kind}; give that file")
     by_id: dict[str, list[list[int]]] = {}
     for row, (example, tokens) in enumerate(zip(columns["id"], columns["tokens"], strict=True)):
         if not tokens:
-            raise UserError(
-                f"{path}: row {row} (id '{example}') has no tokens; delete the file and run rule sample_teacher again"
-            )
+            raise UserError(f"{path}: row {row} (id '{example}') has no tokens; {remedy(path)}")
         by_id.setdefault(example, []).append(tokens)
     missing = [example for example in ids if example not in by_id]
     if missing:
         raise UserError(
-            f"{path}: no sample for {len(missing)} of {len(ids)} inputs (first: '{missing[0]}'); "
-            "delete the file and run rule sample_teacher again"
+            f"{path}: no sample for {len(missing)} of {len(ids)} inputs (first: '{missing[0]}'); {remedy(path)}"
         )
     return [by_id[example] for example in ids]

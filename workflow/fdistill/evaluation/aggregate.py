@@ -6,11 +6,35 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
 from fdistill.evaluation.replicates import Replicates, beside, read_replicates
 from fdistill.evaluation.resampling import interval, mean_over_seeds
 from fdistill.runtime.errors import UserError
 
+_MISSING = ({"reason": str, "fix": str}, None)
+_SCORE = {
+    "title": str,
+    "direction": ("higher", "lower"),
+    "value": (float, None),
+    "signature": (str, None),
+    "missing": _MISSING,
+}
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
+
+
+# The entries of aggregated files, and those files, as `artifacts.shapes` describes them.
+ENTRY = {
+    "mean": (float, None),
+    "std": (AtLeast(float), None),
+    "interval": ([float], None),
+    "seeds": {...: (float, None)},
+}
+METRICS_FILE = {
+    "task": str,
+    "method": str,
+    "metrics": {...: ENTRY | {key: _SCORE[key] for key in ("title", "direction", "signature", "missing")}},
+}
+RISKS_FILE = {"task": str, "method": str, "risks": dict.fromkeys(RISKS, ENTRY)}
 
 
 def aggregate_scores(
@@ -26,7 +50,7 @@ def aggregate_scores(
     is missing for any seed has mean, std and interval None: a mean over fewer seeds would look like one over all.
     Raises UserError when the files belong to different systems, or their signatures differ.
     """
-    seeds, result = _read(paths, ["metrics", "versions"], expected, task, method)
+    seeds, result = _read(paths, {"metrics": {...: _SCORE}, "versions": {...: str}}, expected, task, method)
     replicates = _replicates(seeds)
     metrics = {}
     for key, first in _same_keys(seeds, "metrics").items():
@@ -59,7 +83,7 @@ def aggregate_risks(
     keys of `RISKS`, and the replicates of the means. A value that is null in a seed's file has mean, std and interval
     None; TeacherDist has no interval.
     """
-    seeds, result = _read(paths, RISKS, expected, task, method)
+    seeds, result = _read(paths, dict.fromkeys(RISKS, (float, None)), expected, task, method)
     replicates = _replicates(seeds)
     values = {key: {seed: seeds[seed][key] for seed in seeds} for key in RISKS}
     return result | {"risks": {key: _summary(values[key], replicates.get(key)) for key in RISKS}}, replicates
@@ -93,29 +117,29 @@ def _missing(missing: dict[str, dict], n_seeds: int) -> dict[str, str] | None:
 
 def _read(
     paths: list[Path],
-    fields: list[str] | tuple[str, ...],
+    shape: dict[str, Shape],
     expected: list[int] | None,
     task: str | None,
     method: str | None,
 ) -> tuple[dict[str, dict], dict[str, Any]]:
     """The files by seed (as text, in numerical order) with their `replicates`, and the fields in common."""
-    fields_in_common = ("task", "method", "n_inputs")
+    fields_in_common = {"task": str, "method": str, "n_inputs": COUNT}
     wanted = {field: value for field, value in (("task", task), ("method", method)) if value is not None}
     files = {}
     for path in paths:
-        file = read_json(path, (*fields_in_common, "seed", *fields))
+        file = read_json(path, fields_in_common | {"seed": int} | shape)
         for field, value in wanted.items():
             if file[field] != value:
                 raise UserError(
-                    f"{path}: belongs to {field} '{file[field]}', not to '{value}'; give that one's file, or "
-                    "delete it and run the rule that makes it again"
+                    f"{path}: belongs to {field} '{file[field]}', not to '{value}'; give that one's file, or, "
+                    "if it lies in that one's place, delete it and run again"
                 )
         if str(file["seed"]) in files:
             raise UserError(f"{path}: seed {file['seed']} is given twice; give one file per seed")
         if expected is not None and file["seed"] not in expected:
             raise UserError(
-                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected, task, method))}; "
-                "delete it and run again"
+                f"{path}: belongs to seed {file['seed']}, not to {', '.join(map(str, expected))}; give "
+                "that one's file, or, if it lies in that one's place, delete it and run again"
             )
         files[str(file["seed"])] = file | {"replicates": read_replicates(path)}
     first = next(iter(files.values()))

@@ -14,6 +14,8 @@ import numpy as np
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
+from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
@@ -21,6 +23,7 @@ from fdistill.runtime.errors import UserError
 # Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 TEACHER = "teacher"
+FILES = {"metrics": METRICS_FILE | {"n_inputs": COUNT}, "risks": RISKS_FILE | {"n_inputs": COUNT}}
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
 
@@ -73,7 +76,7 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     entries: dict[str, dict[str, dict]] = {}  # by metric and system
     sizes: dict[Path, int] = {}
     for path, field in [*((path, "metrics") for path in metrics), *((path, "risks") for path in risks)]:
-        file = read_json(path, ("task", "method", "n_inputs", field))
+        file = read_json(path, FILES[field])
         if file["method"] not in (*students, TEACHER):
             raise UserError(f"{path}: '{file['method']}' is no student of --students ({', '.join(students)})")
         sizes[path] = file["n_inputs"]

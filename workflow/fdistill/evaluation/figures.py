@@ -11,6 +11,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
+from fdistill.evaluation.aggregate import ENTRY
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 
@@ -19,6 +21,7 @@ from fdistill.runtime.errors import UserError
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C6D31", "#7F7F7F")
 COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
 MARKERS = "osD^vPX<>p*"  # drawn hollow, so that those at the same place can be told apart
+_RISKS = {"method": str, "risks": {"r_llh_token": ENTRY, "r_cvg_token": ENTRY}}
 MARKED = 12  # markers on a curve
 STYLE = {
     "svg.hashsalt": "fdistill",  # without it the ids in the file are random
@@ -62,7 +65,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
         for ax in axes:
             _step_axis(ax, min(steps), max(steps))
-        _finish(figure, title, output)
+        _finish(figure, title, systems, output)
 
 
 def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
@@ -70,7 +73,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
 
     With several seeds a cross shows one standard deviation. `systems` and errors as for `training_curves`.
     """
-    files = [read_json(path, ("method", "risks")) for path in paths]
+    files = [read_json(path, _RISKS) for path in paths]
     common_lineage(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
         _known(file["method"], systems, path)
@@ -90,7 +93,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             _mark_collapse(ax, *teacher)
         ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(to the right: outputs untypical of the teacher)")
         ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(up: covers less of the teacher's outputs)")
-        _finish(figure, title, output)
+        _finish(figure, title, systems, output)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -98,7 +101,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
     Raises UserError when the file is missing or damaged.
     """
-    lines, _ = read_json_lines(path)
+    lines, _ = read_json_lines(path, {"step": COUNT, "loss?": float, "dev?": {...: float}})
     return lines
 
 
@@ -109,13 +112,16 @@ def _known(system: str, systems: dict[str, str], path: Path) -> bool:
 
 
 def _style(system: str, systems: dict[str, str]) -> dict[str, Any]:
-    """Colour, marker and label of a system, the same in all figures with the same `systems`."""
+    """Colour, marker and label of a system, the same in all figures with the same `systems`.
+
+    The label is the system's place: matplotlib leaves labels that begin with `_`, as a title may, out of the legend.
+    """
     i = list(systems).index(system)
     return {
         "color": COLOURS[i % len(COLOURS)],
         "marker": MARKERS[i % len(MARKERS)],
         "markerfacecolor": "none",
-        "label": systems[system],
+        "label": str(i),
     }
 
 
@@ -155,11 +161,17 @@ def _mark_collapse(ax: Axes, llh: float, cvg: float) -> None:
     )
 
 
-def _finish(figure: Figure, title: str, output: Path) -> None:
-    """Add title and legend, with each system once, and write the file without a date."""
+def _finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
+    """Add title and legend, with each system once, and write the file without a date.
+
+    Titles are the user's, where a dollar is a dollar and begins no formula.
+    """
     entries = [ax.get_legend_handles_labels() for ax in figure.axes]
     once = {label: handle for handles, labels in entries for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
-    figure.suptitle(title)
+    legend = figure.legend(once.values(), once.keys(), loc="outside right upper", frameon=False)
+    titles = list(systems.values())
+    for text in legend.get_texts():
+        text.set(text=titles[int(text.get_text())], parse_math=False)
+    figure.suptitle(title, parse_math=False)
     with atomic(output) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -4,12 +4,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.provenance import total
+from fdistill.artifacts.provenance import PEAKS, SUMS, total
 from fdistill.artifacts.records import SUFFIX, read_record
+from fdistill.artifacts.shapes import COUNT, AtLeast
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
 
 Record = dict[str, Any]
+# What is read of a record besides its outputs, as `artifacts.shapes` describes it.
+SHAPE = {
+    "stage": str,
+    "inputs": {...: str},
+    "attempts": COUNT,
+    "code": {"commit": str, "dirty": (bool, None)},
+    **dict.fromkeys((*SUMS, *PEAKS), AtLeast(float)),
+}
 LEDGER = "provenance"  # the stage that writes the ledger, which does not count itself
 
 
@@ -109,7 +118,7 @@ def _cells(row: dict[str, Any]) -> list[Cell]:
 
 
 def _records(results: Path) -> list[Record]:
-    return [read_record(path) for path in sorted(results.rglob(f"*{SUFFIX}"))]
+    return [read_record(path, SHAPE) for path in sorted(results.rglob(f"*{SUFFIX}"))]
 
 
 def _method(record: Record, results: Path) -> str:

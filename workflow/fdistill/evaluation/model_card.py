@@ -4,10 +4,13 @@ A card states what is on record. It has no field for what nobody has measured.
 """
 
 import json
+import os.path
 from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
+from fdistill.artifacts.shapes import COUNT
+from fdistill.data.lines import one_line
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
 
@@ -57,6 +60,17 @@ On the task's test split ({inputs} inputs), this model:
 No intended use, bias or safety was evaluated. The licences of the data and of the checkpoint that the teacher came from
 may restrict the use of this model.
 """
+
+
+# What the card reads, as `artifacts.shapes` describes it: manifests of the model and its teacher, the data's, scores.
+MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "versions": {"transformers": str}}
+TEACHER = {"init": str, "files": {"model.safetensors": str}}
+DATA = {
+    "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
+    "splits": {"train": COUNT},
+    "sha256": {"train": str},
+}
+SCORE = {"n_inputs": COUNT, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
 
 
 def model_card(
@@ -122,11 +136,15 @@ def _term(term: dict[str, Any]) -> str:
 def _origin(init: str) -> str:
     if init == "scratch":
         return "random weights"
-    return f"`{Path(init).name if Path(init).expanduser().exists() else init}`"
+    is_local = os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
+    return f"`{Path(init).name if is_local else init}`"
 
 
 def _archive(archive: dict[str, Any]) -> str:
-    return f"{archive['package']} {archive['version']}, licence: {archive['licence']}, SHA-256 `{archive['sha256']}`"
+    licence, digest = archive.get("licence", "not stated"), archive.get("sha256")  # a hub data set has none
+    return f"{archive['package']} {archive['version']}, licence: {licence}" + (
+        f", SHA-256 `{digest}`" if digest else ""
+    )
 
 
 def _results(metrics: dict[str, dict[str, Any]]) -> str:
@@ -139,4 +157,4 @@ def _results(metrics: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(text: object) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")
+    return one_line(str(text)).replace("|", "\\|")

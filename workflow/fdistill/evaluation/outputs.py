@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet
 from fdistill.artifacts.lineage import check_splits, common_lineage
+from fdistill.artifacts.records import remedy
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.runtime.errors import UserError
 
@@ -31,11 +32,11 @@ def read_outputs(test: Path | str, generations: Path | str) -> Outputs:
     expected, actual = split["id"], generated["id"]
     if len(actual) != len(expected):
         raise UserError(
-            f"{generations}: {len(actual)} rows, but {test} has {len(expected)} inputs; delete it and run again"
+            f"{generations}: {len(actual)} rows, but {test} has {len(expected)} inputs; {remedy(generations)}"
         )
     for row, (wanted, id_) in enumerate(zip(expected, actual, strict=True)):
         if wanted != id_:
             raise UserError(
-                f"{generations}: row {row} has id '{id_}', but {test} has '{wanted}' there; delete it and run again"
+                f"{generations}: row {row} has id '{id_}', but {test} has '{wanted}' there; {remedy(generations)}"
             )
     return Outputs(expected, split["source"], split["references"], generated["hypothesis"])

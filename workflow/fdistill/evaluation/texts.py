@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.artifacts.files import read_json
-from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -19,13 +18,9 @@ class Texts:
         """Return the texts in a JSON file; none without a file. Raises UserError for a file of another form."""
         if path is None:
             return cls()
-        content = read_json(path, ("tasks", "systems"))
-        tasks, systems = content["tasks"], content["systems"]
-        mappings = [systems, *tasks.values()] if isinstance(tasks, dict) else [None]
-        if not all(isinstance(m, dict) and all(isinstance(text, str) for text in m.values()) for m in mappings):
-            form = '{"tasks": {TASK: {"title": TEXT, ...}}, "systems": {SYSTEM: TEXT}}'
-            raise UserError(f"{path}: must be of the form {form}; correct it, or delete it and run again")
-        return cls(tasks, systems)
+        form = 'write it as {"tasks": {TASK: {"title": TEXT, ...}}, "systems": {SYSTEM: TEXT}}'
+        content = read_json(path, {"tasks": {...: {...: str}}, "systems": {...: str}}, form)
+        return cls(content["tasks"], content["systems"])
 
     def of_task(self, task: str, key: str, default: str) -> str:
         """Return the title, description or stands_for of a task; `default` if there is none."""

@@ -14,12 +14,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fdistill.models.location import CONFIG, PICKLE, WEIGHTS, files_of
-from fdistill.runtime.errors import UserError
+from fdistill.runtime.errors import UserError, reason
 
 INDEX = ".index.json"
 SAFETENSORS = {WEIGHTS, WEIGHTS + INDEX}
 PICKLES = {PICKLE, PICKLE + INDEX}
-VOCABULARIES = {"tokenizer.json", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "source.spm"}
+TOKENIZERS = (  # the files of each kind of tokenizer
+    {"tokenizer.json"},
+    {"vocab.json", "merges.txt"},
+    {"spiece.model"},
+    {"sentencepiece.bpe.model"},
+    {"source.spm", "target.spm", "vocab.json"},
+)
 OBJECTS = {
     *(CONFIG, "generation_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
@@ -43,8 +49,9 @@ def check_names(name: str, files: set[str], allow_pickle: bool) -> None:
         raise UserError(f"{name}: has an adapter ({ADAPTER}), which is not read; merge it into its model and save that")
     if CONFIG not in files:
         raise UserError(f"{name}: has no {CONFIG}; give a folder that `save_pretrained` wrote")
-    if not files & VOCABULARIES:
-        raise UserError(f"{name}: has no tokenizer (none of {', '.join(sorted(VOCABULARIES))}); save it there as well")
+    if not any(kind <= files for kind in TOKENIZERS):
+        known = ", or ".join(" and ".join(sorted(kind)) for kind in TOKENIZERS)
+        raise UserError(f"{name}: has no tokenizer ({known}); save it there as well")
     if files & SAFETENSORS or (allow_pickle and files & PICKLES):
         return
     if files & PICKLES:
@@ -73,7 +80,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except RecursionError:
         raise UserError(f"{file}: brackets are nested too deeply; {COPY}") from None
     except (OSError, ValueError) as error:  # also invalid UTF-8
-        raise UserError(f"{file}: is not valid JSON ({' '.join(str(error).split())}); {COPY}") from None
+        raise UserError(f"{file}: is not valid JSON ({reason(error)}); {COPY}") from None
     if not isinstance(content, dict):
         raise UserError(f"{file}: contains no JSON object but {type(content).__name__}; {COPY}")
     return content
@@ -102,16 +109,16 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
                 for key, part in slices.items()
             }
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{file}: damaged or cut off ({' '.join(str(error).split())}); {COPY}") from None
+        raise UserError(f"{file}: damaged or cut off ({reason(error)}); {COPY}") from None
 
 
 def _pickle(file: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(file, map_location="meta", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, OSError, ValueError, LookupError, TypeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{file}: the .bin file is damaged, or contains more than tensors and is not opened ({reason}); "
+            f"{file}: the .bin file is damaged, or contains more than tensors and is not opened ({first_line}); "
             f"give a checkpoint with {WEIGHTS}"
         ) from None
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

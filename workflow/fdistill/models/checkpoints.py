@@ -1,46 +1,30 @@
 """Checkpoints: reading and writing a transformers model folder (safetensors) with its tokenizer."""
 
-import hashlib
-import json
 import logging
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
-from fdistill.artifacts.manifest import MANIFEST, check_files, write_manifest
+from fdistill.artifacts.manifest import check_files, write_manifest
+from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class, wrap
-from fdistill.models.checkpoint_files import NO_SAFETENSORS, check_content, check_names, read_object, stored_shapes
-from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
+from fdistill.models.checkpoint_files import NO_SAFETENSORS
+from fdistill.models.configurations import scratch_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
-from fdistill.models.location import CONFIG, WEIGHTS, files_of, local_folder
-from fdistill.models.tokenization import decoder_prompt, has_languages, save_tokenizer, set_languages
+from fdistill.models.location import WEIGHTS, files_of, local_folder
+from fdistill.models.outlines import Outline, check_weights, describe, from_pretrained, reading
+from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, tokenizer_identity
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import show
 
 log = logging.getLogger(__name__)
-
-transformers.utils.logging.disable_progress_bar()  # `runtime.progress` reports instead
-transformers.utils.logging.set_verbosity_error()  # what its warnings are about, `load` checks and says
-# MarianTokenizer recommends a normaliser that it does not use.
-warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-
-MOST_TOKENS = 10**7  # far above any vocabulary
-
-# Entries of a checkpoint that are not weights: masks and position counters, which older versions of transformers saved.
-_NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
 
 # Keys of a generation config that describe the model, not decoding.
 _NOT_DECODING = {"transformers_version", "_from_model_config", "use_cache", "output_attentions", "output_hidden_states"}
@@ -82,7 +66,7 @@ def load(
     outline = describe(name, allow_pickle)
     with reading(name):
         module, report = _read_model(outline, allow_pickle)
-        _check_weights(name, report)
+        check_weights(name, report)
         _check_finite(name, module)
         _note_input(name, outline.config)
     tokenizer = outline.tokenizer
@@ -96,138 +80,17 @@ def load(
         return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """A checkpoint without the numbers of its weights."""
-
-    source: str  # the argument of `from_pretrained`: a folder, or a hub id
-    config: PreTrainedConfig
-    family: Family
-    tokenizer: PreTrainedTokenizerBase
-
-
-def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
-    """Return what can be seen of a checkpoint without reading its weights.
-
-    Raises UserError for whatever `load` would refuse, except the numbers of the weights; of a hub id only configuration
-    and tokenizer are read.
-    """
-    folder = local_folder(name)
-    if folder is not None:
-        if not folder.is_dir():
-            raise UserError(f"{name}: there is no such folder; give one that `save_pretrained` wrote, or a hub id")
-        check_names(str(name), {file.name for file in folder.iterdir()}, allow_pickle)
-        check_content(folder)
-    source = str(folder or name)
-    with reading(name):
-        config, family = read_configuration(source)
-        if not getattr(config, "share_encoder_decoder_embeddings", True):  # some of Marian's
-            raise UserError(
-                f"{name}: has separate vocabularies for sources and targets; give a checkpoint with a shared one"
-            )
-        tokenizer = _read_tokenizer(name, source, config, family)
-        outline = Outline(source, config, family, tokenizer)
-        if folder is not None:
-            _check_shapes(name, outline, stored_shapes(folder))
-    return outline
-
-
-@contextmanager
-def reading(name: str | Path) -> Iterator[None]:
-    """Turn whatever transformers, tokenizers and safetensors raise for a bad checkpoint into a UserError.
-
-    They raise errors of any type, and tokenizers' panics are not even of type Exception.
-    """
-    try:
-        yield
-    except (UserError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        first, *_ = (str(error).strip() or "no reason given").splitlines()
-        reason = first if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {first}"
-        raise UserError(
-            f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
-            "or a hub id that this machine can reach"
-        ) from None
-
-
-def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, family: Family) -> PreTrainedTokenizerBase:
-    """Return the tokenizer. Raises UserError when it does not belong to the model of `config`."""
-    settings = Path(source) / "tokenizer_config.json"
-    if settings.is_file():  # of a hub id, it is not on this machine yet
-        for key, value in read_object(settings).items():  # such as T5's extra_ids, which become a list of tokens
-            if isinstance(value, int) and value > MOST_TOKENS and key not in ("max_length", "model_max_length"):
-                raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be at most {MOST_TOKENS}")
-            if key == "model_max_length" and not isinstance(value, int | float):
-                raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be a number")
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    highest = max(tokenizer.get_vocab().values(), default=0)
-    if highest >= config.vocab_size:  # more rows than tokens are fine: T5's are rounded up
-        raise UserError(
-            f"{name}: the tokenizer has token ids up to {highest}, but the model has only {config.vocab_size} "
-            "embeddings; give a tokenizer and a model that belong together"
-        )
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"{name}: the tokenizer has no EOS token (eos_token), which ends every text; set it")
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    if tokenizer.eos_token_id not in ends:
-        raise UserError(
-            f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
-            f"{CONFIG}; give a tokenizer and a model that belong together"
-        )
-    config.eos_token_id = tokenizer.eos_token_id
-    has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
-    if family.is_encoder_decoder and not has_start:
-        raise UserError(f"{name}: has no decoder_start_token_id, the first token of its decoder; set it in {CONFIG}")
-    return tokenizer
-
-
-def _check_shapes(name: str | Path, outline: Outline, stored: dict[str, Tensor]) -> None:
-    """Raise UserError when the stored weights are integers, or are not those of the configuration's model."""
-    integers = [
-        key for key, weight in stored.items() if not weight.is_floating_point() and not _NOT_WEIGHTS.search(key)
-    ]
-    if integers:
-        raise UserError(
-            f"{name}: {len(integers)} weights are stored as integers (first: {integers[0]}), as of a quantised model; "
-            "give the unquantised one"
-        )
-    without_numbers(outline.config, outline.family, f"{Path(outline.source) / CONFIG}")
-    floats = {key: weight.float() for key, weight in stored.items()}
-    placed = {"pretrained_model_name_or_path": None, "state_dict": floats, "device_map": {"": "meta"}}
-    _check_weights(name, _from_pretrained(outline, **placed)[1])
-
-
-def _from_pretrained(outline: Outline, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Return the model, and transformers' report on missing, unexpected and mismatched weights."""
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # `_check_weights` says what is wrong
-    try:
-        return model_class(outline.family).from_pretrained(
-            config=outline.config,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # `_check_weights` refuses them, together with missing weights
-            output_loading_info=True,
-            **options,
-        )
-    finally:
-        transformers.utils.logging.set_verbosity(verbosity)
-
-
 def _read_model(outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Read the model from safetensors, or else from a pickle where that is allowed."""
     source = {"pretrained_model_name_or_path": outline.source}
     try:
-        return _from_pretrained(outline, **source, use_safetensors=True)
+        return from_pretrained(outline, **source, use_safetensors=True)
     except OSError as error:
         if WEIGHTS not in str(error).strip().partition("\n")[0]:
             raise
         if not allow_pickle:
             raise UserError(f"{outline.source}: {NO_SAFETENSORS}") from None
-    return _from_pretrained(outline, **source, use_safetensors=False, weights_only=True)
+    return from_pretrained(outline, **source, use_safetensors=False, weights_only=True)
 
 
 def _note_input(name: str | Path, config: PreTrainedConfig) -> None:
@@ -239,23 +102,6 @@ def _note_input(name: str | Path, config: PreTrainedConfig) -> None:
     elif not (folder / MANIFEST).is_file():
         for file in files_of(folder):
             note_input(file)
-
-
-def _check_weights(name: str | Path, report: dict[str, Any]) -> None:
-    """Raise UserError for missing, mismatched or unused weights, for which transformers only warns."""
-    wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
-    if wrong:
-        raise UserError(
-            f"{name}: {len(wrong)} weights are missing or of another shape than in config.json (first: {wrong[0]}); "
-            "put the config.json of these weights in the folder, or give another checkpoint"
-        )
-    unused = sorted(key for key in report["unexpected_keys"] if not _NOT_WEIGHTS.search(key))
-    if unused:
-        raise UserError(
-            f"{name}: {len(unused)} weights have no place in the model of config.json (first: {unused[0]}); "
-            "config.json may have fewer layers than the weights: put the right config.json in the folder, "
-            "or give another checkpoint"
-        )
 
 
 def _check_finite(name: str | Path, module: PreTrainedModel) -> None:
@@ -326,12 +172,6 @@ def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTo
     torch.manual_seed(seed)
     module = model_class(family)(configuration)
     return Checkpoint(wrap(module), tokenizer)
-
-
-def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the SHA-256 of the vocabulary and the special tokens: what each token id means."""
-    content = {"vocabulary": tokenizer.get_vocab(), "special": tokenizer.special_tokens_map}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def check_same_vocabulary(teacher: Checkpoint, student: Checkpoint) -> None:

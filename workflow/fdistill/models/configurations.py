@@ -20,7 +20,7 @@ from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import read_object
 from fdistill.models.families import FAMILIES, Family
 from fdistill.models.location import CONFIG
-from fdistill.runtime.errors import UserError
+from fdistill.runtime.errors import UserError, reason
 from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
@@ -49,7 +49,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     try:
         config = AutoConfig.from_pretrained(source, local_files_only=local_only, trust_remote_code=False)
     except StrictDataclassError as error:
-        raise UserError(f"{file}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: {reason(error)}") from None
     _refuse(str(file), _problems(config, family))
     generation = file.with_name("generation_config.json")
     if generation.is_file():  # newer checkpoints have the first token of their decoder here
@@ -78,7 +78,7 @@ def scratch_configuration(family: Family, settings: dict[str, Any], tokens: dict
     try:
         config = config_class(**(tokens | settings))
     except (StrictDataclassError, TypeError, ValueError, LookupError) as error:
-        raise UserError(f"model.teacher.config: {' '.join(str(error).split())}") from None
+        raise UserError(f"model.teacher.config: {reason(error)}") from None
     _refuse("", (problem.under(*SCRATCH) for problem in _problems(config, family)))
     return config
 
@@ -92,7 +92,7 @@ def without_numbers(config: PreTrainedConfig, family: Family, where: str) -> Pre
         with torch.device("meta"):
             module = model_class(family)(config)
     except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError) as error:
-        raise UserError(f"{where}: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise UserError(f"{where}: {reason(error)}") from None
     if (count := sum(parameter.numel() for parameter in module.parameters())) > PARAMETERS:
         raise UserError(f"{where}: makes a model of {count:,} parameters; lower its sizes")
     return module

@@ -14,8 +14,9 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from fdistill.artifacts.atomic import atomic
-from fdistill.artifacts.files import read_json, write_json
+from fdistill.artifacts.files import check_shape, read_json, write_json
 from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
+from fdistill.artifacts.shapes import COUNT, AtLeast
 from fdistill.models.configurations import read_configuration
 from fdistill.models.decoding import effective
 from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer
@@ -24,9 +25,24 @@ from fdistill.runtime.errors import UserError
 TEXT = "fdistill.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
-TEXT_KEYS = ("source_prefix", "max_source_tokens", "max_target_tokens")  # at least; all of a task's `text`
 SEPARATOR = "turn_separator"
 _FORMAT = {"format": 1}  # in fdistill.json; a later version may mean something else by its keys
+# What is read of fdistill.json and of generation_config.json, as `artifacts.shapes` describes it.
+_TEXT_SHAPE = {
+    "source_prefix": str,
+    "max_source_tokens": AtLeast(int, 1),
+    "max_target_tokens": AtLeast(int, 1),
+    "too_long?": str,
+    "one_line_targets?": bool,
+    f"{SEPARATOR}?": (str, None),
+}
+_GENERATION_SHAPE = {
+    "max_new_tokens": AtLeast(int, 1),
+    **dict.fromkeys(("min_new_tokens?", "num_beams?", "no_repeat_ngram_size?", "top_k?"), (COUNT, None)),
+    **dict.fromkeys(("length_penalty?", "top_p?"), (float, None)),
+    "early_stopping?": (bool, "never", None),
+    "do_sample?": (bool, None),
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +103,13 @@ def read_usage(folder: Path) -> Usage:
         raise UserError(
             f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; export the model: {remedy}"
         )
-    text = read_json(folder / TEXT, (*_FORMAT, *TEXT_KEYS))
+    text = read_json(folder / TEXT, {"format": int})
     if text["format"] != _FORMAT["format"]:
-        raise UserError(f"{folder / TEXT}: has format {text['format']!r}, but this version reads {_FORMAT['format']}")
-    del text["format"]
-    return Usage(text, read_json(folder / GENERATION_CONFIG, ("max_new_tokens",)))
+        raise UserError(
+            f"{folder / TEXT}: has format {text['format']}, but this version reads {_FORMAT['format']}; use the "
+            "version of the workflow that exported the model"
+        )
+    check_shape(folder / TEXT, text, _TEXT_SHAPE)
+    known = {key.removesuffix("?") for key in _TEXT_SHAPE}
+    generation = read_json(folder / GENERATION_CONFIG, _GENERATION_SHAPE)
+    return Usage({key: value for key, value in text.items() if key in known}, generation)

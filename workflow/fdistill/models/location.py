@@ -13,7 +13,7 @@ WEIGHTS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
 CONFIG = "config.json"
 
-_TEXTS = {".json", ".model", ".spm", ".txt", ".jinja"}  # configurations, vocabularies, merges, chat templates
+TEXTS = {".json", ".model", ".spm", ".txt", ".jinja"}  # configurations, vocabularies, merges, chat templates
 
 
 def local_folder(name: str | Path) -> Path | None:
@@ -34,7 +34,7 @@ def files_of(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file())
     weights = [file for file in files if file.suffix == ".safetensors"]
     pickles = [file for file in files if file.name.startswith("pytorch_model") and file.suffix == ".bin"]
-    return [file for file in files if file.suffix in _TEXTS] + (weights or pickles)
+    return [file for file in files if file.suffix in TEXTS] + (weights or pickles)
 
 
 def input_files(name: str | Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Tokenizers: training one for a teacher from scratch, encoding and decoding, and the language codes of mBART."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -138,6 +139,12 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     if settings.get("tokenizer_class") == "TokenizersBackend":
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class, which transformers 5 renamed
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the SHA-256 of the vocabulary and the special tokens: what each token id means."""
+    content = {"vocabulary": tokenizer.get_vocab(), "special": tokenizer.special_tokens_map}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:

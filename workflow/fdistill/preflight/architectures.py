@@ -1,5 +1,6 @@
 """The sizes of a task's models, built on torch's meta device from a configuration of a few kilobytes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from types import SimpleNamespace
@@ -11,15 +12,16 @@ from transformers import PreTrainedConfig
 from fdistill.config.model_checks import SCRATCH
 from fdistill.data.encoding import Limits, check_positions
 from fdistill.models.architectures import wrap
-from fdistill.models.checkpoint_files import PICKLES, SAFETENSORS, check_names
-from fdistill.models.checkpoints import Checkpoint, describe, reading
+from fdistill.models.checkpoint_files import TOKENIZERS, check_names
+from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import CONFIG, local_folder
 from fdistill.models.memory import Size, size_of
+from fdistill.models.outlines import describe, reading
 from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
-from fdistill.preflight import reach
+from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -33,7 +35,7 @@ class Architecture:
     teacher: Size
     student: Size
     origin: str  # in words
-    to_fetch: str | None = None  # hub id of a checkpoint that is not on this machine
+    to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
 
 
 def architecture(task: dict[str, Any]) -> Architecture:
@@ -57,8 +59,8 @@ def architecture(task: dict[str, Any]) -> Architecture:
     return Architecture(size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_fetch)
 
 
-def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, str | None]:
-    """Return the teacher's configuration, where it comes from in words, and its hub id if it must be downloaded.
+def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, hub.Download | None]:
+    """Return the teacher's configuration, where it comes from in words, and what must be downloaded of it.
 
     `model` is a task's section. Raises UserError when the checkpoint is not available.
     """
@@ -81,18 +83,23 @@ def _scratch(model: dict[str, Any]) -> PreTrainedConfig:
     return scratch_configuration(family, teacher["config"], tokens | start)
 
 
-def _on_the_hub(init: str, allow_pickle: bool) -> tuple[PreTrainedConfig, str, str | None]:
-    weights = SAFETENSORS | (PICKLES if allow_pickle else set())
-    if any(reach.cached(init, CONFIG, name) for name in weights):
+def _on_the_hub(init: str, allow_pickle: bool) -> tuple[PreTrainedConfig, str, hub.Download | None]:
+    if hub.is_cached(init, allow_pickle, TOKENIZERS):
         with reading(init):
             return read_configuration(init, local_only=True)[0], f"{init}, in this machine's cache", None
+    files = _asked(lambda: reach.hub_model(init))
+    check_names(init, set(files), allow_pickle)
+    to_fetch = _asked(lambda: hub.download(init, files))
+    with reading(init):
+        return read_configuration(init)[0], "", to_fetch
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """The hub's answer, or a UserError that says what else would do."""
     try:
-        files = reach.hub_model(init)
+        return ask()
     except UserError as error:
         raise UserError(
             f"{error}, nor in this machine's cache; check the name and the network (HF_TOKEN for a private model), or "
             "set model.teacher.init to the folder of a copy"
         ) from None
-    check_names(init, files, allow_pickle)
-    with reading(init):
-        return read_configuration(init)[0], "", init

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fdistill.artifacts.files import read_json, sha256
 from fdistill.data import sources
 from fdistill.data.archives import is_cached, verify
 from fdistill.data.preparation import checked_corpus
@@ -35,11 +36,14 @@ def check(plan: Plan) -> Iterator[Finding]:
 
 
 def _is_prepared(manifest: Path, source: dict[str, Any]) -> bool:
-    """Whether the data are prepared, and no local file has changed since."""
+    """Whether the data are prepared, of the local files that are there now."""
     if not manifest.is_file():
         return False
-    files = [Path(name) for name in input_files(source)]
-    return all(file.is_file() and file.stat().st_mtime <= manifest.stat().st_mtime for file in files)
+    files = input_files(source)
+    if not all(Path(file).is_file() for file in files):
+        return False
+    read = [origin.get("sha256") for origin in read_json(manifest).get("archives", [])] if files else []
+    return all(sha256(file) in read for file in files)
 
 
 def _available(source: dict[str, Any], cache: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub.constants import HF_HUB_CACHE
 
+from fdistill.preflight import metrics
 from fdistill.preflight.plan import Finding, Plan
 
 FLOAT = 4  # bytes of a stored weight
@@ -18,7 +19,7 @@ GB = 1e9
 
 def check(plan: Plan) -> Iterator[Finding]:
     """Yield a finding for the study's models, for the checkpoints of the largest training, and for downloads."""
-    models = downloads = largest = 0
+    models = largest = 0
     known = list(plan.known())
     if not known:
         return  # no sizes are known; the check of teachers reports why
@@ -26,11 +27,12 @@ def check(plan: Plan) -> Iterator[Finding]:
         students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one is the untrained student of init_student
         models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
         largest = max(largest, sizes.teacher.parameters)
-        downloads += FLOAT * sizes.teacher.parameters if sizes.to_fetch else 0
     yield _room(plan.results, models, "the study's models")
     yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")
-    if downloads:
-        yield _room(Path(HF_HUB_CACHE), downloads, "the hub's checkpoints (HF_HOME says where they go)")
+    teachers = {sizes.to_fetch for _, _, sizes in known if sizes.to_fetch}
+    if to_fetch := teachers | set(metrics.downloads(plan)):
+        size = sum(model.size for model in to_fetch)
+        yield _room(Path(HF_HUB_CACHE), size, "the hub's models (HF_HOME says where they go)")
 
 
 def _room(folder: Path, needed: int, what: str) -> Finding:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from fdistill.config.crosschecks import NLL
+from fdistill.config.metric_checks import NLL
 from fdistill.losses.objectives import GROUND_TRUTH, Objective
 from fdistill.models import memory
 from fdistill.preflight.architectures import Architecture

@@ -9,6 +9,7 @@ from typing import Any
 
 from fdistill.config import Study
 from fdistill.preflight.architectures import Architecture, architecture
+from fdistill.preflight.hub import Download
 from fdistill.runtime.errors import UserError
 
 
@@ -42,12 +43,14 @@ class Plan:
         starts = {method["start"] for method in methods.values()}
         return {name: self.study.method(name, task) for name in starts - {"init_student"}} | methods
 
-    def on_the_hub(self, model_id: str) -> str:
+    def on_the_hub(self, to_fetch: Download) -> str:
         """Return a text about a model that a job will download; compute nodes of a cluster often have no network."""
         advice = (
-            f"; if compute nodes have no network, download it here first: hf download {model_id}" if self.jobs else ""
+            f"; if compute nodes have no network, download it here first: hf download {to_fetch.model_id}"
+            if self.jobs
+            else ""
         )
-        return f"{model_id}, on the hub{advice}"
+        return f"{to_fetch}{advice}"
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | UserError]:

@@ -1,4 +1,4 @@
-"""The exception for mistakes that a user can correct."""
+"""The exception for mistakes that a user can correct, and the words of an error of another kind."""
 
 
 class UserError(Exception):
@@ -7,3 +7,8 @@ class UserError(Exception):
     Scripts print the message without a traceback and exit with status 1. Any other exception that escapes is a bug in
     the project and keeps its traceback.
     """
+
+
+def reason(error: BaseException) -> str:
+    """Return the message of an error on one line, or its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,8 +14,11 @@ LOG_INTERVAL = 10.0  # seconds between two lines in a log
 class Progress:
     """Shows how many of `total` steps are done, with figures such as the loss or tokens per second."""
 
-    def __init__(self, name: str, total: int, done: int = 0):
-        """Start with `done` steps, which an interrupted run has finished; `name` comes first in each line."""
+    def __init__(self, name: str, total: int | None, done: int = 0):
+        """Start with `done` steps, which an interrupted run has finished; `name` comes first in each line.
+
+        `total` is None when nobody knows it, as of a stream.
+        """
         self.name, self.total, self.done, self.done_before = name, total, done, done
         self.started = self.last_line = time.monotonic()
         self.bar = tqdm(total=total, initial=done, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
@@ -28,20 +31,16 @@ class Progress:
             self.bar.update(steps)
             return
         now = time.monotonic()
-        if now - self.last_line >= LOG_INTERVAL or self.done >= self.total:
+        if now - self.last_line >= LOG_INTERVAL or (self.total is not None and self.done >= self.total):
             self.last_line = now
             pace = (now - self.started) / (self.done - self.done_before)  # seconds per step
             shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
-            log.info(
-                "%s %d/%d (%.0f %%)  %s%s  ETA %s",
-                self.name,
-                self.done,
-                self.total,
-                100 * self.done / max(self.total, 1),
-                f"{1 / pace:.3g}/s" if 0 < pace < 1 else f"{pace:.3g} s each",
-                shown,
-                _duration(pace * (self.total - self.done)),
-            )
+            rate = f"{1 / pace:.3g}/s" if 0 < pace < 1 else f"{pace:.3g} s each"
+            share = end = ""
+            if self.total is not None:
+                share = f"/{self.total} ({100 * self.done / max(self.total, 1):.0f} %)"
+                end = f"  ETA {_duration(pace * (self.total - self.done))}"
+            log.info("%s %d%s  %s%s%s", self.name, self.done, share, rate, shown, end)
 
     def close(self) -> None:
         """End the bar's line on a terminal."""

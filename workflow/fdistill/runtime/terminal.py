@@ -31,13 +31,13 @@ class _Job:
 class JobLines(logging.Handler):
     """Prints Snakemake's events to `stream`: a line for a job that starts, and one at intervals when none does."""
 
-    def __init__(self, stream: TextIO, total: int):
-        """Print to `stream` about a run of `total` jobs."""
+    def __init__(self, stream: TextIO, total: int, result: str = ""):
+        """Print to `stream` about a run of `total` jobs; `result` is added to the last line."""
         super().__init__()
         self.stream = stream
         self.patience = PATIENCE if stream.isatty() else PATIENCE_OF_LOGS
         self.running: dict[int, _Job] = {}
-        self.done, self.total = 0, total
+        self.done, self.total, self.result = 0, total, result
         self.last_line = time.monotonic()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -55,7 +55,7 @@ class JobLines(logging.Handler):
         elif event == "progress":
             self.done, self.total = record.done, record.total
             if self.done == self.total:
-                self._print("all jobs are finished")
+                self._print(f"all jobs are finished{self.result}")
 
     def _print(self, text: str) -> None:
         share = f"{self.done}/{self.total}"
@@ -95,11 +95,11 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def show_job_lines(logger: logging.Logger, settings: Any, total: int) -> None:
+def show_job_lines(logger: logging.Logger, settings: Any, total: int, result: str = "") -> None:
     """Print one line per job of the `total` from now on, unless the user has chosen what Snakemake prints.
 
-    `settings` are Snakemake's OutputSettings. With `--verbose`, with `--quiet rules` or `progress`, and with a logger
-    plugin, nothing changes.
+    `result` is added to the last line. `settings` are Snakemake's OutputSettings. With `--verbose`, with `--quiet
+    rules` or `progress`, and with a logger plugin, nothing changes.
     """
     handlers = [handler for handler in logger.handlers if handler.name == DEFAULT_HANDLER]
     chosen = {str(choice).rpartition(".")[2].lower() for choice in settings.quiet or ()} & {"rules", "progress", "all"}
@@ -108,4 +108,4 @@ def show_job_lines(logger: logging.Logger, settings: Any, total: int) -> None:
     handlers[0].addFilter(lambda record: getattr(record, "event", None) not in ROUTINE and record.msg != SELECTING)
     stream = handlers[0].stream
     stream.write("    time     done  a job that starts, and its log, which `tail -f` follows\n")
-    logger.addHandler(JobLines(stream, total))
+    logger.addHandler(JobLines(stream, total, result))

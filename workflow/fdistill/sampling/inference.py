@@ -1,18 +1,18 @@
 """Inference: the outputs of a trained model for sources that come one after the other, not from a prepared split."""
 
 import logging
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import BatchStore
-from fdistill.data import encoding
 from fdistill.data.batches import BatchSize
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import Limits, check_symbols, cut_sources
 from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.tokenization import encode_sources
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.offline import generate_texts
@@ -34,7 +34,7 @@ class Answer:
 
 def infer(
     checkpoint: Checkpoint,
-    sources: Sequence[str],
+    sources: Iterable[str],
     limits: Limits,
     decoding: dict[str, Any],
     batch_size: BatchSize,
@@ -43,15 +43,17 @@ def infer(
 ) -> Iterator[Answer]:
     """Yield the answer to each source, in their order, made as `generate_texts` makes the outputs of a test split.
 
-    A source longer than `limits` allows is cut. A source that is empty or white space is not given to the model; its
-    output is empty. Logs the progress, and at the end how many sources were empty and how many were cut.
+    Of an iterator, `WINDOW` sources are read at a time. A source longer than `limits` allows is cut. A source that is
+    empty or white space is not given to the model; its output is empty. Logs the progress, and at the end how many
+    sources were empty and how many were cut.
     """
-    filled = sum(bool(source.strip()) for source in sources)
-    truncated = 0
-    progress = Progress("outputs", filled)
-    for start in range(0, len(sources), WINDOW):
-        window = sources[start : start + WINDOW]
+    known = isinstance(sources, Sequence)
+    progress = Progress("outputs", sum(bool(source.strip()) for source in sources) if known else None)
+    count = filled = truncated = 0
+    remaining = iter(sources)
+    while window := list(islice(remaining, WINDOW)):
         places = [place for place, source in enumerate(window) if source.strip()]
+        count, filled = count + len(window), filled + len(places)
         answers = [Answer()] * len(window)
         if places:
             rows, cut = _encode([window[place] for place in places], checkpoint.tokenizer, limits)
@@ -65,23 +67,18 @@ def infer(
             truncated += sum(cut)
         yield from answers
     progress.close()
-    if filled < len(sources):
-        log.info("%d of %d sources are empty, and so are their outputs", len(sources) - filled, len(sources))
+    if filled < count:
+        log.info("%d of %d sources are empty, and so are their outputs", count - filled, count)
     if truncated:
-        log.info("%d of %d sources were cut to %d tokens", truncated, len(sources), limits.max_source_tokens)
+        log.info("%d of %d sources were cut to %d tokens", truncated, count, limits.max_source_tokens)
 
 
 def _encode(
     sources: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits
 ) -> tuple[list[list[int]], list[bool]]:
     """Return the token ids of sources, encoded as those of a split, and for each whether it was cut."""
-    split = {"id": sources, "source": sources, "references": [[""]] * len(sources)}
-    whole = encode_split(split, tokenizer, replace(limits, max_source_tokens=sys.maxsize), "the input").sources
-    cut = [len(row) > limits.max_source_tokens for row in whole]
-    if not any(cut):
-        return whole, cut
-    encoding.log.disabled = True  # `infer` says it once, for all windows together
-    try:
-        return encode_split(split, tokenizer, replace(limits, too_long="truncate"), "the input").sources, cut
-    finally:
-        encoding.log.disabled = False
+    if limits.symbols:
+        check_symbols({"source": sources, "references": []}, tokenizer, "the input")
+    texts = [limits.source_prefix + source for source in sources]
+    rows = encode_sources(tokenizer, texts, limits.turn_separator)
+    return cut_sources(rows, tokenizer, limits), [len(row) > limits.max_source_tokens for row in rows]

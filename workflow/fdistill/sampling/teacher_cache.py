@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from fdistill.artifacts.atomic import atomic
-from fdistill.artifacts.files import sha256
+from fdistill.artifacts.files import check_shape, sha256
 from fdistill.artifacts.manifest import check_files, manifest_of, model_identity, write_manifest
+from fdistill.artifacts.records import MANIFEST, remedy
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
 from fdistill.data.encoding import Limits
 from fdistill.losses import chunks
@@ -36,6 +37,7 @@ from fdistill.runtime.progress import Progress
 
 NONE, STATES, TOPK = "none", "states", "topk"
 FILE = "cache.arrow"
+TYPES = ("float32", "float16", "bfloat16", "int32")  # of the columns
 TOP_K = 64  # default number of tokens of kind `topk`
 # The columns of each kind, named as the fields of `batch_loss.SequenceOutputs`.
 COLUMNS = {STATES: ("teacher_states",), TOPK: ("top_tokens", "top_log_probs")}
@@ -127,12 +129,13 @@ class TeacherCache:
         """Open a cache; UserError when it is damaged or its inputs are not `identity` (see `cache_identity`)."""
         check_files(folder)
         manifest = manifest_of(folder)
-        recorded = manifest.get("inputs", {})
+        check_shape(folder / MANIFEST, manifest, {"inputs": dict, "types": {...: TYPES}})
+        recorded = manifest["inputs"]
         for key, expected in identity.items():
             if recorded.get(key) != expected:
                 raise UserError(
                     f"{folder}: {MISMATCHES[key]} ({key} {str(recorded.get(key))[:12]}, now {str(expected)[:12]}); "
-                    "delete the folder and run rule cache_teacher again"
+                    f"{remedy(folder / MANIFEST, 'give a folder that cache_teacher wrote')}"
                 )
         self.types = {name: getattr(torch, kind) for name, kind in manifest["types"].items()}
         table = pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()

@@ -7,16 +7,17 @@ from typing import Any
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import sha256, write_json_lines
 from fdistill.artifacts.manifest import versions
-from fdistill.config import cli
+from fdistill.config import schema_flags
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.encoding import Limits, read_split
 from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
-from fdistill.models.checkpoints import Checkpoint, save, tokenizer_identity
+from fdistill.models.checkpoints import Checkpoint, save
+from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
-from fdistill.training.selection import LAST, Selection, dev_scorer
+from fdistill.training.selection import LAST, Selection, dev_scorer, kept
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import TrainingCheckpoints, code_identity, weights_identity
 from fdistill.training.trainer import Trainer
@@ -40,9 +41,9 @@ def train_and_save(
     and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run
     removes it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
     """
-    limits = Limits(**cli.read_flags(args, "text"))
-    settings = TrainingSettings(**cli.read_flags(args, "training"))
-    selection = Selection(**cli.read_flags(args, "selection", prefix="selection-"))
+    limits = Limits(**schema_flags.read_flags(args, "text"))
+    settings = TrainingSettings(**schema_flags.read_flags(args, "training"))
+    selection = Selection(**schema_flags.read_flags(args, "selection", prefix="selection-"))
     training = {key: value for key, value in vars(settings).items() if key not in SAFEGUARDS}
     manifest = {"seed": args.seed, **manifest, "training": training, "versions": versions()}
     identity = manifest | {
@@ -74,8 +75,12 @@ def train_and_save(
     with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
         keep_last = selection.keep == LAST
         history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
+    chosen = kept(history, selection)
+    if chosen:
+        value = f"{selection.metric} {chosen['dev'][selection.metric]:.4f}"
+        log.info("kept: the %s weights, of step %d, development %s", selection.keep, chosen["step"], value)
     weights = trainer.weights()
     if ranks.is_main:
-        save(student, args.model, manifest, weights)
+        save(student, args.model, manifest | {"kept_step": chosen["step"] if chosen else 0}, weights)
         write_json_lines(args.history, history, {"lineage": manifest["lineage"]})
     checkpoints.clear()

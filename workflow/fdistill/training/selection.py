@@ -35,6 +35,15 @@ class Selection:
         return self.metric != NLL and metrics.METRICS[self.metric].better == "higher"
 
 
+def kept(history: list[dict[str, Any]], selection: Selection) -> dict[str, Any] | None:
+    """Return the entry of a training history whose weights are kept, {"step", "dev"}; None without any training."""
+    entries = [entry for entry in history if "dev" in entry and entry["step"]]
+    if not entries or selection.keep == LAST:
+        return entries[-1] if entries else None
+    sign = 1 if selection.higher_is_better else -1
+    return max(entries, key=lambda entry: sign * entry["dev"][selection.metric])
+
+
 def dev_scorer(
     selection: Selection,
     tokenizer: PreTrainedTokenizerBase,

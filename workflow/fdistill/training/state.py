@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from fdistill.artifacts.atomic import atomic
+from fdistill.artifacts.atomic import atomic, remove
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.provenance import note_cost, take_over_costs
+from fdistill.artifacts.shapes import parse
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Interruption
@@ -122,7 +123,7 @@ class TrainingCheckpoints:
     def clear(self) -> None:
         """Remove the folder, when the run is complete."""
         if self.folder is not None and self.ranks.is_main:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder)
 
     def _paths(self) -> list[Path]:
         return sorted((path for path in self.folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
@@ -146,10 +147,10 @@ class TrainingCheckpoints:
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
-            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            identity, expected, actual = dict(manifest["identity"]), manifest["sha256"], sha256(path / "state.pt")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: a damaged checkpoint ({type(error).__name__}: {error})") from None
+            manifest = parse((path / "manifest.json").read_text(encoding="utf-8"), {"identity": dict, "sha256": str})
+            identity, expected, actual = manifest["identity"], manifest["sha256"], sha256(path / "state.pt")
+        except (OSError, ValueError, UserError) as error:
+            raise UserError(f"{path}: a damaged checkpoint ({error})") from None
         if actual != expected:
             raise UserError(f"{path}: a damaged checkpoint (state.pt differs from the hash in manifest.json)")
         different = [key for key in self.identity | identity if self.identity.get(key) != identity.get(key)]

@@ -20,6 +20,7 @@ SOURCES = {
     "docstrings": "embedded.docstrings",
     "wordnet_ro": "embedded.wordnet_ro",
     "chitchat": "embedded.chitchat",
+    "cmudict": "embedded.cmudict",
     "dart": "published.dart",
     "xsum": "published.xsum",
     "wmt16": "published.wmt16",

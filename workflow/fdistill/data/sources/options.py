@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Schema
+from fdistill.runtime.value_schemas import Schema
 
 T = TypeVar("T")
 

@@ -1,6 +1,8 @@
-"""Splits a corpus by group, the same way in every run and on every machine."""
+"""Groups examples and splits them by group, the same way in every run and on every machine."""
 
 from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 
 from fdistill.data.sources import Example
 from fdistill.data.sources.filters import shuffled
@@ -32,3 +34,31 @@ def split_by_group(examples: list[Example], dev_size: int, test_size: int) -> di
             f"(the filters kept {len(examples)} examples in {len(groups)} groups); lower them in the task file"
         )
     return {name: splits[name] for name in ("train", "dev", "test")}
+
+
+def linked(keys: dict[str, Iterable[Hashable]]) -> dict[str, str]:
+    """Return the group of each item, named by the smallest of its items.
+
+    `keys` has the keys of each item: items that share one, directly or through other items, form a group.
+    """
+    parent = {item: item for item in keys}
+
+    def root(item: str) -> str:
+        while parent[item] != item:
+            parent[item] = item = parent[parent[item]]
+        return item
+
+    first_with: dict[Hashable, str] = {}
+    for item, of_item in keys.items():
+        for key in of_item:
+            known, new = root(first_with.setdefault(key, item)), root(item)
+            parent[max(known, new)] = min(known, new)
+    return {item: root(item) for item in keys}
+
+
+def one_per_reference(example: Example) -> list[Example]:
+    """Return an example for each reference, which is how a corpus with several references is trained on."""
+    return [
+        replace(example, id=f"{example.id}/{number}", references=(reference,))
+        for number, reference in enumerate(example.references)
+    ]

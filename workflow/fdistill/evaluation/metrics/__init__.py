@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fdistill import __version__
-from fdistill.evaluation.metrics import bertscore, bleurt, encoders, meteor, moverscore, overlap, texts
+from fdistill.evaluation.metrics import bertscore, bleurt, encoders, errors, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score
 from fdistill.evaluation.metrics.score_store import ScoreStore
 from fdistill.evaluation.resampling import interval
@@ -63,6 +63,8 @@ METRICS = {
     "bleu4": _bleu(4),
     "chrf": Metric("chrF", "higher", overlap.chrf, _SACREBLEU),
     "ter": Metric("TER", "lower", overlap.ter, _SACREBLEU, parallel=True),
+    "per": Metric("PER", "lower", errors.per, ("rapidfuzz",)),
+    "wer": Metric("WER", "lower", errors.wer),
     "rouge1": _rouge("rouge1", "ROUGE-1"),
     "rouge2": _rouge("rouge2", "ROUGE-2"),
     "rougeL": _rouge("rougeL", "ROUGE-L"),

@@ -7,7 +7,7 @@ when a model is loaded.
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,14 @@ def package_folder(name: str) -> Path | None:
     """Return the folder of an installed package, or None; `find_spec` does not run the code of a top-level package."""
     spec = find_spec(name.replace("-", "_"))
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def package_release(name: str) -> str:
+    """Return the name and version of a package that contains an encoder; another version may have other weights."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name}, not installed"
 
 
 def not_loaded(metric: str, model: str, error: Exception) -> MetricMissing | MetricFailed:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fdistill.data.lines import one_line
 from fdistill.evaluation.metrics import scripts
 from fdistill.evaluation.metrics.encoders import package_folder
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score, release
@@ -82,14 +83,14 @@ def _check_domain(language: str, references: list[list[str]], options: dict) -> 
     fix = f"set meteor.tokenizer to unicode, which separates words in any script, and meteor.language to {OTHER}"
     if language == ENGLISH:
         reason = "METEOR's data are for English, and {share} of the references' words are in another script"
-        scripts.check_share(references, scripts.is_foreign, scripts.FOREIGN, reason, fix)
+        scripts.check_share(references, scripts.any_is(scripts.is_foreign), scripts.FOREIGN, reason, fix)
     else:
         scripts.check_spaced("METEOR", references, options, fix)
 
 
 def _plain(text: str) -> str:
     """The text on one line, without the bars that separate the program's arguments."""
-    return " ".join(text.replace("|||", " ").split())
+    return one_line(text.replace("|||", " "))
 
 
 def _java() -> str:

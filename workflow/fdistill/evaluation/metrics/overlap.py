@@ -1,5 +1,6 @@
 """Metrics that count shared words or characters: BLEU, chrF and TER by sacrebleu, ROUGE by rouge-score."""
 
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -8,8 +9,9 @@ from itertools import zip_longest
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from fdistill.data.words import is_letter, is_symbol, is_word
 from fdistill.evaluation.metrics import scripts
-from fdistill.evaluation.metrics.score import Score, mean_score, release
+from fdistill.evaluation.metrics.score import MetricMissing, Score, mean_score, release
 from fdistill.evaluation.resampling import replicate
 
 BLEU_OPTIONS = {
@@ -31,20 +33,12 @@ def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, o
     references of length 0. The brevity penalty takes such a reference for the closest in length when the others are
     more than twice as long as the hypothesis. multi-bleu.perl, which computed DART's published figures, uses `empty`.
 
-    Raises MetricMissing for references without spaces between words, unless an option separates them. Source: Papineni
-    et al. 2002, with the settings of Post 2018.
+    Raises MetricMissing for references without spaces between words, unless an option separates them, and when none has
+    `order` words. Source: Papineni et al. 2002, with the settings of Post 2018.
     """
     from sacrebleu.metrics import BLEU
 
     tokenize = options.get("tokenize")
-    if tokenize in (None, "13a", "intl"):
-        scripts.check_spaced(
-            f"BLEU-{order}",
-            references,
-            options,
-            f"set bleu{order}.tokenize to zh for Chinese, to char for other scripts, or to none if words are separated "
-            "already",
-        )
     missing = options.get("missing_references", "ignore")
     # `lowercase` only reaches the signature, since the text is in lower case already; `force` only hides a warning
     # about text that looks tokenised.
@@ -54,8 +48,54 @@ def bleu(hypotheses: list[str], references: list[list[str]], options: dict, *, o
         tokenize=tokenize,
         force=True,
     )
+    _check_separated(order, references, options, metric.tokenizer)
+    _check_length(f"BLEU-{order}", "bleu", order, references, lambda text: metric.tokenizer(text).split())
     value, replicates = _by_sacrebleu(metric, hypotheses, _streams(references, "" if missing == "empty" else None))
     return Score(value, f"BLEU-{order}|{metric.get_signature()}|missing-refs:{missing}", replicates)
+
+
+def _check_separated(order: int, references: list[list[str]], options: dict, tokenizer: Callable[[str], str]) -> None:
+    """Raise MetricMissing when sacrebleu's tokenizer leaves words together in a script without spaces between them."""
+    metric, key, tokenize = f"BLEU-{order}", f"bleu{order}", options.get("tokenize")
+    already = "or to none if words are separated already"
+    if tokenize in (None, "13a", "intl"):
+        fix = f"set {key}.tokenize to zh for Chinese, to char for other scripts, {already}"
+        scripts.check_spaced(metric, references, options, fix)
+    elif tokenize == "zh":
+        scripts.check_share(
+            [list(map(tokenizer, of_input)) for of_input in references],
+            lambda word: scripts.unspaced_letters(word) > 1,
+            scripts.FOREIGN,
+            f"the tokenizer zh of {metric} separates Chinese characters only, and {{share}} of the references' words "
+            "are still several letters of a script without spaces between words, as Japanese and Thai",
+            f"set {key}.tokenize to char, {already}",
+        )
+    elif tokenize == "none":
+        scripts.check_share(
+            references,
+            lambda word: scripts.unspaced_letters(word) > scripts.WORD,
+            scripts.PHRASES,
+            f"{metric} with the tokenizer none counts words between spaces, and {{share}} of those of the references "
+            f"are of more than {scripts.WORD} letters in a script without spaces between words, as Chinese and Thai",
+            f"set {key}.tokenize to zh for Chinese, to char for other scripts, or separate the words",
+        )
+
+
+def _check_length(
+    metric: str, family: str, order: int, references: list[list[str]], words: Callable[[str], list[str]]
+) -> None:
+    """Raise MetricMissing when no reference has the `order` words of an n-gram: even a copy would have no match."""
+    texts = [text for of_input in references for text in of_input]
+    if any(len(words(text)) >= order for text in texts):
+        return
+    longest = max(len(words(text)) for text in texts)
+    lower = {1: f"{family}1", 2: f"{family}2", 3: f"{family}2"}
+    raise MetricMissing(
+        f"{metric} compares sequences of {order} words, and no reference has more than {longest}"
+        if order > 1
+        else f"{metric} compares words, and no reference has any",
+        f"use {lower[longest]}, of a lower order" if longest else "use chrf, which compares characters",
+    )
 
 
 def chrf(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
@@ -139,11 +179,11 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
 
     With several references the highest F1 counts. rougeL compares texts as one sequence of words, rougeLsum the lines
     of texts, which are sentences: papers on summaries of several sentences call the latter ROUGE-L. Words are those of
-    rouge-score, runs of a-z and 0-9 with Porter's stems; with the option `tokenizer: unicode`, words in any script
-    without stemming.
+    rouge-score, runs of a-z and 0-9 with Porter's stems; with the option `tokenizer: unicode`, words in any script and
+    symbols without stemming.
 
-    Raises MetricMissing for references that rouge-score's words would cut, as all that are not in English. Source:
-    Lin 2004.
+    Raises MetricMissing for references that rouge-score's words would cut or drop, as all that are not in English, and
+    when none has a word, or two for rouge2. Source: Lin 2004.
     """
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
@@ -155,11 +195,14 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
             references,
             _is_lost,
             scripts.CUT,
-            "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters, where it "
-            "would cut or drop them",
-            f"set {kind}.tokenizer to unicode, which keeps words in any script and appears in the signature",
+            "ROUGE's own words are of a-z and 0-9, and {share} of the references' words have other letters or digits, "
+            "or are symbols, where it would cut or drop them",
+            f"set {kind}.tokenizer to unicode, which keeps words in any script and symbols; the signature has it",
         )
         tokenizer, stemmer = DefaultTokenizer(use_stemmer=True), "porter"
+    _check_length(
+        kind.replace("rouge", "ROUGE-"), "rouge", 2 if kind == "rouge2" else 1, references, tokenizer.tokenize
+    )
     scorer = RougeScorer([kind], tokenizer=tokenizer)
     values = [
         scorer.score_multi(of_input, hypothesis)[kind].fmeasure
@@ -169,12 +212,16 @@ def rouge(hypotheses: list[str], references: list[list[str]], options: dict, *, 
     return mean_score(values, signature)
 
 
-def _is_lost(character: str) -> bool:
-    return scripts.is_letter(character) and not character.isascii()
+def _is_lost(word: str) -> bool:
+    """Return whether rouge-score's own tokenizer cuts a word, or drops one that is more than punctuation."""
+    is_cut = not word.isascii() and any(
+        (is_letter(character) or character.isnumeric()) and not character.isascii() for character in word
+    )
+    return is_cut or (any(map(is_symbol, word)) and not re.search("[a-zA-Z0-9]", word))
 
 
 class _SeparatedWords:
-    """A tokenizer of rouge-score for text whose words are separated: all that have a letter or a digit."""
+    """A tokenizer of rouge-score for text whose words are separated: all but punctuation."""
 
     def tokenize(self, text: str) -> list[str]:
-        return [word for word in text.lower().split() if any(map(str.isalnum, word))]
+        return list(filter(is_word, text.lower().split()))

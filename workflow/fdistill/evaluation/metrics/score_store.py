@@ -1,13 +1,12 @@
 """Keeps the scores of one metric after the other, so that a run goes on where another broke off."""
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.atomic import write_text
+from fdistill.artifacts.atomic import remove
+from fdistill.artifacts.sealed import read_sealed, write_sealed
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +27,11 @@ class ScoreStore:
     def read(self) -> Scores:
         """Return the scores that an earlier run has kept."""
         if self.path is not None and self.path.is_file():
-            digest, _, content = self.path.read_bytes().partition(b"\n")
-            if digest.decode(errors="replace") == _digest(content):
-                stored = json.loads(content)
+            try:
+                stored = read_sealed(self.path, {"identity": dict, "scores": {...: dict}})
+            except (OSError, ValueError) as error:
+                log.warning("%s is damaged (%s); its scores are computed again", self.path, error)
+            else:
                 if stored["identity"] == self.identity:
                     self._scores = stored["scores"]
                     log.info("computed by an earlier run: %s", ", ".join(self._scores))
@@ -42,14 +43,9 @@ class ScoreStore:
         log.info("%s: %s", key, f"missing: {missing['reason']}" if missing else f"{score['value']:.2f}")
         if self.path is not None and not missing:  # what is missing may be there when the next run begins
             self._scores[key] = score
-            content = json.dumps({"identity": self.identity, "scores": self._scores})
-            write_text(self.path, f"{_digest(content.encode())}\n{content}")
+            write_sealed(self.path, {"identity": self.identity, "scores": self._scores})
 
     def remove(self) -> None:
         """Delete the file, once the scores are written where they belong."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+            remove(self.path)

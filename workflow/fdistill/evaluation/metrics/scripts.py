@@ -1,4 +1,4 @@
-"""Writing systems: separates words in any of them, and refuses a metric that cannot read the references' one.
+"""Refuses a metric that cannot read the references' writing system.
 
 References decide, not hypotheses, so that a metric is computed for all systems of a task or for none.
 """
@@ -6,30 +6,19 @@ References decide, not hypotheses, so that a metric is computed for all systems 
 import unicodedata
 from collections.abc import Callable
 from functools import cache
-from itertools import groupby
 
+from fdistill.data.words import is_mark, is_unspaced
 from fdistill.evaluation.metrics.score import MetricMissing
 
-# Scripts that put no spaces between words, by the first words of their characters' names in Unicode.
-UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 UNICODE = "unicode"  # the value of the option `tokenizer` that separates words in any script
-JOINERS = "\u200c\u200d"  # within words of Persian and of languages of India
 # Shares of words beyond which a metric is outside its domain. English texts have foreign names and Greek letters, with
 # which published figures were computed; Italian, which has few accents, has them in more than 3 words of 100.
 CUT = 0.02
 FOREIGN = 0.1
-
-
-@cache
-def is_letter(character: str) -> bool:
-    """Return whether a character is a letter, or a mark on one: Hindi writes vowels as marks."""
-    return unicodedata.category(character)[0] in "LM"
-
-
-@cache
-def is_unspaced(character: str) -> bool:
-    """Return whether a character is of a script that puts no spaces between words."""
-    return is_letter(character) and unicodedata.name(character, "").startswith(UNSPACED)
+# In a script without spaces between words, what stands between spaces is no word if more than PHRASES of it has more
+# than WORD letters: separated words have about 2 in Chinese and Japanese, and 4 in Thai.
+PHRASES = 0.3
+WORD = 5
 
 
 @cache
@@ -40,53 +29,25 @@ def is_foreign(character: str) -> bool:
     )
 
 
-def is_mark(character: str) -> bool:
-    """Return whether a character is a mark on the letter before it."""
-    return unicodedata.category(character)[0] == "M"
+def any_is(is_kind: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return whether a word has a character of a kind, as a function of the word."""
+    return lambda word: any(map(is_kind, word))
 
 
-def separate(text: str) -> str:
-    """Separate words in any script by single spaces: letters with their marks, digits, and joiners make up words.
-
-    A character of a script without spaces between words is a word of its own, with the marks on it; so is every other
-    character. Equal characters that Unicode can encode in two ways become one (NFC).
-    """
-    words = []
-    for kind, characters in groupby(unicodedata.normalize("NFC", text), _kind):
-        if kind == "word":
-            words.append("".join(characters))
-        elif kind == "unspaced":
-            for character in characters:
-                if words and is_mark(character) and is_unspaced(words[-1][0]):
-                    words[-1] += character
-                else:
-                    words.append(character)
-        elif kind == "other":
-            words += characters
-    return " ".join(words)
+def unspaced_letters(word: str) -> int:
+    """Return the number of a word's letters, without marks, in scripts that put no spaces between words."""
+    return sum(is_unspaced(character) and not is_mark(character) for character in word)
 
 
-@cache
-def _kind(character: str) -> str:
-    if is_unspaced(character):
-        return "unspaced"
-    if is_letter(character) or character in JOINERS or unicodedata.category(character)[0] == "N":
-        return "word"
-    return "space" if character.isspace() else "other"
-
-
-def share_of_words(references: list[list[str]], has: Callable[[str], bool]) -> float:
-    """Return the share of words, between spaces, that have a character of the kind `has`."""
-    words = [word for of_input in references for text in of_input for word in text.split()]
-    return sum(any(map(has, word)) for word in words) / max(1, len(words))
-
-
-def check_share(references: list[list[str]], has: Callable[[str], bool], limit: float, reason: str, fix: str) -> None:
-    """Raise MetricMissing when more than `limit` of the words have a character of the kind `has`.
+def check_share(
+    references: list[list[str]], is_out: Callable[[str], bool], limit: float, reason: str, fix: str
+) -> None:
+    """Raise MetricMissing when `is_out` holds of more than `limit` of the words, which are what spaces separate.
 
     `{share}` in `reason` stands for the share in percent.
     """
-    share = share_of_words(references, has)
+    words = [word for of_input in references for text in of_input for word in text.split()]
+    share = sum(map(is_out, words)) / max(1, len(words))
     if share > limit:
         raise MetricMissing(reason.format(share=f"{share:.0%}"), fix)
 
@@ -99,4 +60,4 @@ def check_spaced(metric: str, references: list[list[str]], options: dict, fix: s
         f"{metric} counts words between spaces, and {{share}} of the references' words are in a script without spaces "
         "between words, as Chinese, Japanese and Thai"
     )
-    check_share(references, is_unspaced, FOREIGN, reason, fix)
+    check_share(references, any_is(is_unspaced), FOREIGN, reason, fix)

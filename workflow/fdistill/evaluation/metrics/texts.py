@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 
 from fdistill.data.lines import one_line, tidy_lines
+from fdistill.data.words import is_mark, separate
 from fdistill.evaluation.metrics import scripts
 
 OPTIONS = {
@@ -40,8 +41,8 @@ def prepare(
                 "the tokenizer words would cut {share} of the references' words, at vowels or accents that are marks"
             )
             fix = "set the metric's option tokenizer to unicode, which separates words in any script"
-            scripts.check_share(references, scripts.is_mark, scripts.CUT, reason, fix)
-        functions.append({"words": _words, "treebank": _treebank, scripts.UNICODE: scripts.separate}[tokenizer])
+            scripts.check_share(references, scripts.any_is(is_mark), scripts.CUT, reason, fix)
+        functions.append({"words": _words, "treebank": _treebank, scripts.UNICODE: separate}[tokenizer])
         steps.append(f"words:{tokenizer}")
     if options.get("lowercase"):
         functions.append(str.lower)
@@ -64,7 +65,7 @@ def sentences(text: str) -> list[str]:
 
 def _words(text: str) -> str:
     """Separate every character that is not a letter, digit or underscore, as in DART's published outputs."""
-    return " ".join(" ".join(re.split(r"(\W)", text)).split())
+    return one_line(re.sub(r"(\W)", r" \1 ", text))
 
 
 def _treebank(text: str) -> str:

@@ -4,12 +4,23 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.data.sources import SPLITS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.render import Cell, Column, Table
 from fdistill.runtime.errors import UserError
 
+# What is read of a manifest.json, as `artifacts.shapes` describes it.
+SHAPE = {
+    "source": {"kind": str},
+    "archives": [{"package": str, "version": str, "licence?": str}],
+    "splits": dict.fromkeys(SPLITS, COUNT),
+    "references": {"dev": COUNT, "test": COUNT},
+    "leakage": {"dev?": {...: (float, None)}, "test?": {...: (float, None)}},
+    "split_rule": str,
+    "dropped?": {...: COUNT},
+}
 NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 
@@ -30,8 +41,7 @@ def datasets_table(
     missing = [task for task in tasks if task not in manifests]
     if missing:
         raise UserError(f"no manifest for task {', '.join(missing)}; give {missing[0]}=FILE")
-    keys = ("source", "archives", "splits", "references", "leakage", "split_rule")
-    files = {task: read_json(manifests[task], keys) for task in tasks}
+    files = {task: read_json(manifests[task], SHAPE) for task in tasks}
     leaks = {
         split: list(dict.fromkeys(name for manifest in files.values() for name in manifest["leakage"].get(split, {})))
         for split in ("dev", "test")

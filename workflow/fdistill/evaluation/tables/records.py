@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import Shape
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
@@ -30,8 +31,8 @@ def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[st
     return [section for section in all_sections if section.systems]
 
 
-def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> list[dict[str, Any]]:
-    """Read the files and return their contents in the order of tasks and rows.
+def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape: Shape) -> list[dict[str, Any]]:
+    """Read the files, which have the given shape, and return their contents in the order of tasks and rows.
 
     Raises UserError for a file of a task or system that is not in the table, for a second file of the same, and for
     files that belong to different data or teachers.
@@ -40,13 +41,13 @@ def read_results(paths: list[Path], tasks: dict[str, str], layout: list[Section]
     files: dict[tuple[str, str], dict] = {}
     by_task: dict[str, list[Path]] = {}
     for path in paths:
-        file = read_json(path, ("task", "method"))
+        file = read_json(path, shape)
         place = (file["task"], file["method"])
         if place not in order:
             raise UserError(
                 f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
                 f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}; "
-                "give another file, or delete this one and run again"
+                "give another file"
             )
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.records import (
@@ -46,7 +47,7 @@ def main_table(
         as_record(file, metric, entry["title"], entry["direction"], entry)
         | {"signature": entry["signature"]}
         | {f"missing_{key}": (entry["missing"] or {}).get(key) for key in ("reason", "fix")}
-        for file in read_results(paths, tasks, layout)
+        for file in read_results(paths, tasks, layout, METRICS_FILE)
         for metric, entry in file["metrics"].items()
     ]
     check_signatures(records)
@@ -74,7 +75,7 @@ def risk_table(
     Arguments as in `main_table`. CSV has one record per task, system and risk, then one `teacher_dist` per task, for
     the teacher. Raises UserError for a file of another task or system, and when systems have different teacher samples.
     """
-    files = read_results(paths, tasks, layout)
+    files = read_results(paths, tasks, layout, RISKS_FILE)
     records = [
         as_record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
     ]

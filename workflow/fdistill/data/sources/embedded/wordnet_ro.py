@@ -5,7 +5,7 @@ not. Pairs are kept that agree in digits, in length and word by word (`fdistill.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fdistill.data.sources.embedded.rowordnet import read_definitions
 from fdistill.data.sources.embedded.wordnet_text import Pair, clean, digits, is_plain, key, word_count
 from fdistill.data.sources.filters import distinct
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.splits import split_by_group
+from fdistill.data.sources.splits import linked, one_per_reference, split_by_group
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
@@ -73,7 +73,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
     pairs = select([Pair(id, glosses[id], definitions[id]) for id in shared], chosen, corpus)
     corpus.splits = split_by_group(as_examples(pairs), chosen.dev_size, chosen.test_size)
-    train = [pair for example in corpus.splits["train"] for pair in _one_per_reference(example)]
+    train = [pair for example in corpus.splits["train"] for pair in one_per_reference(example)]
     corpus.splits["train"] = train[: chosen.train_size]
     corpus.count("train: sampled", len(train), len(corpus.splits["train"]))
     return corpus
@@ -139,33 +139,16 @@ def as_examples(pairs: list[Pair]) -> list[Example]:
     Pairs that share a definition in either language, directly or through other pairs, form a group, which is named by
     the smallest of their ids.
     """
-    parent = {pair.id: pair.id for pair in pairs}
-
-    def root(id: str) -> str:
-        while parent[id] != id:
-            id = parent[id]
-        return id
-
-    first_with: dict[tuple[str, str], str] = {}
+    groups = linked({pair.id: (("English", key(pair.english)), ("Romanian", key(pair.romanian))) for pair in pairs})
     by_english: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_english[key(pair.english)].append(pair)
-        for text in (("English", key(pair.english)), ("Romanian", key(pair.romanian))):
-            known, new = root(first_with.setdefault(text, pair.id)), root(pair.id)
-            parent[max(known, new)] = min(known, new)
     return [
         Example(
             id=same[0].id,
-            group=root(same[0].id),
+            group=groups[same[0].id],
             source=same[0].english,
             references=tuple(pair.romanian for pair in same),
         )
         for same in by_english.values()
-    ]
-
-
-def _one_per_reference(example: Example) -> list[Example]:
-    return [
-        replace(example, id=f"{example.id}/{number}", references=(reference,))
-        for number, reference in enumerate(example.references)
     ]

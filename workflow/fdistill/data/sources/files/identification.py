@@ -1,8 +1,10 @@
-"""Identifies what lies under a name, so that a file of another kind is refused by what it is."""
+"""Opens files, and identifies what lies under a name, so that a file of another kind is refused by what it is."""
 
 import shlex
 import stat
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from fdistill.runtime.errors import UserError
 
@@ -14,7 +16,8 @@ SPECIAL = {
     stat.S_ISBLK: "a device",
 }
 
-PARQUET = b"PAR1"
+STDIN = Path("/dev/stdin")  # the path that stands for the standard input
+TEXT, PARQUET = "text", "Parquet"
 
 # First bytes -> what such a file is, and what to do with it; {name} is the file, quoted for a shell.
 SIGNATURES = {
@@ -30,7 +33,7 @@ SIGNATURES = {
     b"\xff\xfe": ("text in UTF-16", "convert it: iconv -f UTF-16 -t UTF-8 {name} > NEW_FILE"),
     b"\xfe\xff": ("text in UTF-16", "convert it: iconv -f UTF-16 -t UTF-8 {name} > NEW_FILE"),
     b"version https://git-lfs.": ("a Git LFS pointer, the data are elsewhere", "fetch them: git lfs pull"),
-    PARQUET: ("a Parquet file", "rename it to end in .parquet"),
+    b"PAR1": ("a Parquet file", "rename it to end in .parquet"),
 }
 
 
@@ -51,16 +54,23 @@ def check_regular(path: Path, expected: str = "a file") -> bool:
     raise UserError(f"{path}: is {kind}, not {expected}; remove or rename it, or correct the path")
 
 
-def check_content(path: Path) -> None:
-    """Raise UserError when the file is empty, or when its first bytes are those of another kind than its name says."""
+def opened(file: Path) -> BinaryIO:
+    """Open a file to read; of `STDIN`, return the stream, which need not be one that a path can open again.
+
+    Raises UserError when it cannot be opened.
+    """
+    if file == STDIN and sys.stdin is None:
+        raise UserError(f"{file}: is closed; give the standard input something to read, or name a file")
     try:
-        with path.open("rb") as file:
-            start = file.read(32)
+        return sys.stdin.buffer if file == STDIN else file.open("rb")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
-    if not start:
-        raise UserError(f"{path}: is empty (0 bytes); give a file with rows")
+        raise UserError(
+            f"{file}: cannot be read ({error.strerror}); correct the path, or make the file readable"
+        ) from None
+
+
+def check_start(start: bytes, file: Path, expected: str) -> None:
+    """Raise UserError when the first bytes of a file are those of another kind than `expected`, `TEXT` or `PARQUET`."""
     for signature, (kind, remedy) in SIGNATURES.items():
-        if start.startswith(signature) and not (signature == PARQUET and path.suffix == ".parquet"):
-            what = "text" if path.suffix != ".parquet" else "Parquet"
-            raise UserError(f"{path}: is {kind}, not {what}; {remedy.format(name=shlex.quote(str(path)))}")
+        if start.startswith(signature) and not (signature == b"PAR1" and expected == PARQUET):
+            raise UserError(f"{file}: is {kind}, not {expected}; {remedy.format(name=shlex.quote(str(file)))}")

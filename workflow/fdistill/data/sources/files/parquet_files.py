@@ -1,13 +1,14 @@
 """Parquet: one file, or a folder of parts that are read as one table."""
 
+import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fdistill.data.sources.files.identification import check_content
+from fdistill.data.sources.files.identification import PARQUET, check_start, opened
 from fdistill.data.sources.files.rows import BadRow, Row, repeated
 from fdistill.runtime.errors import UserError
 
@@ -40,9 +41,17 @@ def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator
 
 def _file_rows(file: Path, name: str, columns: Collection[str] | None) -> Iterator[Row]:
     """The rows of one file; their places are `name` and a number."""
-    check_content(file)
+    with opened(file) as stream:
+        yield from _table_rows(stream if stream.seekable() else io.BytesIO(stream.read()), file, name, columns)
+
+
+def _table_rows(stream: BinaryIO, file: Path, name: str, columns: Collection[str] | None) -> Iterator[Row]:
+    if not (start := stream.read(32)):
+        raise UserError(f"{file}: is empty (0 bytes); give a file with rows")
+    check_start(start, file, PARQUET)
+    stream.seek(0)
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as table:
+        with pq.ParquetFile(stream, page_checksum_verification=True) as table:
             names = table.schema_arrow.names
             if (twice := repeated(names)) is not None:
                 raise UserError(f"{file}: column '{twice}' occurs twice; rename one")

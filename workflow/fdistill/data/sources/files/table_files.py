@@ -15,6 +15,8 @@ LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's defa
 
 REREADS = 10  # fields never closed after which the rest is read again; each costs as much as the file
 
+KINDS = {",": "CSV", "\t": "TSV"}  # by delimiter
+
 # A delimiter between fields. A comma before a space is more likely a part of the text.
 BETWEEN_FIELDS = {",": re.compile(r",(?! )"), "\t": re.compile(r"\t")}
 
@@ -33,7 +35,7 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
     lines = _Lines(file)
     records = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = _header(records, lines)
+    header = _header(records, lines, delimiter)
     rereads = REREADS
     while True:
         lines.start_record()
@@ -42,7 +44,7 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            reason = _invalid(error, lines)
+            reason = _invalid(error, file, delimiter)
             if lines.at_end and rereads:  # a field that is never closed: only the line that opens it is surely wrong
                 rereads -= 1
                 lines.take_back()
@@ -53,7 +55,7 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
         elif len(lines.record) > 1 and _are_rows(lines.record, len(header), delimiter):
             reason = (
                 "a quotation mark opens a field that ends in another line, but each of these lines would be a row by "
-                f"itself (if it is one text, give it in a .jsonl or .parquet file); {_quoting(file)}"
+                f"itself (if it is one text, give it in a .jsonl or .parquet file); {_quoting(file, delimiter)}"
             )
             yield BadRow(lines.place, reason, len(lines.record))
         elif len(record) == len(header):
@@ -66,12 +68,12 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
             )
 
 
-def _header(records: Iterator[list[str]], lines: "_Lines") -> list[str]:
+def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str) -> list[str]:
     lines.start_record()
     try:
         names = next(records, [])
     except csv.Error as error:
-        raise UserError(f"{lines.place}: {_invalid(error, lines)}") from None
+        raise UserError(f"{lines.place}: {_invalid(error, lines.file, delimiter)}") from None
     if reason := lines.undecodable():
         raise UserError(f"{lines.place}: {reason}")
     if len(lines.record) > 1:
@@ -89,18 +91,18 @@ def _are_rows(lines: list[str], fields: int, delimiter: str) -> bool:
     return fields > 1 and all(len(between.findall(line.rstrip("\r\n"))) == fields - 1 for line in lines)
 
 
-def _invalid(error: csv.Error, lines: "_Lines") -> str:
-    kind = lines.file.suffix[1:].upper()
+def _invalid(error: csv.Error, file: Path, delimiter: str) -> str:
+    kind = KINDS[delimiter]
     if "new-line character" in str(error):
         return (
             f"not valid {kind}: a carriage return stands within the line; remove it or put the field in quotation marks"
         )
-    return f"not valid {kind} ({error}); {_quoting(lines.file)}"
+    return f"not valid {kind} ({error}); {_quoting(file, delimiter)}"
 
 
-def _quoting(file: Path) -> str:
+def _quoting(file: Path, delimiter: str) -> str:
     rule = 'write a quotation mark within a quoted field twice (""), and close every quoted field'
-    if file.suffix != ".tsv":
+    if delimiter != "\t":
         return rule
     script = r"""s/\r$//; s/"/""/g; s/\t/"\t"/g; s/.*/"&"/"""
     return (

@@ -1,13 +1,14 @@
-"""Text files in UTF-8, with or without a byte-order mark, with line ends of Unix or Windows; line pairs and JSON."""
+"""Text files in UTF-8, with or without a byte-order mark, with line ends of Unix or Windows: lines, pairs, and JSON."""
 
 import codecs
 import json
+import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources.files.identification import check_content
+from fdistill.data.sources.files.identification import TEXT, check_start, opened
 from fdistill.data.sources.files.rows import BadRow, Pair, Row, repeated, unpartnered
 from fdistill.runtime.errors import UserError
 
@@ -15,12 +16,12 @@ from fdistill.runtime.errors import UserError
 def byte_lines(file: Path) -> Iterator[bytes]:
     """Yield the lines of a text file with their line feeds, without a byte-order mark.
 
-    Raises UserError for an empty file, for one that is no text, and for one whose lines end in carriage returns alone.
+    Raises UserError for a file that is no text, and for one whose lines end in carriage returns alone.
     """
-    check_content(file)
-    with file.open("rb") as lines:
+    with opened(file) as lines:
         for number, line in enumerate(lines):
             if number == 0:
+                check_start(line, file, TEXT)
                 line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.endswith(b"\n") and b"\r" in line.rstrip(b"\r"):
                     raise UserError(
@@ -30,12 +31,12 @@ def byte_lines(file: Path) -> Iterator[bytes]:
             yield line
 
 
-def decoded(line: bytes, file: Path, number: int) -> str:
-    """Return a line as text; raises UserError with its place when it is not UTF-8."""
+def decoded(line: bytes, file: Path, place: str) -> str:
+    """Return a line of a file as text; raises UserError with its place when it is not UTF-8."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}, line {number}: {not_utf_8(error, file)}") from None
+        raise UserError(f"{place}: {not_utf_8(error, file)}") from None
 
 
 def not_utf_8(error: UnicodeDecodeError, file: Path) -> str:
@@ -48,18 +49,31 @@ def not_utf_8(error: UnicodeDecodeError, file: Path) -> str:
 
 def text_of(file: Path) -> str:
     """Return the whole text of a file; raises UserError as `byte_lines` and `decoded` do."""
-    return "".join(decoded(line, file, number) for number, line in enumerate(byte_lines(file), start=1))
+    lines = enumerate(byte_lines(file), start=1)
+    return "".join(decoded(line, file, f"{file}, line {number}") for number, line in lines)
+
+
+def text_lines(file: Path, column: str = "source") -> Iterator[Row]:
+    """Return a row per line, blank lines too, with the line under the one key `column`."""
+    return _line_rows(file, lambda line, place: {column: _without_end(line, place)})
 
 
 def json_lines(file: Path) -> Iterator[Row]:
-    """Yield a row per line of a JSON-lines file; blank lines are skipped."""
+    """Return a row per line of a JSON-lines file; blank lines are skipped."""
+    return _line_rows(file, _parsed, skip_blank=True)
+
+
+def _line_rows(file: Path, values: Callable[[str, str], Any], skip_blank: bool = False) -> Iterator[Row]:
+    """Yield a row per line with what `values` makes of the line and its place; a bad one if it raises UserError."""
     for number, line in enumerate(byte_lines(file), start=1):
-        if line.strip():
-            place = f"{file}, line {number}"
-            try:
-                yield Row(place, _parsed(decoded(line, file, number), place))
-            except UserError as error:
-                yield BadRow(place, str(error).removeprefix(f"{place}: "))
+        if skip_blank and not line.strip():
+            continue
+        place = f"{file}, line {number}"
+        try:
+            row = Row(place, values(decoded(line, file, place), place))
+        except UserError as error:
+            row = BadRow(place, str(error).removeprefix(f"{place}: "))
+        yield row
 
 
 def json_document(file: Path) -> Any:
@@ -68,7 +82,10 @@ def json_document(file: Path) -> Any:
 
 
 def _parsed(text: str, place: str) -> Any:
-    """The value of a JSON text; raises UserError when it is invalid, has a key twice or half of a surrogate pair."""
+    """The value of a JSON text.
+
+    Raises UserError when it is invalid, or has a key twice, a number that is not finite or half of a surrogate pair.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         mapping = dict(pairs)
@@ -77,8 +94,13 @@ def _parsed(text: str, place: str) -> Any:
             raise UserError(f"{place}: key '{twice}' occurs twice; rename or remove one")
         return mapping
 
+    def finite(word: str) -> float:
+        if not math.isfinite(number := float(word)):
+            raise UserError(f"{place}: {word} is no number of JSON; write null, or correct it")
+        return number
+
     try:
-        value = json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
         if "\\ud" in text.lower():  # an escaped surrogate, which JSON accepts without its other half
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -99,27 +121,19 @@ def line_pairs(file: Path) -> Iterator[Row]:
     sources, targets = (sum(1 for _ in byte_lines(path)) for path in (file, partner))
     if sources != targets:
         raise unpartnered(file, sources, partner, targets)
-    pairs = zip(byte_lines(file), byte_lines(partner), strict=True)
-    for number, lines in enumerate(pairs, start=1):
-        try:
-            source, target = (
-                _without_end(decoded(line, path, number), path, number)
-                for line, path in zip(lines, (file, partner), strict=True)
-            )
-        except UserError as error:
-            place, _, reason = str(error).partition(": ")
-            yield BadRow(place, reason)
+    pairs = zip(text_lines(file), text_lines(partner), strict=True)
+    for number, rows in enumerate(pairs, start=1):
+        if bad := next((row for row in rows if isinstance(row, BadRow)), None):
+            yield bad
         else:
-            yield Pair.of(f"{file} and {partner.name}, line {number}", source, target)
+            yield Pair.of(f"{file} and {partner.name}, line {number}", *(row.text("source") for row in rows))
 
 
-def _without_end(line: str, file: Path, number: int) -> str:
+def _without_end(line: str, place: str) -> str:
     """The text of a line; raises UserError for a carriage return within, which ends a line in some programs."""
     text = line.removesuffix("\n").removesuffix("\r")
     if "\r" in text:
-        raise UserError(
-            f"{file}, line {number}: has a carriage return within the line; remove it or end the line there"
-        )
+        raise UserError(f"{place}: has a carriage return within the line; remove it or end the line there")
     return text
 
 

@@ -1,0 +1,98 @@
+"""Shapes of JSON: the keys that a file of this workflow has, and the types of their values.
+
+A shape is `str`, `int`, `float` (any number), `bool`, `list`, `dict`, or None for null; `AtLeast`, a number; `{key:
+shape}`, a mapping with at least these keys, of which `"key?"` may be missing; `{...: shape}`, a mapping with any keys;
+`[shape]`, a list; a text, exactly this one; or a tuple of shapes, of which one fits.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+Shape = Any
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A number of type `kind` that is not below `least`."""
+
+    kind: type
+    least: int = 0
+
+
+COUNT = AtLeast(int)
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+_NAMES |= {dict: "a mapping", None: "null"}
+
+
+def parse(text: str, shape: Shape = dict) -> Any:
+    """Return the value of a JSON text. Raises ValueError for all else, and for a value of another shape."""
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    if wrong := mistake(value, shape):
+        raise ValueError(wrong)
+    return value
+
+
+def mistake(value: Any, shape: Shape, place: str = "") -> str | None:
+    """Return what is wrong with `value`, with the place of the first mistake in it; None if it has the shape."""
+    if isinstance(shape, tuple):
+        return None if any(mistake(value, one) is None for one in shape) else _expected(value, shape, place)
+    if isinstance(shape, str):
+        return None if value == shape else _expected(value, shape, place)
+    if isinstance(shape, AtLeast):
+        return None if _has_type(value, shape.kind) and value >= shape.least else _expected(value, shape, place)
+    if not _has_type(value, type(shape) if isinstance(shape, dict | list) else shape):
+        return _expected(value, shape, place)
+    if isinstance(shape, list):
+        items = [(item, shape[0], f"{place}[{number}]") for number, item in enumerate(value)]
+    elif isinstance(shape, dict):
+        fixed = {key.removesuffix("?"): child for key, child in shape.items() if key is not ...}
+        if missing := [key for key in shape if key is not ... and not key.endswith("?") and key not in value]:
+            return f"key '{_join(place, missing[0])}' is missing"
+        items = [
+            (item, fixed.get(key, shape.get(...)), _join(place, key))
+            for key, item in value.items()
+            if key in fixed or ... in shape
+        ]
+    else:
+        items = []
+    return next((wrong for item in items if (wrong := mistake(*item)) is not None), None)
+
+
+def _has_type(value: Any, kind: type | None) -> bool:
+    if kind is None:
+        return value is None
+    if kind in (int, float):
+        numbers = int if kind is int else int | float
+        # Without those that are no result, and overflow where sums and squares are taken.
+        return isinstance(value, numbers) and not isinstance(value, bool) and abs(value) <= _LARGEST[kind]
+    return isinstance(value, kind)
+
+
+_LARGEST = {int: 2**63 - 1, float: 1e100}
+
+
+def _join(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def _expected(value: Any, shape: Shape, place: str) -> str:
+    names = [_name(part) for part in (shape if isinstance(shape, tuple) else (shape,))]
+    found = json.dumps(value, ensure_ascii=False) if not isinstance(value, dict | list) else _NAMES[type(value)]
+    what = f"key '{place}'" if place else "it"
+    return f"{what} must be {' or '.join(names)}, not {found if len(found) <= 40 else found[:36] + ' ...'}"
+
+
+def _name(shape: Shape) -> str:
+    if isinstance(shape, str):
+        return f"'{shape}'"
+    if isinstance(shape, AtLeast):
+        return f"{_NAMES[shape.kind]} of at least {shape.least}"
+    return _NAMES[shape if isinstance(shape, type | None) else type(shape)]
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")

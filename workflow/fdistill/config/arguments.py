@@ -1,0 +1,146 @@
+"""Types of arguments for `argparse`: what a text on a command line means, or `ArgumentTypeError` with the reason."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fdistill.config.schema import STUDY, fill_defaults, section
+from fdistill.config.schema_flags import reader
+from fdistill.runtime.validation import Problem, problems, show
+
+# A number of things, and the seed of a run.
+count = reader({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
+seed = reader(section(STUDY)["properties"]["seeds"]["items"])
+
+
+def placed(text: str) -> tuple[str | None, str | None, Path]:
+    """Return `[TASK/SYSTEM=]FILE` as task, system and path."""
+    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
+    return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return `KEY=VALUE` as a tuple; the value may contain further equals signs."""
+    key, _, value = text.partition("=")
+    if not (key and value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
+    return key, value
+
+
+def file_pair(text: str) -> tuple[str, Path]:
+    """Return `KEY=FILE` as a tuple, as a type of `argparse`."""
+    key, file = pair(text)
+    return key, Path(file)
+
+
+def name(text: str) -> tuple[str, str]:
+    """Return `KEY=TITLE` as a tuple, or `KEY` with an empty title."""
+    key, _, title = text.partition("=")
+    if not key:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY or KEY=TITLE")
+    return key, title
+
+
+def json_mapping(text: str) -> dict[str, Any]:
+    """Return the mapping that a text of JSON contains."""
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON mapping, {{...}}: {show(value)}")
+    return value
+
+
+def metric_options(text: str) -> dict[str, dict[str, Any]]:
+    """Return options by metric from a text of JSON."""
+    from fdistill.config.metric_checks import option_problems  # imported here: most scripts have no metrics
+
+    options = json_mapping(text)
+    if not all(isinstance(value, dict) for value in options.values()):
+        raise argparse.ArgumentTypeError(f'must map a metric to its options, {{"bleu4": {{...}}}}: {show(options)}')
+    _refuse(option_problems(options))
+    return options
+
+
+def terms(text: str) -> list[dict[str, Any]]:
+    """Return a method's terms from a text of JSON, checked as in config/methods.yaml."""
+    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
+
+    value, mistakes = read_terms(_json(text))
+    _refuse(mistakes)
+    return value
+
+
+def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:
+    """Return terms by method from a text of JSON, checked as `terms` checks those of one."""
+    from fdistill.config.method_checks import read_terms
+
+    read = {method: read_terms(value) for method, value in json_mapping(text).items()}
+    _refuse(mistake.under(method) for method, (_, mistakes) in read.items() for mistake in mistakes)
+    return {method: value for method, (value, _) in read.items()}
+
+
+def methods(text: str) -> dict[str, Any]:
+    """Return methods by name from a text of JSON, checked as config/methods.yaml.
+
+    Titles may be left out; a method without one is called by its name.
+    """
+    from fdistill.config.method_checks import read_methods
+
+    value, mistakes = read_methods(_with_texts(json_mapping(text), ("title",)))
+    _refuse(mistakes)
+    return value
+
+
+def tasks(text: str) -> dict[str, Any]:
+    """Return tasks by name from a text of JSON, checked as config/tasks/*.yaml.
+
+    Titles and descriptions may be left out; a task without one is called by its name.
+    """
+    value = _with_texts(json_mapping(text), ("title", "description"))
+    _refuse(mistake.under(name) for name, task in value.items() for mistake in problems(task, section("task")))
+    return {name: fill_defaults(task, section("task")) for name, task in value.items()}
+
+
+def model(text: str) -> dict[str, Any]:
+    """Return a task's section `model` from a text of JSON."""
+    from fdistill.config.model_checks import check_family, check_stacks
+
+    task = {"model": fill_defaults(_checked(text, "model"), section("model"))}
+    for check in (check_family, check_stacks):
+        _refuse(check(task))
+    return task["model"]
+
+
+def layers(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student` from a text of JSON."""
+    return _checked(text, "model.student")
+
+
+def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: dict.fromkeys(keys, name) | entry if isinstance(entry, dict) else entry for name, entry in entries.items()
+    }
+
+
+def _checked(text: str, name: str) -> dict[str, Any]:
+    value = json_mapping(text)
+    _refuse(problems(value, section(name)))
+    return value
+
+
+def _refuse(mistakes: Iterable[Problem]) -> None:
+    if lines := [mistake.line("") for mistake in mistakes]:
+        raise argparse.ArgumentTypeError("; ".join(lines))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")

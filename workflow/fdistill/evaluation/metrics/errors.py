@@ -1,0 +1,45 @@
+"""Error rates of sequences of symbols, such as phonemes: PER by rapidfuzz's edit distance, and WER."""
+
+from collections.abc import Sequence
+
+from fdistill.evaluation.metrics import scripts
+from fdistill.evaluation.metrics.score import Score, mean_score, release
+from fdistill.evaluation.resampling import replicate
+
+
+def per(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
+    """Compute the phoneme error rate: edits per 100 phonemes of the references over the corpus; it can exceed 100.
+
+    Symbols between blanks are phonemes; an edit inserts, deletes or substitutes one. With several references the one
+    with the fewest edits counts, and of those the longest, whose rate is the lowest.
+
+    Raises MetricMissing for references without blanks between symbols. Source: Bisani & Ney 2008, section 4.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    fix = "set per.tokenizer to unicode, which makes every character a symbol"
+    scripts.check_spaced("PER", references, options, fix)
+    counts = []
+    for hypothesis, of_input in zip(hypotheses, references, strict=True):
+        phonemes = hypothesis.split()
+        fewest, minus_length = min(
+            (Levenshtein.distance(phonemes, reference), -len(reference)) for reference in map(str.split, of_input)
+        )
+        counts.append((fewest, -minus_length))
+
+    def value_of(sums: Sequence[float]) -> float:
+        edits, length = sums
+        return 100 * edits / length if length else 100.0 * bool(edits)
+
+    value = value_of([sum(numbers) for numbers in zip(*counts, strict=True)])
+    return Score(value, f"PER|refs:fewest-edits|rapidfuzz:{release('rapidfuzz')}", replicate(counts, value_of))
+
+
+def wer(hypotheses: list[str], references: list[list[str]], options: dict) -> Score:
+    """Compute the word error rate of pronunciation: the percentage of outputs that are none of their references.
+
+    An input is one word there. In speech recognition the same name means edits per reference word of a sentence, which
+    is `per` here. Source: Bisani & Ney 2008, section 4.
+    """
+    wrong = [hypothesis not in of_input for hypothesis, of_input in zip(hypotheses, references, strict=True)]
+    return mean_score(wrong, "WER|unit:input|refs:any")
