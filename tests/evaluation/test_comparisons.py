@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import warm
 from fdistill.artifacts.files import read_json, write_json
+from fdistill.evaluation.aggregate import RISKS
 from fdistill.evaluation.comparisons import Measurement, compare, compare_task
 from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.resampling import replicate_mean
@@ -56,14 +57,15 @@ def test_no_system_or_one():
 def write(folder, system, values, n_inputs=400, seeds=("1",), task="t"):
     """The metrics.json and risk.json of a system, with their replicates."""
     paths = []
-    for name, field, key, more in (
-        ("metrics", "metrics", "bleu4", {"title": "BLEU-4", "direction": "higher"}),
-        ("risk", "risks", "r_llh_token", {}),
-    ):
+    title = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
+    for name, field, key, more in (("metrics", "metrics", "bleu4", title), ("risk", "risks", "r_llh_token", {})):
         path = folder / f"{system}.{name}.json"
-        entry = {"mean": None if values is None else values.mean, "std": None, "seeds": dict.fromkeys(seeds, 1.0)}
+        entry = {"mean": None if values is None else values.mean, "std": None, "interval": None}
+        entry["seeds"] = dict.fromkeys(seeds, 1.0)
         lineage = {"task": task, "method": system}
-        file = {"task": task, "method": system, "n_inputs": n_inputs, field: {key: entry | more}, "lineage": lineage}
+        others = {"mean": None, "std": None, "interval": None, "seeds": dict.fromkeys(seeds)}
+        entries = (dict.fromkeys(RISKS, others) if name == "risk" else {}) | {key: entry | more}
+        file = {"task": task, "method": system, "n_inputs": n_inputs, field: entries, "lineage": lineage}
         write_json(path, file)
         write_replicates(path, {key: values and values.replicates}, lineage)
         paths.append(path)
