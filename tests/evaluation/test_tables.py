@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from fdistill.artifacts.files import write_json
-from fdistill.evaluation.tables import main_table, risk_table, sections
+from fdistill.evaluation.tables import main_table, results_frame, risk_table, sections, write_frame
 from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.frame import COLUMNS, ranked
 from fdistill.evaluation.tables.latex import to_latex
@@ -242,3 +242,71 @@ def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
     assert cells(to_markdown(table))["Teacher"][-1] == "n/a [1]"
     [note] = table.notes
     assert note.startswith("[1] TeacherDist: no sample of the teacher has two tokens. Remedy: ")
+
+
+# All results
+
+
+@pytest.fixture
+def frame(files, tmp_path):
+    """Metrics and risks of two tasks; KL has two seeds, one of them without METEOR, and an interval for BLEU."""
+    for task in TASKS:
+        two = {"bleu4": metric("BLEU-4", 2.0, std=1.5), "meteor": metric("METEOR", None, missing=MISSING)}
+        two["bleu4"] |= {"low": 1.5, "high": 2.25, "seeds": {"3": 1.0, "4": 3.0}}
+        two["meteor"] |= {"seeds": {"3": 5.0, "4": None}}
+        kl = {"task": task, "method": "kl", "n_inputs": 4, "metrics": two, "versions": {}}
+        write_json(tmp_path / f"{task}.kl.json", kl)
+    risks = [
+        risk_file(tmp_path / f"{task}.{system}.risk", task, system, llh)
+        for task in TASKS
+        for system, llh in (("teacher", 2.0), ("kl", 1.0))
+    ]
+    return results_frame(files, risks, TASKS, LAYOUT)
+
+
+def test_the_frame_has_a_row_of_each_seed_and_of_their_mean(frame):
+    assert list(frame.columns) == list(COLUMNS) and list(frame["task"].unique()) == list(TASKS)
+    assert not frame.duplicated(["task", "system", "metric", "seed"]).any()
+    kl = frame[(frame["task"] == "d2t") & (frame["system"] == "kl")]
+    bleu = kl[kl["metric"] == "bleu4"]
+    assert bleu["seed"].tolist() == [3, 4, pd.NA] and bleu["value"].tolist() == [1.0, 3.0, 2.0]
+    assert bleu["seeds"].tolist() == [1, 1, 2]
+    assert bleu.iloc[-1][["std", "low", "high", "rank"]].tolist() == [1.5, 1.5, 2.25, 4]
+    assert bleu.iloc[:-1][["std", "low", "high", "rank"]].isna().all(axis=None)
+    meteor = kl[kl["metric"] == "meteor"]
+    assert meteor["value"].isna().tolist() == [False, True, True]
+    assert meteor["missing_reason"].isna().tolist() == [True, False, False]
+    risk = kl[(kl["metric"] == "r_llh_token") & kl["seed"].isna()].iloc[0]
+    assert risk["above_teacher"] == -1.0 and risk["below_teacher"] and pd.isna(risk["rank"])
+    dist = frame[frame["metric"] == "teacher_dist"]
+    assert dist["system"].tolist() == ["teacher"] * 4 and dist["value"].tolist() == [26.1] * 4  # a seed, the mean
+
+
+def test_the_frame_is_read_as_it_was_written(frame, tmp_path):
+    paths = [tmp_path / "results.parquet", tmp_path / "results.csv"]
+    write_frame(frame, paths)
+    pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), frame)
+    pd.testing.assert_frame_equal(pd.read_csv(paths[1]).astype(COLUMNS), frame)
+    first = paths[0].read_bytes()
+    write_frame(frame, paths)
+    assert paths[0].read_bytes() == first
+    with pytest.raises(UserError, match=r"unknown table format '.md'; known: .parquet, .csv"):
+        write_frame(frame, [tmp_path / "results.md"])
+
+
+def test_tables_are_pivots_of_the_frame(files, frame):
+    means = frame[frame["seed"].isna() & (frame["metric"] == "bleu4")]
+    wide = means.pivot(index="system", columns="task", values="value")
+    records = main_table(files, TASKS, LAYOUT).records
+    of_table = records[records["metric"] == "bleu4"].pivot(index="system", columns="task", values="mean")
+    pd.testing.assert_frame_equal(wide, of_table)
+
+
+def test_intervals_stand_beside_the_values_and_in_the_caption(files, frame):
+    """`frame` has rewritten two files; without any interval, the deviation over seeds stands there."""
+    table = main_table(files, TASKS, LAYOUT)
+    assert cells(to_markdown(table))["KL"] == ["2.00 ± 0.38", "n/a [1]", "–"] * 2  # half of 2.25 - 1.5
+    assert table.caption.endswith("±: half the width of the 95 % interval.")
+    assert r"2.00 $\pm$ 0.38" in to_latex(table)
+    kl = table.records[(table.records["system"] == "kl") & (table.records["metric"] == "bleu4")].iloc[0]
+    assert (kl["low"], kl["high"]) == (1.5, 2.25)
