@@ -72,7 +72,7 @@ def test_a_wide_table_scrolls_within_a_page_that_fits_a_phone(browser, tmp_path)
     assert shown["page"] == shown["frame"] <= 390  # the page does not scroll sideways
     assert shown["tables"][0] > 390  # the table does, within its frame
     assert shown["cut"] == 0  # no text reaches into the next cell
-    assert len(set(shown["heights"])) == 1  # no name is broken over lines
+    assert max(shown["heights"]) - min(shown["heights"]) <= 1  # no name is broken over lines; a rule is a pixel
 
 
 def test_long_texts_and_long_words_wrap(browser, tmp_path):

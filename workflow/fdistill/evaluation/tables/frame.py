@@ -61,9 +61,9 @@ def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[st
 def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str], layout: list[Section]) -> pd.DataFrame:
     """Return the frame, with the columns `COLUMNS`, of aggregated `metrics.json` and `risk.json` files.
 
-    Rows have the order of tasks and of the layout's systems, metrics before risks. Raises UserError for a file of a
-    task or system that is not there, for a second file of the same, for files that belong to different data or
-    teachers, for a metric that was computed in different ways, and for risks from different teacher samples.
+    Rows have the order of tasks and of the layout's systems; all metrics are before the risks. Raises UserError for a
+    file of a task or system that is not there, for a second file of the same, for files that belong to different data
+    or teachers, for a metric that was computed in different ways, and for risks from different teacher samples.
     """
     rows = [
         row
@@ -119,45 +119,37 @@ def _rows(file: dict[str, Any], metric: str, entry: dict[str, Any]) -> Iterator[
 
 def _check_signatures(frame: pd.DataFrame) -> None:
     """Raise UserError when a metric of a task has different signatures."""
-    for (task, metric), group in frame.dropna(subset="signature").groupby(PLACE, sort=False):
-        if two := _disagreeing(group, "signature"):
-            raise UserError(
-                f"{task}: metric '{metric}' was computed in different ways for '{two[0].system}' ({two[0].signature}) "
-                f"and '{two[1].system}' ({two[1].signature}); delete the older one's score.json and metrics.json "
-                "and run again"
-            )
+    for one, other in _disagreements(frame, PLACE, "signature"):
+        raise UserError(
+            f"{one.task}: metric '{one.metric}' was computed in different ways for '{one.system}' ({one.signature}) "
+            f"and '{other.system}' ({other.signature}); delete the older one's score.json and metrics.json "
+            "and run again"
+        )
 
 
 def _of_teacher(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with TeacherDist as the teacher's: one row per seed and task, and the mean.
+    """The frame with TeacherDist once per task, as the teacher's.
 
     All systems of a task measure the same teacher's samples; raises UserError when they do not agree.
     """
-    of_all = frame[frame["metric"] == TEACHER_DIST]
-    kept = [frame.drop(of_all.index)]
-    for task, of_task in of_all.groupby("task", sort=False):
-        mean, seeds = of_task[of_task["seed"].isna()].iloc[:1], of_task.dropna(subset="seed")
-        for seed, group in seeds.dropna(subset="value").groupby("seed"):
-            if two := _disagreeing(group, "value"):
-                raise UserError(
-                    f"{task}: the risks of '{two[0].system}' and '{two[1].system}' (seed {seed}) come from "
-                    f"different teacher samples (TeacherDist {two[0].value:.4f} and {two[1].value:.4f}); "
-                    "delete the older one and run again"
-                )
-        seeds = seeds.sort_values("value").drop_duplicates("seed").sort_values("seed")  # a missing value is the last
-        mean = mean.assign(value=seeds["value"].mean(), std=None, seeds=len(seeds))
-        if mean["value"].notna().all():
-            mean = mean.assign(missing_reason=None, missing_fix=None)
-        kept.append(pd.concat([seeds, mean]).assign(system="teacher"))
-    order = {task: number for number, task in enumerate(frame["task"].unique())}
-    joined = pd.concat(kept).astype(COLUMNS).sort_values("task", key=lambda tasks: tasks.map(order), kind="stable")
-    return joined.reset_index(drop=True)
+    measured = frame["metric"] == TEACHER_DIST
+    for one, other in _disagreements(frame[measured].dropna(subset="seed"), ["task"], "value"):
+        raise UserError(
+            f"{one.task}: the risks of '{one.system}' (seed {one.seed}) and '{other.system}' (seed {other.seed}) come "
+            f"from different teacher samples (TeacherDist {one.value:.4f} and {other.value:.4f}); "
+            "delete the older one and run again"
+        )
+    firsts = frame[measured].groupby("task")["system"].first()
+    frame = frame[~measured | (frame["system"] == frame["task"].map(firsts))]
+    return frame.assign(system=frame["system"].mask(measured, "teacher")).reset_index(drop=True)
 
 
-def _disagreeing(group: pd.DataFrame, column: str) -> list[Any]:
-    """The first row of `group`, and the first that differs from it in `column`; none if all agree."""
-    rows = list(group.drop_duplicates(column).itertuples())
-    return rows[:2] if len(rows) > 1 else []
+def _disagreements(frame: pd.DataFrame, by: list[str], column: str) -> Iterator[tuple[Any, Any]]:
+    """The first row of each group, and the first row that differs from it in `column`, where there is one."""
+    for _, group in frame.dropna(subset=column).groupby(by, sort=False):
+        one, *others = group.drop_duplicates(column).itertuples()
+        if others:
+            yield one, others[0]
 
 
 def _compare_with_teacher(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ STYLE = """
 body { font: 14px/1.4 sans-serif; margin: 1.5em; overflow-wrap: break-word; }
 .scroll { overflow-x: auto; margin-bottom: 1.5em; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-th, td { padding: .2em .7em; text-align: right; vertical-align: top; }
+th, td { padding: 3px 10px; text-align: right; vertical-align: top; }
 th { vertical-align: bottom; }
 td, .level1 { white-space: nowrap; }
 .grouped .level0:not(.col0) { text-align: center; border-bottom: 1px solid #999; }
@@ -21,10 +21,10 @@ td, .level1 { white-space: nowrap; }
 .second { text-decoration: underline; }
 .aside { font-size: smaller; color: #666; }
 tr:has(.aside) td { padding-top: 0; padding-bottom: 0; }
-tr:has(.aside) + tr:not(:has(.aside)) td { padding-top: .7em; }
+tr:has(.aside) + tr:not(:has(.aside, .first)) td { padding-top: 10px; }
 @media (max-width: 600px) {
   body { margin: .7em; }
-  th, td { padding: .2em .4em; }
+  th, td { padding: 3px 6px; }
   .grouped .level0:not(.col0) { text-align: left; }
 }
 """
