@@ -99,3 +99,16 @@ def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
         written = path.read_text(encoding="utf-8")
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", written)
         assert "␛" in written and "␀" in written and "\N{REPLACEMENT CHARACTER}d" in written
+
+
+def test_no_row_of_a_long_table_is_left_out(tmp_path):
+    """Styler shows at most as many cells as its option says; the texts of titles may be of any form."""
+    texts = ["007", "1e5", "nan", " a ", "=1+1", "best", "\\midrule", "</td>", "None"]
+    table = Table("caption", cells_of(["x", "y"], [[[text, text] for text in texts]]), names=2)
+    with pd.option_context("styler.render.max_elements", 4):
+        write(table, [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "html")])
+    shown = {suffix: (tmp_path / f"t.{suffix}").read_text() for suffix in ("md", "tex", "html")}
+    assert re.findall(r">([^<]*)</td>", shown["html"])[::2] == [text.replace("</td>", "&lt;/td&gt;") for text in texts]
+    assert re.findall(r"^(.*?) & .* \\\\$", shown["tex"], re.M)[1:] == [escape_latex(text) for text in texts]
+    rows = [line.split("|")[1].strip() for line in shown["md"].splitlines() if line.startswith("|")]
+    assert rows[2:] == [escape_markdown(text).strip() for text in texts]

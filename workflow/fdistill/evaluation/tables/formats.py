@@ -1,6 +1,7 @@
 """The file formats of tables. A new one is one entry in `FORMATS`."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +31,9 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 def write(table: Table, paths: list[Path]) -> None:
     """Write `table` to each path in the format of its suffix; raises UserError for an unknown one, before writing."""
     _check(paths, FORMATS)
-    for path in paths:
-        write_text(path, visible(FORMATS[path.suffix](table)))
+    with pd.option_context("styler.render.max_elements", sys.maxsize):  # it would leave out rows of a long table
+        for path in paths:
+            write_text(path, visible(FORMATS[path.suffix](table)))
 
 
 def write_frame(frame: pd.DataFrame, paths: list[Path]) -> None:
