@@ -85,7 +85,7 @@ TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
-]
+] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
 
 # Once a run, also in a dry run; jobs read this file too.

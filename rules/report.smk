@@ -54,6 +54,32 @@ rule risk_table:
         " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
+rule results_frame:
+    input:
+        script=script("tables"),
+        metrics=METRICS,
+        risks=RISKS,
+    output:
+        multiext("<results>/tables/results", ".parquet", ".csv"),
+    log:
+        "<logs>/tables/results.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
+        rows=row_flags(TABLE_SYSTEMS),
+        metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
+        risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
+    shell:
+        "exec python {input.script:q} results --metrics {params.metrics:q} --risks {params.risks:q}"
+        " --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
 rule datasets_table:
     input:
         script=script("tables"),

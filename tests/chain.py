@@ -159,6 +159,10 @@ class Study:
             "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, *system, "--output", output(self.risks)]),
             "tables main": ({f"--metrics={task}/{self.method}": self.metrics}, [*titles, *tables]),
             "tables risk": ({f"--risks={task}/{self.method}": self.risks}, [*titles, *tables]),
+            "tables results": (
+                {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks},
+                [*titles, "--output", output(self.folder / "results/tables/results.parquet")],
+            ),
             "tables datasets": (
                 {f"--manifests={task}": self.manifest},
                 [f"--tasks={task}=Task", f"--stands-for={task}=–", f"--descriptions={task}=A task", *tables],

@@ -51,7 +51,8 @@ def test_a_result_of_another_method_is_refused_together_with_its_record(study, o
         finally:
             shutil.rmtree(folder)
             (tmp_path / "kept").rename(folder)
-        assert re.search(rf"{re.escape(str(path))}.*\b{OTHER}\b.*\b{METHOD}\b", message), message
+        replaced = "|".join(re.escape(str(file)) for _, file in by_flag(study, stage) if file.parent == folder)
+        assert re.search(rf"({replaced}).*\b{OTHER}\b.*\b{METHOD}\b", message), message
         assert not list(tmp_path.iterdir())
         refused += 1
     assert refused

@@ -5,12 +5,14 @@ import io
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from fdistill.artifacts.files import write_json
-from fdistill.evaluation.tables import main_table, risk_table, sections
+from fdistill.evaluation.tables import main_table, results_frame, risk_table, sections, write_frame
+from fdistill.evaluation.tables.formats import to_csv
+from fdistill.evaluation.tables.frame import COLUMNS, ranked
 from fdistill.evaluation.tables.latex import to_latex
-from fdistill.evaluation.tables.records import marks
-from fdistill.evaluation.tables.render import to_csv, to_markdown
+from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.runtime.errors import UserError
 from snake import ROOT
 
@@ -18,7 +20,6 @@ SCRIPT = ROOT / "workflow" / "scripts" / "tables.py"
 TASKS = {"d2t": "Data_to_text", "mt": "EN & RO"}
 STUDENTS = {"mle": "Non-distill (MLE)", "kl": "KL", "js": "JS", "tvd": "TVD"}
 LAYOUT = sections({"teacher": "Teacher"}, {"copy": "Copy"}, STUDENTS)
-PLACES = ("best", "second")
 
 
 def cells(markdown):
@@ -37,25 +38,20 @@ def cells(markdown):
 @pytest.mark.parametrize(
     ("values", "better", "expected"),
     [
-        ({"a": 1.0, "b": 3.0, "c": 2.0}, "higher", {"a": "", "b": "best", "c": "second"}),
-        ({"a": 1.0, "b": 3.0, "c": 2.0}, "lower", {"a": "best", "b": "", "c": "second"}),
-        (
-            {"a": 3.0, "b": 3.0, "c": 2.0, "d": 1.0},
-            "higher",
-            {"a": "best", "b": "best", "c": "second", "d": ""},
-        ),
-        ({"a": 3.0, "b": 2.0, "c": 2.0}, "higher", {"a": "best", "b": "second", "c": "second"}),
-        (
-            {"a": 3.004, "b": 3.001, "c": 2.9},
-            "higher",
-            {"a": "best", "b": "best", "c": "second"},
-        ),  # shown alike
-        ({"a": -1.0}, "lower", {"a": "best"}),
+        ({"mle": 1.0, "kl": 3.0, "js": 2.0}, "higher", {"mle": 3, "kl": 1, "js": 2}),
+        ({"mle": 1.0, "kl": 3.0, "js": 2.0}, "lower", {"mle": 1, "kl": 3, "js": 2}),
+        ({"mle": 3.0, "kl": 3.0, "js": 2.0, "tvd": 1.0}, "higher", {"mle": 1, "kl": 1, "js": 2, "tvd": 3}),
+        ({"mle": 3.0, "kl": 2.0, "js": 2.0}, "higher", {"mle": 1, "kl": 2, "js": 2}),
+        ({"mle": 3.004, "kl": 3.001, "js": 2.9}, "higher", {"mle": 1, "kl": 1, "js": 2}),  # shown alike
+        ({"mle": -1.0}, "lower", {"mle": 1}),
+        ({"teacher": 9.0, "copy": 8.0, "kl": None, "js": 2.0}, "higher", {"js": 1}),  # only students with a value
         ({}, "lower", {}),
     ],
 )
-def test_marks(values, better, expected):
-    assert marks(values, better, PLACES) == expected
+def test_ranks(values, better, expected):
+    rows = [{"task": "t", "metric": "m", "direction": better, "system": s, "value": v} for s, v in values.items()]
+    frame = ranked(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), LAYOUT)
+    assert frame.dropna(subset="rank").set_index("system")["rank"].to_dict() == expected
 
 
 # The main table
@@ -114,9 +110,11 @@ def test_main_table_in_markdown(files):
 
 def test_rows_keep_the_given_order_and_sections(files):
     table = main_table(files, TASKS, LAYOUT)
-    names = [[tuple(cell.text for cell in row[:2]) for row in section] for section in table.sections]
-    assert names[:2] == [[("Teacher", "")], [("Trivial", "Copy")]]
-    assert names[2] == [("Student", "Non-distill (MLE)"), ("", "KL"), ("", "JS"), ("", "TVD")]
+    names = {place: tuple(row[:2]) for place, row in zip(table.cells.index, table.cells.to_numpy(), strict=True)}
+    assert names == {
+        **{(0, 0): ("Teacher", ""), (1, 0): ("Trivial", "Copy"), (2, 0): ("Student", "Non-distill (MLE)")},
+        **{(2, 1): ("", "KL"), (2, 2): ("", "JS"), (2, 3): ("", "TVD")},
+    }
 
 
 def test_main_table_in_latex(files):
@@ -136,7 +134,7 @@ def test_main_csv_is_long_and_in_full_precision(files):
     by_place = {(r["task"], r["system"], r["metric"]): r for r in records}
     kl = by_place["mt", "kl", "bleu4"]
     assert float(kl["mean"]) == 1 / 3 and kl["std"] == "0.5" and kl["seeds"] == "1" and kl["signature"] == "s"
-    assert by_place["d2t", "js", "bleu4"]["mark"] == "best" and by_place["d2t", "copy", "bleu4"]["mark"] == ""
+    assert by_place["d2t", "js", "bleu4"]["rank"] == "1" and by_place["d2t", "copy", "bleu4"]["rank"] == ""
     meteor = by_place["d2t", "kl", "meteor"]
     assert (meteor["mean"], meteor["missing_reason"], meteor["missing_fix"]) == (
         "",
@@ -203,13 +201,13 @@ def test_risk_table(tmp_path):
     text = to_markdown(table)
     assert text.index(r"**Data\_to\_text**") < text.index("**EN & RO**")  # each task has a table of its own
     rows = cells(text)
-    assert rows["Model"] == [r"R\_llh/token ↓", r"R\_cvg/token ↓", r"R\_llh/seq. ↓", r"R\_cvg/seq. ↓"] * 2
-    assert rows["TeacherDist"] == ["26.10", "", "", ""] * 2
+    risks = [r"R\_llh/token ↓", r"R\_cvg/token ↓", r"R\_llh/seq. ↓", r"R\_cvg/seq. ↓"]
+    assert rows["Model"] == [*risks, "TeacherDist"] * 2
     # llh and cvg per token, then per sequence; in brackets what they are above the teacher's
-    assert rows["KL"] == [f"{value} (+0.40)" for value in ("0.50", "2.50", "1.50", "3.50")] * 2
-    assert rows["JS"] == [f"**{value} (+0.15)**" for value in ("0.25", "2.25", "1.25", "3.25")] * 2
-    assert rows["Teacher"] == ["0.10", "2.10", "1.10", "3.10"] * 2
-    assert r"TeacherDist &  & \multicolumn{4}{c}{26.10} & \multicolumn{4}{c}{26.10} \\" in to_latex(table)
+    assert rows["KL"] == [*(f"{value} (+0.40)" for value in ("0.50", "2.50", "1.50", "3.50")), "–"] * 2
+    assert rows["JS"] == [*(f"**{value} (+0.15)**" for value in ("0.25", "2.25", "1.25", "3.25")), "–"] * 2
+    assert rows["Teacher"] == ["0.10", "2.10", "1.10", "3.10", "26.10"] * 2
+    assert r"Teacher &  & 0.10 & 2.10 & 1.10 & 3.10 & 26.10 \\" in to_latex(table)
     records = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert [r["mean"] for r in records if r["metric"] == "teacher_dist"] == ["26.1", "26.1"]
     assert [float(r["above_teacher"]) for r in records if r["system"] == "kl"] == pytest.approx([0.4] * 8)
@@ -228,9 +226,9 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, systems))
     rows = cells(to_markdown(table))
     # A coverage risk cannot collapse: the lowest is the best.
-    assert rows["ENGINE"] == ["2.05 (−0.38) †", "**4.05 (−0.38)**", "3.05 (−0.38) †", "**5.05 (−0.38)**"]
-    assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)"]
-    assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43"]
+    assert rows["ENGINE"] == ["2.05 (−0.38) †", "**4.05 (−0.38)**", "3.05 (−0.38) †", "**5.05 (−0.38)**", "–"]
+    assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)", "–"]
+    assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43", "26.10"]
     assert "†: below the teacher" in table.caption
     below = {(r["system"], r["metric"]): r["below_teacher"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
@@ -241,6 +239,74 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
 def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
     paths = [risk_file(tmp_path / system, "d2t", system, 1.0, dist=None) for system in ("teacher", "kl")]
     table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, {"kl": "KL"}))
-    assert cells(to_markdown(table))["TeacherDist"][0] == "n/a [1]"
+    assert cells(to_markdown(table))["Teacher"][-1] == "n/a [1]"
     [note] = table.notes
     assert note.startswith("[1] TeacherDist: no sample of the teacher has two tokens. Remedy: ")
+
+
+# All results
+
+
+@pytest.fixture
+def frame(files, tmp_path):
+    """Metrics and risks of two tasks; KL has two seeds, one of them without METEOR, and an interval for BLEU."""
+    for task in TASKS:
+        two = {"bleu4": metric("BLEU-4", 2.0, std=1.5), "meteor": metric("METEOR", None, missing=MISSING)}
+        two["bleu4"] |= {"low": 1.5, "high": 2.25, "seeds": {"3": 1.0, "4": 3.0}}
+        two["meteor"] |= {"seeds": {"3": 5.0, "4": None}}
+        kl = {"task": task, "method": "kl", "n_inputs": 4, "metrics": two, "versions": {}}
+        write_json(tmp_path / f"{task}.kl.json", kl)
+    risks = [
+        risk_file(tmp_path / f"{task}.{system}.risk", task, system, llh)
+        for task in TASKS
+        for system, llh in (("teacher", 2.0), ("kl", 1.0))
+    ]
+    return results_frame(files, risks, TASKS, LAYOUT)
+
+
+def test_the_frame_has_a_row_of_each_seed_and_of_their_mean(frame):
+    assert list(frame.columns) == list(COLUMNS) and list(frame["task"].unique()) == list(TASKS)
+    assert not frame.duplicated(["task", "system", "metric", "seed"]).any()
+    kl = frame[(frame["task"] == "d2t") & (frame["system"] == "kl")]
+    bleu = kl[kl["metric"] == "bleu4"]
+    assert bleu["seed"].tolist() == [3, 4, pd.NA] and bleu["value"].tolist() == [1.0, 3.0, 2.0]
+    assert bleu["seeds"].tolist() == [1, 1, 2]
+    assert bleu.iloc[-1][["std", "low", "high", "rank"]].tolist() == [1.5, 1.5, 2.25, 4]
+    assert bleu.iloc[:-1][["std", "low", "high", "rank"]].isna().all(axis=None)
+    meteor = kl[kl["metric"] == "meteor"]
+    assert meteor["value"].isna().tolist() == [False, True, True]
+    assert meteor["missing_reason"].isna().tolist() == [True, False, False]
+    risk = kl[(kl["metric"] == "r_llh_token") & kl["seed"].isna()].iloc[0]
+    assert risk["above_teacher"] == -1.0 and risk["below_teacher"] and pd.isna(risk["rank"])
+    dist = frame[frame["metric"] == "teacher_dist"]
+    assert dist["system"].tolist() == ["teacher"] * 4 and dist["value"].tolist() == [26.1] * 4  # a seed, the mean
+
+
+def test_the_frame_is_read_as_it_was_written(frame, tmp_path):
+    paths = [tmp_path / "results.parquet", tmp_path / "results.csv"]
+    write_frame(frame, paths)
+    pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), frame)
+    pd.testing.assert_frame_equal(pd.read_csv(paths[1]).astype(COLUMNS), frame)
+    first = paths[0].read_bytes()
+    write_frame(frame, paths)
+    assert paths[0].read_bytes() == first
+    with pytest.raises(UserError, match=r"unknown table format '.md'; known: .parquet, .csv"):
+        write_frame(frame, [tmp_path / "results.md"])
+
+
+def test_tables_are_pivots_of_the_frame(files, frame):
+    means = frame[frame["seed"].isna() & (frame["metric"] == "bleu4")]
+    wide = means.pivot(index="system", columns="task", values="value")
+    records = main_table(files, TASKS, LAYOUT).records
+    of_table = records[records["metric"] == "bleu4"].pivot(index="system", columns="task", values="mean")
+    pd.testing.assert_frame_equal(wide, of_table)
+
+
+def test_intervals_stand_beside_the_values_and_in_the_caption(files, frame):
+    """`frame` has rewritten two files; without any interval, the deviation over seeds stands there."""
+    table = main_table(files, TASKS, LAYOUT)
+    assert cells(to_markdown(table))["KL"] == ["2.00 ± 0.38", "n/a [1]", "–"] * 2  # half of 2.25 - 1.5
+    assert table.caption.endswith("±: half the width of the 95 % interval.")
+    assert r"2.00 $\pm$ 0.38" in to_latex(table)
+    kl = table.records[(table.records["system"] == "kl") & (table.records["metric"] == "bleu4")].iloc[0]
+    assert (kl["low"], kl["high"]) == (1.5, 2.25)

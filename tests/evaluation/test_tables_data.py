@@ -7,7 +7,8 @@ import pytest
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.tables import datasets_table, examples_table
-from fdistill.evaluation.tables.render import to_csv, to_markdown
+from fdistill.evaluation.tables.formats import to_csv
+from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.runtime.errors import UserError
 
 
@@ -30,8 +31,8 @@ def test_datasets_table(tmp_path):
     )
     described = ({"d2t": "DART", "mt": ""}, {"d2t": "records", "mt": "pairs"})
     table = datasets_table({"d2t": tmp_path / "m.json", "unused": tmp_path}, {"d2t": "Data-to-text"}, *described)
-    [row] = table.sections[0]
-    assert [cell.text for cell in row] == [
+    [row] = table.cells.to_numpy().tolist()
+    assert row == [
         *("Data-to-text", "DART", "a 1.0, c 1.0 (MIT); b 1.0 (BSD)", "24,000", "200", "400", "300", "1,200"),
         *("12.5", "0.0", "50.0"),
     ]
@@ -72,18 +73,18 @@ def examples(folder, seed):
 
 def test_examples_table(generations):
     table = examples(generations, 1)
-    assert len(table.sections) == 2
-    rows = table.sections[0]
-    chosen = rows[1][2].text.removeprefix("first ")
-    assert [(row[0].text, row[1].text) for row in rows] == [
+    assert [section for section, _ in table.cells.index] == [0] * 4 + [1] * 4
+    rows = table.cells.loc[0].to_numpy().tolist()
+    chosen = rows[1][2].removeprefix("first ")
+    assert [(row[0], row[1]) for row in rows] == [
         *(("Data_to_text", "Input"), ("", "Reference"), ("", "Teacher"), ("", "KL"))
     ]
-    assert [row[2].text for row in rows[1:]] == [f"first {chosen}", f"teacher {chosen}", f"kl {chosen}"]
-    assert len(rows[0][2].text) == 400 and rows[0][2].text.endswith("…")
+    assert [row[2] for row in rows[1:]] == [f"first {chosen}", f"teacher {chosen}", f"kl {chosen}"]
+    assert len(rows[0][2]) == 400 and rows[0][2].endswith("…")
     assert r"\| x<br>second line" in to_markdown(table)
     records = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert [r["role"] for r in records[:4]] == ["source", "reference", "teacher", "kl"]
     assert records[0]["text"].endswith("word ") and "\n" in records[0]["text"]  # whole
-    assert examples(generations, 1) == table
-    picks = {tuple(r["id"] for r in examples(generations, seed).records) for seed in range(5)}
+    assert to_markdown(examples(generations, 1)) == to_markdown(table)
+    picks = {tuple(examples(generations, seed).records["id"]) for seed in range(5)}
     assert len(picks) > 1

@@ -2,11 +2,13 @@
 
 import re
 
+import pandas as pd
 import pytest
 from fdistill.evaluation.tables.formats import write
 from fdistill.evaluation.tables.latex import escape_latex, to_latex
+from fdistill.evaluation.tables.markdown import escape_markdown, to_markdown
 from fdistill.evaluation.tables.page import to_html
-from fdistill.evaluation.tables.render import Cell, Column, Table, escape_markdown, panels, to_markdown
+from fdistill.evaluation.tables.table import Table, cells_of, panels
 from fdistill.runtime.errors import UserError
 
 
@@ -28,20 +30,26 @@ def test_escape_latex():
 
 def test_wide_tables_are_cut_between_groups():
     groups = ["a"] * 6 + ["b"] * 3 + ["c"] * 3
-    columns = [Column("name"), *(Column(f"{group}{i}", group, number=True) for i, group in enumerate(groups))]
-    wide = [Cell("row"), Cell("all of a", span=6), *(Cell(f"v{i}") for i in range(6, 12))]
-    first, second = panels(Table("", columns, [[wide]], []))
-    assert [column.title for column in first.columns] == ["name", *(f"a{i}" for i in range(6))]
-    assert [cell.text for cell in first.sections[0][0]] == ["row", "all of a"]
-    assert [cell.text for cell in second.sections[0][0]] == ["row", *(f"v{i}" for i in range(6, 12))]
+    columns = [("", "name"), *((group, f"{group}{i}") for i, group in enumerate(groups))]
+    row = ["row", *(f"v{i}" for i in range(12))]
+    first, second = panels(Table("", cells_of(pd.MultiIndex.from_tuples(columns), [[row]])))
+    assert first.headings == ["name", *(f"a{i}" for i in range(6))]
+    assert first.cells.to_numpy().tolist() == [["row", *(f"v{i}" for i in range(6))]]
+    assert second.cells.to_numpy().tolist() == [["row", *(f"v{i}" for i in range(6, 12))]]
+
+
+def test_tasks_of_the_same_title_stay_apart():
+    columns = pd.MultiIndex.from_tuples([("", "name"), ("a", "BLEU"), ("b", "BLEU")])
+    table = Table("", cells_of(columns, [[["x", "1", "2"]]]), groups={"a": "Same", "b": "Same"})
+    assert to_html(table).count(">Same</th>") == 2 and to_markdown(table).count("**Same**") == 2
+    assert r"\cmidrule(lr){2-2}\cmidrule(lr){3-3}" in to_latex(table)
 
 
 def test_latex_tables_longer_than_a_page_go_on_in_further_floats():
-    columns = [Column("name"), Column("text", width=0.5)]
-
     def floats(*sections):
-        rows = [[[Cell(name), Cell("x" * n)] for name, n in section] for section in sections]
-        parts = to_latex(Table("caption", columns, rows, [], ["note"])).split(r"\begin{table*}")[1:]
+        rows = [[[name, "x" * n] for name, n in section] for section in sections]
+        table = Table("caption", cells_of(["name", "text"], rows), names=2, notes=["note"], widths={"text": 0.5})
+        parts = to_latex(table).split(r"\begin{table*}")[1:]
         return [re.findall(r"^(\w+) & x|(\\midrule)", part, re.M) for part in parts], parts
 
     rule, line = ("", r"\midrule"), 40  # a line of the column has 40 characters
@@ -58,34 +66,49 @@ def test_latex_tables_longer_than_a_page_go_on_in_further_floats():
 
 
 def test_markdown_lines_up():
-    lines = to_markdown(Table("c", [Column("x"), Column("long title", number=True)], [[[Cell("a|b"), Cell("1")]]], []))
+    lines = to_markdown(Table("c", cells_of(["x", "long title"], [[["a|b", "1"]]])))
     rows = [line for line in lines.splitlines() if line.startswith("|")]
-    assert rows == ["| x    | long title |", "| ---- | ---------: |", r"| a\|b |          1 |"]
+    assert rows == ["| x    |   long title |", "|:-----|-------------:|", r"| a\|b |            1 |"]
 
 
 def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UserError, match=r"unknown table format '.xlsx'; known: .csv, .md, .tex"):
-        write(Table("", [Column("x")], [], []), [tmp_path / "a.csv", tmp_path / "a.xlsx"])
+        write(Table("", cells_of(["x"], [])), [tmp_path / "a.csv", tmp_path / "a.xlsx"])
     assert not list(tmp_path.iterdir())
 
 
 def test_a_page_has_the_same_cells_and_escapes_them():
-    rows = [[Cell("a<b"), Cell("1.0", "best")], [Cell("two\nlines"), Cell("2.0", "second")]]
-    table = Table("A & B", [Column("Name"), Column("BLEU", "T", number=True)], [rows], [], ["<note>"])
-    page = to_html(table)
-    assert "<td class=name>a&lt;b</td><td class=number><b>1.0</b></td>" in page
-    assert "<td class=name>two<br>lines</td><td class=number><u>2.0</u></td>" in page
-    assert '<th colspan="1" class=group>T</th>' in page and "<p>&lt;note&gt;</p>" in page
+    cells = cells_of(pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU")]), [[["a<b", "1.0"], ["two\nlines", "2.0"]]])
+    marks = pd.DataFrame([["", "best"], ["", "second"]], cells.index, cells.columns)
+    page = to_html(Table("A & B", cells, notes=["<note>"], groups={"t": "T&T"}, marks=marks))
+    assert '<td class="data row0 col0 first" >a&lt;b</td>' in page  # a rule above
+    assert '<td class="data row0 col1 best first" >1.0</td>' in page
+    assert '<td class="data row1 col0" >two<br>lines</td>' in page
+    assert '<td class="data row1 col1 second" >2.0</td>' in page
+    assert ">T&amp;T</th>" in page and ">&lt;i&gt;</th>" in page and "<p>&lt;note&gt;</p>" in page
     assert "<title>A &amp; B</title>" in page and 'name="viewport"' in page
 
 
 def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
     """ESC and NUL could act in a terminal, U+202E reverses what follows it; line breaks and tabs are texts' own."""
     text = "a\x1b[31mb\x00c\u202ed\x85e\tf\ng\r\nh"
-    table = Table("caption", [Column("x")], [[[Cell(text)]]], [{"x": text}])
+    table = Table("caption", cells_of(["x"], [[[text]]]), records=pd.DataFrame([{"x": text}]))
     paths = [tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")]
     write(table, paths)
     for path in paths:
         written = path.read_text(encoding="utf-8")
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", written)
         assert "␛" in written and "␀" in written and "\N{REPLACEMENT CHARACTER}d" in written
+
+
+def test_no_row_of_a_long_table_is_left_out(tmp_path):
+    """Styler shows at most as many cells as its option says; the texts of titles may be of any form."""
+    texts = ["007", "1e5", "nan", " a ", "=1+1", "best", "\\midrule", "</td>", "None"]
+    table = Table("caption", cells_of(["x", "y"], [[[text, text] for text in texts]]), names=2)
+    with pd.option_context("styler.render.max_elements", 4):
+        write(table, [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "html")])
+    shown = {suffix: (tmp_path / f"t.{suffix}").read_text() for suffix in ("md", "tex", "html")}
+    assert re.findall(r">([^<]*)</td>", shown["html"])[::2] == [text.replace("</td>", "&lt;/td&gt;") for text in texts]
+    assert re.findall(r"^(.*?) & .* \\\\$", shown["tex"], re.M)[1:] == [escape_latex(text) for text in texts]
+    rows = [line.split("|")[1].strip() for line in shown["md"].splitlines() if line.startswith("|")]
+    assert rows[2:] == [escape_markdown(text).strip() for text in texts]

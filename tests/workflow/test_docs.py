@@ -8,12 +8,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas
 import pytest
 import tiny
 import yaml
 from doc_pages import BLOCKS, COMMANDS, FILES, Block, commands_of, run, words
 from fdistill.artifacts.files import write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
+from fdistill.evaluation.tables import write_frame
+from fdistill.evaluation.tables.frame import COLUMNS
 from fdistill.models.checkpoints import save
 from fdistill.models.students import init_student
 from snake import ROOT
@@ -169,8 +172,8 @@ def test_every_fenced_block_is_checked_or_only_shown():
     untitled = [
         (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
     ]
-    shown = [("README.md", "python"), ("docs/methods.md", "yaml"), ("docs/your_data.md", "python")]  # below
-    assert sorted(untitled) == shown
+    shown = [(page, "python") for page in ("README.md", "docs/metrics.md", "docs/your_data.md")]
+    assert sorted(untitled) == sorted([*shown, ("docs/methods.md", "yaml")])  # below
 
 
 def block_on(page: str, language: str) -> str:
@@ -198,6 +201,19 @@ def test_outputs_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
     write_parquet(outputs, {"id": ["a"], "hypothesis": ["Return."], "n_tokens": [2], "finished": [True]}, GENERATIONS)
     exec(code, {})
     assert "os getcwd" in capsys.readouterr().out
+
+
+def test_all_results_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = block_on("docs/metrics.md", "python")
+    rows = [("task", "kl", "bleu4", 1, 2.0), ("task", "kl", "bleu4", None, 12.5), ("task", "kl", "ter", None, 3.5)]
+    places = [dict(zip(("task", "system", "metric", "seed", "value"), row, strict=True)) for row in rows]
+    frame = pandas.DataFrame(places, columns=list(COLUMNS)).astype(COLUMNS)
+    write_frame(frame, [Path(path) for path in re.findall(r'"(results/.*?)"', code)])
+    exec(code, {})
+    assert re.search(r"kl +12\.5 +3\.5\n", capsys.readouterr().out)
+    described = (ROOT / "docs/metrics.md").read_text().partition("## All results")[2]
+    assert set(COLUMNS) <= set(re.findall(r"`(\w+)`", described))
 
 
 def test_the_method_shown_is_the_one_that_runs():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import pandas
 import pytest
 import warm
 import yaml
@@ -98,6 +99,10 @@ def test_tables_have_a_row_per_system_and_name_what_is_missing(study):
     for table in ("main", "risk", "datasets", "examples"):
         for suffix in ("csv", "md", "tex"):
             assert (study / f"results/tables/{table}.{suffix}").stat().st_size > 100
+    frame = pandas.read_parquet(study / "results/tables/results.parquet")
+    assert set(frame["system"]) == {row["system"] for row in rows} and {"bleu4", "r_llh_token"} <= set(frame["metric"])
+    runs = frame[(frame["system"] == METHODS[0]) & (frame["metric"] == "bleu4")]
+    assert set(runs["seed"].dropna()) == {1, 2} and (runs.loc[runs["seed"].isna(), "seeds"] == 2).all()
 
 
 def test_nothing_is_left_to_do(study, run):

@@ -1,4 +1,4 @@
-"""Write one of the paper's tables in every format asked for (.csv, .md, .tex, .html)."""
+"""Write one of the paper's tables in every format asked for (.csv, .md, .tex, .html), or all results as one frame."""
 
 import argparse
 from pathlib import Path
@@ -33,6 +33,18 @@ def main() -> None:
     command.set_defaults(
         paper="fdistill_table3",
         build=lambda args: tables.risk_table(cli.checked(args.risks), args.tasks, _layout(args), _paper(args)),
+    )
+
+    command = commands.add_parser(
+        "results", parents=[rows], help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
+    )
+    for flag, name_of_files in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
+        command.add_argument(flag, nargs="*", type=cli.placed, default=[], metavar=FILE, help=f"{name_of_files} files")
+    command.set_defaults(
+        build=lambda args: tables.results_frame(
+            _checked(args.metrics), _checked(args.risks), args.tasks, _layout(args)
+        ),
+        write=tables.write_frame,
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
@@ -89,6 +101,7 @@ def main() -> None:
     command.set_defaults(build=_examples)
 
     for command in commands.choices.values():
+        command.set_defaults(write=command.get_default("write") or tables.write)
         command.add_argument(
             "--tasks", nargs="+", type=arguments.name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
         )
@@ -104,7 +117,7 @@ def main() -> None:
     args = cli.parse(parser, "output")
     args.texts = Texts.read(args.texts)
     args.tasks = args.texts.named_tasks(args.tasks)
-    tables.write(args.build(args), args.output)
+    args.write(args.build(args), args.output)
 
 
 def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:

@@ -18,7 +18,7 @@ RULES = {
     "distill": ["distill", "predistill"],
     "figures": ["training_curves", "risk_figure"],
     "metrics": ["metrics", "risks"],
-    "tables": ["main_table", "risk_table", "datasets_table", "examples_table"],
+    "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import write_json
 from fdistill.config import arguments, cli
-from fdistill.evaluation.tables.render import Table, to_markdown
+from fdistill.evaluation.tables.markdown import to_markdown
+from fdistill.evaluation.tables.table import Table
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> None:

@@ -8,7 +8,7 @@ from fdistill.bench.clock import PEAK
 from fdistill.bench.losses import LIGER
 from fdistill.bench.steps import CACHED, ON_POLICY, OURS, PLAIN, TRL
 from fdistill.bench.workload import FULL
-from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training.step_parts import PARTS
@@ -25,10 +25,9 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
 
     `what` describes the sizes, and `where` is the machine, as in the other tables.
     """
-    columns = [Column("Texts"), Column("Method"), Column("Step"), Column("whole, ms", number=True)]
-    columns += [Column(f"{part}, ms", number=True) for part in PARTS]
-    columns += [Column(title, number=True) for title in ("tokens/s", "MiB", "times ours")]
-    sections, records, notes = [], [], []
+    headings = ["Texts", "Method", "Step", "whole, ms", *(f"{part}, ms" for part in PARTS)]
+    headings += ["tokens/s", "MiB", "times ours"]
+    sections, notes = [], []
     for entry in measured:
         labels = (entry["lengths"], METHODS[entry["method"]])
         rows = []
@@ -37,12 +36,9 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
             ratio, mebibytes = step["times_ours"], step["peak_memory_bytes"] / 2**20
             numbers = [f"{1000 * seconds:,.1f}" for seconds in times]
             numbers += [f"{step['tokens_per_second']:,.0f}", f"{mebibytes:,.1f}", f"{ratio['median']:.2f}"]
-            rows.append([Cell(text) for text in (*labels, TITLES[name], *numbers)])
-            records.append(
-                {"texts": labels[0], "method": entry["method"], "step": name, "seconds": times[0], **step["parts"]}
-            )
+            rows.append([*labels, TITLES[name], *numbers])
         for name, reason in entry["missing"].items():
-            rows.append([*map(Cell, (*labels, TITLES[name])), Cell(ABSENT, span=len(columns) - 3)])
+            rows.append([*labels, TITLES[name], *[ABSENT] * (len(headings) - 3)])
             notes.append(f"{TITLES[name]}: {ABSENT}, as {reason}.")
         sections.append(rows)
         losses = ", ".join(f"{TITLES[name]} {value:.6f}" for name, value in entry["losses"].items())
@@ -68,9 +64,8 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
         )
     return Table(
         caption=f"A step of distillation: {what}, {where['name']}.",
-        columns=columns,
-        sections=sections,
-        records=records,
+        cells=cells_of(headings, sections),
+        names=3,
         notes=[explanation, load(where), *dict.fromkeys(notes)],
     )
 
@@ -82,19 +77,17 @@ def load(where: dict[str, Any]) -> str:
 
 def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dict[str, Any]) -> Table:
     """Return the table of results of `losses.compare`, each with its `method` and `positions`."""
-    columns = [Column("Method"), Column("Positions", number=True), Column("Loss")]
-    columns += [Column(title, number=True) for title in ("ms", "MiB", "of plain's", "value")]
-    sections, records, notes = [], [], []
+    headings = ["Method", "Positions", "Loss", "ms", "MiB", "of plain's", "value"]
+    sections, notes = [], []
     for entry in measured:
         labels = (METHODS[entry["method"]], f"{entry['positions']:,}")
         plain_peak, rows = entry["losses"][PLAIN]["peak_memory_bytes"], []
         for name, loss in entry["losses"].items():
             peak = loss["peak_memory_bytes"]
             numbers = (f"{1000 * loss['seconds']:,.1f}", f"{peak / 2**20:,.1f}", f"{peak / plain_peak:.3f}")
-            rows.append([Cell(text) for text in (*labels, TITLES[name], *numbers, f"{loss['value']:.6f}")])
-            records.append({"method": entry["method"], "positions": entry["positions"], "loss": name, **loss})
+            rows.append([*labels, TITLES[name], *numbers, f"{loss['value']:.6f}"])
         for name, reason in entry["missing"].items():
-            rows.append([*map(Cell, (*labels, TITLES[name])), Cell(ABSENT, span=4)])
+            rows.append([*labels, TITLES[name], *[ABSENT] * 4])
             notes.append(f"{TITLES[name]}: {ABSENT}, as {reason}.")
         sections.append(rows)
     setting = f"vocabulary {sizes['vocabulary']:,}, width {sizes['width']}, {sizes['repeats']} repeats, {where['name']}"
@@ -103,23 +96,22 @@ def loss_table(measured: list[dict[str, Any]], sizes: dict[str, int], where: dic
         f"hidden states and output layers, gradients included, by {PEAK[where['device']]}."
     )
     caption = f"The loss alone: {setting}."
-    return Table(caption, columns, sections, records, [explanation, load(where), *dict.fromkeys(notes)])
+    notes = [explanation, load(where), *dict.fromkeys(notes)]
+    return Table(caption, cells_of(headings, sections), names=3, notes=notes)
 
 
 def offline_table(compared: dict[str, Any], what: str, where: dict[str, Any]) -> Table:
     """Return the table of the result of `offline.compare`."""
-    columns = [Column("Sampling"), Column("By")]
-    columns += [Column(title, number=True) for title in ("tokens/s", "times plain's", "tokens per input")]
-    sections, records, notes = [], [], []
+    headings = ["Sampling", "By", "tokens/s", "times plain's", "tokens per input"]
+    sections, notes = [], []
     for mode, measured in compared["modes"].items():
         rows = []
         for way, result in measured["ways"].items():
             length = statistics.mean(result["tokens"]) / compared["inputs"]
             numbers = (f"{result['tokens_per_s']:,.0f}", f"{result['ratio']:.2f}", f"{length:.1f}")
-            rows.append([Cell(text) for text in (mode, WAYS[way], *numbers)])
-            records.append({"mode": mode, "way": way, **result})
+            rows.append([mode, WAYS[way], *numbers])
         for way, reason in measured["missing"].items():
-            rows.append([Cell(mode), Cell(WAYS[way]), Cell(ABSENT, span=3)])
+            rows.append([mode, WAYS[way], *[ABSENT] * 3])
             notes.append(f"{WAYS[way]}: {ABSENT}, as {reason}.")
         sections.append(rows)
     explanation = (
@@ -129,46 +121,44 @@ def offline_table(compared: dict[str, Any], what: str, where: dict[str, Any]) ->
         "length."
     )
     caption = f"Offline sampling: {what}, {where['name']}."
-    return Table(caption, columns, sections, records, [explanation, load(where), *dict.fromkeys(notes)])
+    notes = [explanation, load(where), *dict.fromkeys(notes)]
+    return Table(caption, cells_of(headings, sections), names=2, notes=notes)
 
 
 def grown_steps_table(measured: list[dict[str, Any]], task: str, where: dict[str, Any]) -> Table:
     """Return the table of the result of `growth.grown_steps`."""
-    columns = [Column("Grows"), Column("To", number=True)]
-    columns += [Column(f"{title} {unit}", number=True) for unit in ("ms", "MiB") for title in (OURS, PLAIN)]
-    columns += [Column("plain / ours", number=True)]
-    sections: dict[str, list[list[Cell]]] = {}
+    headings = ["Grows", "To", *(f"{title} {unit}" for unit in ("ms", "MiB") for title in (OURS, PLAIN))]
+    headings += ["plain / ours"]
+    sections: dict[str, list[list[str]]] = {}
     for entry in measured:
         ours, plain = (entry["steps"][name] for name in (OURS, PLAIN))
         numbers = [f"{1000 * step['seconds']['median']:,.1f}" for step in (ours, plain)]
         numbers += [f"{step['peak_memory_bytes'] / 2**20:,.1f}" for step in (ours, plain)]
         numbers += [f"{plain['times_ours']['median']:.2f}"]
-        row = [Cell(text) for text in (entry["what"], f"{entry['size']:,}", *numbers)]
-        sections.setdefault(entry["what"], []).append(row)
+        sections.setdefault(entry["what"], []).append([entry["what"], f"{entry['size']:,}", *numbers])
     caption = f"A JS step as its sizes grow, in the shapes of {task}, full texts: {where['name']}."
-    return Table(caption, columns, [*sections.values()], [], [load(where)])
+    return Table(caption, cells_of(headings, [*sections.values()]), notes=[load(where)])
 
 
 def costs_table(costs: dict[str, dict[str, float]], where: dict[str, Any]) -> Table:
     """Return the table of the results of `costs.stage_costs`, by task."""
-    columns = [Column("Stage"), *(Column(f"{task}, ms per example", number=True) for task in costs)]
+    headings = ["Stage", *(f"{task}, ms per example" for task in costs)]
     stages = dict.fromkeys(stage for by_stage in costs.values() for stage in by_stage)
-    rows = [[Cell(stage), *(Cell(f"{1000 * costs[task][stage]:,.2f}") for task in costs)] for stage in stages]
+    rows = [[stage, *(f"{1000 * costs[task][stage]:,.2f}" for task in costs)] for stage in stages]
     note = "Training: per epoch. Texts and samples have lengths as in text."
-    return Table(f"The cost of the stages: {where['name']}.", columns, [rows], [], [note])
+    return Table(f"The cost of the stages: {where['name']}.", cells_of(headings, [rows]), notes=[note])
 
 
 def plan_table(planned: dict[str, Any], where: dict[str, Any]) -> Table:
     """Return the table of the result of `study.plan`."""
     tasks = list(planned["counts"])
-    columns = [Column("Stage"), *(Column(f"{task}, hours", number=True) for task in tasks)]
-    columns += [Column("all, hours", number=True), Column("%", number=True)]
+    headings = ["Stage", *(f"{task}, hours" for task in tasks), "all, hours", "%"]
     total = sum(sum(by_task.values()) for by_task in planned["stages"].values())
     rows = []
     for stage, by_task in planned["stages"].items():
         row_seconds = [*(by_task[task] for task in tasks), sum(by_task.values())]
         hours = [f"{seconds / 3600:,.3f}" for seconds in row_seconds]
-        rows.append([Cell(text) for text in (stage, *hours, f"{100 * row_seconds[-1] / total:.1f}")])
+        rows.append([stage, *hours, f"{100 * row_seconds[-1] / total:.1f}"])
     task_seconds = [sum(by_task[task] for by_task in planned["stages"].values()) for task in tasks]
     last_row = ["all", *(f"{seconds / 3600:,.3f}" for seconds in (*task_seconds, total)), "100.0"]
     on_devices = [f"{count}: {seconds / 3600:,.3f}" for count, seconds in planned["seconds"].items()]
@@ -179,7 +169,7 @@ def plan_table(planned: dict[str, Any], where: dict[str, Any]) -> Table:
         f"devices, {planned['longest_chain'] / 3600:,.3f}.",
     ]
     caption = f"The cost of this study, in hours of one device: {where['name']}."
-    return Table(caption, columns, [rows, [[Cell(text) for text in last_row]]], [], notes)
+    return Table(caption, cells_of(headings, [rows, [last_row]]), notes=notes)
 
 
 _SIMULATED = (
@@ -193,12 +183,12 @@ def study_table(study: list[dict[str, Any]], where: dict[str, Any]) -> Table:
     """Return the table of the result of `study.study_costs`."""
     counts = study[0]["seconds"]
     names = [f"{count} device{'s' * (count != '1')}" for count in counts]
-    columns = [Column(title, number=True) for title in ("Examples", "Seeds", "Jobs")]
-    columns += [Column(f"{title}, hours", number=True) for title in (*names, "longest chain")]
-    sections: dict[int, list[list[Cell]]] = {}
+    headings = ["Examples", "Seeds", "Jobs", *(f"{title}, hours" for title in (*names, "longest chain"))]
+    sections: dict[int, list[list[str]]] = {}
     for entry in study:
         hours = [seconds / 3600 for seconds in (*entry["seconds"].values(), entry["longest_chain"])]
         row = [f"{entry[key]:,}" for key in ("examples", "seeds", "jobs")] + [f"{value:,.2f}" for value in hours]
-        sections.setdefault(entry["examples"], []).append([Cell(text) for text in row])
+        sections.setdefault(entry["examples"], []).append(row)
     note = f"{_SIMULATED} Examples are the training examples of each task, which has a tenth as many test inputs."
-    return Table(f"The cost of the study as it grows: {where['name']}.", columns, [*sections.values()], [], [note])
+    cells = cells_of(headings, [*sections.values()])
+    return Table(f"The cost of the study as it grows: {where['name']}.", cells, names=0, notes=[note])

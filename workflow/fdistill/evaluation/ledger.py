@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.artifacts.provenance import PEAKS, SUMS, total
 from fdistill.artifacts.records import SUFFIX, read_record
 from fdistill.artifacts.shapes import COUNT, AtLeast
-from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
 Record = dict[str, Any]
@@ -83,24 +83,14 @@ def ledger(results: Path, targets: list[Path] | None = None) -> dict[str, Any]:
 
 def table(summary: dict[str, Any]) -> Table:
     """Return the result of `ledger` as a table."""
-    columns = [
-        Column("Stage"),
-        Column("Method"),
-        Column("Jobs", number=True),
-        Column("Attempts", number=True),
-        Column("Wall time, h", number=True),
-        Column("GPU hours", number=True),
-        Column("Memory, GiB", number=True),
-        Column("GPU memory, GiB", number=True),
-    ]
+    headings = ["Stage", "Method", "Jobs", "Attempts", "Wall time, h", "GPU hours", "Memory, GiB", "GPU memory, GiB"]
     notes = [f"Code: {', '.join(summary['code']) or 'none'}."]
     notes += [f"No record of {path}: its cost is not in the sums." for path in summary["missing"]]
     notes += [f"{path} was rebuilt after other results had used it." for path in summary["changed"]]
     return Table(
         caption="What the study cost: wall time summed over jobs and their attempts, memory at its highest in any one.",
-        columns=columns,
-        sections=[[_cells(row) for row in summary["rows"]], [_cells(summary["total"])]],
-        records=[*summary["rows"], summary["total"]],
+        cells=cells_of(headings, [[_texts(row) for row in summary["rows"]], [_texts(summary["total"])]]),
+        names=2,
         notes=notes,
     )
 
@@ -110,11 +100,11 @@ def _row(stage: str, method: str, jobs: list[Record]) -> dict[str, Any]:
     return {"stage": stage, "method": method, "jobs": len(jobs), "attempts": attempts, **total(jobs)}
 
 
-def _cells(row: dict[str, Any]) -> list[Cell]:
+def _texts(row: dict[str, Any]) -> list[str]:
     costs = (row["wall_seconds"] / 3600, row["gpu_hours"])
     peaks = (row["peak_memory_mib"] / 1024, row["peak_gpu_memory_mib"] / 1024)
     texts = [row["stage"], row["method"], f"{row['jobs']:,}", f"{row['attempts']:,}", *(f"{x:,.3f}" for x in costs)]
-    return [Cell(text) for text in (*texts, *(f"{x:,.1f}" for x in peaks))]
+    return [*texts, *(f"{x:,.1f}" for x in peaks)]
 
 
 def _records(results: Path) -> list[Record]:

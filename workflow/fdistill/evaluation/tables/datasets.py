@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
 from fdistill.data.sources import SPLITS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
-from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
 # What is read of a manifest.json, as `artifacts.shapes` describes it.
@@ -21,6 +23,7 @@ SHAPE = {
     "split_rule": str,
     "dropped?": {...: COUNT},
 }
+SOURCE = "Source (licence)"
 NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 
@@ -47,36 +50,32 @@ def datasets_table(
         for split in ("dev", "test")
     }
     stand_ins = any(stands_for[task] != NONE for task in tasks)
-    names = [Column("Data set"), *([Column("Stands for")] if stand_ins else []), Column("Source (licence)", width=0.2)]
-    columns = [
+    names = ["Data set", *(["Stands for"] if stand_ins else []), SOURCE]
+    headings = [
         *names,
-        *(Column(f"{split.title()} inputs", number=True) for split in SPLITS),
-        *(Column(f"{split.title()} references", number=True) for split in ("dev", "test")),
-        *(
-            Column(f"{s.title()} in train, {name.replace('_', ' ')}, %", number=True)
-            for s in leaks
-            for name in leaks[s]
-        ),
+        *(f"{split.title()} inputs" for split in SPLITS),
+        *(f"{split.title()} references" for split in ("dev", "test")),
+        *(f"{split.title()} in train, {name.replace('_', ' ')}, %" for split in leaks for name in leaks[split]),
     ]
-    rows, records, notes, places = [], [], [], {}
+    rows, marks, records, notes, found = [], [], [], [], {}
     for task, manifest in files.items():
         splits, references, source = manifest["splits"], manifest["references"], _sources(manifest)
         sizes = {s: comparison.compare(splits[s], paper.number(task, s)) for s in SPLITS} if paper else {}
         shares = {(s, name): manifest["leakage"].get(s, {}).get(name) for s in leaks for name in leaks[s]}
         rows.append(
             [
-                *(Cell(text) for text in (tasks[task], *([stands_for[task]] if stand_ins else []), source)),
-                *(Cell(f"{splits[split]:,}") for split in SPLITS),
-                *(Cell(f"{references[split]:,}") for split in ("dev", "test")),
-                *(Cell(NONE if share is None else f"{100 * share:.1f}") for share in shares.values()),
+                *(tasks[task], *([stands_for[task]] if stand_ins else []), source),
+                *(f"{splits[split]:,}" for split in SPLITS),
+                *(f"{references[split]:,}" for split in ("dev", "test")),
+                *(NONE if share is None else f"{100 * share:.1f}" for share in shares.values()),
             ]
         )
-        left, right = [Cell("")] * (len(names) - 1), [Cell("")] * (len(columns) - len(names) - len(SPLITS))
-        rows += [
-            [Cell(title, "aside"), *left, *cells, *right]
-            for title, cells in comparison.values(list(sizes.values()), ",.0f")
-        ]
-        places[tasks[task]] = list(sizes.values())
+        found[tasks[task]] = any(place["published"] is not None for place in sizes.values())
+        if found[tasks[task]]:
+            left, right = [""] * (len(names) - 1), [""] * (len(headings) - len(names) - len(SPLITS))
+            for key, title in comparison.ROWS.items():
+                rows.append([title, *left, *(comparison.shown(key, s[key], ",.0f") for s in sizes.values()), *right])
+        marks += [["aside" if i and text else "" for text in row] for i, row in enumerate(rows[len(marks) :])]
         records.append(
             {"task": task, "description": descriptions[task], "stands_for": stands_for[task]}
             | {f"{split}_inputs": splits[split] for split in SPLITS}
@@ -90,14 +89,17 @@ def datasets_table(
         counts = ", ".join(f"{split} {count:,}" for split, count in dropped.items() if count)
         bad = f" Bad rows left out: {counts}." if counts else ""
         notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.{bad}")
+    cells = cells_of(headings, [rows])
     return Table(
         title="Data sets",
         caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
         "leak from the training split.",
-        columns=columns,
-        sections=[rows],
-        records=records,
-        notes=notes + (comparison.notes(places, paper) if paper else []),
+        cells=cells,
+        names=len(names),
+        widths={SOURCE: 0.2},
+        marks=pd.DataFrame(marks, cells.index, cells.columns),
+        records=pd.DataFrame(records, dtype=object),
+        notes=notes + (comparison.notes(found, paper) if paper else []),
     )
 
 

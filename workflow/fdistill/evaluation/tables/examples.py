@@ -3,9 +3,11 @@
 import random
 from pathlib import Path
 
+import pandas as pd
+
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
 MAX_CHARACTERS = 400  # of a text in a printed table; the CSV file has it whole
@@ -47,18 +49,16 @@ def examples_table(
             texts |= {system: outputs.hypotheses[i] for system, outputs in chosen.items()}
             titles = {"source": "Input", "reference": "Reference", **systems}
             rows.append(
-                [
-                    [Cell(title if role == "source" else ""), Cell(titles[role]), Cell(_shorten(text))]
-                    for role, text in texts.items()
-                ]
+                [[title if role == "source" else "", titles[role], _shorten(text)] for role, text in texts.items()]
             )
             records += [{"task": task, "id": split.ids[i], "role": role, "text": text} for role, text in texts.items()]
     return Table(
         title="Example outputs",
         caption="Example outputs on test inputs that were sampled with a fixed seed.",
-        columns=[Column("Task"), Column("System"), Column("Text", width=0.65)],
-        sections=rows,
-        records=records,
+        cells=cells_of(["Task", "System", "Text"], rows),
+        names=3,
+        widths={"Text": 0.65},
+        records=pd.DataFrame(records, dtype=object),
     )
 
 

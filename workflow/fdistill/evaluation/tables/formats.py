@@ -1,14 +1,24 @@
 """The file formats of tables. A new one is one entry in `FORMATS`."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fdistill.artifacts.atomic import write_text
+import pandas as pd
+
+from fdistill.artifacts.atomic import atomic, write_text
 from fdistill.evaluation.tables.latex import to_latex
+from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.evaluation.tables.page import to_html
-from fdistill.evaluation.tables.render import Table, to_csv, to_markdown
+from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
+
+
+def to_csv(table: Table) -> str:
+    """Return the records as CSV; what is missing is an empty field."""
+    return table.records.to_csv(index=False, lineterminator="\n")
+
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     ".csv": to_csv,
@@ -20,11 +30,27 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 def write(table: Table, paths: list[Path]) -> None:
     """Write `table` to each path in the format of its suffix; raises UserError for an unknown one, before writing."""
+    _check(paths, FORMATS)
+    with pd.option_context("styler.render.max_elements", sys.maxsize):  # it would leave out rows of a long table
+        for path in paths:
+            write_text(path, visible(FORMATS[path.suffix](table)))
+
+
+def write_frame(frame: pd.DataFrame, paths: list[Path]) -> None:
+    """Write `frame` to each path as .parquet or .csv; raises UserError for another suffix, before writing."""
+    _check(paths, (".parquet", ".csv"))
     for path in paths:
-        if path.suffix not in FORMATS:
-            raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(FORMATS)}")
+        if path.suffix == ".csv":
+            write_text(path, visible(to_csv(Table("", frame, records=frame))))
+        else:
+            with atomic(path) as temporary:
+                frame.to_parquet(temporary, index=False)
+
+
+def _check(paths: list[Path], known: object) -> None:
     for path in paths:
-        write_text(path, visible(FORMATS[path.suffix](table)))
+        if path.suffix not in known:
+            raise UserError(f"{path}: unknown table format '{path.suffix}'; known: {', '.join(known)}")
 
 
 def visible(text: str) -> str:

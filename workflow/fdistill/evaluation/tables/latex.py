@@ -1,33 +1,30 @@
 """Formats a table as LaTeX (booktabs): floats that a paper can include."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby, pairwise
 from math import ceil
 
-from fdistill.evaluation.tables.render import Cell, Column, Table, panels, spread
+from pandas.io.formats.style import Styler
+
+from fdistill.evaluation.tables.table import Table, panels
 
 PAGE = 45  # lines of a table that fit on a page
 LINE = 80  # characters of a line, to estimate the lines of columns that wrap
 NEEDS = "% Needs \\usepackage{booktabs,graphicx} and \\usepackage[T1]{fontenc}; XeLaTeX beyond Latin letters."
 FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"  # wider tables are scaled down
+MARKS = {"best": "textbf:--rwrap;", "second": "underline:--rwrap;", "aside": "textit:--rwrap;"}
 
 
 def to_latex(table: Table) -> str:
     """Return the table as one float with its panels below each other, or as floats of a page each if it is longer."""
     parts = panels(table)
-    fits = sum(_height(section, part.columns) for part in parts for section in part.sections) <= PAGE
+    fits = sum(sum(_heights(part)) for part in parts) <= PAGE
     floats = [parts] if fits else [[page] for part in parts for page in _pages(part)]
     lines = [NEEDS]
     for number, shown in enumerate(floats, start=1):
         lines += ["\\addtocounter{table}{-1}"] if number > 1 else []
-        caption = escape_latex(table.caption) if number == 1 else "(continued)"
-        lines += [
-            "\\begin{table*}",
-            "\\centering\\small\\setlength{\\tabcolsep}{4pt}",
-            f"\\caption{{{_symbols(caption)}}}",
-        ]
+        caption = _symbols(table.caption) if number == 1 else "(continued)"
+        lines += ["\\begin{table*}", "\\centering\\small\\setlength{\\tabcolsep}{4pt}", f"\\caption{{{caption}}}"]
         lines += [line for panel in shown for line in _tabular(panel)]
         if number == len(floats):
             lines += [f"{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.notes]
@@ -35,45 +32,62 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, ""])
 
 
-def _pages(panel: Table) -> Iterator[Table]:
+def _pages(panel: Table) -> list[Table]:
     """The panel in parts of at most a page, cut between sections; a section longer than a page is cut between rows."""
-    page: list[list[list[Cell]]] = []
-    room = PAGE
-    for section in panel.sections:
-        whole = _height(section, panel.columns) <= PAGE
-        for i, rows in enumerate([section] if whole else [[row] for row in section]):
-            height = _height(rows, panel.columns)
-            if page and height > room:
-                yield replace(panel, sections=page)
-                page, room = [], PAGE
-            if i > 0 and page:
-                page[-1] = page[-1] + rows
-            else:
-                page.append(rows)
+    heights, pages, room = _heights(panel), [[]], PAGE
+    for _, members in groupby(enumerate(panel.cells.index.get_level_values(0)), key=lambda row: row[1]):
+        section = [row for row, _ in members]
+        whole = sum(heights[row] for row in section) <= PAGE
+        for rows in [section] if whole else [[row] for row in section]:
+            height = sum(heights[row] for row in rows)
+            if pages[-1] and height > room:
+                pages.append([])
+                room = PAGE
+            pages[-1] += rows
             room -= height
-    yield replace(panel, sections=page)
+    return [panel.part(rows=rows) for rows in pages]
 
 
-def _height(rows: list[list[Cell]], columns: list[Column]) -> int:
-    """The number of lines of some rows, estimated."""
-    return sum(max(map(_lines, spread(row), columns)) for row in rows)
-
-
-def _lines(cell: Cell, column: Column) -> int:
-    """The number of lines of a cell, estimated; only columns with a width wrap."""
-    return ceil(len(cell.text) / (LINE * column.width)) if column.width else 1
+def _heights(panel: Table) -> list[int]:
+    """The number of lines of each row, estimated; only columns with a width wrap."""
+    widths = [LINE * panel.widths.get(heading, 0) for heading in panel.headings]
+    rows = panel.cells.itertuples(index=False)
+    return [
+        max(ceil(len(text) / width) if width else 1 for text, width in zip(row, widths, strict=True)) for row in rows
+    ]
 
 
 def _tabular(panel: Table) -> list[str]:
-    lines = [f"{FIT}\n\\begin{{tabular}}{{{''.join(map(_column, panel.columns))}}}", "\\toprule"]
-    lines += _groups(panel.columns)
-    lines.append(_row([_symbols(escape_latex(column.title)) for column in panel.columns]))
-    for section in panel.sections:
-        lines.append("\\midrule")
-        for before, row in pairwise([[], *section]):
-            lines += ["\\addlinespace"] if _is_aside(before) and not _is_aside(row) else []
-            lines.append(_row([_cell(cell) for cell in row]))
-    return [*lines, "\\bottomrule", "\\end{tabular}}", "\\par\\medskip"]
+    columns = ["l"] * panel.names + ["r"] * (len(panel.headings) - panel.names)
+    for i, heading in enumerate(panel.headings):
+        columns[i] = f"p{{{panel.widths[heading]}\\linewidth}}" if heading in panel.widths else columns[i]
+    styler = Styler(panel.cells).hide(axis="index").format(escape_latex)
+    styler.apply(lambda _: panel.marks.replace(MARKS), axis=None).format_index(
+        _symbols, axis=1, level=panel.cells.columns.nlevels - 1
+    )
+    if panel.spans:
+        styler.format_index(lambda key: escape_latex(panel.groups.get(key, key)), axis=1, level=0)
+    text = styler.to_latex(hrules=True, column_format="".join(columns), multicol_align="c")
+    head, body = text.split("\n\\midrule\n")
+    begin, top, *headings = head.split("\n")
+    *rows, bottom, end, _ = body.split("\n")  # a line each, as the cells have no line breaks
+    lines = [f"{FIT}\n{begin}", top, *headings[:-1], *_rules(panel), headings[-1]]
+    asides = (panel.marks == "aside").any(axis=1)
+    before = None, False
+    for row, section, aside in zip(rows, panel.cells.index.get_level_values(0), asides, strict=True):
+        lines += ["\\midrule"] if section != before[0] else ["\\addlinespace"] if before[1] and not aside else []
+        lines.append(row)
+        before = section, aside
+    return [*lines, bottom, f"{end}}}", "\\par\\medskip"]
+
+
+def _rules(panel: Table) -> list[str]:
+    """The line of rules below the headings of groups."""
+    ends = [0]
+    for _, size in panel.spans:
+        ends.append(ends[-1] + size)
+    spans = [f"\\cmidrule(lr){{{start + 1}-{end}}}" for start, end in pairwise(ends) if start >= panel.names]
+    return ["".join(spans)] if spans else []
 
 
 _LATEX = {
@@ -99,47 +113,11 @@ _LATEX = {
 
 def escape_latex(text: str) -> str:
     """Return `text` escaped, so that LaTeX prints exactly its characters."""
-    lines = ("".join(_LATEX.get(character, character) for character in line) for line in text.splitlines())
-    text = "\\newline{}".join(lines)
+    text = "\\newline{}".join(line.translate(str.maketrans(_LATEX)) for line in text.splitlines())
     text = re.sub(r"^([\[*])", r"{\1}", text)  # in front of a row it would be an argument of the line break before
     return re.sub(r"-(?=-)", "-{}", text)  # otherwise two hyphens become a dash
 
 
 def _symbols(text: str) -> str:
-    """The risks as the paper prints them."""
-    return re.sub(r"\bR\\_(llh|cvg)\b", r"$R_{\\mathrm{\1}}$", text)
-
-
-def _cell(cell: Cell) -> str:
-    text = escape_latex(cell.text)
-    commands = {"best": "\\textbf", "second": "\\underline", "aside": "\\textit"}
-    text = f"{commands[cell.mark]}{{{text}}}" if cell.mark and text else text
-    return text if cell.span == 1 else f"\\multicolumn{{{cell.span}}}{{c}}{{{text}}}"
-
-
-def _is_aside(row: list[Cell]) -> bool:
-    return any(cell.mark == "aside" for cell in row)
-
-
-def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + " \\\\"
-
-
-def _column(column: Column) -> str:
-    if column.width is not None:
-        return f"p{{{column.width}\\linewidth}}"
-    return "r" if column.number else "l"
-
-
-def _groups(columns: list[Column]) -> list[str]:
-    """The line of group headings, and the rules below them."""
-    heads, rules, start = [], [], 1
-    for group, members in groupby(columns, key=lambda column: column.group):
-        size = len(list(members))
-        if group:
-            heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(group)}}}")
-            rules.append(f"\\cmidrule(lr){{{start}-{start + size - 1}}}")
-        else:
-            heads += [""] * size
-        start += size
-    return [_row(heads), "".join(rules)] if rules else []
+    """The text escaped, with the risks as the paper prints them."""
+    return re.sub(r"\bR\\_(llh|cvg)\b", r"$R_{\\mathrm{\1}}$", escape_latex(text))

@@ -1,35 +1,17 @@
 """The tables of results: metrics (Wen et al. 2023, Table 2) and risks (Table 3)."""
 
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
-from fdistill.evaluation.tables.records import (
-    DECIMALS,
-    Section,
-    as_record,
-    check_signatures,
-    compare_with_teacher,
-    mark,
-    read_results,
-    teacher_dist,
-)
-from fdistill.evaluation.tables.render import Cell, Column, Table
+from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
+from fdistill.evaluation.tables.table import Table, cells_of
 
-ARROWS = {"higher": "↑", "lower": "↓"}
-RISKS = {
-    "r_llh_token": "R_llh/token",
-    "r_cvg_token": "R_cvg/token",
-    "r_llh_sequence": "R_llh/seq.",
-    "r_cvg_sequence": "R_cvg/seq.",
-}
-# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
-# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
-COLLAPSES = ("r_llh_token", "r_llh_sequence")
+ARROWS = {"higher": " ↑", "lower": " ↓"}
 COLLAPSED = " †"
-NO_BIGRAMS = "no sample of the teacher has two tokens"
 FORM = f".{DECIMALS}f"
 NONE = "–"  # the system was not run on the task, or does not have the value
 
@@ -40,30 +22,17 @@ def main_table(
     """Build the main table from the `metrics.json` files of all tasks and systems.
 
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
-    compare with. CSV has one record per task, system and metric. Raises UserError for a file of another task or system,
-    and for a metric that was computed in different ways.
+    compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
-    records = [
-        as_record(file, metric, entry["title"], entry["direction"], entry)
-        | {"signature": entry["signature"]}
-        | {f"missing_{key}": (entry["missing"] or {}).get(key) for key in ("reason", "fix")}
-        for file in read_results(paths, tasks, layout, METRICS_FILE)
-        for metric, entry in file["metrics"].items()
-    ]
-    check_signatures(records)
-    mark(records, layout, ("best", "second"))
-    if paper:
-        comparison.add_published(records, paper)
-    notes = _footnotes(records)
-    return Table(
+    return _pivot(
+        results_frame(paths, [], tasks, layout),
+        tasks,
+        layout,
+        paper,
         title="Main results",
         caption="Main results on the test sets. Best student in bold, second best underlined; ↑/↓: the "
-        "higher/lower, the better. With several seeds: mean ± sample standard deviation.",
-        columns=_columns(records, tasks),
-        sections=_rows(records, layout, notes),
-        records=records,
-        notes=[f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in notes.items()]
-        + _comparison_notes(records, tasks, paper),
+        "higher/lower, the better.",
+        marks={1: "best", 2: "second"},
     )
 
 
@@ -72,90 +41,110 @@ def risk_table(
 ) -> Table:
     """Build the table of risks and teacher diversity from the aggregated `risk.json` files.
 
-    Arguments as in `main_table`. CSV has one record per task, system and risk, then one `teacher_dist` per task, for
-    the teacher. Raises UserError for a file of another task or system, and when systems have different teacher samples.
+    Arguments as in `main_table`. CSV has one record per task, system and risk, and one `teacher_dist` per task, for
+    the teacher. Raises UserError as `results_frame` does.
     """
-    files = read_results(paths, tasks, layout, RISKS_FILE)
-    records = [
-        as_record(file, risk, title, "lower", file["risks"][risk]) for file in files for risk, title in RISKS.items()
-    ]
-    compare_with_teacher(records, COLLAPSES)
-    mark(records, layout, ("best",))
-    diversity = [
-        {"task": task, "system": "teacher", "metric": "teacher_dist", "mean": teacher_dist(files, task)}
-        for task in dict.fromkeys(file["task"] for file in files)
-    ]
-    if paper:
-        comparison.add_published([*records, *diversity], paper)
-    shown = [Cell("n/a [1]" if d["mean"] is None else format(d["mean"], FORM), span=len(RISKS)) for d in diversity]
-    no_bigrams = f"[1] TeacherDist: {NO_BIGRAMS}. Remedy: train the teacher longer, or look at its outputs."
-    below = comparison.values(diversity, FORM, span=len(RISKS))
-    return Table(
+    return _pivot(
+        results_frame([], paths, tasks, layout),
+        tasks,
+        layout,
+        paper,
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
         "difference to the teacher's own value. The closer to the teacher's from above, the better; the best student's "
         f"in bold.{COLLAPSED}: below the teacher's own R_llh. Such a student's samples are likelier than the teacher's "
         "own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams of five "
         "teacher samples per input, in percent.",
-        columns=_columns(records, tasks),
-        sections=[
-            [
-                [Cell("TeacherDist"), Cell(""), *shown],
-                *([Cell(""), Cell(title, "aside"), *row] for title, row in below),
-            ],
-            *_rows(records, layout, {}),
-        ],
-        records=[*records, *diversity],
-        notes=([no_bigrams] if any(d["mean"] is None for d in diversity) else [])
-        + _comparison_notes([*records, *diversity], tasks, paper),
+        marks={1: "best"},
     )
 
 
-def _footnotes(records: list[dict[str, Any]]) -> dict[tuple[str, str, str], int]:
-    """The footnotes: a number for each (metric, reason, remedy) of a missing value."""
-    missing = dict.fromkeys(_note(record) for record in records if record["missing_reason"])
-    return {note: number for number, note in enumerate(missing, start=1)}
+def _pivot(
+    frame: pd.DataFrame,
+    tasks: dict[str, str],
+    layout: list[Section],
+    paper: PublishedTable | None,
+    *,
+    title: str,
+    caption: str,
+    marks: dict[int, str],
+) -> Table:
+    """The table of the frame's means: a row per system, a column per task and metric, the paper's rows below."""
+    means = frame[frame["seed"].isna()].drop(columns="seed")
+    means = comparison.add_published(means, paper) if paper else means
+    columns = pd.MultiIndex.from_frame(means[["task", "metric"]].drop_duplicates())
+    systems = [system for section in layout for system in section.systems]
 
+    def pivot(values: list[str], empty: str) -> pd.DataFrame:
+        wide = means.assign(values=values).pivot(index="system", columns=["task", "metric"], values="values")
+        return wide.reindex(index=systems, columns=columns).fillna(empty)
 
-def _note(record: dict[str, Any]) -> tuple[str, str, str]:
-    return record["title"], record["missing_reason"], record["missing_fix"]
-
-
-def _columns(records: list[dict[str, Any]], tasks: dict[str, str]) -> list[Column]:
-    headed = {(r["task"], r["metric"]): f"{r['title']} {ARROWS[r['direction']]}" for r in records}
-    values = [Column(title, group=tasks[task], number=True) for (task, _), title in headed.items()]
-    return [Column(""), Column("Model"), *values]
-
-
-def _rows(
-    records: list[dict[str, Any]], layout: list[Section], notes: dict[tuple[str, str, str], int]
-) -> list[list[list[Cell]]]:
-    columns = dict.fromkeys((record["task"], record["metric"]) for record in records)
-    by_place = {(record["task"], record["metric"], record["system"]): record for record in records}
-    rows: list[list[list[Cell]]] = []
+    margins, meaning = _margins(means)
+    footnotes = _footnotes(means)
+    texts = pivot(_texts(means, margins, footnotes), NONE)
+    marked = pivot(means["rank"].map(marks), "")
+    below = {}
+    if paper:
+        for key, name in comparison.ROWS.items():
+            below[name] = pivot([comparison.shown(key, number, FORM) for number in means[key]], "")
+    rows, row_marks = [], []
     for section in layout:
         rows.append([])
-        for i, (system, title) in enumerate(section.systems.items()):
-            names = [Cell(section.label if i == 0 else ""), Cell(title if title != section.label else "")]
-            places = [by_place.get((*column, system)) for column in columns]
-            rows[-1].append(names + [_value(place, notes) for place in places])
-            rows[-1] += [[Cell(""), Cell(below, "aside"), *row] for below, row in comparison.values(places, FORM)]
-    return rows
+        for system, system_title in section.systems.items():
+            names = ["" if rows[-1] else section.label, "" if system_title == section.label else system_title]
+            rows[-1].append([*names, *texts.loc[system]])
+            row_marks.append(["", "", *marked.loc[system]])
+            for name, shown in below.items():
+                if below[comparison.ROWS["published"]].loc[system].any():
+                    rows[-1].append(["", name, *shown.loc[system]])
+                    row_marks.append(["aside" if text else "" for text in rows[-1][-1]])
+    titles = means.drop_duplicates("metric").set_index("metric")
+    headings = titles["title"] + titles["direction"].map(ARROWS).fillna("")
+    shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
+    cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
+    notes = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
+    if paper:
+        found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
+        notes += comparison.notes(found, paper)
+    return Table(
+        title=title,
+        caption=caption + meaning,
+        cells=cells,
+        names=2,
+        records=means.rename(columns={"value": "mean"}),
+        notes=notes,
+        groups=tasks,
+        marks=pd.DataFrame(row_marks, cells.index, cells.columns),
+    )
 
 
-def _value(record: dict[str, Any] | None, notes: dict[tuple[str, str, str], int]) -> Cell:
-    if record is None:
-        return Cell(NONE)
-    if record["mean"] is None:
-        return Cell(f"n/a [{notes[_note(record)]}]" if record.get("missing_reason") else NONE)
-    deviation = "" if record["std"] is None else f" ± {record['std']:{FORM}}"
-    difference = record.get("above_teacher")
-    distance = "" if difference is None else f" ({comparison.signed(difference, FORM)})"
-    collapsed = COLLAPSED if record.get("below_teacher") else ""
-    return Cell(f"{record['mean']:{FORM}}{deviation}{distance}{collapsed}", record["mark"])
+def _margins(means: pd.DataFrame) -> tuple[pd.Series, str]:
+    """What stands behind ± in each cell, and a sentence for the caption.
+
+    Half the width of the intervals, since nine columns with both bounds do not fit on a page (the CSV file has the
+    bounds); without intervals, the standard deviation over the seeds.
+    """
+    if means["low"].notna().any():
+        return (means["high"] - means["low"]) / 2, " ±: half the width of the 95 % interval."
+    return means["std"], " With several seeds: mean ± sample standard deviation." if means["std"].notna().any() else ""
 
 
-def _comparison_notes(records: list[dict[str, Any]], tasks: dict[str, str], paper: PublishedTable | None) -> list[str]:
-    if paper is None:
-        return []
-    return comparison.notes({tasks[t]: [r for r in records if r["task"] == t] for t in tasks}, paper)
+def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, str, str], int]) -> list[str]:
+    """The text of each mean: the number and what belongs to it, or why there is none."""
+    texts = []
+    for row, margin in zip(means.itertuples(), margins, strict=True):
+        if pd.isna(row.value):
+            note = footnotes.get((row.title, row.missing_reason, row.missing_fix))
+            texts.append(f"n/a [{note}]" if note else NONE)
+            continue
+        spread = "" if pd.isna(margin) else f" ± {margin:{FORM}}"
+        distance = "" if pd.isna(row.above_teacher) else f" ({comparison.signed(row.above_teacher, FORM)})"
+        collapsed = COLLAPSED if not pd.isna(row.below_teacher) and row.below_teacher else ""
+        texts.append(f"{row.value:{FORM}}{spread}{distance}{collapsed}")
+    return texts
+
+
+def _footnotes(means: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """The footnotes: a number for each (metric, reason, remedy) of a missing value."""
+    missing = means.dropna(subset="missing_reason")[["title", "missing_reason", "missing_fix"]].drop_duplicates()
+    return {tuple(note): number for number, note in enumerate(missing.itertuples(index=False), start=1)}

@@ -1,0 +1,186 @@
+"""All results as one data frame, of which every table of results is a pivot: `results/tables/results.parquet`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common_lineage
+from fdistill.runtime.errors import UserError
+
+DECIMALS = 2  # of every printed number, as in the paper
+RISKS = {
+    "r_llh_token": "R_llh/token",
+    "r_cvg_token": "R_cvg/token",
+    "r_llh_sequence": "R_llh/seq.",
+    "r_cvg_sequence": "R_cvg/seq.",
+}
+# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
+# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
+COLLAPSES = ("r_llh_token", "r_llh_sequence")
+TEACHER_DIST = "teacher_dist"
+NO_BIGRAMS = {
+    "reason": "no sample of the teacher has two tokens",
+    "fix": "train the teacher longer, or look at its outputs",
+}
+# The columns of the frame. A row with a `seed` is one run. A row without is the mean of `seeds` runs, with their sample
+# standard deviation `std`, and is what the tables show; only such rows have the columns from `above_teacher` to `rank`.
+COLUMNS = {
+    **{"task": "str", "system": "str", "metric": "str", "title": "str", "direction": "str", "seed": "Int64"},
+    **{"seeds": "Int64", "value": "float64", "std": "float64"},
+    **{"low": "float64", "high": "float64"},  # the 95 % interval of the value
+    **{"above_teacher": "float64", "below_teacher": "boolean"},  # of a risk: see `_compare_with_teacher`
+    "rank": "Int64",  # among the students of a task, 1 is the best
+    **{"signature": "str", "missing_reason": "str", "missing_fix": "str"},
+}
+PLACE = ["task", "metric"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows between two rules: systems with their titles; only `ranked` ones can be marked as best or second."""
+
+    label: str
+    systems: dict[str, str]
+    ranked: bool = False
+
+
+def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[str, str]) -> list[Section]:
+    """Return the sections in the paper's order: teacher, trivial systems, and students, which are ranked."""
+    all_sections = [
+        Section("Teacher", teacher),
+        Section("Trivial", trivial),
+        Section("Student", students, ranked=True),
+    ]
+    return [section for section in all_sections if section.systems]
+
+
+def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str], layout: list[Section]) -> pd.DataFrame:
+    """Return the frame, with the columns `COLUMNS`, of aggregated `metrics.json` and `risk.json` files.
+
+    Rows have the order of tasks and of the layout's systems; all metrics are before the risks. Raises UserError for a
+    file of a task or system that is not there, for a second file of the same, for files that belong to different data
+    or teachers, for a metric that was computed in different ways, and for risks from different teacher samples.
+    """
+    rows = [
+        row
+        for file in _read(metrics, tasks, layout, "metrics")
+        for metric, entry in file["metrics"].items()
+        for row in _rows(file, metric, entry)
+    ]
+    for file in _read(risks, tasks, layout, "risks"):
+        for risk, title in RISKS.items():
+            rows += _rows(file, risk, {"title": title, "direction": "lower"} | file["risks"][risk])
+        entry = file["risks"][TEACHER_DIST]
+        missing = NO_BIGRAMS if entry["mean"] is None else None
+        rows += _rows(file, TEACHER_DIST, {"title": "TeacherDist", "missing": missing} | entry)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    _check_signatures(frame)
+    return ranked(_compare_with_teacher(_of_teacher(frame)), layout)
+
+
+def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], key: str) -> list[dict[str, Any]]:
+    """The contents of the files, which have `key`, in the order of tasks and rows."""
+    order = {(task, system): None for task in tasks for section in layout for system in section.systems}
+    files: dict[tuple[str, str], dict] = {}
+    by_task: dict[str, list[Path]] = {}
+    for path in paths:
+        file = read_json(path, ("task", "method", key))
+        place = (file["task"], file["method"])
+        if place not in order:
+            raise UserError(
+                f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
+                f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}; "
+                "give another file, or delete this one and run again"
+            )
+        if place in files:
+            raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
+        files[place] = file
+        by_task.setdefault(place[0], []).append(path)
+    for of_task in by_task.values():
+        common_lineage(*of_task, seeds_differ=True)
+    return [files[place] for place in order if place in files]
+
+
+def _rows(file: dict[str, Any], metric: str, entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of an entry of an aggregated file: one of each seed, and their mean's, which may have an interval."""
+    missing = entry.get("missing") or {}
+    common = {"task": file["task"], "system": file["method"], "metric": metric}
+    common |= {key: entry.get(key) for key in ("title", "direction", "signature")}
+    reason = {f"missing_{key}": missing.get(key) for key in ("reason", "fix")}
+    for seed, value in entry["seeds"].items():
+        yield common | {"seed": int(seed), "seeds": 1, "value": value} | (reason if value is None else {})
+    interval = {key: entry.get(key) for key in ("std", "low", "high")}
+    yield common | reason | {"value": entry["mean"], "seeds": len(entry["seeds"])} | interval
+
+
+def _check_signatures(frame: pd.DataFrame) -> None:
+    """Raise UserError when a metric of a task has different signatures."""
+    for one, other in _disagreements(frame, PLACE, "signature"):
+        raise UserError(
+            f"{one.task}: metric '{one.metric}' was computed in different ways for '{one.system}' ({one.signature}) "
+            f"and '{other.system}' ({other.signature}); delete the older one's score.json and metrics.json "
+            "and run again"
+        )
+
+
+def _of_teacher(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with TeacherDist once per task, as the teacher's.
+
+    All systems of a task measure the same teacher's samples; raises UserError when they do not agree.
+    """
+    measured = frame["metric"] == TEACHER_DIST
+    for one, other in _disagreements(frame[measured].dropna(subset="seed"), ["task"], "value"):
+        raise UserError(
+            f"{one.task}: the risks of '{one.system}' (seed {one.seed}) and '{other.system}' (seed {other.seed}) come "
+            f"from different teacher samples (TeacherDist {one.value:.4f} and {other.value:.4f}); "
+            "delete the older one and run again"
+        )
+    firsts = frame[measured].groupby("task")["system"].first()
+    frame = frame[~measured | (frame["system"] == frame["task"].map(firsts))]
+    return frame.assign(system=frame["system"].mask(measured, "teacher")).reset_index(drop=True)
+
+
+def _disagreements(frame: pd.DataFrame, by: list[str], column: str) -> Iterator[tuple[Any, Any]]:
+    """The first row of each group, and the first row that differs from it in `column`, where there is one."""
+    for _, group in frame.dropna(subset=column).groupby(by, sort=False):
+        one, *others = group.drop_duplicates(column).itertuples()
+        if others:
+            yield one, others[0]
+
+
+def _compare_with_teacher(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `above_teacher` and `below_teacher` of the means of students' risks.
+
+    `above_teacher` is the mean less that of the teacher for the same task and risk. `below_teacher` says for the risks
+    `COLLAPSES` whether the mean, as printed, is below the teacher's.
+    """
+    means = frame["seed"].isna() & frame["metric"].isin(RISKS)
+    teachers = frame[means & (frame["system"] == "teacher")].set_index(PLACE)["value"]
+    theirs = teachers.reindex(pd.MultiIndex.from_frame(frame[PLACE])).set_axis(frame.index)
+    above = (frame["value"] - theirs).where(means & (frame["system"] != "teacher"))
+    below = (_printed(frame["value"]) < _printed(theirs)).astype("boolean")
+    can_collapse = above.notna() & frame["metric"].isin(COLLAPSES)
+    return frame.assign(above_teacher=above, below_teacher=below.where(can_collapse))
+
+
+def ranked(frame: pd.DataFrame, layout: list[Section]) -> pd.DataFrame:
+    """Return the frame with the `rank` of the students' means among those of the same task and metric.
+
+    Values are compared as printed: numbers that look equal share a rank, and the next different number has the next.
+    A student that is `below_teacher` has none.
+    """
+    students = [system for section in layout if section.ranked for system in section.systems]
+    competing = frame["seed"].isna() & frame["system"].isin(students) & ~frame["below_teacher"].fillna(False)
+    values = _printed(frame["value"]).where(competing)
+    values = values.where(frame["direction"] == "lower", -values)
+    ranks = values.groupby([frame[name] for name in PLACE]).rank(method="dense")
+    return frame.assign(rank=ranks.astype("Int64"))
+
+
+def _printed(values: pd.Series) -> pd.Series:
+    """The values rounded as `format` does, which `Series.round` does not in all cases."""
+    return values.map(lambda value: round(value, DECIMALS), na_action="ignore")
