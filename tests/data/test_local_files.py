@@ -252,11 +252,14 @@ def test_a_comma_of_a_text_is_no_sign_of_rows(tmp_path):
     assert rows(path) == [{"source": "Hello, you\nthere", "target": "b"}]
 
 
-@pytest.mark.parametrize("lines", ['"Hello, bonjour\nworld", monde\n', '"Hello,bonjour\nworld", monde\r\n'])
+@pytest.mark.parametrize(
+    "lines",
+    ['"Hello, bonjour\nworld", monde\n', '"Hello,bonjour\r\nworld", monde\r\n', '"Hello,bonjour\n\nworld",monde\n'],
+)
 def test_a_comma_with_a_space_separates_fields_where_it_does_so_in_the_row(tmp_path, lines):
     write(path := tmp_path / "a.csv", f"source,target\n{lines}")
     ((count, reason),) = reasons(path)
-    assert count == 2 and "each of these lines would be a row by itself" in reason
+    assert count > 1 and "each of these lines would be a row by itself" in reason
     write(path, 'source,target\n"Hello, you, bonjour\nworld", monde\n')  # the first line would have three fields
     assert rows(path) == [{"source": "Hello, you, bonjour\nworld", "target": " monde"}]
 

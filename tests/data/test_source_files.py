@@ -48,6 +48,20 @@ def test_the_worked_example(tmp_path):
     assert [origin["package"] for origin in manifest["archives"]] == files
 
 
+def test_one_file_is_cut_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mydata").mkdir()
+    rows = [{"source": f"NA, {n}", "target": ' "a"\nb'} for n in range(250)]
+    write(tmp_path / "mydata/all.csv", rows)
+    (code,) = re.findall(r"```python title=\"cut_pairs.py\"\n(.*?)```", PAGE, re.S)
+    exec(code, {})
+    path = {split: f"mydata/{split}.csv" for split in ("train", "dev", "test")}
+    splits = source_module("files").load({}, {"path": path}).splits
+    assert {split: len(examples) for split, examples in splits.items()} == {"train": 50, "dev": 100, "test": 100}
+    read = [(one.source, *one.references) for examples in splits.values() for one in examples]
+    assert sorted(read) == sorted(tuple(row.values()) for row in rows)
+
+
 def test_columns_of_other_names_groups_and_ids(tmp_path):
     rows = [
         {"q": "a", "a1": "b", "a2": "c", "talk": 7, "key": "x1"},
@@ -140,6 +154,12 @@ def test_a_column_that_no_row_has_is_one_mistake(tmp_path, suffix, options, mess
         with pytest.raises(UserError, match=rf"^/.*/train\{suffix}: {message}") as error:
             load(tmp_path, "files", suffix, ROWS * 20, **options, on_bad_rows=choice)
         assert len(str(error.value).splitlines()) == 1 and "drop" not in str(error.value)
+
+
+@pytest.mark.parametrize(("suffix", "header"), [(".csv", "source;target"), (".tsv", "source,target")])
+def test_a_table_with_another_delimiter_is_told_so(tmp_path, suffix, header):
+    with pytest.raises(UserError, match=rf"'source' .*; its only column is '{header}'; separate columns by commas"):
+        load(tmp_path, "files", suffix, f"{header}\na;b\n")
 
 
 def test_the_licence_of_the_data_is_recorded(tmp_path):

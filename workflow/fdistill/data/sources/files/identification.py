@@ -101,7 +101,10 @@ def converted(command: str, file: Path) -> str:
 
 def check_start(start: bytes, file: Path, expected: str) -> None:
     """Raise UserError when the first bytes of a file are those of another kind than `expected`, `TEXT` or `PARQUET`."""
-    if not (found := _kind(start)) or (found == SIGNATURES[b"PAR1"] and expected == PARQUET):
+    found = next((found for signature, found in SIGNATURES.items() if start.startswith(signature)), None)
+    if not found and expected == TEXT:
+        found = _with_nul_bytes(start[:SAMPLE])
+    if not found or (found == SIGNATURES[b"PAR1"] and expected == PARQUET):
         return
     kind, remedy, command = found
     if found == SIGNATURES[b"PAR1"] and is_stream(file):
@@ -109,17 +112,15 @@ def check_start(start: bytes, file: Path, expected: str) -> None:
     raise UserError(f"{file}: is {kind}, not {expected}; {remedy}{command and ': ' + converted(command, file)}")
 
 
-def _kind(start: bytes) -> tuple[str, str, str] | None:
-    """What begins with these bytes, as in `SIGNATURES`; None for text in UTF-8, and for what is not known."""
-    if found := next((found for signature, found in SIGNATURES.items() if start.startswith(signature)), None):
-        return found
-    start = start[:SAMPLE]
+def _with_nul_bytes(start: bytes) -> tuple[str, str, str] | None:
+    """What has many NUL bytes, as in `SIGNATURES`; None for text in UTF-8, which has them for NUL characters alone."""
+    if not start or start.count(0) * 4 < len(start):
+        return None
     if start[257:262] == b"ustar":
         return "a tar archive", "unpack it", ""
-    if start.count(0) * 4 < len(start) or not start:  # UTF-8 has NUL bytes for NUL characters alone
-        return None
     for encoding in UNMARKED:
-        text = start[: len(start) // 4 * 4 if "32" in encoding else len(start) // 2 * 2].decode(encoding, "replace")
+        width = int(encoding[4:6]) // 8  # bytes
+        text = start[: len(start) // width * width].decode(encoding, "replace")
         if "\0" not in text and 2 * sum(map(str.isascii, text)) > len(text):
             return f"text in {encoding}", "convert it", f"iconv -f {encoding} -t UTF-8"
     return "binary data", "export its texts as CSV in UTF-8", ""

@@ -99,10 +99,15 @@ def _with_columns(rows: Iterable[Row], file: str, columns: dict[str, str]) -> It
         yield row
     if lacking and found:
         column, option = lacking.popitem()
-        near = nearest(column, found)
-        if near.startswith("known"):
-            near = f"found: {listed(list(found))}"
-        raise UserError(f"{file}: no column '{column}' (source.{option}); {near}")
+        raise UserError(f"{file}: no column '{column}' (source.{option}); {_hint(column, list(found), file)}")
+
+
+def _hint(column: str, found: list[str], file: str) -> str:
+    """What the name of a missing column may have been meant for, or the columns that there are."""
+    if len(found) == 1 and suffix_of(file) in (".csv", ".tsv") and any(mark in found[0] for mark in ";,\t|"):
+        return f"its only column is '{found[0]}'; separate columns by commas in a .csv file, by tabs in a .tsv file"
+    near = nearest(column, found)
+    return near if near.startswith("did you mean") else f"found: {listed(found)}"
 
 
 def _example(row: Row, split: str, chosen: Options, places: dict[str, str]) -> Example:

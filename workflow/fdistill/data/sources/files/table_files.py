@@ -87,10 +87,12 @@ def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str) -> li
 def _are_rows(lines: list[str], record: list[str], fields: int, delimiter: str) -> bool:
     """Whether each line of a record has as many fields as the header, so that its line ends are not those of a text.
 
-    A comma before a space counts where the record itself has a space behind a comma that ends a field.
+    Blank lines are left out, since they are no rows. A comma before a space counts where the record itself has a space
+    behind a comma that ends a field.
     """
     spaced = delimiter != "," or any(field.startswith(" ") for field in record[1:])
-    counts = (line.count(delimiter) if spaced else len(COMMA_OF_FIELDS.findall(line.rstrip("\r\n"))) for line in lines)
+    filled = [line for line in (line.rstrip("\r\n") for line in lines) if line]
+    counts = (line.count(delimiter) if spaced else len(COMMA_OF_FIELDS.findall(line)) for line in filled)
     return fields > 1 and all(count == fields - 1 for count in counts)
 
 
