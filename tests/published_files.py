@@ -20,7 +20,7 @@ def write(path, content):
         path.write_text(content, encoding="utf-8")
     elif path.suffix == ".parquet":
         pq.write_table(content if isinstance(content, pa.Table) else pa.Table.from_pylist(content), path)
-    elif path.suffix == ".jsonl":
+    elif path.suffix in (".jsonl", ".ndjson"):
         path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
     elif path.suffix in (".csv", ".tsv"):
         with path.open("w", encoding="utf-8", newline="") as file:

@@ -2,17 +2,19 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fdistill.data.sources.files.identification import check_regular
-from fdistill.data.sources.files.local_files import FORMATS, input_files
+from fdistill.data.sources.files.local_files import FORMATS, input_files, read_files
 from fdistill.data.sources.files.parquet_files import parquet_rows
 from fdistill.data.sources.files.rows import BadRow
 from fdistill.data.sources.files.text_files import json_document
@@ -80,6 +82,14 @@ def test_the_targets_of_a_file_of_sources_are_files_of_the_task_too(tmp_path):
     assert files[1:3] == ["dev.csv", "test.source"] and files[4] == "test.target"
     assert files[0].endswith("/train.source") and not files[0].startswith("~")
     assert input_files({"kind": "xsum"}) == input_files({"kind": "xsum", "path": None}) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_suffix_may_be_in_capitals(tmp_path, suffix):
+    write(path := tmp_path / f"train{suffix}", TEXTS)
+    path = str(path.rename(path.with_suffix(suffix.upper())))
+    read, _ = read_files(dict.fromkeys(("train", "dev", "test"), path), FORMATS)
+    assert [row.values for row in read["dev"]] == TEXTS
 
 
 # ---- what is refused: file, line, remedy
@@ -238,6 +248,20 @@ def test_a_comma_of_a_text_is_no_sign_of_rows(tmp_path):
     assert [count for count, _ in reasons(path)[1:2]] == [2]
     write(path, 'source,target\na,"b\nc, d"\n')
     assert rows(path) == [{"source": "a", "target": "b\nc, d"}]
+    write(path, 'source,target\n"Hello, you\nthere",b\n')
+    assert rows(path) == [{"source": "Hello, you\nthere", "target": "b"}]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ['"Hello, bonjour\nworld", monde\n', '"Hello,bonjour\r\nworld", monde\r\n', '"Hello,bonjour\n\nworld",monde\n'],
+)
+def test_a_comma_with_a_space_separates_fields_where_it_does_so_in_the_row(tmp_path, lines):
+    write(path := tmp_path / "a.csv", f"source,target\n{lines}")
+    ((count, reason),) = reasons(path)
+    assert count > 1 and "each of these lines would be a row by itself" in reason
+    write(path, 'source,target\n"Hello, you, bonjour\nworld", monde\n')  # the first line would have three fields
+    assert rows(path) == [{"source": "Hello, you, bonjour\nworld", "target": " monde"}]
 
 
 def test_a_quotation_mark_that_is_never_closed_costs_its_line_alone(tmp_path):
@@ -287,17 +311,39 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
     folder.mkdir()
     for name, text in (("part-1.parquet", "c"), ("part-0.parquet", "a"), ("_metadata.parquet", "x")):
         write(folder / name, [{"source": text, "target": "b"}])
-    (folder / "_SUCCESS").touch()
+    (folder / "part-1.parquet").rename(folder / "part-1.PARQUET")
+    for name in ("_SUCCESS", ".part-0.parquet.crc"):
+        (folder / name).touch()
     assert [row["source"] for row in rows(folder)] == ["a", "c"]
-    assert places(folder) == ["part-0.parquet row 1", "part-1.parquet row 1"]
+    assert places(folder) == ["part-0.parquet row 1", "part-1.PARQUET row 1"]
     path = dict.fromkeys(("train", "dev", "test"), str(folder))
-    assert [Path(name).name for name in input_files({"path": path})[:2]] == ["part-0.parquet", "part-1.parquet"]
+    assert [Path(name).name for name in input_files({"path": path})[:2]] == ["part-0.parquet", "part-1.PARQUET"]
+    _, origins = read_files(path, FORMATS)
+    assert [origin["package"] for origin in origins] == ["train.parquet/part-0.parquet", "train.parquet/part-1.PARQUET"]
+    for name in ("d.parq", "part-2.parquet.gz", "notes.txt"):
+        (folder / name).touch()
+        with pytest.raises(UserError, match=f"train.parquet: contains {name}, which does not end in .parquet; rename"):
+            input_files({"path": path})
+        (folder / name).unlink()
     (tmp_path / "empty.parquet").mkdir()
     with pytest.raises(UserError, match=r"is a folder without \.parquet files"):
         rows(tmp_path / "empty.parquet")
 
 
 # ---- what lies under a name
+
+
+def arrow():
+    table, content = pa.table({"source": ["a"]}), io.BytesIO()
+    with pa.ipc.new_file(content, table.schema) as file:
+        file.write_table(table)
+    return content.getvalue()
+
+
+def tar():
+    with tarfile.open(fileobj=(content := io.BytesIO()), mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"))
+    return content.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +354,12 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
         (lzma.compress(b"a,b\n"), "is compressed by xz"),
         (b"\x28\xb5\x2f\xfd....", "is compressed by zstd"),
         (b"PK\x03\x04....", "is a zip archive or a spreadsheet"),
-        ("a,b\n".encode("utf-16"), "is text in UTF-16, not text; convert it: iconv -f UTF-16"),
+        (b"\x04\x22\x4d\x18....", "is compressed by lz4, not text; decompress it: lz4 -dc"),
+        (b"7z\xbc\xaf\x27\x1c....", "is a 7z archive, not text; unpack it"),
+        (b"Rar!\x1a\x07....", "is a RAR archive, not text; unpack it"),
+        (arrow(), "is an Arrow file, not text; save the table as Parquet"),
+        (tar(), "is a tar archive, not text; unpack it"),
+        (b"\x7fELF\x02\0\0\0\0\0", "is binary data, not text; export its texts"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"PAR1....", "is a Parquet file, not text; rename it"),
     ],
@@ -317,6 +368,16 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
 def test_a_file_of_another_kind_is_named_by_its_kind(tmp_path, suffix, content, what):
     path = damaged(tmp_path, suffix, content)
     assert refusal(path).startswith(f"{path}: ") and what in refusal(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("suffix", GOOD)
+def test_wide_encodings_are_named_and_the_command_given_converts_them(tmp_path, suffix, encoding):
+    path = damaged(tmp_path, suffix, ("le source\n" + GOOD[suffix]).encode(encoding))
+    name = encoding.upper()[:6] + encoding[7:].upper()
+    assert f"is text in {name}, not text; convert it: iconv -f {name} -t UTF-8" in refusal(path)
+    run_remedy(refusal(path), tmp_path)
+    assert (tmp_path / "NEW_FILE").read_text(encoding="utf-8") == "le source\n" + GOOD[suffix]
 
 
 def test_what_is_no_file_is_named(tmp_path):

@@ -5,12 +5,13 @@ import decimal
 import io
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fdistill.data.requests import FORMATS, read_requests
+from fdistill.data.requests import FORMATS, format_of, read_requests
 from fdistill.data.sources.files.identification import STDIN
 from fdistill.runtime.errors import UserError
 
@@ -19,7 +20,7 @@ from fdistill.runtime.errors import UserError
 def requests(request, tmp_path, monkeypatch):
     """Read content from a file whose name says nothing of its format, and from the standard input."""
 
-    def read(content, kind, column="source"):
+    def read(content, kind, column=None):
         if request.param == "stdin":
             monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
             return list(read_requests(STDIN, kind, column))
@@ -46,7 +47,6 @@ def test_rows_keep_their_other_columns(requests):
     assert requests(b"id\ttext\n1\ta, b\n", "tsv", "text") == [{"id": "1", "text": "a, b"}]
     rows = requests('{"source": "a", "n": [1]}\n\n{"source": "ä"}'.encode(), "jsonl")
     assert rows == [{"source": "a", "n": [1]}, {"source": "ä"}]
-    assert requests(b"a\n", "text", "text") == [{"text": "a"}]
 
 
 def parquet(**columns):
@@ -127,3 +127,57 @@ def test_a_stream_is_read_row_by_row(monkeypatch, kind, line):
         sent.write(line * 2)
         sent.close()
         assert len(list(rows)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("q", "text"), ("q.TXT", "text"), ("q.source", "text"), ("Q.CSV", "csv"), ("q.tsv", "tsv")),
+        *(("q.ndjson", "jsonl"), ("q.jsonl", "jsonl"), ("q.Parquet", "parquet")),
+    ],
+)
+def test_a_suffix_says_the_format(name, kind):
+    assert format_of(Path(name)) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("q.json", b'[{"source": "a"}]', "'.json' is none of .txt, .source, .*; give the file's format: --format text"),
+        ("q.v2", b"a\n", "'.v2' is none of"),
+        ("q.csv.gz", b"\x1f\x8b..", "is compressed by gzip, not text; decompress it: gzip -dc < "),
+        ("q.dat", b"PAR1..", "is a Parquet file, not text; rename it to end in .parquet"),
+        ("q.none", None, "cannot be read"),
+    ],
+)
+def test_a_suffix_that_says_no_format_is_refused(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        next(read_requests(tmp_path / name))
+
+
+@pytest.mark.parametrize("line", [b'{"source": "a"}\n', b'[{"source": "a"},\n', b'[{"source": "a"}]', b"[\n", b"{\n"])
+def test_json_is_no_text_unless_the_format_says_so(requests, line):
+    with pytest.raises(UserError, match="line 1: is JSON, not a source; give --format jsonl"):
+        requests(line, None)
+    assert requests(line, "text") == [{"source": line.decode().rstrip("\n")}]
+    assert requests(b"[1] a\n" + line, None)[0] == {"source": "[1] a"}
+
+
+def test_text_has_no_column(requests):
+    for kind in ("text", None):
+        with pytest.raises(UserError, match="is read as text, which has no columns; leave out --column"):
+            requests(b"a\n", kind, "source")
+
+
+def test_remedies_for_a_stream_name_no_file(monkeypatch):
+    for content, remedy in (
+        (parquet(source=["a"]), "is a Parquet file, not text; give --format parquet"),
+        (b"\x1f\x8b..", "is compressed by gzip, not text; decompress it: send it through gzip -dc"),
+        (b"\xff\n", "convert it: send it through iconv -f ITS_ENCODING -t UTF-8"),
+    ):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        with pytest.raises(UserError) as error:
+            next(read_requests(STDIN))
+        assert str(error.value).endswith(remedy)

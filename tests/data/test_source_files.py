@@ -48,6 +48,20 @@ def test_the_worked_example(tmp_path):
     assert [origin["package"] for origin in manifest["archives"]] == files
 
 
+def test_one_file_is_cut_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mydata").mkdir()
+    rows = [{"source": f"NA, {n}", "target": ' "a"\nb'} for n in range(250)]
+    write(tmp_path / "mydata/all.csv", rows)
+    (code,) = re.findall(r"```python title=\"cut_pairs.py\"\n(.*?)```", PAGE, re.S)
+    exec(code, {})
+    path = {split: f"mydata/{split}.csv" for split in ("train", "dev", "test")}
+    splits = source_module("files").load({}, {"path": path}).splits
+    assert {split: len(examples) for split, examples in splits.items()} == {"train": 50, "dev": 100, "test": 100}
+    read = [(one.source, *one.references) for examples in splits.values() for one in examples]
+    assert sorted(read) == sorted(tuple(row.values()) for row in rows)
+
+
 def test_columns_of_other_names_groups_and_ids(tmp_path):
     rows = [
         {"q": "a", "a1": "b", "a2": "c", "talk": 7, "key": "x1"},
@@ -82,8 +96,7 @@ def test_missing_references_are_blank_or_null_in_every_format(tmp_path):
         ),
         (".parquet", [{"source": "a", "target": ["b", ""]}], {}, "row 1: 'target' is not a text or a list of texts"),
         (".csv", "source,t,u\na, ,\n", {"target_column": ["t", "u"]}, "train.csv, line 2: t, u are all empty"),
-        (".csv", ROWS, {"source_column": "src"}, "line 2: no 'src' (found: source, target); rename the column"),
-        (".csv", ROWS, {"target_column": ["target", "x"]}, "line 2: no 'x' (found: source, target)"),
+        (".jsonl", [*ROWS, {"source": "a"}], {}, "line 3: no 'target' (found: source); rename the column"),
         (".csv", ROWS, {"id_column": "target"}, "dev.csv, line 2: id 'c' was given already ("),
         (
             ".jsonl",
@@ -120,8 +133,39 @@ def test_bad_rows_are_dropped_and_counted(tmp_path, caplog):
 
 
 def test_a_split_of_bad_rows_is_refused_even_if_they_may_be_dropped(tmp_path):
-    with pytest.raises(UserError, match=r"2 of 6 rows cannot be used:\n.*no 'source'"):
-        load(tmp_path, "files", ".csv", ROWS, dev=[{"src": "a", "target": "b"}] * 2, on_bad_rows="drop")
+    for choice in ("refuse", "drop"):
+        with pytest.raises(UserError, match=r"2 of 6 rows cannot be used:\n.*'source' is empty") as error:
+            load(tmp_path, "files", ".csv", ROWS, dev=[{"source": "", "target": "b"}] * 2, on_bad_rows=choice)
+        assert str(error.value).endswith("\nCorrect the files: every split needs a row that can be used")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl", ".source"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source_column": "soruce"}, r"no column 'soruce' \(source\.source_column\); did you mean 'source'\?"),
+        ({"target_column": ["target", "x"]}, r"no column 'x' \(source\.target_column\); found: source, target"),
+        ({"group_column": "y"}, r"no column 'y' \(source\.group_column\); found: "),
+        ({"id_column": "z"}, r"no column 'z' \(source\.id_column\); found: "),
+    ],
+)
+def test_a_column_that_no_row_has_is_one_mistake(tmp_path, suffix, options, message):
+    for choice in ("refuse", "drop"):
+        with pytest.raises(UserError, match=rf"^/.*/train\{suffix}: {message}") as error:
+            load(tmp_path, "files", suffix, ROWS * 20, **options, on_bad_rows=choice)
+        assert len(str(error.value).splitlines()) == 1 and "drop" not in str(error.value)
+
+
+@pytest.mark.parametrize(("suffix", "header"), [(".csv", "source;target"), (".tsv", "source,target")])
+def test_a_table_with_another_delimiter_is_told_so(tmp_path, suffix, header):
+    with pytest.raises(UserError, match=rf"'source' .*; its only column is '{header}'; separate columns by commas"):
+        load(tmp_path, "files", suffix, f"{header}\na;b\n")
+
+
+def test_the_licence_of_the_data_is_recorded(tmp_path):
+    stated, unstated = (load(tmp_path, "files", ".csv", ROWS, **given) for given in ({"licence": "CC0-1.0"}, {}))
+    assert [origin["licence"] for origin in stated.origins] == ["CC0-1.0"] * 3
+    assert {origin["licence"] for origin in unstated.origins} == {"not stated"}
 
 
 @pytest.mark.parametrize("content", ["source,target\n", "source,target\n\n"])
@@ -165,7 +209,13 @@ def test_paths_that_cannot_be_read_are_refused_with_the_configuration(tmp_path, 
             "source.path.dev: 'b.doc' ends in none of .jsonl",
         ),
         ({"on_bad_rows": "skip"}, "source.on_bad_rows: 'skip' is unknown; known: refuse, drop"),
-        ({"path": "data"}, 'source.path: "data" is not allowed; must be a mapping'),
+        (
+            {"path": "data.tsv"},
+            'source.path: "data.tsv" is not allowed; must be a mapping (One file per split: {train: FILE, dev: FILE, '
+            "test: FILE}; docs/your_data.md splits one file.)",
+        ),
+        ({"path": dict.fromkeys(("train", "dev", "test"), "a.csv.GZ")}, "'a.csv.GZ' ends in none of .jsonl"),
+        ({"licence": 3}, "source.licence: 3 is not allowed; must be text"),
         ({"target_column": 3}, "source.target_column: 3 is not allowed; must be text, or a list (each text)"),
         ({"sourcecolumn": "a"}, "source.sourcecolumn: unknown key; did you mean 'source_column'?"),
     ],

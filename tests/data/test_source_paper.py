@@ -68,7 +68,11 @@ def test_wmt16_takes_tables_with_a_column_per_language(tmp_path):
         (".jsonl", [{"document": None, "summary": "b"}], "line 1: 'document' is not text"),
         (".parquet", [{"article": "a", "summary": "b"}], r"train\.parquet, row 1: no 'document'"),
         (".csv", [{"article": "a", "summary": "b"}], r"train\.csv, line 2: no 'document' \(found: article, summary\)"),
-        (".txt", "a", r"source\.path\.train: .*train\.txt' ends in none of \.jsonl, \.csv, \.tsv, \.parquet, \.source"),
+        (
+            ".txt",
+            "a",
+            r"source\.path\.train: .*train\.txt' ends in none of \.jsonl, \.ndjson, \.csv, \.tsv, \.parquet, \.source",
+        ),
     ],
 )
 def test_other_columns_and_formats_are_named(tmp_path, suffix, bad, message):

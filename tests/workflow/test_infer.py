@@ -87,6 +87,7 @@ def test_other_decoding_exports_again_without_training(study):
         ("a.csv", "text\na\n", (), "no column 'source'"),
         ("a.jsonl", '{"source": "a", "output": "b"}\n', (), "has a column 'output', which the output would replace"),
         ("a.txt", "a\n", ("--max-new-tokens", "500"), "has 32 positions"),
+        ("a.TXT", "a\n", ("--column", "b"), "is read as text, which has no columns"),
     ],
 )
 def test_mistakes_are_told_in_one_line(study, name, content, arguments, words, tmp_path):

@@ -35,9 +35,9 @@ def main() -> None:
     parser.add_argument("--input", required=True, metavar="FILE", help="sources; - reads the standard input")
     parser.add_argument(
         "--format", choices=FORMATS,
-        help="format of the input; text has one source per line (default: by the suffix, such as .csv, else text)",
+        help="format of the input; text has one source per line (default: by the suffix; a stream is text)",
     )  # fmt: skip
-    parser.add_argument("--column", default=COLUMN, help=f"column or key of the sources (default: {COLUMN})")
+    parser.add_argument("--column", help=f"column or key of the sources, not of a text (default: {COLUMN})")
     parser.add_argument("--output", default=STREAM, metavar="FILE", help="JSON lines to write (default: to stdout)")
     cli.add_run_flags(parser, seed=1)
     cli.add_memory_flag(parser)
@@ -57,7 +57,7 @@ def main() -> None:
 
     usage = read_usage(args.model)
     rows, ahead = tee(_read(args))
-    sources = (row[args.column] for row in ahead)
+    sources = (row[args.column or COLUMN] for row in ahead)
     if args.input != STREAM:
         sources = list(sources)  # a mistake in any row is found before the model begins
     text = usage.text | schema_flags.read_overrides(args, TEXT)
@@ -76,9 +76,8 @@ def main() -> None:
 
 def _read(args: argparse.Namespace) -> Iterator[Request]:
     """Yield the rows of the input."""
-    kind = args.format or Path(args.input).suffix.removeprefix(".")
     file = STDIN if args.input == STREAM else expanded(args.input)
-    for row in read_requests(file, kind if kind in FORMATS else "text", args.column):
+    for row in read_requests(file, args.format, args.column):
         if taken := next((key for key in ANSWER if key in row), None):
             raise UserError(f"{file}: has a column '{taken}', which the output would replace; rename it")
         yield row

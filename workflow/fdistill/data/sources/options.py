@@ -30,7 +30,10 @@ def read_options(cls: type[T], options: dict[str, Any]) -> T:
 
 
 def options_schema(kind: str, options: type) -> Schema:
-    """Return the schema of `source:` for a kind: the key `kind`, and a key per field of the dataclass `options`."""
+    """Return the schema of `source:` for a kind: the key `kind`, and a key per field of the dataclass `options`.
+
+    A field's metadata may have a `description`.
+    """
     hints = get_type_hints(options)
     description = {"description": f"An option of source '{kind}'."}
     return {
@@ -38,7 +41,7 @@ def options_schema(kind: str, options: type) -> Schema:
         "additionalProperties": False,
         "required": list(_required(options)),
         "properties": {"kind": {"type": "string"}}
-        | {field.name: _schema(hints[field.name]) | description for field in fields(options)},
+        | {field.name: _schema(hints[field.name]) | description | field.metadata for field in fields(options)},
     }
 
 

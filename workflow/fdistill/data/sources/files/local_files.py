@@ -6,7 +6,7 @@ from typing import Any
 
 from fdistill.artifacts.files import note_input
 from fdistill.data.sources import SPLITS
-from fdistill.data.sources.files.identification import check_regular
+from fdistill.data.sources.files.identification import check_regular, suffix_of
 from fdistill.data.sources.files.parquet_files import parquet_rows, parts
 from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.table_files import csv_rows, tsv_rows
@@ -18,11 +18,15 @@ Reader = Callable[[Path], Iterable[Row]]
 # A new format is one entry, by the suffix of its files.
 FORMATS: dict[str, Reader] = {
     ".jsonl": json_lines,
+    ".ndjson": json_lines,
     ".csv": csv_rows,
     ".tsv": tsv_rows,
     ".parquet": parquet_rows,
     ".source": line_pairs,
 }
+PATH = {"description": "One file per split: {train: FILE, dev: FILE, test: FILE}; docs/your_data.md splits one file."}
+HEADED = (".csv", ".tsv", ".parquet")  # the formats that name their columns once
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".rar")
 
 
 def check_per_split(key: str, values: dict[str, Any], type_: type, what: str) -> None:
@@ -35,8 +39,9 @@ def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
     """Raise UserError unless `source.path` names a file of a known format for each split; it need not exist yet."""
     check_per_split("path", path, str, "a file")
     for split, file in path.items():
-        if Path(file).suffix not in formats:
-            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}; convert or rename it")
+        if suffix_of(file) not in formats:
+            what = "decompress" if suffix_of(file) in COMPRESSED else "convert or rename"
+            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}; {what} it")
         if "{" in file:
             raise UserError(f"source.path.{split}: '{file}' has a brace, a wildcard to Snakemake; rename it")
         try:
@@ -59,8 +64,10 @@ def expanded(file: str) -> Path:
 def input_files(source: dict[str, Any]) -> list[str]:
     """Return every local file that a task's `source:` names: also a folder's parts, and a .source file's .target."""
     files = [expanded(file) for file in (source.get("path") or {}).values()]
-    targets = [target_file(file) for file in files if FORMATS.get(file.suffix) is line_pairs]
-    return [str(part) for file in files + targets for part in (parts(file) if file.suffix == ".parquet" else [file])]
+    targets = [target_file(file) for file in files if FORMATS.get(suffix_of(file)) is line_pairs]
+    return [
+        str(part) for file in files + targets for part in (parts(file) if suffix_of(file) == ".parquet" else [file])
+    ]
 
 
 def read_files(
@@ -79,15 +86,23 @@ def read_files(
             raise UserError(f"source.path: {error}") from None
         if not exists:
             raise UserError(f"source.path: no such file '{name}' (relative to {Path.cwd()}); correct the path")
+    folders = {expanded(file) for file in path.values()}
     origins = [
-        {"package": Path(name).name, "version": "local file", "licence": "not stated", "sha256": note_input(name)}
+        {
+            "package": "/".join(
+                Path(name).parts[-2 if Path(name).parent in folders else -1 :]
+            ),  # a part has its folder
+            "version": "local file",
+            "licence": "not stated",
+            "sha256": note_input(name),
+        }
         for name in names
     ]
     return {split: _rows(expanded(path[split]), formats, columns) for split in SPLITS}, origins
 
 
 def _rows(file: Path, formats: dict[str, Reader], columns: Collection[str] | None) -> Iterator[Row]:
-    read = formats[file.suffix]
+    read = formats[suffix_of(file)]
     row = None
     for row in read(file, columns) if read is parquet_rows else read(file):
         yield row

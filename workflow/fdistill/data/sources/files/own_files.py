@@ -4,15 +4,18 @@ An empty source or target is a bad row here. In a published data set it is not, 
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fdistill.data.sources import SPLITS, Corpus, Example
-from fdistill.data.sources.files.local_files import FORMATS, check_path, check_per_split, read_files
-from fdistill.data.sources.files.rows import BadRows, Row
+from fdistill.data.sources.files.identification import suffix_of
+from fdistill.data.sources.files.local_files import FORMATS, HEADED, PATH, check_path, check_per_split, read_files
+from fdistill.data.sources.files.rows import BadRow, BadRows, Row, listed
 from fdistill.data.sources.options import read_options
 from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import nearest
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,14 @@ REFUSE, DROP = "refuse", "drop"
 class Options:
     """The options of a task file's `source:`."""
 
-    path: dict[str, str]  # one file per split
+    path: dict[str, str] = field(metadata=PATH)
     source_column: str = "source"
     target_column: str | list[str] = "target"  # a text or a list of references; or a column per reference
     group_column: str | None = None  # rows of one group, such as a conversation, belong together
     id_column: str | None = None  # default: the row's split and place
     expected_counts: dict[str, int] | None = None  # per split; default: any number
     on_bad_rows: str = REFUSE  # or "drop", which counts them
+    licence: str = "not stated"  # of the data, for the manifest and the model card
 
     def __post_init__(self):
         check_path(self.path, FORMATS)
@@ -41,10 +45,12 @@ class Options:
             raise UserError(f"source.on_bad_rows: '{self.on_bad_rows}' is unknown; known: {REFUSE}, {DROP}")
 
     @property
-    def columns(self) -> set[str]:
-        """The names of the columns that are read."""
+    def columns(self) -> dict[str, str]:
+        """The names of the columns that are read, each with the option that names it."""
         targets = self.target_column if isinstance(self.target_column, tuple) else (self.target_column,)
-        return {self.source_column, *targets, self.group_column, self.id_column} - {None}
+        options = {self.group_column: "group_column", self.id_column: "id_column"}
+        options |= dict.fromkeys(targets, "target_column") | {self.source_column: "source_column"}
+        return {column: option for column, option in options.items() if column is not None}
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
@@ -55,12 +61,18 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     chosen = read_options(Options, options)
     rows, origins = read_files(chosen.path, FORMATS, chosen.columns)
     bad_rows, places = BadRows(), {}
+    checked = {split: _with_columns(rows[split], chosen.path[split], chosen.columns) for split in SPLITS}
     splits = {
-        split: bad_rows.examples(split, rows[split], lambda row, _, split=split: [_example(row, split, chosen, places)])
+        split: bad_rows.examples(
+            split, checked[split], lambda row, _, split=split: [_example(row, split, chosen, places)]
+        )
         for split in SPLITS
     }
-    if chosen.on_bad_rows == REFUSE or not all(splits.values()):
+    if not all(splits.values()):
+        bad_rows.refuse("Correct the files: every split needs a row that can be used")
+    if chosen.on_bad_rows == REFUSE:
         bad_rows.refuse(f"Correct the files, or leave such rows out: source.on_bad_rows: {DROP}")
+    origins = [origin | {"licence": chosen.licence} for origin in origins]
     corpus = Corpus(splits, SPLIT_RULE, origins=origins, dropped=bad_rows.counts)
     for split, count in bad_rows.counts.items():
         if count:
@@ -70,6 +82,32 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
         log.warning("dropped: %s", reason)
     corpus.check_sizes(chosen.expected_counts)
     return corpus
+
+
+def _with_columns(rows: Iterable[Row], file: str, columns: dict[str, str]) -> Iterator[Row]:
+    """Yield the rows of a file; raises UserError for a column that none of them has.
+
+    That is known from the first row of a format with a header, and from the last one of JSON lines.
+    """
+    lacking, found = dict(columns), {}
+    for row in rows:
+        if lacking and not isinstance(row, BadRow) and isinstance(row.values, dict):
+            found |= dict.fromkeys([*row.values, *row.unread])
+            lacking = {column: option for column, option in lacking.items() if column not in found}
+            if lacking and suffix_of(file) in HEADED:
+                break
+        yield row
+    if lacking and found:
+        column, option = lacking.popitem()
+        raise UserError(f"{file}: no column '{column}' (source.{option}); {_hint(column, list(found), file)}")
+
+
+def _hint(column: str, found: list[str], file: str) -> str:
+    """What the name of a missing column may have been meant for, or the columns that there are."""
+    if len(found) == 1 and suffix_of(file) in (".csv", ".tsv") and any(mark in found[0] for mark in ";,\t|"):
+        return f"its only column is '{found[0]}'; separate columns by commas in a .csv file, by tabs in a .tsv file"
+    near = nearest(column, found)
+    return near if near.startswith("did you mean") else f"found: {listed(found)}"
 
 
 def _example(row: Row, split: str, chosen: Options, places: dict[str, str]) -> Example:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fdistill.data.sources.files.identification import PARQUET, check_start, opened
+from fdistill.data.sources.files.identification import PARQUET, check_start, opened, suffix_of
 from fdistill.data.sources.files.rows import BadRow, Row, repeated
 from fdistill.runtime.errors import UserError
 
@@ -19,17 +19,21 @@ def parts(path: Path) -> list[Path]:
     """Return the files of a table: the file itself, or a folder's `.parquet` files by name.
 
     Names that begin with `.` or `_` are left out, as by the programs that write such folders. Raises UserError for a
-    folder without such files, and for one with folders in it, as of a partitioned table.
+    folder without such files, and for one with other files or with folders in it, as of a partitioned table.
     """
     if not path.is_dir():
         return [path]
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
     if folders := [entry.name for entry in entries if entry.is_dir()]:
         raise UserError(f"{path}: contains the folder {folders[0]}; put the .parquet files of a table in one folder")
-    files = [entry for entry in entries if entry.suffix == ".parquet"]
-    if not files:
+    if other := next((entry.name for entry in entries if suffix_of(entry) != ".parquet"), None):
+        raise UserError(
+            f"{path}: contains {other}, which does not end in .parquet; rename it if it is a part of the table, or "
+            "remove it"
+        )
+    if not entries:
         raise UserError(f"{path}: is a folder without .parquet files; correct the path")
-    return files
+    return entries
 
 
 def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Row]:

@@ -2,11 +2,11 @@
 
 import csv
 import re
-import shlex
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from fdistill.data.sources.files.identification import converted
 from fdistill.data.sources.files.rows import BadRow, Row, listed, repeated
 from fdistill.data.sources.files.text_files import byte_lines, not_utf_8
 from fdistill.runtime.errors import UserError
@@ -17,8 +17,7 @@ REREADS = 10  # fields never closed after which the rest is read again; each cos
 
 KINDS = {",": "CSV", "\t": "TSV"}  # by delimiter
 
-# A delimiter between fields. A comma before a space is more likely a part of the text.
-BETWEEN_FIELDS = {",": re.compile(r",(?! )"), "\t": re.compile(r"\t")}
+COMMA_OF_FIELDS = re.compile(r",(?! )")  # one before a space is more likely a part of the text
 
 
 def csv_rows(file: Path) -> Iterator[Row]:
@@ -52,7 +51,7 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
             continue
         if reason := lines.undecodable():
             yield BadRow(lines.place, reason)
-        elif len(lines.record) > 1 and _are_rows(lines.record, len(header), delimiter):
+        elif len(lines.record) > 1 and _are_rows(lines.record, record, len(header), delimiter):
             reason = (
                 "a quotation mark opens a field that ends in another line, but each of these lines would be a row by "
                 f"itself (if it is one text, give it in a .jsonl or .parquet file); {_quoting(file, delimiter)}"
@@ -85,10 +84,16 @@ def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str) -> li
     return names
 
 
-def _are_rows(lines: list[str], fields: int, delimiter: str) -> bool:
-    """Whether each line has as many fields as the header, so that the line ends are not those of a text."""
-    between = BETWEEN_FIELDS[delimiter]
-    return fields > 1 and all(len(between.findall(line.rstrip("\r\n"))) == fields - 1 for line in lines)
+def _are_rows(lines: list[str], record: list[str], fields: int, delimiter: str) -> bool:
+    """Whether each line of a record has as many fields as the header, so that its line ends are not those of a text.
+
+    Blank lines are left out, since they are no rows. A comma before a space counts where the record itself has a space
+    behind a comma that ends a field.
+    """
+    spaced = delimiter != "," or any(field.startswith(" ") for field in record[1:])
+    filled = [line for line in (line.rstrip("\r\n") for line in lines) if line]
+    counts = (line.count(delimiter) if spaced else len(COMMA_OF_FIELDS.findall(line)) for line in filled)
+    return fields > 1 and all(count == fields - 1 for count in counts)
 
 
 def _invalid(error: csv.Error, file: Path, delimiter: str) -> str:
@@ -105,9 +110,7 @@ def _quoting(file: Path, delimiter: str) -> str:
     if delimiter != "\t":
         return rule
     script = r"""s/\r$//; s/"/""/g; s/\t/"\t"/g; s/.*/"&"/"""
-    return (
-        f"{rule}; if no field of the file is quoted, quote them all: sed '{script}' {shlex.quote(str(file))} > NEW_FILE"
-    )
+    return f"{rule}; if no field of the file is quoted, quote them all: " + converted(f"sed '{script}'", file)
 
 
 class _Lines:

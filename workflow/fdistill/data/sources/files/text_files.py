@@ -3,12 +3,11 @@
 import codecs
 import json
 import math
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources.files.identification import TEXT, check_start, opened
+from fdistill.data.sources.files.identification import TEXT, check_start, converted, opened
 from fdistill.data.sources.files.rows import BadRow, Pair, Row, repeated, unpartnered
 from fdistill.runtime.errors import UserError
 
@@ -26,7 +25,7 @@ def byte_lines(file: Path) -> Iterator[bytes]:
                 if not line.endswith(b"\n") and b"\r" in line.rstrip(b"\r"):
                     raise UserError(
                         f"{file}: its lines end in carriage returns alone, as old Macs wrote them; convert them: "
-                        rf"tr '\r' '\n' < {shlex.quote(str(file))} > NEW_FILE"
+                        + converted(r"tr '\r' '\n'", file)
                     )
             yield line
 
@@ -43,7 +42,7 @@ def not_utf_8(error: UnicodeDecodeError, file: Path) -> str:
     """Return what is wrong with a line that is not UTF-8, and what to do."""
     return (
         f"not UTF-8 text ({error.reason} {error.object[error.start]:#04x} at byte {error.start + 1} of the line); "
-        f"convert it: iconv -f ITS_ENCODING -t UTF-8 {shlex.quote(str(file))} > NEW_FILE"
+        f"convert it: {converted('iconv -f ITS_ENCODING -t UTF-8', file)}"
     )
 
 
@@ -53,9 +52,9 @@ def text_of(file: Path) -> str:
     return "".join(decoded(line, file, f"{file}, line {number}") for number, line in lines)
 
 
-def text_lines(file: Path, column: str = "source") -> Iterator[Row]:
-    """Return a row per line, blank lines too, with the line under the one key `column`."""
-    return _line_rows(file, lambda line, place: {column: _without_end(line, place)})
+def text_lines(file: Path) -> Iterator[Row]:
+    """Return a row per line, blank lines too, with the line under the one key `source`."""
+    return _line_rows(file, lambda line, place: {"source": _without_end(line, place)})
 
 
 def json_lines(file: Path) -> Iterator[Row]:

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from fdistill.data.sources import SPLITS, Corpus, Example
-from fdistill.data.sources.files.local_files import FORMATS, Reader, check_path, check_per_split, read_files
+from fdistill.data.sources.files.local_files import FORMATS, PATH, Reader, check_path, check_per_split, read_files
 from fdistill.data.sources.files.rows import BadRows, Pair, Row, Rows
 from fdistill.data.sources.published.hub import Hub, HubDown
 from fdistill.data.sources.published.web import WebFiles
@@ -36,7 +36,7 @@ class Published:
 class PublishedOptions:
     """The options of a task file's `source:` that all published data sets have."""
 
-    path: dict[str, str] | None = None  # one file per split; default: the hub or the web
+    path: dict[str, str] | None = field(default=None, metadata=PATH)  # default: the hub or the web
     expected_counts: dict[str, int] | None = None  # per split; default: any number
     formats: ClassVar[dict[str, Reader]] = FORMATS  # readers of the files in `path`, by suffix
 
