@@ -6,6 +6,7 @@ rule main_table:
     input:
         script=script("tables"),
         metrics=METRICS,
+        replicates=beside(METRICS),
     output:
         multiext("<results>/tables/main", ".csv", ".md", ".tex"),
         page=table_page("main"),
@@ -32,6 +33,7 @@ rule risk_table:
     input:
         script=script("tables"),
         risks=RISKS,
+        replicates=beside(RISKS),
     output:
         multiext("<results>/tables/risk", ".csv", ".md", ".tex"),
         page=table_page("risk"),
@@ -59,6 +61,7 @@ rule results_frame:
         script=script("tables"),
         metrics=METRICS,
         risks=RISKS,
+        replicates=beside(METRICS + RISKS),
     output:
         multiext("<results>/tables/results", ".parquet", ".csv"),
     log:

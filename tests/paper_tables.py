@@ -1,6 +1,6 @@
 """Metrics files with the paper's published numbers, and functions that read a printed table."""
 
-from fdistill.artifacts.files import write_json
+from aggregated_files import write_aggregated
 from fdistill.evaluation import published
 from fdistill.evaluation.metrics import METRICS
 from fdistill.evaluation.tables import sections
@@ -30,7 +30,8 @@ def printed(task):
 def metrics_file(folder, task, system, values, missing=()):
     entries = {
         key: {
-            **{"title": METRICS[key].title, "direction": METRICS[key].better, "std": None, "seeds": {"42": value}},
+            **{"title": METRICS[key].title, "direction": METRICS[key].better, "std": None, "interval": None},
+            "seeds": {"42": value},
             "mean": None if key in missing else value,
             "signature": None if key in missing else "s",
             "missing": MISSING if key in missing else None,
@@ -38,8 +39,7 @@ def metrics_file(folder, task, system, values, missing=()):
         for key, value in values.items()
     }
     path = folder / f"{task}.{system}.metrics.json"
-    write_json(path, {"task": task, "method": system, "n_inputs": 4, "metrics": entries, "versions": {}})
-    return path
+    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "metrics": entries, "versions": {}})
 
 
 def write_metrics(folder):

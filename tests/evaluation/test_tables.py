@@ -2,15 +2,18 @@
 
 import csv
 import io
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
-from fdistill.artifacts.files import write_json
+from aggregated_files import write_aggregated
+from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.tables import main_table, results_frame, risk_table, sections, write_frame
 from fdistill.evaluation.tables.formats import to_csv
-from fdistill.evaluation.tables.frame import COLUMNS, ranked
+from fdistill.evaluation.tables.frame import COLUMNS
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.runtime.errors import UserError
@@ -32,34 +35,13 @@ def cells(markdown):
     return rows
 
 
-# Ranking
-
-
-@pytest.mark.parametrize(
-    ("values", "better", "expected"),
-    [
-        ({"mle": 1.0, "kl": 3.0, "js": 2.0}, "higher", {"mle": 3, "kl": 1, "js": 2}),
-        ({"mle": 1.0, "kl": 3.0, "js": 2.0}, "lower", {"mle": 1, "kl": 3, "js": 2}),
-        ({"mle": 3.0, "kl": 3.0, "js": 2.0, "tvd": 1.0}, "higher", {"mle": 1, "kl": 1, "js": 2, "tvd": 3}),
-        ({"mle": 3.0, "kl": 2.0, "js": 2.0}, "higher", {"mle": 1, "kl": 2, "js": 2}),
-        ({"mle": 3.004, "kl": 3.001, "js": 2.9}, "higher", {"mle": 1, "kl": 1, "js": 2}),  # shown alike
-        ({"mle": -1.0}, "lower", {"mle": 1}),
-        ({"teacher": 9.0, "copy": 8.0, "kl": None, "js": 2.0}, "higher", {"js": 1}),  # only students with a value
-        ({}, "lower", {}),
-    ],
-)
-def test_ranks(values, better, expected):
-    rows = [{"task": "t", "metric": "m", "direction": better, "system": s, "value": v} for s, v in values.items()]
-    frame = ranked(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), LAYOUT)
-    assert frame.dropna(subset="rank").set_index("system")["rank"].to_dict() == expected
-
-
 # The main table
 
 
 def metric(title, mean, direction="higher", std=None, signature="s", missing=None):
     return {
-        **{"title": title, "direction": direction, "mean": mean, "std": std, "seeds": {"1": mean}},
+        **{"title": title, "direction": direction, "mean": mean, "std": std, "interval": None},
+        "seeds": {"1": mean},
         **{"signature": signature, "missing": missing},
     }
 
@@ -82,7 +64,7 @@ def files(tmp_path):
                 "ter": metric("TER", value, "lower"),
             }
             path = tmp_path / f"{task}.{system}.json"
-            write_json(path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}})
+            write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}})
             paths.append(path)
     return paths
 
@@ -94,18 +76,23 @@ def test_main_table_in_markdown(files):
     assert rows["Teacher"] == ["50.00", "n/a [1]", "50.00"] * 2  # neither the teacher nor copying is ranked
     assert rows["Copy"] == ["60.00", "n/a [1]", "60.00"] * 2
     assert rows["KL"] == ["0.33 ± 0.50", "n/a [1]", "**0.33**"] * 2
-    assert rows["Non-distill (MLE)"] == [
-        "10.00",
-        "n/a [1]",
-        "<u>10.00</u>",
-        "<u>10.00</u>",
-        "n/a [1]",
-        "<u>10.00</u>",
-    ]
+    assert rows["Non-distill (MLE)"] == ["10.00", "n/a [1]", "10.00"] * 2
     assert rows["JS"] == ["**30.00**", "n/a [1]", "30.00", "–", "–", "–"]
-    assert rows["TVD"] == ["<u>20.00</u>", "n/a [1]", "20.00", "**20.00**", "n/a [1]", "20.00"]
+    assert rows["TVD"] == ["20.00", "n/a [1]", "20.00", "**20.00**", "n/a [1]", "20.00"]
     assert text.count("[1] METEOR: no Java. Remedy: install Java.") == 1
     assert r"Data\_to\_text" in text
+
+
+def test_students_that_cannot_be_told_apart_are_marked_alike(files, tmp_path):
+    """Neither is bold: JS's mean is higher than TVD's, but not beyond chance."""
+    noise = np.random.default_rng(0).normal(size=(2, 1000))
+    for system, spread in (("js", noise[0]), ("tvd", noise[1])):
+        content = json.loads((tmp_path / f"d2t.{system}.json").read_text())
+        value = content["metrics"]["bleu4"]["mean"] = {"js": 30.0, "tvd": 29.0}[system]
+        path = write_aggregated(tmp_path / f"d2t.{system}.json", content)
+        write_replicates(path, {"bleu4": (value + spread).tolist(), "ter": [VALUES[system]] * 1000}, {})
+    rows = cells(to_markdown(main_table(files, TASKS, LAYOUT)))
+    assert (rows["JS"][0], rows["TVD"][0], rows["KL"][0]) == ("<u>30.00</u>", "<u>29.00</u>", "0.33 ± 0.50")
 
 
 def test_rows_keep_the_given_order_and_sections(files):
@@ -122,7 +109,7 @@ def test_main_table_in_latex(files):
     assert r"\multicolumn{3}{c}{Data\_to\_text} & \multicolumn{3}{c}{EN \& RO} \\" in text
     assert r"\cmidrule(lr){3-5}\cmidrule(lr){6-8}" in text
     assert r" & JS & \textbf{30.00} & n/a [1] & 30.00 & \textendash{}" in text
-    assert r"\underline{20.00}" in text and r"0.33 $\pm$ 0.50" in text and r"BLEU-4 $\uparrow$" in text
+    assert r"0.33 $\pm$ 0.50" in text and r"BLEU-4 $\uparrow$" in text
     assert text.count(r"\midrule") == 3 and text.count(r"\toprule") == text.count(r"\bottomrule") == 1
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.count(" & ") for line in body[1:]} == {7}  # the first line has the headings
@@ -134,7 +121,7 @@ def test_main_csv_is_long_and_in_full_precision(files):
     by_place = {(r["task"], r["system"], r["metric"]): r for r in records}
     kl = by_place["mt", "kl", "bleu4"]
     assert float(kl["mean"]) == 1 / 3 and kl["std"] == "0.5" and kl["seeds"] == "1" and kl["signature"] == "s"
-    assert by_place["d2t", "js", "bleu4"]["rank"] == "1" and by_place["d2t", "copy", "bleu4"]["rank"] == ""
+    assert by_place["d2t", "js", "bleu4"]["leads"] == "True" and by_place["d2t", "copy", "bleu4"]["leads"] == ""
     meteor = by_place["d2t", "kl", "meteor"]
     assert (meteor["mean"], meteor["missing_reason"], meteor["missing_fix"]) == (
         "",
@@ -150,7 +137,7 @@ def test_main_table_refusals(files, tmp_path):
         main_table([files[0], files[0]], TASKS, LAYOUT)
     other = tmp_path / "other.json"
     metrics = {"bleu4": metric("BLEU-4", 1.0, signature="t")}
-    write_json(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
+    write_aggregated(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
     with pytest.raises(UserError, match=r"'bleu4' was computed in different ways for 'teacher' \(s\) and 'tvd' \(t\)"):
         main_table([files[0], other], TASKS, LAYOUT)
 
@@ -185,9 +172,11 @@ def test_script(files, tmp_path):
 
 def risk_file(path, task, system, llh, dist=26.1):
     keys = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence")
-    risks = {key: {"mean": llh + i, "std": None, "seeds": {"1": llh + i}} for i, key in enumerate(keys)}
-    risks["teacher_dist"] = {"mean": dist, "std": None, "seeds": {"1": dist}}
-    write_json(path, {"task": task, "method": system, "n_inputs": 4, "risks": risks})
+    risks = {
+        key: {"mean": llh + i, "std": None, "interval": None, "seeds": {"1": llh + i}} for i, key in enumerate(keys)
+    }
+    risks["teacher_dist"] = {"mean": dist, "std": None, "interval": None, "seeds": {"1": dist}}
+    write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": risks})
     return path
 
 
@@ -229,10 +218,10 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     assert rows["ENGINE"] == ["2.05 (−0.38) †", "**4.05 (−0.38)**", "3.05 (−0.38) †", "**5.05 (−0.38)**", "–"]
     assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)", "–"]
     assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43", "26.10"]
-    assert "†: below the teacher" in table.caption
-    below = {(r["system"], r["metric"]): r["below_teacher"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
+    assert "†: significantly below the teacher" in table.caption
+    below = {(r["system"], r["metric"]): r["collapsed"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
-    assert below["engine", "r_cvg_token"] == below["teacher", "r_llh_token"] == ""
+    assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
     assert r"2.05 ($-$0.38) \textdagger{}" in to_latex(table)
 
 
@@ -252,10 +241,10 @@ def frame(files, tmp_path):
     """Metrics and risks of two tasks; KL has two seeds, one of them without METEOR, and an interval for BLEU."""
     for task in TASKS:
         two = {"bleu4": metric("BLEU-4", 2.0, std=1.5), "meteor": metric("METEOR", None, missing=MISSING)}
-        two["bleu4"] |= {"low": 1.5, "high": 2.25, "seeds": {"3": 1.0, "4": 3.0}}
+        two["bleu4"] |= {"interval": [1.5, 2.25], "seeds": {"3": 1.0, "4": 3.0}}
         two["meteor"] |= {"seeds": {"3": 5.0, "4": None}}
         kl = {"task": task, "method": "kl", "n_inputs": 4, "metrics": two, "versions": {}}
-        write_json(tmp_path / f"{task}.kl.json", kl)
+        write_aggregated(tmp_path / f"{task}.kl.json", kl)
     risks = [
         risk_file(tmp_path / f"{task}.{system}.risk", task, system, llh)
         for task in TASKS
@@ -271,13 +260,13 @@ def test_the_frame_has_a_row_of_each_seed_and_of_their_mean(frame):
     bleu = kl[kl["metric"] == "bleu4"]
     assert bleu["seed"].tolist() == [3, 4, pd.NA] and bleu["value"].tolist() == [1.0, 3.0, 2.0]
     assert bleu["seeds"].tolist() == [1, 1, 2]
-    assert bleu.iloc[-1][["std", "low", "high", "rank"]].tolist() == [1.5, 1.5, 2.25, 4]
-    assert bleu.iloc[:-1][["std", "low", "high", "rank"]].isna().all(axis=None)
+    assert bleu.iloc[-1][["std", "low", "high", "leads"]].tolist() == [1.5, 1.5, 2.25, False]
+    assert bleu.iloc[:-1][["std", "low", "high", "leads"]].isna().all(axis=None)
     meteor = kl[kl["metric"] == "meteor"]
     assert meteor["value"].isna().tolist() == [False, True, True]
     assert meteor["missing_reason"].isna().tolist() == [True, False, False]
     risk = kl[(kl["metric"] == "r_llh_token") & kl["seed"].isna()].iloc[0]
-    assert risk["above_teacher"] == -1.0 and risk["below_teacher"] and pd.isna(risk["rank"])
+    assert risk["above_teacher"] == -1.0 and risk["collapsed"] and not risk["leads"]
     dist = frame[frame["metric"] == "teacher_dist"]
     assert dist["system"].tolist() == ["teacher"] * 4 and dist["value"].tolist() == [26.1] * 4  # a seed, the mean
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from aggregated_files import write_aggregated
 from fdistill import config
 from fdistill.artifacts.files import write_json
 from fdistill.evaluation import published
@@ -89,10 +90,11 @@ def risk_file(folder, task, system, shift):
     risks = {risk: 1.0 if text is None else float(text) + shift for risk, text in number.items()}
     risks |= {"r_llh_sequence": 20.0, "r_cvg_sequence": 30.0}
     risks["teacher_dist"] = float(TABLE_3.number(task, "teacher_dist", "teacher")) - shift
-    entries = {key: {"mean": value, "std": None, "seeds": {"42": value}} for key, value in risks.items()}
+    entries = {
+        key: {"mean": value, "std": None, "interval": None, "seeds": {"42": value}} for key, value in risks.items()
+    }
     path = folder / f"{task}.{system}.risk.json"
-    write_json(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
-    return path
+    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
 
 
 def test_risk_table_beside_the_paper(tmp_path):

@@ -79,12 +79,12 @@ def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
 
 def test_a_page_has_the_same_cells_and_escapes_them():
     cells = cells_of(pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU")]), [[["a<b", "1.0"], ["two\nlines", "2.0"]]])
-    marks = pd.DataFrame([["", "best"], ["", "second"]], cells.index, cells.columns)
+    marks = pd.DataFrame([["", "best"], ["", "tied"]], cells.index, cells.columns)
     page = to_html(Table("A & B", cells, notes=["<note>"], groups={"t": "T&T"}, marks=marks))
     assert '<td class="data row0 col0 first" >a&lt;b</td>' in page  # a rule above
     assert '<td class="data row0 col1 best first" >1.0</td>' in page
     assert '<td class="data row1 col0" >two<br>lines</td>' in page
-    assert '<td class="data row1 col1 second" >2.0</td>' in page
+    assert '<td class="data row1 col1 tied" >2.0</td>' in page
     assert ">T&amp;T</th>" in page and ">&lt;i&gt;</th>" in page and "<p>&lt;note&gt;</p>" in page
     assert "<title>A &amp; B</title>" in page and 'name="viewport"' in page
 

@@ -39,10 +39,12 @@ def main() -> None:
         "results", parents=[rows], help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
     for flag, name_of_files in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
-        command.add_argument(flag, nargs="*", type=cli.placed, default=[], metavar=FILE, help=f"{name_of_files} files")
+        command.add_argument(
+            flag, nargs="*", type=arguments.placed, default=[], metavar=FILE, help=f"{name_of_files} files"
+        )
     command.set_defaults(
         build=lambda args: tables.results_frame(
-            _checked(args.metrics), _checked(args.risks), args.tasks, _layout(args)
+            cli.checked(args.metrics), cli.checked(args.risks), args.tasks, _layout(args)
         ),
         write=tables.write_frame,
     )

@@ -87,13 +87,17 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     return {
         "task": task,
         "n_inputs": next(iter(sizes.values())),
-        "metrics": {key: _compare_metric(key, of_systems, students) for key, of_systems in entries.items()},
+        "metrics": {key: compare_metric(key, of_systems, students) for key, of_systems in entries.items()},
         "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
 
 
-def _compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> dict[str, Any]:
-    """The comparison of one metric, whose `entries` are by system."""
+def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> dict[str, Any]:
+    """Compare the students in one metric.
+
+    `entries` has the metric's entry of `metrics.json` or `risk.json` by system, with its `replicates` or None. Returns
+    what `compare` does, and {"title", "direction", "missing"}. Raises UserError for students of different seeds.
+    """
     measured = {
         system: Measurement(entry["mean"], entry["replicates"])
         for system, entry in entries.items()

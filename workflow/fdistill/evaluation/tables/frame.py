@@ -9,6 +9,10 @@ import pandas as pd
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import Shape
+from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
+from fdistill.evaluation.comparisons import TEACHER, compare_metric
+from fdistill.evaluation.replicates import read_replicates
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
@@ -18,22 +22,19 @@ RISKS = {
     "r_llh_sequence": "R_llh/seq.",
     "r_cvg_sequence": "R_cvg/seq.",
 }
-# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
-# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
-COLLAPSES = ("r_llh_token", "r_llh_sequence")
 TEACHER_DIST = "teacher_dist"
 NO_BIGRAMS = {
     "reason": "no sample of the teacher has two tokens",
     "fix": "train the teacher longer, or look at its outputs",
 }
 # The columns of the frame. A row with a `seed` is one run. A row without is the mean of `seeds` runs, with their sample
-# standard deviation `std`, and is what the tables show; only such rows have the columns from `above_teacher` to `rank`.
+# standard deviation `std`, and is what the tables show; only such rows have the columns from `low` to `leads`.
 COLUMNS = {
     **{"task": "str", "system": "str", "metric": "str", "title": "str", "direction": "str", "seed": "Int64"},
     **{"seeds": "Int64", "value": "float64", "std": "float64"},
     **{"low": "float64", "high": "float64"},  # the 95 % interval of the value
-    **{"above_teacher": "float64", "below_teacher": "boolean"},  # of a risk: see `_compare_with_teacher`
-    "rank": "Int64",  # among the students of a task, 1 is the best
+    "above_teacher": "float64",  # a student's risk less the teacher's own
+    **{"collapsed": "boolean", "leads": "boolean"},  # of students: see `fdistill.evaluation.comparisons.compare`
     **{"signature": "str", "missing_reason": "str", "missing_fix": "str"},
 }
 PLACE = ["task", "metric"]
@@ -41,7 +42,7 @@ PLACE = ["task", "metric"]
 
 @dataclass(frozen=True)
 class Section:
-    """Rows between two rules: systems with their titles; only `ranked` ones can be marked as best or second."""
+    """Rows between two rules: systems with their titles; only `ranked` ones are compared with each other."""
 
     label: str
     systems: dict[str, str]
@@ -61,17 +62,17 @@ def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[st
 def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str], layout: list[Section]) -> pd.DataFrame:
     """Return the frame, with the columns `COLUMNS`, of aggregated `metrics.json` and `risk.json` files.
 
-    Rows have the order of tasks and of the layout's systems; all metrics are before the risks. Raises UserError for a
-    file of a task or system that is not there, for a second file of the same, for files that belong to different data
-    or teachers, for a metric that was computed in different ways, and for risks from different teacher samples.
+    Beside each file are its replicates, by which the students are compared. Rows have the order of tasks and of the
+    layout's systems; all metrics are before the risks. Raises UserError for a file of a task or system that is not
+    there, for a second file of the same, for files that belong to different data or teachers, for a metric that was
+    computed in different ways, for risks from different teacher samples, and for students of different seeds.
     """
+    students = [system for section in layout if section.ranked for system in section.systems]
+    of_metrics, of_risks = _read(metrics, tasks, layout, METRICS_FILE), _read(risks, tasks, layout, RISKS_FILE)
     rows = [
-        row
-        for file in _read(metrics, tasks, layout, "metrics")
-        for metric, entry in file["metrics"].items()
-        for row in _rows(file, metric, entry)
+        row for file in of_metrics for metric, entry in file["metrics"].items() for row in _rows(file, metric, entry)
     ]
-    for file in _read(risks, tasks, layout, "risks"):
+    for file in of_risks:
         for risk, title in RISKS.items():
             rows += _rows(file, risk, {"title": title, "direction": "lower"} | file["risks"][risk])
         entry = file["risks"][TEACHER_DIST]
@@ -79,26 +80,26 @@ def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str],
         rows += _rows(file, TEACHER_DIST, {"title": "TeacherDist", "missing": missing} | entry)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     _check_signatures(frame)
-    return ranked(_compare_with_teacher(_of_teacher(frame)), layout)
+    return _compared(_above_teacher(_of_teacher(frame)), [*of_metrics, *of_risks], students)
 
 
-def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], key: str) -> list[dict[str, Any]]:
-    """The contents of the files, which have `key`, in the order of tasks and rows."""
+def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape: Shape) -> list[dict[str, Any]]:
+    """The contents of the files, with their `replicates`, in the order of tasks and rows."""
     order = {(task, system): None for task in tasks for section in layout for system in section.systems}
     files: dict[tuple[str, str], dict] = {}
     by_task: dict[str, list[Path]] = {}
     for path in paths:
-        file = read_json(path, ("task", "method", key))
+        file = read_json(path, shape)
         place = (file["task"], file["method"])
         if place not in order:
             raise UserError(
                 f"{path}: task '{place[0]}', method '{place[1]}' has no place in the table; "
                 f"its tasks: {', '.join(tasks)}; its rows: {', '.join(dict.fromkeys(s for _, s in order))}; "
-                "give another file, or delete this one and run again"
+                "give another file"
             )
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
-        files[place] = file
+        files[place] = file | {"replicates": read_replicates(path)}
         by_task.setdefault(place[0], []).append(path)
     for of_task in by_task.values():
         common_lineage(*of_task, seeds_differ=True)
@@ -113,8 +114,9 @@ def _rows(file: dict[str, Any], metric: str, entry: dict[str, Any]) -> Iterator[
     reason = {f"missing_{key}": missing.get(key) for key in ("reason", "fix")}
     for seed, value in entry["seeds"].items():
         yield common | {"seed": int(seed), "seeds": 1, "value": value} | (reason if value is None else {})
-    interval = {key: entry.get(key) for key in ("std", "low", "high")}
-    yield common | reason | {"value": entry["mean"], "seeds": len(entry["seeds"])} | interval
+    low, high = entry["interval"] or (None, None)
+    spread = {"std": entry["std"], "low": low, "high": high}
+    yield common | reason | {"value": entry["mean"], "seeds": len(entry["seeds"])} | spread
 
 
 def _check_signatures(frame: pd.DataFrame) -> None:
@@ -141,7 +143,7 @@ def _of_teacher(frame: pd.DataFrame) -> pd.DataFrame:
         )
     firsts = frame[measured].groupby("task")["system"].first()
     frame = frame[~measured | (frame["system"] == frame["task"].map(firsts))]
-    return frame.assign(system=frame["system"].mask(measured, "teacher")).reset_index(drop=True)
+    return frame.assign(system=frame["system"].mask(measured, TEACHER)).reset_index(drop=True)
 
 
 def _disagreements(frame: pd.DataFrame, by: list[str], column: str) -> Iterator[tuple[Any, Any]]:
@@ -152,35 +154,28 @@ def _disagreements(frame: pd.DataFrame, by: list[str], column: str) -> Iterator[
             yield one, others[0]
 
 
-def _compare_with_teacher(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with `above_teacher` and `below_teacher` of the means of students' risks.
-
-    `above_teacher` is the mean less that of the teacher for the same task and risk. `below_teacher` says for the risks
-    `COLLAPSES` whether the mean, as printed, is below the teacher's.
-    """
+def _above_teacher(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `above_teacher`: a student's mean risk less that of the teacher for the same task and risk."""
     means = frame["seed"].isna() & frame["metric"].isin(RISKS)
-    teachers = frame[means & (frame["system"] == "teacher")].set_index(PLACE)["value"]
+    teachers = frame[means & (frame["system"] == TEACHER)].set_index(PLACE)["value"]
     theirs = teachers.reindex(pd.MultiIndex.from_frame(frame[PLACE])).set_axis(frame.index)
-    above = (frame["value"] - theirs).where(means & (frame["system"] != "teacher"))
-    below = (_printed(frame["value"]) < _printed(theirs)).astype("boolean")
-    can_collapse = above.notna() & frame["metric"].isin(COLLAPSES)
-    return frame.assign(above_teacher=above, below_teacher=below.where(can_collapse))
+    return frame.assign(above_teacher=(frame["value"] - theirs).where(means & (frame["system"] != TEACHER)))
 
 
-def ranked(frame: pd.DataFrame, layout: list[Section]) -> pd.DataFrame:
-    """Return the frame with the `rank` of the students' means among those of the same task and metric.
-
-    Values are compared as printed: numbers that look equal share a rank, and the next different number has the next.
-    A student that is `below_teacher` has none.
-    """
-    students = [system for section in layout if section.ranked for system in section.systems]
-    competing = frame["seed"].isna() & frame["system"].isin(students) & ~frame["below_teacher"].fillna(False)
-    values = _printed(frame["value"]).where(competing)
-    values = values.where(frame["direction"] == "lower", -values)
-    ranks = values.groupby([frame[name] for name in PLACE]).rank(method="dense")
-    return frame.assign(rank=ranks.astype("Int64"))
-
-
-def _printed(values: pd.Series) -> pd.Series:
-    """The values rounded as `format` does, which `Series.round` does not in all cases."""
-    return values.map(lambda value: round(value, DECIMALS), na_action="ignore")
+def _compared(frame: pd.DataFrame, files: list[dict[str, Any]], students: list[str]) -> pd.DataFrame:
+    """The frame with `leads` and `collapsed` of the students' means."""
+    entries: dict[tuple[str, str], dict[str, dict]] = {}  # by task and metric, then by system
+    for file in files:
+        for metric, entry in (file.get("metrics") or file["risks"]).items():
+            of_systems = entries.setdefault((file["task"], metric), {})
+            of_systems[file["method"]] = entry | {"replicates": file["replicates"].get(metric)}
+    compared = {place: compare_metric(place[1], of_systems, students) for place, of_systems in entries.items()}
+    is_student = frame["seed"].isna() & frame["system"].isin(students) & frame["value"].notna()
+    marks = {
+        column: [
+            row.system in compared[row.task, row.metric][names] if student else pd.NA
+            for row, student in zip(frame.itertuples(), is_student, strict=True)
+        ]
+        for column, names in (("leads", "leaders"), ("collapsed", "collapsed"))
+    }
+    return frame.assign(**marks).astype(COLUMNS)

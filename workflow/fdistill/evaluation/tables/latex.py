@@ -12,7 +12,7 @@ PAGE = 45  # lines of a table that fit on a page
 LINE = 80  # characters of a line, to estimate the lines of columns that wrap
 NEEDS = "% Needs \\usepackage{booktabs,graphicx} and \\usepackage[T1]{fontenc}; XeLaTeX beyond Latin letters."
 FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"  # wider tables are scaled down
-MARKS = {"best": "textbf:--rwrap;", "second": "underline:--rwrap;", "aside": "textit:--rwrap;"}
+MARKS = {"best": "textbf:--rwrap;", "tied": "underline:--rwrap;", "aside": "textit:--rwrap;"}
 
 
 def to_latex(table: Table) -> str:

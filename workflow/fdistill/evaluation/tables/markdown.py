@@ -4,7 +4,7 @@ import re
 
 from fdistill.evaluation.tables.table import Table, panels
 
-MARKS = {"best": "**{}**", "second": "<u>{}</u>", "aside": "*{}*"}
+MARKS = {"best": "**{}**", "tied": "<u>{}</u>", "aside": "*{}*"}
 
 
 def to_markdown(table: Table) -> str:

@@ -18,7 +18,7 @@ td, .level1 { white-space: nowrap; }
 .grouped .level0:not(.col0) { text-align: center; border-bottom: 1px solid #999; }
 .first { border-top: 1px solid; }
 .best { font-weight: bold; }
-.second { text-decoration: underline; }
+.tied { text-decoration: underline; }
 .aside { font-size: smaller; color: #666; }
 tr:has(.aside) td { padding-top: 0; padding-bottom: 0; }
 tr:has(.aside) + tr:not(:has(.aside, .first)) td { padding-top: 10px; }

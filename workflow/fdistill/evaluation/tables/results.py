@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
@@ -13,6 +12,10 @@ from fdistill.evaluation.tables.table import Table, cells_of
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 COLLAPSED = " †"
 FORM = f".{DECIMALS}f"
+LEADERS = (
+    "Bold: better than every other student by a paired bootstrap test (p < 0.05, corrected by Holm). Where no student "
+    "is, those that are not significantly worse than the best are underlined."
+)
 NONE = "–"  # the system was not run on the task, or does not have the value
 
 
@@ -30,9 +33,7 @@ def main_table(
         layout,
         paper,
         title="Main results",
-        caption="Main results on the test sets. Best student in bold, second best underlined; ↑/↓: the "
-        "higher/lower, the better.",
-        marks={1: "best", 2: "second"},
+        caption=f"Main results on the test sets. {LEADERS} ↑/↓: the higher/lower, the better.",
     )
 
 
@@ -51,11 +52,10 @@ def risk_table(
         paper,
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
-        "difference to the teacher's own value. The closer to the teacher's from above, the better; the best student's "
-        f"in bold.{COLLAPSED}: below the teacher's own R_llh. Such a student's samples are likelier than the teacher's "
-        "own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams of five "
-        "teacher samples per input, in percent.",
-        marks={1: "best"},
+        f"difference to the teacher's own value. The closer to the teacher's from above, the better. {LEADERS}"
+        f"{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier than the "
+        "teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams "
+        "of five teacher samples per input, in percent.",
     )
 
 
@@ -67,7 +67,6 @@ def _pivot(
     *,
     title: str,
     caption: str,
-    marks: dict[int, str],
 ) -> Table:
     """The table of the frame's means: a row per system, a column per task and metric, the paper's rows below."""
     means = frame[frame["seed"].isna()].drop(columns="seed")
@@ -82,7 +81,9 @@ def _pivot(
     margins, meaning = _margins(means)
     footnotes = _footnotes(means)
     texts = pivot(_texts(means, margins, footnotes), NONE)
-    marked = pivot(means["rank"].map(marks), "")
+    leaders = means["leads"].fillna(False).astype(bool)
+    number = leaders.groupby([means[name] for name in ("task", "metric")]).transform("sum")
+    marked = pivot(number.map(lambda count: "best" if count == 1 else "tied").where(leaders, ""), "")
     below = {}
     if paper:
         for key, name in comparison.ROWS.items():
@@ -139,7 +140,7 @@ def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, s
             continue
         spread = "" if pd.isna(margin) else f" ± {margin:{FORM}}"
         distance = "" if pd.isna(row.above_teacher) else f" ({comparison.signed(row.above_teacher, FORM)})"
-        collapsed = COLLAPSED if not pd.isna(row.below_teacher) and row.below_teacher else ""
+        collapsed = COLLAPSED if not pd.isna(row.collapsed) and row.collapsed else ""
         texts.append(f"{row.value:{FORM}}{spread}{distance}{collapsed}")
     return texts
 

@@ -16,7 +16,7 @@ class Table:
     `title` is the name of its page, `caption` says how to read it. `cells` are plain texts. Their index is (section,
     row), and a rule separates the sections. Their columns are headings, or (group, heading), where `groups` may have
     titles for the groups. The first `names` columns name the row, the others are numbers. `widths` maps headings of
-    columns whose texts wrap to shares of the line. `marks` has the shape of `cells`, and the words best, second, aside
+    columns whose texts wrap to shares of the line. `marks` has the shape of `cells`, and the words best, tied, aside
     (belongs to the row above) or "". `records` are the rows of the CSV file: in full precision, without marks.
     """
 
