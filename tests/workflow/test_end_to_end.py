@@ -275,7 +275,7 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
     done = warm.run_script("distill", *arguments)
     assert done.returncode == 1 and "Traceback" not in done.stdout
     assert "train.teacher_samples.parquet: belongs to another version of the data" in done.stdout
-    assert "run the rule that makes it again" in done.stdout
+    assert "delete the older one and run again" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
