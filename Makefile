@@ -1,4 +1,5 @@
-# `make demo` runs the demo, config/config.yaml, from data to report; `make test` runs the tests, `make quick` a part of them.
+# `make quickstart` runs config/quickstart.yaml and `make demo` config/config.yaml, from data to report. `make test` runs the
+# tests, `make quick` a part of them.
 # Each target first creates the environment if it is missing or older than its lock file.
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -9,11 +10,15 @@ BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 QUICK := $(addprefix tests/,losses config data evaluation workflow/test_workflow.py workflow/test_imports.py)
 
-.PHONY: demo report test quick lint docs env lock clean
+.PHONY: demo quickstart report test quick lint docs env lock clean
 
 demo: env
 	$(BIN)/snakemake --cores $(CORES) all
 	@$(MAKE) --no-print-directory report
+	@cat results/tables/main.md
+
+quickstart: env
+	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml -- all
 	@cat results/tables/main.md
 
 report: env

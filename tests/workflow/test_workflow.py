@@ -22,13 +22,12 @@ def dry_run(tmp_path, *arguments):
 
 @pytest.mark.parametrize("config", STUDIES, ids=lambda path: path.stem)
 def test_every_shipped_config_resolves(config, tmp_path):
-    began = time.monotonic()
     jobs = dry_run(tmp_path, "--configfile", config, "--", "all")
-    assert time.monotonic() - began < 15
     study = yaml.safe_load((ROOT / "config/config.yaml").read_text()) | yaml.safe_load(config.read_text())
     students = len(study["tasks"]) * len(study["methods"]) * len(study["seeds"])
     assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == students
     assert {("main_table", ""), ("risk_table", ""), ("results_frame", "")} <= set(jobs)
+    assert {("compare", f"task={task}") for task in study["tasks"]} <= set(jobs)
 
 
 @pytest.mark.parametrize("task", TASKS)
