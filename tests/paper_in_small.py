@@ -62,7 +62,10 @@ def xsum(folder: Path) -> dict[str, str]:
 
 def wmt16_en_ro(folder: Path) -> dict[str, str]:
     rows = [{"translation": {"en": f"a good man is here, {n}", "ro": f"un om bun este aici, {n}"}} for n in range(ROWS)]
-    pairs = [{"source": "what a day it is", "target": "ce zi"}, {"source": "my friend", "target": "prietenul meu"}]
+    pairs = [
+        {"source": "what a day it is", "target": "ce zi mai este azi"},
+        {"source": "my friend is here", "target": "prietenul meu este aici"},
+    ]
     return files(folder, train=(".parquet", rows), dev=(".source", pairs), test=(".source", pairs[::-1]))
 
 

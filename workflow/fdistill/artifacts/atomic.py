@@ -40,7 +40,7 @@ def atomic(path: Path | str, *, directory: bool = False) -> Iterator[Path]:
     path = Path(path)
     if path.name in ("", ".."):
         raise UserError(f"'{path}': names the folder that one is in or above, where nothing is written; give a name")
-    if path.exists() and path.is_dir() != directory:
+    if path.is_file() if directory else path.is_dir():
         kinds = ("file", "folder") if directory else ("folder", "file")
         raise UserError(f"{path}: is a {kinds[0]}, where a {kinds[1]} is to be written; remove or rename it")
     workspace = None
