@@ -25,6 +25,7 @@ from fdistill.evaluation import figures, ledger, tables
 from fdistill.evaluation.aggregate import RISKS, aggregate_risks, aggregate_scores
 from fdistill.evaluation.metrics import ScoreStore
 from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
+from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.texts import Texts
 from fdistill.models.export import read_usage
 from fdistill.runtime.errors import UserError
@@ -35,7 +36,7 @@ CHANGES = 24  # of each kind of file, of all that are possible
 SECONDS = 5.0  # of the processor, for all contents of one kind: several times what they take
 
 LINEAGE = {"data": "d", "task": "t", "method": "kl", "teacher": "x", "seed": "1"}
-ENTRY = {"mean": 1.5, "std": 0.5, "seeds": {"1": 1.0, "2": 2.0}}
+ENTRY = {"mean": 1.5, "std": 0.5, "interval": [1.0, 2.0], "seeds": {"1": 1.0, "2": 2.0}}
 PLACE = {"task": "t", "method": "kl", "lineage": LINEAGE}
 COST = dict.fromkeys((*provenance.SUMS, *provenance.PEAKS), 1)
 RECORD = {
@@ -77,9 +78,15 @@ def card(folder, manifest, data, scores):
     return model_card(folder, "t", "kl", 1, manifest, manifest, data, scores, {"source_prefix": ""}, [])
 
 
+def with_replicates(path):
+    """Put replicates beside a file of results."""
+    write_replicates(path, {key: [1.0, 2.0] for key in ("bleu4", *RISKS)}, LINEAGE)
+    return path
+
+
 def read_scores(path):
     lineage_of(path)
-    aggregate_scores([path], [1], "t", "kl")
+    aggregate_scores([with_replicates(path)], [1], "t", "kl")
     (path.parent / "config.json").write_text('{"model_type": "bart"}')
     card(path.parent, MANIFEST_OF_MODEL, FILES["manifest.json"][0], read_json(path, SCORE))
 
@@ -93,11 +100,11 @@ def read_data_manifest(path):
 
 
 def read_metrics(path):
-    written(tables.main_table([path], {"t": "T"}, LAYOUT), path)
+    written(tables.main_table([with_replicates(path)], {"t": "T"}, LAYOUT), path)
 
 
 def read_risks(path):
-    written(tables.risk_table([path], {"t": "T"}, LAYOUT), path)
+    written(tables.risk_table([with_replicates(path)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
 
 
@@ -189,10 +196,18 @@ FILES = {
         | {"metrics": {"bleu4": SCORED | {"value": 1.0}, "ter": SCORED | {"value": None, "missing": MISSING}}},
         read_scores,
     ),
-    "risk.json": ({**PLACE, "seed": 1, "n_inputs": 3, **dict.fromkeys(RISKS, 1.5)}, lambda p: aggregate_risks([p])),
+    "risk.json": (
+        {**PLACE, "seed": 1, "n_inputs": 3, **dict.fromkeys(RISKS, 1.5)},
+        lambda p: aggregate_risks([with_replicates(p)]),
+    ),
     "metrics.json": (
         {**PLACE, "n_inputs": 3}
-        | {"metrics": {"bleu4": SCORED | ENTRY, "ter": SCORED | ENTRY | {"mean": None, "missing": MISSING}}},
+        | {
+            "metrics": {
+                "bleu4": SCORED | ENTRY,
+                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "missing": MISSING},
+            }
+        },
         read_metrics,
     ),
     "risks.json": ({**PLACE, "n_inputs": 3, "risks": dict.fromkeys(RISKS, ENTRY)}, read_risks),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from chain import Study, run
 from fdistill.artifacts.files import read_json, write_json, write_json_lines, write_parquet
+from fdistill.evaluation.replicates import beside
 
 STAGES = list(Study(Path()).stages(lambda path: path))
 TRIED, REFUSED = Counter(), Counter()  # damages, by stage
@@ -117,12 +118,13 @@ def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_
     score, record = tmp_path / "moved/score.json", tmp_path / "moved/score.json.provenance.json"
     command = ["metrics", "--scores", score, "--seeds", "1", "--output", tmp_path / "out.json"]
     shutil.copy(other.score, score)
+    shutil.copy(beside(other.score), beside(score))
     message = run(*command, fails=True)
     assert f"{score}: was changed or replaced: {record} lists another hash of it" in message
     assert re.search(r"delete it and run again \(target .*/score\.json, made by score\), or, if the change is", message)
     record.write_bytes(flip(record.read_bytes()))
     message = run(*command, fails=True)
-    assert f"{record}: is damaged, its content is not what was written; delete it and score.json, and" in message
+    assert f"{record}: is damaged, its content is not what was written; delete it and " in message
     assert "if score.json is as it should be, delete the record alone" in message
     record.unlink()
     run(*command)
@@ -132,6 +134,7 @@ def test_students_of_two_teachers_do_not_share_a_table(studies, tmp_path):
     """A file from elsewhere, without a record, is detected when a table compares it with other systems' files."""
     this, other = studies[""], studies["another seed"]
     write_json(tmp_path / "js.json", read_json(other.metrics) | {"method": "js"})
+    shutil.copy(beside(other.metrics), beside(tmp_path / "js.json"))
     given = ["--tasks=colours=Task", "--students", "kl=KL", "js=JS", "--output", tmp_path / "table.md"]
     message = run("tables", "main", "--metrics", this.metrics, tmp_path / "js.json", *given, fails=True)
     assert re.search("js.json: belongs to another teacher than .*kl/metrics.json", message), message

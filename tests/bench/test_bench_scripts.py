@@ -93,7 +93,7 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
 
 
 def test_the_target_measures_every_task_of_the_study(tmp_path):
-    shown = snakemake("-n", "bench", directory=tmp_path).stdout
+    shown = snakemake("-n", "--configfile", ROOT / "config/four_tasks.yaml", "--", "bench", directory=tmp_path).stdout
     for name in (
         "data_to_text",
         "summarisation",

@@ -29,20 +29,29 @@ def interrupting(tmp_path_factory):
 def test_ctrl_c_while_a_script_imports(script, interrupting):
     path = os.pathsep.join([str(interrupting), str(ROOT / "workflow")])
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # the tests may ignore it
     )
     assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "interrupted\n")
 
 
 def test_ctrl_c_while_a_script_runs(tmp_path, capfd):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background
+
     def main():
         with atomic(tmp_path / "x") as temporary:
             temporary.touch()
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(60)
 
-    with pytest.raises(SystemExit) as error:
-        cli.run(main)
+    try:
+        with pytest.raises(SystemExit) as error:
+            cli.run(main)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert error.value.code == INTERRUPTED
     assert capfd.readouterr().err == "interrupted\n"
     assert not list(tmp_path.iterdir())

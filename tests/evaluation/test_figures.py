@@ -94,7 +94,7 @@ def test_a_model_that_was_not_trained_has_no_curve(logs, tmp_path):
 
 
 def risk_file(path, system, value):
-    summary = {"mean": value, "std": None, "seeds": {"1": value}}
+    summary = {"mean": value, "interval": None, "std": None, "seeds": {"1": value}}
     risks = {"r_llh_token": summary, "r_cvg_token": summary}
     write_json(path, {"task": "t", "method": system, "n_inputs": 1, "risks": risks})
     return path

@@ -10,6 +10,7 @@ import killing
 import pytest
 from fdistill.artifacts.files import write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
+from fdistill.evaluation import resampling
 from fdistill.evaluation.metrics import MetricFailed, MetricMissing, evaluate, meteor
 from fdistill.runtime.interruption import STATUS
 
@@ -57,6 +58,8 @@ def test_without_the_program(monkeypatch):
 @pytest.fixture
 def fake_java(tmp_path, monkeypatch):
     """A function that puts a script in the place of Java."""
+
+    monkeypatch.setattr(resampling, "REPLICATES", resampling.CHUNK)  # fewer questions to a program that does not read
 
     def replace(script):
         java = tmp_path / "bin/java"

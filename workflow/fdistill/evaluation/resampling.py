@@ -21,7 +21,7 @@ def replicate(statistics: Sequence[Sequence[float]], value_of: Callable[[np.ndar
 
     `statistics` (N, K) has K numbers per input; `value_of` returns the metric for their sums (K,) over N inputs.
     """
-    table = np.asarray(statistics, dtype=float)
+    table = np.asarray(statistics, dtype=np.float64)
     n_inputs = len(table)
     generator = np.random.default_rng(SEED)
     values: list[float] = []
@@ -42,7 +42,7 @@ def mean_over_seeds(replicates: Sequence[Sequence[float]]) -> np.ndarray:
     Each is a mean over S seeds that are sampled with replacement, all on the same sample of inputs. The sampled seeds
     depend on S alone, as the sampled inputs do on N.
     """
-    table = np.asarray(replicates, dtype=float)
+    table = np.asarray(replicates, dtype=np.float64)
     n_seeds, n_replicates = table.shape
     seeds = np.random.default_rng(SEED).integers(n_seeds, size=(n_replicates, n_seeds))
     return table[seeds, np.arange(n_replicates)[:, None]].mean(axis=1)

@@ -61,8 +61,7 @@ def meteor(hypotheses: list[str], references: list[list[str]], options: dict) ->
 def _addends(line: str) -> list[float]:
     """The program's statistics of an input, as it adds them up: a perfect match has no chunk, which costs nothing."""
     numbers = [float(number) for number in line.split()]
-    length, reference_length, *_, chunks, matched, matched_reference = numbers
-    if chunks == 1 and (matched, matched_reference) == (length, reference_length):
+    if numbers[-3:-2] == [1.0] and numbers[-2:] == numbers[:2]:  # one chunk, and all words of both sides are in it
         numbers[-3] = 0.0
     return numbers
 

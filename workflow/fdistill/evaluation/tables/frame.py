@@ -78,7 +78,14 @@ def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str],
         entry = file["risks"][TEACHER_DIST]
         missing = NO_BIGRAMS if entry["mean"] is None else None
         rows += _rows(file, TEACHER_DIST, {"title": "TeacherDist", "missing": missing} | entry)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    try:
+        frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    except UnicodeEncodeError as error:
+        character = f"U+{ord(error.object[error.start]):04X}"
+        raise UserError(
+            f"{[*metrics, *risks][0].parent}: a text of the results contains {character}, half of a pair, which UTF-8 "
+            "cannot encode; give files that the workflow wrote"
+        ) from None
     _check_signatures(frame)
     return _compared(_above_teacher(_of_teacher(frame)), [*of_metrics, *of_risks], students)
 
@@ -135,7 +142,7 @@ def _of_teacher(frame: pd.DataFrame) -> pd.DataFrame:
     All systems of a task measure the same teacher's samples; raises UserError when they do not agree.
     """
     measured = frame["metric"] == TEACHER_DIST
-    for one, other in _disagreements(frame[measured].dropna(subset="seed"), ["task"], "value"):
+    for one, other in _disagreements(frame[measured].dropna(subset="seed"), ["task", "seed"], "value"):
         raise UserError(
             f"{one.task}: the risks of '{one.system}' (seed {one.seed}) and '{other.system}' (seed {other.seed}) come "
             f"from different teacher samples (TeacherDist {one.value:.4f} and {other.value:.4f}); "
