@@ -124,7 +124,7 @@ def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_
     assert re.search(r"delete it and run again \(target .*/score\.json, made by score\), or, if the change is", message)
     record.write_bytes(flip(record.read_bytes()))
     message = run(*command, fails=True)
-    assert f"{record}: is damaged, its content is not what was written; delete it and " in message
+    assert f"{record}: is damaged, its content is not what was written; delete it" in message
     assert "if score.json is as it should be, delete the record alone" in message
     record.unlink()
     run(*command)
