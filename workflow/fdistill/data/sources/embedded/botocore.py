@@ -1,7 +1,7 @@
 """Data-to-text: a field or operation of a cloud API, as a record -> the first sentence of its documentation."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     attributes: tuple[str, ...] = ATTRIBUTES
     target_words: tuple[int, int] = (3, 40)
-    word_count: int = 1  # fewest training records in which each word of a record occurs
     train_size: int | None = None
     dev_size: int | None = None
     test_size: int | None = None
@@ -62,7 +61,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     )
     records = [record for model in read_models(archives["botocore"]) for record in model_records(*model, chosen.kinds)]
     records = select(records, chosen, corpus)
-    splits = frequent(split(records, corpus), chosen, corpus)
+    splits = split(records, corpus)
     for name, size in (("train", chosen.train_size), ("dev", chosen.dev_size), ("test", chosen.test_size)):
         examples = to_examples(splits[name], chosen.attributes, merge=name != "train")
         if size is not None:
@@ -141,23 +140,6 @@ def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
         corpus.count(step, len(splits[name]), len(kept))
         splits[name] = kept
     return splits
-
-
-def frequent(splits: dict[str, list[Record]], chosen: Options, corpus: Corpus) -> dict[str, list[Record]]:
-    """Return the records all of whose words, in source and target, are in `word_count` training records or more."""
-    if chosen.word_count <= 1:
-        return splits
-    vocabularies = {
-        record.id: set(words(record.source(chosen.attributes))) | set(words(record.target))
-        for records in splits.values()
-        for record in records
-    }
-    counts = Counter(word for record in splits["train"] for word in vocabularies[record.id])
-    kept = {}
-    for name, records in splits.items():
-        kept[name] = [r for r in records if all(counts[w] >= chosen.word_count for w in vocabularies[r.id])]
-        corpus.count(f"{name}: every word in {chosen.word_count} training records", len(records), len(kept[name]))
-    return kept
 
 
 def to_examples(records: list[Record], attributes: tuple[str, ...], merge: bool) -> list[Example]:
