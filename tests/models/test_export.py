@@ -86,7 +86,9 @@ def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
     prefix = json.loads((folder / "fdistill.json").read_text())["source_prefix"]
     texts = [prefix + source for source in SOURCES]
     inputs = tokenizer(texts, truncation=True, padding=True, return_tensors="pt")
-    inputs.pop("token_type_ids", None)
+    assert set(inputs) == {"input_ids", "attention_mask"}
+    names = json.loads((folder / "tokenizer_config.json").read_text())["model_input_names"]
+    assert names == ["input_ids", "attention_mask"]  # which transformers 4 goes by
     assert [
         row[mask.bool()].tolist() for row, mask in zip(inputs.input_ids, inputs.attention_mask, strict=True)
     ] == rows

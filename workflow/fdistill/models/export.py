@@ -78,7 +78,9 @@ def export(
         save_tokenizer(tokenizer, folder)
         # A special token that is spelt out in a source is text, unless it separates the turns of a dialogue.
         split = {"split_special_tokens": True} if text.get(SEPARATOR, "") is None else {}
-        _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"], **split})
+        # Otherwise transformers 4 makes `token_type_ids` too, which the models' `generate` refuses.
+        names = {"model_input_names": ["input_ids", "attention_mask"]}
+        _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"], **names, **split})
         _update(folder / GENERATION_CONFIG, effective(decoding) | forced)
         write_json(folder / TEXT, _FORMAT | text)
         (folder / CARD).write_text(card(prompt), encoding="utf-8")
