@@ -111,6 +111,28 @@ def test_held_out_targets_that_training_nearly_contains_are_dropped(tmp_path, by
     assert count(corpus, "test: at most 70%") == (2, 1)
 
 
+def test_records_with_a_word_that_too_few_training_records_hold_are_dropped(tmp_path, by_name):
+    known = {name: f"<p>The {name} of the box request.</p>" for name in ("colour", "size")}
+    models = {
+        "train1/1": field_model(known | {"lid": "<p>The lid of the box request.</p>"}),
+        "train2/1": field_model(known),
+        # each with one word, in the sentence or in the record, that at most one training record holds
+        "dev/1": field_model({"size": "<p>The whole size of the box request.</p>", "colour": "<p>The box colour.</p>"}),
+        "test/1": field_model({"label": "<p>The colour of the box label.</p>", "size": "<p>The box size.</p>"}),
+    }
+    archives = write_wheel(tmp_path, models)
+    options = {"attributes": ["owner"], "min_word_records": 2}
+    corpus = load("botocore", archives, options)
+    assert {name: sorted(e.references[0] for e in split) for name, split in corpus.splits.items()} == {
+        "train": sorted(2 * [f"The {name} of the box request." for name in known]),
+        "dev": ["The box colour."],
+        "test": ["The box size."],
+    }
+    assert count(corpus, "train: every word in 2 or more") == (5, 4)
+    assert count(corpus, "test: every word in 2 or more") == (2, 1)
+    assert len(everything(load("botocore", archives, options | {"min_word_records": 1}))) == 7  # without label, whole
+
+
 def test_records_that_read_alike_share_an_input_when_held_out(tmp_path, by_name):
     model = field_model({"BoxName": "<p>The name of the box.</p>"})
     members = {"BoxName": {"shape": "Name", "documentation": "<p>Some box name.</p>"}}
@@ -148,6 +170,7 @@ def test_sizes_take_a_fixed_sample(tmp_path):
         ({"target_words": [4]}, "source.target_words"),
         ({"train_size": "many"}, "source.train_size: 'many' is not a whole number above 0"),
         ({"dev_size": 0}, "source.dev_size"),
+        ({"min_word_records": 0}, "source.min_word_records: 0 is not a whole number above 0"),
     ],
 )
 def test_bad_options_are_named(options, message):

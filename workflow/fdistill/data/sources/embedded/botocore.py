@@ -1,7 +1,7 @@
 """Data-to-text: a field or operation of a cloud API, as a record -> the first sentence of its documentation."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     attributes: tuple[str, ...] = ATTRIBUTES
     target_words: tuple[int, int] = (3, 40)
+    min_word_records: int | None = None  # fewest training records that hold a word; None keeps every word
     train_size: int | None = None
     dev_size: int | None = None
     test_size: int | None = None
@@ -62,6 +63,8 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     records = [record for model in read_models(archives["botocore"]) for record in model_records(*model, chosen.kinds)]
     records = select(records, chosen, corpus)
     splits = split(records, corpus)
+    if chosen.min_word_records is not None:
+        splits = with_known_words(splits, chosen, corpus)
     for name, size in (("train", chosen.train_size), ("dev", chosen.dev_size), ("test", chosen.test_size)):
         examples = to_examples(splits[name], chosen.attributes, merge=name != "train")
         if size is not None:
@@ -140,6 +143,25 @@ def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
         corpus.count(step, len(splits[name]), len(kept))
         splits[name] = kept
     return splits
+
+
+def with_known_words(splits: dict[str, list[Record]], chosen: Options, corpus: Corpus) -> dict[str, list[Record]]:
+    """Return the records of which every word, in source and target, is in at least `min_word_records` training records.
+
+    Rarer words are mostly names of one service's own things. No model can learn them from the other services, and a
+    small one makes up words in their place.
+    """
+
+    def vocabulary(record: Record) -> set[str]:
+        return set(words(f"{record.source(chosen.attributes)} {record.target}"))
+
+    holding = Counter(word for record in splits["train"] for word in vocabulary(record))
+    known = {word for word, count in holding.items() if count >= chosen.min_word_records}
+    kept = {name: [r for r in records if vocabulary(r) <= known] for name, records in splits.items()}
+    for name, records in splits.items():
+        step = f"{name}: every word in {chosen.min_word_records} or more training records"
+        corpus.count(step, len(records), len(kept[name]))
+    return kept
 
 
 def to_examples(records: list[Record], attributes: tuple[str, ...], merge: bool) -> list[Example]:
