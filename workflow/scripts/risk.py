@@ -71,7 +71,8 @@ def main() -> None:
         return
     eos = teacher.tokenizer.eos_token_id
     without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
-    replicates = {name: replicate_mean(values) for name, values in measured.items()}
+    measured["teacher_dist"] = teacher_dist(without_eos)
+    replicates = {name: replicate_mean(values) if values else None for name, values in measured.items()}
     write_replicates(args.risk, replicates, lineage)
     write_json(
         args.risk,
@@ -80,9 +81,8 @@ def main() -> None:
             "method": args.method,
             "seed": args.seed,
             "n_inputs": len(test),
-            **{name: fmean(values) for name, values in measured.items()},
-            "intervals": {name: interval(values) for name, values in replicates.items()},
-            "teacher_dist": teacher_dist(without_eos),
+            **{name: fmean(values) if values else None for name, values in measured.items()},
+            "intervals": {name: interval(values) if values else None for name, values in replicates.items()},
             "lineage": lineage,
         },
     )

@@ -19,7 +19,8 @@ _SCORE = {
     "signature": (str, None),
     "missing": _MISSING,
 }
-RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", "teacher_dist")
+TEACHER_DIST = "teacher_dist"  # of the teacher's samples, so the same for every system of a task
+RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", TEACHER_DIST)
 
 
 # The entries of aggregated files, and those files, as `artifacts.shapes` describes them.
@@ -81,7 +82,7 @@ def aggregate_risks(
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "interval", "seeds"}}, "lineage"}` with the
     keys of `RISKS`, and the replicates of the means. A value that is null in a seed's file has mean, std and interval
-    None; TeacherDist has no interval.
+    None.
     """
     seeds, result = _read(paths, dict.fromkeys(RISKS, (float, None)), expected, task, method)
     replicates = _replicates(seeds)

@@ -15,7 +15,7 @@ import numpy as np
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
+from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
@@ -87,7 +87,9 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     return {
         "task": task,
         "n_inputs": next(iter(sizes.values())),
-        "metrics": {key: compare_metric(key, of_systems, students) for key, of_systems in entries.items()},
+        "metrics": {
+            key: compare_metric(key, of_systems, students) for key, of_systems in entries.items() if key != TEACHER_DIST
+        },
         "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
 

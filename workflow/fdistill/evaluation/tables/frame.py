@@ -10,7 +10,7 @@ import pandas as pd
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import Shape
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE
+from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
 from fdistill.evaluation.comparisons import TEACHER, compare_metric
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.runtime.errors import UserError
@@ -22,7 +22,6 @@ RISKS = {
     "r_llh_sequence": "R_llh/seq.",
     "r_cvg_sequence": "R_cvg/seq.",
 }
-TEACHER_DIST = "teacher_dist"
 NO_BIGRAMS = {
     "reason": "no sample of the teacher has two tokens",
     "fix": "train the teacher longer, or look at its outputs",
@@ -176,7 +175,11 @@ def _compared(frame: pd.DataFrame, files: list[dict[str, Any]], students: list[s
         for metric, entry in (file.get("metrics") or file["risks"]).items():
             of_systems = entries.setdefault((file["task"], metric), {})
             of_systems[file["method"]] = entry | {"replicates": file["replicates"].get(metric)}
-    compared = {place: compare_metric(place[1], of_systems, students) for place, of_systems in entries.items()}
+    compared = {
+        place: compare_metric(place[1], of_systems, students)
+        for place, of_systems in entries.items()
+        if place[1] != TEACHER_DIST
+    }
     is_student = frame["seed"].isna() & frame["system"].isin(students) & frame["value"].notna()
     marks = {
         column: [
