@@ -90,6 +90,7 @@ def test_script_compares_every_metric_and_risk(tmp_path):
     result = read_json(output)["metrics"]
     assert result["bleu4"]["leaders"] == ["kl"] and result["bleu4"]["missing"] == ["js"]
     assert result["r_llh_token"]["leaders"] == ["kl"] and result["r_llh_token"]["collapsed"] == ["engine"]
+    assert set(result) == {"bleu4", *RISKS} - {"teacher_dist"}  # which is of the teacher, not of a student
 
 
 def test_files_that_cannot_be_compared(tmp_path):
