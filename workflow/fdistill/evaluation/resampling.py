@@ -26,7 +26,8 @@ def replicate(statistics: Sequence[Sequence[float]], value_of: Callable[[np.ndar
     generator = np.random.default_rng(SEED)
     values: list[float] = []
     for _ in range(REPLICATES // CHUNK):
-        counts = generator.multinomial(n_inputs, np.full(n_inputs, 1 / n_inputs), size=CHUNK)
+        samples = generator.integers(n_inputs, size=(CHUNK, n_inputs))
+        counts = np.array([np.bincount(sample, minlength=n_inputs) for sample in samples], dtype=np.float64)
         values += [float(value_of(sums)) for sums in counts @ table]
     return values
 
