@@ -81,6 +81,7 @@ wildcard_constraints:
 METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
+COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
 TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")

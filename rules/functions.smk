@@ -292,11 +292,6 @@ TEXTS = {
 TEXTS_FILE = settings_file(TEXTS)
 
 
-def beside(files):
-    """Return the paths of the replicates beside JSON files of scores or risks."""
-    return [file.removesuffix("json") + "replicates.parquet" for file in files]
-
-
 def placed(tasks, systems, name):
     """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
     return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]

@@ -6,7 +6,7 @@ rule main_table:
     input:
         script=script("tables"),
         metrics=METRICS,
-        replicates=beside(METRICS),
+        comparisons=COMPARISONS,
     output:
         multiext("<results>/tables/main", ".csv", ".md", ".tex"),
         page=table_page("main"),
@@ -23,17 +23,18 @@ rule main_table:
         tasks=STUDY.tasks,
         rows=row_flags(TABLE_SYSTEMS),
         metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
+        comparisons=COMPARED,
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} main --metrics {params.metrics:q} --tasks {params.tasks:q} {params.rows:q}"
-        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} main --metrics {params.metrics:q} --comparisons {params.comparisons:q}"
+        " --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule risk_table:
     input:
         script=script("tables"),
         risks=RISKS,
-        replicates=beside(RISKS),
+        comparisons=COMPARISONS,
     output:
         multiext("<results>/tables/risk", ".csv", ".md", ".tex"),
         page=table_page("risk"),
@@ -50,10 +51,11 @@ rule risk_table:
         tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
         risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
+        comparisons=COMPARED,
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} risk --risks {params.risks:q} --tasks {params.tasks:q} {params.rows:q}"
-        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
+        "exec python {input.script:q} risk --risks {params.risks:q} --comparisons {params.comparisons:q}"
+        " --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 rule results_frame:
@@ -61,7 +63,7 @@ rule results_frame:
         script=script("tables"),
         metrics=METRICS,
         risks=RISKS,
-        replicates=beside(METRICS + RISKS),
+        comparisons=COMPARISONS,
     output:
         multiext("<results>/tables/results", ".parquet", ".csv"),
     log:
@@ -78,9 +80,11 @@ rule results_frame:
         rows=row_flags(TABLE_SYSTEMS),
         metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
         risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
+        comparisons=COMPARED,
     shell:
         "exec python {input.script:q} results --metrics {params.metrics:q} --risks {params.risks:q}"
-        " --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+        " --comparisons {params.comparisons:q} --tasks {params.tasks:q} {params.rows:q} --texts {params.texts:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule datasets_table:

@@ -1,10 +1,14 @@
 """Aggregated files of results, with their replicates: of each mean the same number, so that no difference is chance."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.files import write_json
+from fdistill.artifacts.files import read_json, write_json
+from fdistill.evaluation import tables
+from fdistill.evaluation.comparisons import compare_task
 from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.tables.table import Table
 
 REPLICATES = 1000
 
@@ -16,3 +20,32 @@ def write_aggregated(path: Path, content: dict[str, Any]) -> Path:
     means = {key: entry["mean"] for key, entry in entries.items()}
     write_replicates(path, {key: None if mean is None else [mean] * REPLICATES for key, mean in means.items()}, {})
     return path
+
+
+def main_table(paths: list[Path], *arguments: Any) -> Table:
+    """The main table of `metrics.json` files, from comparisons that are made first."""
+    return tables.main_table(paths, write_comparisons(paths, _students(arguments)), *arguments)
+
+
+def risk_table(paths: list[Path], *arguments: Any) -> Table:
+    """The risk table of aggregated `risk.json` files, from comparisons that are made first."""
+    return tables.risk_table(paths, write_comparisons(paths, _students(arguments)), *arguments)
+
+
+def _students(arguments: tuple) -> list[str]:
+    return [system for section in arguments[1] if section.ranked for system in section.systems]
+
+
+def write_comparisons(paths: Iterable[Path], students: Iterable[str]) -> list[Path]:
+    """Compare the students in `metrics.json` or aggregated `risk.json` files; write a file per task beside them."""
+    by_task: dict[str, dict[str, list[Path]]] = {}
+    for path in dict.fromkeys(paths):
+        content = read_json(path)
+        if content["method"] in (*students, "teacher"):
+            kind = "metrics" if "metrics" in content else "risks"
+            by_task.setdefault(content["task"], {"metrics": [], "risks": []})[kind].append(path)
+    written = []
+    for task, files in by_task.items():
+        written.append(path.parent / f"{task}.comparisons.json")
+        write_json(written[-1], compare_task(**files, students=list(students), task=task))
+    return written

@@ -63,6 +63,7 @@ class Study:
             "risk": student / "risk.json",
             "metrics": task / self.method / "metrics.json",
             "risks": task / self.method / "risk.json",
+            "comparisons": self.folder / "results/comparisons" / f"{self.task}.json",
         }
         if name not in places:
             raise AttributeError(name)
@@ -157,10 +158,21 @@ class Study:
             ),
             "metrics": ({"--scores": self.score}, ["--seeds", self.seed, *system, "--output", output(self.metrics)]),
             "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, *system, "--output", output(self.risks)]),
-            "tables main": ({f"--metrics={task}/{self.method}": self.metrics}, [*titles, *tables]),
-            "tables risk": ({f"--risks={task}/{self.method}": self.risks}, [*titles, *tables]),
-            "tables results": (
+            "compare": (
                 {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks},
+                ["--students", self.method, "--task", task, "--output", output(self.comparisons)],
+            ),
+            "tables main": (
+                {f"--metrics={task}/{self.method}": self.metrics, f"--comparisons={task}": self.comparisons},
+                [*titles, *tables],
+            ),
+            "tables risk": (
+                {f"--risks={task}/{self.method}": self.risks, f"--comparisons={task}": self.comparisons},
+                [*titles, *tables],
+            ),
+            "tables results": (
+                {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks}
+                | {f"--comparisons={task}": self.comparisons},
                 [*titles, "--output", output(self.folder / "results/tables/results.parquet")],
             ),
             "tables datasets": (

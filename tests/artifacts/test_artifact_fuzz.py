@@ -14,7 +14,7 @@ import pytest
 from fdistill.artifacts import journal, provenance
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.code import start_messages
-from fdistill.artifacts.files import check_shape, read_json
+from fdistill.artifacts.files import check_shape, read_json, write_json
 from fdistill.artifacts.lineage import check_splits, lineage_of
 from fdistill.artifacts.manifest import MANIFEST, check_files, manifest_of
 from fdistill.artifacts.records import OWN_HASH, record_text
@@ -23,6 +23,7 @@ from fdistill.data.samples import read_samples
 from fdistill.data.schemas import SAMPLES
 from fdistill.evaluation import figures, ledger, tables
 from fdistill.evaluation.aggregate import RISKS, aggregate_risks, aggregate_scores
+from fdistill.evaluation.comparisons import compare_task
 from fdistill.evaluation.metrics import ScoreStore
 from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.evaluation.replicates import write_replicates
@@ -100,12 +101,25 @@ def read_data_manifest(path):
 
 
 def read_metrics(path):
-    written(tables.main_table([with_replicates(path)], {"t": "T"}, LAYOUT), path)
+    compare_task([with_replicates(path)], [], ["kl"], "t")
+    written(tables.main_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
 
 
 def read_risks(path):
-    written(tables.risk_table([with_replicates(path)], {"t": "T"}, LAYOUT), path)
+    compare_task([], [with_replicates(path)], ["kl"], "t")
+    written(tables.risk_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
+
+
+def compared(folder):
+    """A file of comparisons."""
+    write_json(folder / "compared", FILES["comparisons.json"][0])
+    return folder / "compared"
+
+
+def read_comparisons(path):
+    write_json(path.parent / "metrics", FILES["metrics.json"][0])
+    written(tables.main_table([path.parent / "metrics"], [path], {"t": "T"}, LAYOUT), path)
 
 
 def written(table, path):
@@ -211,6 +225,11 @@ FILES = {
         read_metrics,
     ),
     "risks.json": ({**PLACE, "n_inputs": 3, "risks": dict.fromkeys(RISKS, ENTRY)}, read_risks),
+    "comparisons.json": (
+        {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
+        | {"metrics": {key: {"best": None, "leaders": ["kl"], "collapsed": []} for key in ("bleu4", "ter", *RISKS)}},
+        read_comparisons,
+    ),
     "manifest.json": (
         {"source": {"kind": "files"}, "splits": {"train": 3, "dev": 2, "test": 1}, "references": {"dev": 2, "test": 1}}
         | {"archives": [{"package": "a", "version": "1", "licence": "MIT", "sha256": "0"}], "split_rule": "by hand"}

@@ -136,6 +136,7 @@ def test_students_of_two_teachers_do_not_share_a_table(studies, tmp_path):
     write_json(tmp_path / "js.json", read_json(other.metrics) | {"method": "js"})
     shutil.copy(beside(other.metrics), beside(tmp_path / "js.json"))
     given = ["--tasks=colours=Task", "--students", "kl=KL", "js=JS", "--output", tmp_path / "table.md"]
+    given += [f"--comparisons=colours={this.comparisons}"]
     message = run("tables", "main", "--metrics", this.metrics, tmp_path / "js.json", *given, fails=True)
     assert re.search("js.json: belongs to another teacher than .*kl/metrics.json", message), message
     assert not (tmp_path / "table.md").exists()

@@ -120,6 +120,7 @@ def test_by_hand_nothing_need_be_said(study, stage, tmp_path):
 def test_another_systems_file_is_refused_by_tables_and_figures_in_its_place(study, tmp_path):
     write_json(tmp_path / "metrics.json", read_json(study.metrics) | {"lineage": {"task": study.task, "method": "mle"}})
     given = [f"--tasks={study.task}=Task", "--students", "mle=MLE", "kl=KL", "--output", tmp_path / "table.md"]
+    given += [f"--comparisons={study.task}={study.comparisons}"]
     place = f"{study.task}/kl={tmp_path / 'metrics.json'}"
     message = run("tables", "main", "--metrics", place, *given, fails=True)
     assert "metrics.json: belongs to another method than this run (mle, not kl)" in message

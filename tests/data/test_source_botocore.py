@@ -128,8 +128,8 @@ def test_records_with_a_word_that_too_few_training_records_hold_are_dropped(tmp_
         "dev": ["The box colour."],
         "test": ["The box size."],
     }
-    assert count(corpus, "train: every word in 2 or more") == (5, 4)
-    assert count(corpus, "test: every word in 2 or more") == (2, 1)
+    assert count(corpus, "train: each word in 2 of") == (5, 4)
+    assert count(corpus, "test: each word in 2 of") == (2, 1)
     assert len(everything(load("botocore", archives, options | {"min_word_records": 1}))) == 7  # without label, whole
 
 

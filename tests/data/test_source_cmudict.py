@@ -152,6 +152,8 @@ def test_another_archive_is_refused_by_its_hash(tmp_path):
 
 
 def test_unknown_option(tmp_path):
+    with pytest.raises(UserError, match=r"source\.letters: \[14, 3\] is not \[fewest, most\], in this order"):
+        cmudict.load({}, {"letters": [14, 3]})
     with pytest.raises(UserError, match=r"source\.stress: unknown option; known: letters"):
         cmudict.load({}, {"stress": True})
 

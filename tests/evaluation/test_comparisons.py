@@ -9,7 +9,7 @@ from fdistill.artifacts.files import read_json, write_json
 from fdistill.evaluation.aggregate import RISKS
 from fdistill.evaluation.comparisons import Measurement, compare, compare_task
 from fdistill.evaluation.replicates import write_replicates
-from fdistill.evaluation.resampling import replicate_mean
+from fdistill.evaluation.resampling import holm, replicate_mean
 from fdistill.runtime.errors import UserError
 
 
@@ -18,7 +18,7 @@ def measurement(mean, seed, noise=1.0):
     difficulty = np.random.default_rng(0).normal(size=400)
     values = difficulty + noise * np.random.default_rng(seed).normal(size=400)
     values += mean - values.mean()
-    return Measurement(float(values.mean()), replicate_mean(values))
+    return Measurement([float(values.mean())], replicate_mean(values))
 
 
 def test_leaders_are_all_that_the_best_is_not_better_than():
@@ -36,10 +36,25 @@ def test_a_pair_is_more_certain_than_its_intervals():
 
 
 def test_corrected_for_the_number_of_pairs():
+    """A difference that is significant between two systems is not among eight of them."""
     systems = {name: measurement(0.0, seed) for seed, name in enumerate("abcdefgh", start=1)}
+    systems["a"] = measurement(0.18, 1)
+    two = compare({name: systems[name] for name in "ab"}, "higher")
+    assert 0.005 < two["pairs"][0]["p"] < 0.04 and two["best"] == "a"
     result = compare(systems, "higher")
-    assert len(result["pairs"]) == 28 and result["leaders"] == list("abcdefgh")
-    assert all(pair["p_holm"] >= pair["p"] for pair in result["pairs"])
+    assert len(result["pairs"]) == 28 and result["leaders"] == list("abcdefgh") and result["best"] is None
+    assert [pair["p_holm"] for pair in result["pairs"]] == holm([pair["p"] for pair in result["pairs"]])
+
+
+def test_several_seeds_are_compared_seed_by_seed():
+    """Systems that start from the same pre-distilled student differ by the same amount in every seed."""
+    seeds = np.array([1.0, 4.0, 2.0, 7.0, 3.0])
+    replicates = {name: np.full(100, np.mean(values)) for name, values in (("a", seeds), ("b", seeds - 0.5))}
+    alike = {name: Measurement(list(seeds - 0.5 * (name == "b")), replicates[name]) for name in "ab"}
+    [pair] = compare(alike, "higher")["pairs"]
+    assert pair["difference"] == pytest.approx(0.5) and pair["p"] < 1e-6
+    shuffled = {**alike, "b": Measurement(list(seeds[::-1] - 0.5), replicates["b"])}
+    assert compare(shuffled, "higher")["best"] is None
 
 
 def test_below_the_teacher_is_collapse_only_beyond_chance():
@@ -50,18 +65,19 @@ def test_below_the_teacher_is_collapse_only_beyond_chance():
 
 
 def test_no_system_or_one():
-    assert compare({}, "higher") == {"pairs": [], "leaders": [], "collapsed": []}
-    assert compare({"a": measurement(1.0, 1)}, "higher")["leaders"] == ["a"]
+    assert compare({}, "higher") == {"pairs": [], "best": None, "leaders": [], "collapsed": []}
+    alone = compare({"a": measurement(1.0, 1)}, "higher")
+    assert alone["leaders"] == ["a"] and alone["best"] is None
 
 
-def write(folder, system, values, n_inputs=400, seeds=("1",), task="t"):
+def write(folder, system, values, n_inputs=400, seeds=("1",), task="t", signature="s"):
     """The metrics.json and risk.json of a system, with their replicates."""
     paths = []
-    title = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
+    title = {"title": "BLEU-4", "direction": "higher", "signature": signature, "missing": None}
     for name, field, key, more in (("metrics", "metrics", "bleu4", title), ("risk", "risks", "r_llh_token", {})):
         path = folder / f"{system}.{name}.json"
         entry = {"mean": None if values is None else values.mean, "std": None, "interval": None}
-        entry["seeds"] = dict.fromkeys(seeds, 1.0)
+        entry["seeds"] = dict.fromkeys(seeds, entry["mean"])
         lineage = {"task": task, "method": system}
         others = {"mean": None, "std": None, "interval": None, "seeds": dict.fromkeys(seeds)}
         entries = (dict.fromkeys(RISKS, others) if name == "risk" else {}) | {key: entry | more}
@@ -99,10 +115,13 @@ def test_files_that_cannot_be_compared(tmp_path):
         ({"n_inputs": 5}, "has the test inputs 5, but .* has 400"),
         ({"seeds": ("1", "2")}, r"js: has the seeds of bleu4 \['1', '2'\], but kl has \['1'\]"),
         ({"task": "u"}, "belongs to another task"),
+        ({"signature": "t"}, "js: has the signature of bleu4 t, but kl has s"),
     ]:
         other = write(tmp_path, "js", measurement(1.0, 2), **more)
         with pytest.raises(UserError, match=message):
             compare_task([one[0], other[0]], [one[1], other[1]], ["kl", "js"], "t")
+    with pytest.raises(UserError, match="a second file of 'kl'; give one"):
+        compare_task([one[0], one[0]], [one[1]], ["kl"], "t")
     stranger = write(tmp_path, "copy", measurement(1.0, 1))
     with pytest.raises(UserError, match=re.escape("'copy' is no student of --students (kl, js)")):
         compare_task([one[0], stranger[0]], [one[1]], ["kl", "js"], "t")

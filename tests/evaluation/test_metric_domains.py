@@ -40,6 +40,12 @@ def test_rouge_does_not_cut_words(text):
     assert 20 < less < 90
 
 
+def test_per_of_words_that_are_not_separated_into_phonemes_is_missing():
+    """Each would count as one phoneme, so that PER would be the rate of wrong words."""
+    assert entry("per", "kæt")["missing"]["reason"] == "PER compares symbols between blanks, and no reference has two"
+    assert entry("per", "k æ t", "k ɛ t")["value"] == pytest.approx(100 / 3)
+
+
 @pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter", "per"])
 @pytest.mark.parametrize("text", UNSPACED)
 def test_words_are_not_counted_where_none_are_separated(metric, text):

@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from aggregated_files import write_aggregated
+from aggregated_files import main_table, risk_table, write_aggregated, write_comparisons
+from fdistill.evaluation import tables
 from fdistill.evaluation.replicates import write_replicates
-from fdistill.evaluation.tables import main_table, results_frame, risk_table, sections, write_frame
+from fdistill.evaluation.tables import results_frame, sections, write_frame
 from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.frame import COLUMNS
 from fdistill.evaluation.tables.latex import to_latex
@@ -63,6 +64,8 @@ def files(tmp_path):
                 "meteor": metric("METEOR", None, signature=None, missing=MISSING),
                 "ter": metric("TER", value, "lower"),
             }
+            if system == "kl":
+                metrics["bleu4"]["interval"] = [value - 0.5, value + 0.5]
             path = tmp_path / f"{task}.{system}.json"
             write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}})
             paths.append(path)
@@ -89,6 +92,7 @@ def test_students_that_cannot_be_told_apart_are_marked_alike(files, tmp_path):
     for system, spread in (("js", noise[0]), ("tvd", noise[1])):
         content = json.loads((tmp_path / f"d2t.{system}.json").read_text())
         value = content["metrics"]["bleu4"]["mean"] = {"js": 30.0, "tvd": 29.0}[system]
+        content["metrics"]["bleu4"]["seeds"] = {"1": value}
         path = write_aggregated(tmp_path / f"d2t.{system}.json", content)
         write_replicates(path, {"bleu4": (value + spread).tolist(), "ter": [VALUES[system]] * 1000}, {})
     rows = cells(to_markdown(main_table(files, TASKS, LAYOUT)))
@@ -140,6 +144,9 @@ def test_main_table_refusals(files, tmp_path):
     write_aggregated(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
     with pytest.raises(UserError, match=r"'bleu4' was computed in different ways for 'teacher' \(s\) and 'tvd' \(t\)"):
         main_table([files[0], other], TASKS, LAYOUT)
+    compared = write_comparisons(files, ["mle", "js", "tvd"])
+    with pytest.raises(UserError, match="'kl' was not compared with the other students of 'd2t' in 'bleu4'"):
+        tables.main_table(files, compared, TASKS, LAYOUT)
 
 
 def test_script(files, tmp_path):
@@ -154,6 +161,8 @@ def test_script(files, tmp_path):
                 *files,
                 "--tasks",
                 *(f"{k}={v}" for k, v in TASKS.items()),
+                "--comparisons",
+                *(f"{file.name.partition('.')[0]}={file}" for file in write_comparisons(files, STUDENTS)),
             ),
             *("--teacher", "teacher=Teacher", "--trivial", "copy=Copy"),
             *("--students", *(f"{k}={v}" for k, v in STUDENTS.items()), "--output", *output),
@@ -250,7 +259,7 @@ def frame(files, tmp_path):
         for task in TASKS
         for system, llh in (("teacher", 2.0), ("kl", 1.0))
     ]
-    return results_frame(files, risks, TASKS, LAYOUT)
+    return results_frame(files, risks, write_comparisons([*files, *risks], STUDENTS), TASKS, LAYOUT)
 
 
 def test_the_frame_has_a_row_of_each_seed_and_of_their_mean(frame):
@@ -292,7 +301,7 @@ def test_tables_are_pivots_of_the_frame(files, frame):
 
 
 def test_intervals_stand_beside_the_values_and_in_the_caption(files, frame):
-    """`frame` has rewritten two files; without any interval, the deviation over seeds stands there."""
+    """`frame` has rewritten two files."""
     table = main_table(files, TASKS, LAYOUT)
     assert cells(to_markdown(table))["KL"] == ["2.00 ± 0.38", "n/a [1]", "–"] * 2  # half of 2.25 - 1.5
     assert table.caption.endswith("±: half the width of the 95 % interval.")

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import yaml
-from aggregated_files import write_aggregated
+from aggregated_files import main_table, risk_table, write_aggregated, write_comparisons
 from fdistill import config
 from fdistill.artifacts.files import write_json
 from fdistill.evaluation import published
-from fdistill.evaluation.tables import comparison, datasets_table, main_table, risk_table, sections
+from fdistill.evaluation.tables import comparison, datasets_table, sections
 from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.markdown import to_markdown
@@ -195,7 +195,8 @@ def test_script_with_the_comparison(metrics, tmp_path):
         *(sys.executable, SCRIPT, "main", "--metrics", *metrics, "--tasks", *(f"{k}={v}" for k, v in TASKS.items())),
         *("--teacher", "teacher=Teacher", "--trivial", "copy=Copy", "--students"),
         *(f"{key}={title}" for key, title in STUDENTS.items()),
-        *("js_exact=JS (exact mixture)", "--compare-with=paper", "--output", *output),
+        *("js_exact=JS (exact mixture)", "--compare-with=paper", "--output", *output, "--comparisons"),
+        *(f"{file.name.partition('.')[0]}={file}" for file in write_comparisons(metrics, [*STUDENTS, "js_exact"])),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from aggregated_files import main_table
 from fdistill.evaluation.metrics import METRICS
-from fdistill.evaluation.tables import main_table
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.evaluation.tables.table import panels

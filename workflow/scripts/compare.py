@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.config import arguments, cli
 from fdistill.evaluation.comparisons import compare_task
-from fdistill.evaluation.replicates import REPLICATES
+from fdistill.evaluation.replicates import FILE_IN_HELP
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
@@ -15,7 +15,7 @@ FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for flag, name in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
-        text = f"{name} of each student and the teacher, with {REPLICATES} beside it"
+        text = f"{name} of each student and the teacher, with {FILE_IN_HELP} beside it"
         parser.add_argument(flag, nargs="+", type=arguments.placed, required=True, metavar=FILE, help=text)
     parser.add_argument("--students", nargs="+", required=True, help="the systems to compare, in the tables' order")
     parser.add_argument("--task", required=True, help="the task, which the files must say")

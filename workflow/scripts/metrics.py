@@ -7,23 +7,23 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.config import arguments, cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
-from fdistill.evaluation.replicates import REPLICATES, write_replicates
+from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument(
-        "--scores", nargs="+", type=Path, metavar="FILE", help=f"score.json of each seed, with {REPLICATES} beside it"
+        "--scores", nargs="+", type=Path, metavar="FILE", help=f"score.json of each seed, with {FILE_IN_HELP} beside it"
     )
     files.add_argument(
-        "--risks", nargs="+", type=Path, metavar="FILE", help=f"risk.json of each seed, with {REPLICATES} beside it"
+        "--risks", nargs="+", type=Path, metavar="FILE", help=f"risk.json of each seed, with {FILE_IN_HELP} beside it"
     )
     parser.add_argument(
         "--seeds", nargs="+", type=arguments.seed, required=True, help="the seeds that the files must have"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help=f"the aggregated file to write (JSON), and beside it {REPLICATES}"
+        "--output", type=Path, required=True, help=f"the aggregated file to write (JSON), and beside it {FILE_IN_HELP}"
     )
     cli.add_place_flags(parser)
     args = cli.parse(parser, "output")

@@ -12,8 +12,8 @@ from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.evaluation.replicates import REPLICATES, write_replicates
-from fdistill.evaluation.resampling import interval, replicate_mean
+from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
+from fdistill.evaluation.resampling import replicate_mean
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of the test split")
-    parser.add_argument("--risk", type=Path, required=True, help=f"JSON file to write, and beside it {REPLICATES}")
+    parser.add_argument("--risk", type=Path, required=True, help=f"JSON file to write, and beside it {FILE_IN_HELP}")
     cli.add_place_flags(parser, required=True)
     cli.add_offline_flags(parser)
     schema_flags.add_flags(parser, "text")
@@ -82,7 +82,6 @@ def main() -> None:
             "seed": args.seed,
             "n_inputs": len(test),
             **{name: fmean(values) if values else None for name, values in measured.items()},
-            "intervals": {name: interval(values) if values else None for name, values in replicates.items()},
             "lineage": lineage,
         },
     )

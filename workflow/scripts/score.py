@@ -10,7 +10,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.evaluation.replicates import REPLICATES, write_replicates
+from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
 from fdistill.runtime.interruption import Interruption, Stopped
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         "which a metric failed; it is deleted at the end (default: nothing is stored)",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help=f"the scores to write (JSON), and beside it {REPLICATES}"
+        "--output", type=Path, required=True, help=f"the scores to write (JSON), and beside it {FILE_IN_HELP}"
     )
     args = cli.parse(parser, "output")
 

@@ -23,7 +23,9 @@ def main() -> None:
     )
     command.set_defaults(
         paper="fdistill_table2",
-        build=lambda args: tables.main_table(cli.checked(args.metrics), args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.main_table(
+            cli.checked(args.metrics), _comparisons(args), args.tasks, _layout(args), _paper(args)
+        ),
     )
 
     command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
@@ -32,7 +34,9 @@ def main() -> None:
     )
     command.set_defaults(
         paper="fdistill_table3",
-        build=lambda args: tables.risk_table(cli.checked(args.risks), args.tasks, _layout(args), _paper(args)),
+        build=lambda args: tables.risk_table(
+            cli.checked(args.risks), _comparisons(args), args.tasks, _layout(args), _paper(args)
+        ),
     )
 
     command = commands.add_parser(
@@ -44,7 +48,7 @@ def main() -> None:
         )
     command.set_defaults(
         build=lambda args: tables.results_frame(
-            cli.checked(args.metrics), cli.checked(args.risks), args.tasks, _layout(args)
+            cli.checked(args.metrics), cli.checked(args.risks), _comparisons(args), args.tasks, _layout(args)
         ),
         write=tables.write_frame,
     )
@@ -81,6 +85,15 @@ def main() -> None:
             _paper(args),
         ),
     )
+    for table in ("main", "risk", "results"):
+        commands.choices[table].add_argument(
+            "--comparisons",
+            nargs="+",
+            type=arguments.file_pair,
+            required=True,
+            metavar="TASK=FILE",
+            help="each task's comparisons of its students, from compare.py",
+        )
     for table in ("main", "risk", "datasets"):
         schema_flags.add_flags(commands.choices[table], "tables")
 
@@ -140,6 +153,10 @@ def _rows_parser() -> argparse.ArgumentParser:
     ):
         rows.add_argument(flag, nargs="*", type=arguments.name, default=[], metavar="KEY[=TITLE]", help=text)
     return rows
+
+
+def _comparisons(args: argparse.Namespace) -> list[Path]:
+    return list(_checked_by_task(args.comparisons).values())
 
 
 def _layout(args: argparse.Namespace) -> list:

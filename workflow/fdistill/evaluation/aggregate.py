@@ -4,11 +4,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
 from fdistill.evaluation.replicates import Replicates, beside, read_replicates
-from fdistill.evaluation.resampling import interval, mean_over_seeds
+from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
 
 _MISSING = ({"reason": str, "fix": str}, None)
@@ -91,10 +93,10 @@ def aggregate_risks(
 
 
 def _replicates(seeds: dict[str, dict]) -> Replicates:
-    """The replicates of the mean over seeds of each metric or risk that every seed has."""
+    """The replicates of the mean over seeds, all on the same samples, of each metric or risk that every seed has."""
     by_seed = [file["replicates"] for file in seeds.values()]
     keys = [key for key in by_seed[0] if all(key in replicates for replicates in by_seed)]
-    return {key: mean_over_seeds([replicates[key] for replicates in by_seed]).tolist() for key in keys}
+    return {key: np.mean([replicates[key] for replicates in by_seed], axis=0).tolist() for key in keys}
 
 
 def _summary(values: dict[str, float | None], replicates: list[float] | None) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _summary(values: dict[str, float | None], replicates: list[float] | None) ->
     return {
         "mean": fmean(numbers) if complete else None,
         "std": stdev(numbers) if complete and len(numbers) > 1 else None,
-        "interval": None if replicates is None else interval(replicates),
+        "interval": None if replicates is None else interval(numbers, replicates),
         "seeds": values,
     }
 

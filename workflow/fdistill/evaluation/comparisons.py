@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,32 @@ from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
 
-# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
-# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 TEACHER = "teacher"
 FILES = {"metrics": METRICS_FILE | {"n_inputs": COUNT}, "risks": RISKS_FILE | {"n_inputs": COUNT}}
+
+# Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
+# R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
+
+# What the tables read of a file of comparisons.
+COMPARISONS_FILE = {
+    "task": str,
+    "students": [str],
+    "metrics": {...: {"best": (str, None), "leaders": [str], "collapsed": [str]}},
+}
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric or risk of one system: its mean over seeds, and the mean's replicates (R,)."""
+    """A metric or risk of one system: its values (S,) by seed, and the replicates (R,) of their mean."""
 
-    mean: float
+    values: Sequence[float]
     replicates: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over seeds."""
+        return fmean(self.values)
 
 
 def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measurement | None = None) -> dict[str, Any]:
@@ -40,9 +54,10 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
 
     With `teacher`, lower is better down to the teacher's own value, and significantly below it is collapse.
 
-    Returns `{"pairs", "leaders", "collapsed"}`. `pairs` has for each pair of systems {"a", "b", "difference" (the mean
-    of a less that of b), "interval" [low, high], "p", "p_holm"}; in a pair with the teacher, it is b. `leaders` are the
-    best system and those that it is not significantly better than; systems in `collapsed` do not lead.
+    Returns `{"pairs", "best", "leaders", "collapsed"}`. `pairs` has for each pair of systems {"a", "b", "difference"
+    (the mean of a less that of b), "interval" [low, high], "p", "p_holm"}; in a pair with the teacher, it is b.
+    `leaders` are the system with the best mean and those that it is not significantly better than; systems in
+    `collapsed` do not lead. `best` is significantly better than every other that has not collapsed, or None.
     """
     everyone = dict(systems) if teacher is None else {**systems, TEACHER: teacher}
     names = [*combinations(systems, 2), *((name, TEACHER) for name in systems if teacher is not None)]
@@ -52,16 +67,17 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     different = {(pair["a"], pair["b"]): pair["difference"] for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
     collapsed = [name for name in systems if different.get((name, TEACHER), 0) < 0]
     competing = [name for name in systems if name not in collapsed]
-    best = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
-    leaders = [name for name in competing if not {(name, best), (best, name)} & different.keys()]
-    return {"pairs": pairs, "leaders": leaders, "collapsed": collapsed}
+    first = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
+    leaders = [name for name in competing if not {(name, first), (first, name)} & different.keys()]
+    best = first if len(leaders) == 1 and len(competing) > 1 else None
+    return {"pairs": pairs, "best": best, "leaders": leaders, "collapsed": collapsed}
 
 
 def _pair(a: str, b: str, first: Measurement, second: Measurement) -> dict[str, Any]:
-    difference = first.mean - second.mean
+    differences = np.subtract(first.values, second.values).tolist()  # by seed, or from a teacher, which has one
     replicates = np.subtract(first.replicates, second.replicates)
-    p = p_value(difference, replicates)
-    return {"a": a, "b": b, "difference": difference, "interval": interval(replicates), "p": p}
+    certainty = {"interval": interval(differences, replicates), "p": p_value(differences, replicates)}
+    return {"a": a, "b": b, "difference": fmean(differences), **certainty}
 
 
 def compare_task(metrics: list[Path], risks: list[Path], students: list[str], task: str) -> dict[str, Any]:
@@ -69,24 +85,30 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
 
     Beside each file are its replicates; the files of the teacher are among them.
 
-    Returns `{"task", "n_inputs", "metrics": {key: {"title", "direction", "pairs", "leaders", "collapsed", "missing"}},
-    "lineage"}`. `missing` has the students without a value, which are not compared.
-    Raises UserError for files of another task, of different test splits or seeds, or of no student.
+    Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "pairs", "best", "leaders",
+    "collapsed", "missing"}}, "lineage"}`. `missing` has the students without a value, which are not compared.
+    Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
+    metric, of a system twice, or of no student.
     """
     entries: dict[str, dict[str, dict]] = {}  # by metric and system
     sizes: dict[Path, int] = {}
+    systems: dict[str, set[str]] = {"metrics": set(), "risks": set()}
     for path, field in [*((path, "metrics") for path in metrics), *((path, "risks") for path in risks)]:
         file = read_json(path, FILES[field])
         if file["method"] not in (*students, TEACHER):
             raise UserError(f"{path}: '{file['method']}' is no student of --students ({', '.join(students)})")
         sizes[path] = file["n_inputs"]
         replicates = read_replicates(path)
+        if file["method"] in systems[field]:
+            raise UserError(f"{path}: a second file of '{file['method']}'; give one")
+        systems[field].add(file["method"])
         for key, entry in file[field].items():
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
     _check_equal(sizes, "test inputs")
     return {
         "task": task,
         "n_inputs": next(iter(sizes.values())),
+        "students": students,
         "metrics": {
             key: compare_metric(key, of_systems, students) for key, of_systems in entries.items() if key != TEACHER_DIST
         },
@@ -98,15 +120,18 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     """Compare the students in one metric.
 
     `entries` has the metric's entry of `metrics.json` or `risk.json` by system, with its `replicates` or None. Returns
-    what `compare` does, and {"title", "direction", "missing"}. Raises UserError for students of different seeds.
+    what `compare` does, and {"title", "direction", "missing"}. Raises UserError for students of different
+    seeds or signatures.
     """
+    values = {system: list(entry["seeds"].values()) for system, entry in entries.items()}
     measured = {
-        system: Measurement(entry["mean"], entry["replicates"])
+        system: Measurement(values[system], entry["replicates"])
         for system, entry in entries.items()
-        if entry["replicates"] is not None
+        if entry["replicates"] is not None and values[system] and None not in values[system]
     }
     present = {system: measured[system] for system in students if system in measured}
     _check_equal({system: list(entries[system]["seeds"]) for system in present}, f"seeds of {key}")
+    _check_equal({system: entries[system].get("signature") for system in present}, f"signature of {key}")
     first = next(iter(entries.values()))
     direction = first.get("direction", "lower")
     teacher = measured.get(TEACHER) if key in COLLAPSES else None
@@ -121,6 +146,6 @@ def _check_equal(values: Mapping[Any, Any], what: str) -> None:
     for name, value in values.items():
         if value != values[first]:
             raise UserError(
-                f"{name}: has the {what} {value}, but {first} has {values[first]}; they cannot be compared: run "
-                "the rules score and risk again for both"
+                f"{name}: has the {what} {value}, but {first} has {values[first]}; they cannot be compared: give files "
+                "of one study"
             )

@@ -5,8 +5,10 @@ from pathlib import Path
 from fdistill.artifacts.files import read_parquet, write_parquet
 from fdistill.artifacts.lineage import Lineage
 from fdistill.data import schemas
+from fdistill.evaluation.resampling import sampling
+from fdistill.runtime.errors import UserError
 
-REPLICATES = "NAME.replicates.parquet"  # what the scripts' help calls it
+FILE_IN_HELP = "NAME.replicates.parquet"
 Replicates = dict[str, list[float]]  # by metric or risk
 
 
@@ -19,10 +21,18 @@ def write_replicates(path: Path, replicates: dict[str, list[float] | None], line
     """Write, beside the JSON file at `path`, the replicates of all that have a value, with their system's lineage."""
     known = {key: values for key, values in replicates.items() if values is not None}
     columns = {"metric": list(known), "values": list(known.values())}
-    write_parquet(beside(path), columns, schemas.REPLICATES, {"lineage": lineage})
+    write_parquet(beside(path), columns, schemas.REPLICATES, {"lineage": lineage, "sampling": sampling()})
 
 
 def read_replicates(path: Path) -> Replicates:
-    """Read the replicates beside the JSON file at `path`. Raises UserError as `fdistill.artifacts.files` does."""
-    columns, _ = read_parquet(beside(path), schemas.REPLICATES)
+    """Read the replicates beside the JSON file at `path`.
+
+    Raises UserError as `fdistill.artifacts.files` does, and for inputs that were sampled in another way.
+    """
+    columns, identity = read_parquet(beside(path), schemas.REPLICATES)
+    if identity.get("sampling") != sampling():
+        raise UserError(
+            f"{beside(path)}: its inputs were sampled ({identity.get('sampling')}) otherwise than with this version "
+            f"({sampling()}), so that systems cannot be compared; delete {path} and run again"
+        )
     return dict(zip(columns["metric"], columns["values"], strict=True))

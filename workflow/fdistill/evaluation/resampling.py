@@ -1,12 +1,19 @@
-"""How sure a number is: bootstrap over test inputs and seeds, and paired tests between systems.
+"""How sure a number is: a bootstrap over test inputs, the variance over seeds, and paired tests between systems.
 
 A metric over a test split is a function of sums over its inputs. Its bootstrap replicates are the same function of the
-sums over inputs that are sampled with replacement (Efron and Tibshirani 1993). The samples depend on nothing but the
-number of inputs, so that the replicates of two systems on one split are paired: their differences are those of the
-paired bootstrap test (Koehn 2004).
+sums over inputs that are sampled with replacement (Efron and Tibshirani 1993). All systems on one split are sampled
+alike, so that their replicates are paired.
+
+A few seeds are too few to resample: that gives (S - 1)/S of their variance, and no tails. With several, the variance
+over inputs, from the replicates, and that over seeds are added, and Student's t has the degrees of freedom of such a
+sum (Welch 1947, Satterthwaite 1946).
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from statistics import fmean
 
 import numpy as np
 
@@ -23,13 +30,28 @@ def replicate(statistics: Sequence[Sequence[float]], value_of: Callable[[np.ndar
     """
     table = np.asarray(statistics, dtype=np.float64)
     n_inputs = len(table)
-    generator = np.random.default_rng(SEED)
     values: list[float] = []
-    for _ in range(REPLICATES // CHUNK):
-        samples = generator.integers(n_inputs, size=(CHUNK, n_inputs))
+    for samples in sampled_inputs(n_inputs):
         counts = np.array([np.bincount(sample, minlength=n_inputs) for sample in samples], dtype=np.float64)
         values += [float(value_of(sums)) for sums in counts @ table]
     return values
+
+
+def sampled_inputs(n_inputs: int) -> Iterator[np.ndarray]:
+    """Yield the inputs of `REPLICATES` samples, in arrays (`CHUNK`, `n_inputs`)."""
+    generator = np.random.default_rng(SEED)
+    for _ in range(REPLICATES // CHUNK):
+        yield generator.integers(n_inputs, size=(CHUNK, n_inputs))
+
+
+@cache
+def sampling() -> str:
+    """Return a name for how inputs are sampled: replicates of two files with different ones are not paired.
+
+    numpy does not promise that a seed gives the same numbers in every release.
+    """
+    first = next(sampled_inputs(100)).astype("<i8").tobytes()
+    return f"{REPLICATES} replicates, {hashlib.sha256(first).hexdigest()[:16]}"
 
 
 def replicate_mean(values: Sequence[float], scale: float = 1.0) -> list[float]:
@@ -37,32 +59,45 @@ def replicate_mean(values: Sequence[float], scale: float = 1.0) -> list[float]:
     return replicate([[value] for value in values], lambda sums: scale * sums[0] / len(values))
 
 
-def mean_over_seeds(replicates: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return the replicates (R,) of a mean over seeds, from those of each seed (S, R).
+def interval(values: Sequence[float], replicates: Sequence[float]) -> list[float]:
+    """Return the interval [low, high] of `CONFIDENCE` for the mean of `values` (S,), one per seed.
 
-    Each is a mean over S seeds that are sampled with replacement, all on the same sample of inputs. The sampled seeds
-    depend on S alone, as the sampled inputs do on N.
+    `replicates` (R,) are those of the mean. With one seed, the interval is their percentiles.
     """
-    table = np.asarray(replicates, dtype=np.float64)
-    n_seeds, n_replicates = table.shape
-    seeds = np.random.default_rng(SEED).integers(n_seeds, size=(n_replicates, n_seeds))
-    return table[seeds, np.arange(n_replicates)[:, None]].mean(axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    if len(values) == 1:
+        return np.quantile(replicates, [tail, 1 - tail]).tolist()
+    from scipy import stats
+
+    error, freedom = _error(values, replicates)
+    half = error * float(stats.t.isf(tail, freedom))
+    return [fmean(values) - half, fmean(values) + half]
 
 
-def interval(replicates: Sequence[float]) -> list[float]:
-    """Return the percentile interval [low, high] of `CONFIDENCE`."""
-    tail = 50 * (1 - CONFIDENCE)
-    return np.percentile(replicates, [tail, 100 - tail]).tolist()
+def p_value(differences: Sequence[float], replicates: Sequence[float]) -> float:
+    """Return the two-sided p-value of a difference between two systems: the mean of `differences` (S,), one per seed.
 
-
-def p_value(difference: float, replicates: Sequence[float]) -> float:
-    """Return the two-sided p-value of a difference between two systems, given its paired replicates.
-
-    Under the hypothesis of no difference, the replicates are centred on 0 (Riezler and Maxwell 2005, shift method): p
-    is the share that lie at least as far from their mean as `difference` from 0, the observed one counted as one.
+    `replicates` (R,) are those of the mean difference. With one seed, they are centred on 0, as under the hypothesis of
+    no difference (Riezler and Maxwell 2005, shift method): p is the share that lie at least as far from 0 as the
+    difference, the observed one counted as one.
     """
-    centred = np.asarray(replicates) - np.mean(replicates)
-    return float((1 + np.sum(np.abs(centred) >= abs(difference))) / (1 + len(centred)))
+    distance = abs(fmean(differences))
+    if len(differences) == 1:
+        centred = np.asarray(replicates) - np.mean(replicates)
+        return float((1 + np.sum(np.abs(centred) >= distance)) / (1 + len(centred)))
+    from scipy import stats
+
+    error, freedom = _error(differences, replicates)
+    if error == 0:
+        return float(distance == 0)
+    return 2 * float(stats.t.sf(distance / error, freedom))
+
+
+def _error(values: Sequence[float], replicates: Sequence[float]) -> tuple[float, float]:
+    """The standard error of the mean of `values` over seeds and inputs, and its degrees of freedom."""
+    over_seeds = float(np.var(values, ddof=1)) / len(values)
+    total = over_seeds + float(np.var(replicates))
+    return math.sqrt(total), (len(values) - 1) * (total / over_seeds) ** 2 if over_seeds else math.inf
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

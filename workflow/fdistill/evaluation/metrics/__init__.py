@@ -13,7 +13,6 @@ from fdistill import __version__
 from fdistill.evaluation.metrics import bertscore, bleurt, encoders, errors, meteor, moverscore, overlap, texts
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, Score
 from fdistill.evaluation.metrics.score_store import ScoreStore
-from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest, problems
 
@@ -107,9 +106,9 @@ def evaluate(
     (`texts.OPTIONS`) are applied here and appended to the metric's signature. `store` keeps what is computed, for a run
     that goes on after this one.
 
-    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "interval", "signature", "missing",
-    "replicates"}}, "versions"}`; see `fdistill.evaluation.resampling` for interval and replicates. A metric that cannot
-    be computed has value, interval, signature and replicates None, and `missing` = {"reason", "fix"}.
+    Returns `{"n_inputs", "metrics": {key: {"title", "direction", "value", "signature", "missing", "replicates"}},
+    "versions"}`; see `fdistill.evaluation.resampling` for the replicates. A metric that cannot be computed has value,
+    signature and replicates None, and `missing` = {"reason", "fix"}.
     Raises UserError for unknown metrics, options and values, and for inputs without hypothesis or reference;
     MetricFailed, once the others are computed, when a metric broke or returned no finite number.
     """
@@ -147,7 +146,7 @@ def _entry(
     metric: Metric, hypotheses: list[str], references: list[list[str]], options: dict, threads: int
 ) -> dict[str, Any]:
     """The result of one metric, in the form in which it is recorded."""
-    unknown = dict.fromkeys(("value", "interval", "signature", "missing", "replicates"))
+    unknown = dict.fromkeys(("value", "signature", "missing", "replicates"))
     entry = {"title": metric.title, "direction": metric.better, **unknown}
     try:
         score = _compute(metric, hypotheses, references, options, threads)
@@ -157,7 +156,6 @@ def _entry(
         raise MetricFailed(f"its value is {score.value}; check its encoder's weights, and the outputs")
     return entry | {
         "value": score.value,
-        "interval": interval(score.replicates),
         "signature": score.signature,
         "replicates": score.replicates,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fdistill.evaluation.metrics import scripts
-from fdistill.evaluation.metrics.score import Score, mean_score, release
+from fdistill.evaluation.metrics.score import MetricMissing, Score, mean_score, release
 from fdistill.evaluation.resampling import replicate
 
 
@@ -13,12 +13,15 @@ def per(hypotheses: list[str], references: list[list[str]], options: dict) -> Sc
     Symbols between blanks are phonemes; an edit inserts, deletes or substitutes one. With several references the one
     with the fewest edits counts, and of those the longest, whose rate is the lowest.
 
-    Raises MetricMissing for references without blanks between symbols. Source: Bisani & Ney 2008, section 4.
+    Raises MetricMissing for references in scripts without blanks, and where no reference has one: a whole word would
+    count as one symbol. Source: Bisani & Ney 2008, section 4.
     """
     from rapidfuzz.distance import Levenshtein
 
     fix = "set per.tokenizer to unicode, which makes every character a symbol"
     scripts.check_spaced("PER", references, options, fix)
+    if not any(len(reference.split()) > 1 for of_input in references for reference in of_input):
+        raise MetricMissing("PER compares symbols between blanks, and no reference has two", fix)
     counts = []
     for hypothesis, of_input in zip(hypotheses, references, strict=True):
         phonemes = hypothesis.split()

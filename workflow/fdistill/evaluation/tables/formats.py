@@ -17,7 +17,11 @@ from fdistill.runtime.errors import UserError
 
 def to_csv(table: Table) -> str:
     """Return the records as CSV; what is missing is an empty field."""
-    return table.records.to_csv(index=False, lineterminator="\n")
+    return _csv(table.records)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -41,7 +45,7 @@ def write_frame(frame: pd.DataFrame, paths: list[Path]) -> None:
     _check(paths, (".parquet", ".csv"))
     for path in paths:
         if path.suffix == ".csv":
-            write_text(path, visible(to_csv(Table("", frame, records=frame))))
+            write_text(path, visible(_csv(frame)))
         else:
             with atomic(path) as temporary:
                 frame.to_parquet(temporary, index=False)

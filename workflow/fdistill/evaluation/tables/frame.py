@@ -11,12 +11,11 @@ from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import Shape
 from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
-from fdistill.evaluation.comparisons import TEACHER, compare_metric
-from fdistill.evaluation.replicates import read_replicates
+from fdistill.evaluation.comparisons import COMPARISONS_FILE, TEACHER
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
-RISKS = {
+RISK_TITLES = {
     "r_llh_token": "R_llh/token",
     "r_cvg_token": "R_cvg/token",
     "r_llh_sequence": "R_llh/seq.",
@@ -27,13 +26,14 @@ NO_BIGRAMS = {
     "fix": "train the teacher longer, or look at its outputs",
 }
 # The columns of the frame. A row with a `seed` is one run. A row without is the mean of `seeds` runs, with their sample
-# standard deviation `std`, and is what the tables show; only such rows have the columns from `low` to `leads`.
+# standard deviation `std`, and is what the tables show; only such rows have the columns from `low` to `best`.
 COLUMNS = {
     **{"task": "str", "system": "str", "metric": "str", "title": "str", "direction": "str", "seed": "Int64"},
     **{"seeds": "Int64", "value": "float64", "std": "float64"},
     **{"low": "float64", "high": "float64"},  # the 95 % interval of the value
     "above_teacher": "float64",  # a student's risk less the teacher's own
-    **{"collapsed": "boolean", "leads": "boolean"},  # of students: see `fdistill.evaluation.comparisons.compare`
+    # Of students: see `fdistill.evaluation.comparisons.compare`.
+    **{"collapsed": "boolean", "leads": "boolean", "best": "boolean"},
     **{"signature": "str", "missing_reason": "str", "missing_fix": "str"},
 }
 PLACE = ["task", "metric"]
@@ -58,21 +58,28 @@ def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[st
     return [section for section in all_sections if section.systems]
 
 
-def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str], layout: list[Section]) -> pd.DataFrame:
+def results_frame(
+    metrics: list[Path], risks: list[Path], comparisons: list[Path], tasks: dict[str, str], layout: list[Section]
+) -> pd.DataFrame:
     """Return the frame, with the columns `COLUMNS`, of aggregated `metrics.json` and `risk.json` files.
 
-    Beside each file are its replicates, by which the students are compared. Rows have the order of tasks and of the
-    layout's systems; all metrics are before the risks. Raises UserError for a file of a task or system that is not
+    `comparisons` has a file for each task, which says of its students who leads. Rows have the order of tasks and of
+    the layout's systems; all metrics are before the risks. Raises UserError for a file of a task or system that is not
     there, for a second file of the same, for files that belong to different data or teachers, for a metric that was
-    computed in different ways, for risks from different teacher samples, and for students of different seeds.
+    computed in different ways, for risks from different teacher samples, and for a student that was not compared.
     """
     students = [system for section in layout if section.ranked for system in section.systems]
     of_metrics, of_risks = _read(metrics, tasks, layout, METRICS_FILE), _read(risks, tasks, layout, RISKS_FILE)
+    compared = {path: read_json(path, COMPARISONS_FILE) for path in comparisons}
+    for task in tasks:
+        paths = [file["path"] for file in (*of_metrics, *of_risks) if file["task"] == task]
+        paths += [path for path, file in compared.items() if file["task"] == task]
+        common_lineage(*paths, seeds_differ=True)
     rows = [
         row for file in of_metrics for metric, entry in file["metrics"].items() for row in _rows(file, metric, entry)
     ]
     for file in of_risks:
-        for risk, title in RISKS.items():
+        for risk, title in RISK_TITLES.items():
             rows += _rows(file, risk, {"title": title, "direction": "lower"} | file["risks"][risk])
         entry = file["risks"][TEACHER_DIST]
         missing = NO_BIGRAMS if entry["mean"] is None else None
@@ -86,14 +93,13 @@ def results_frame(metrics: list[Path], risks: list[Path], tasks: dict[str, str],
             "cannot encode; give files that the workflow wrote"
         ) from None
     _check_signatures(frame)
-    return _compared(_above_teacher(_of_teacher(frame)), [*of_metrics, *of_risks], students)
+    return _compared(_above_teacher(_of_teacher(frame)), list(compared.values()), students)
 
 
 def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape: Shape) -> list[dict[str, Any]]:
-    """The contents of the files, with their `replicates`, in the order of tasks and rows."""
+    """The contents of the files, in the order of tasks and rows."""
     order = {(task, system): None for task in tasks for section in layout for system in section.systems}
     files: dict[tuple[str, str], dict] = {}
-    by_task: dict[str, list[Path]] = {}
     for path in paths:
         file = read_json(path, shape)
         place = (file["task"], file["method"])
@@ -105,10 +111,7 @@ def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape
             )
         if place in files:
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
-        files[place] = file | {"replicates": read_replicates(path)}
-        by_task.setdefault(place[0], []).append(path)
-    for of_task in by_task.values():
-        common_lineage(*of_task, seeds_differ=True)
+        files[place] = file | {"path": path}
     return [files[place] for place in order if place in files]
 
 
@@ -162,30 +165,30 @@ def _disagreements(frame: pd.DataFrame, by: list[str], column: str) -> Iterator[
 
 def _above_teacher(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with `above_teacher`: a student's mean risk less that of the teacher for the same task and risk."""
-    means = frame["seed"].isna() & frame["metric"].isin(RISKS)
+    means = frame["seed"].isna() & frame["metric"].isin(RISK_TITLES)
     teachers = frame[means & (frame["system"] == TEACHER)].set_index(PLACE)["value"]
     theirs = teachers.reindex(pd.MultiIndex.from_frame(frame[PLACE])).set_axis(frame.index)
     return frame.assign(above_teacher=(frame["value"] - theirs).where(means & (frame["system"] != TEACHER)))
 
 
-def _compared(frame: pd.DataFrame, files: list[dict[str, Any]], students: list[str]) -> pd.DataFrame:
-    """The frame with `leads` and `collapsed` of the students' means."""
-    entries: dict[tuple[str, str], dict[str, dict]] = {}  # by task and metric, then by system
-    for file in files:
-        for metric, entry in (file.get("metrics") or file["risks"]).items():
-            of_systems = entries.setdefault((file["task"], metric), {})
-            of_systems[file["method"]] = entry | {"replicates": file["replicates"].get(metric)}
-    compared = {
-        place: compare_metric(place[1], of_systems, students)
-        for place, of_systems in entries.items()
-        if place[1] != TEACHER_DIST
+def _compared(frame: pd.DataFrame, comparisons: list[dict[str, Any]], students: list[str]) -> pd.DataFrame:
+    """The frame with `collapsed`, `leads` and `best` of the students' means, from files of comparisons."""
+    entries = {
+        (file["task"], system, metric): entry
+        for file in comparisons
+        for metric, entry in file["metrics"].items()
+        for system in file["students"]
     }
     is_student = frame["seed"].isna() & frame["system"].isin(students) & frame["value"].notna()
-    marks = {
-        column: [
-            row.system in compared[row.task, row.metric][names] if student else pd.NA
-            for row, student in zip(frame.itertuples(), is_student, strict=True)
-        ]
-        for column, names in (("leads", "leaders"), ("collapsed", "collapsed"))
-    }
+    marks: dict[str, list] = {"collapsed": [], "leads": [], "best": []}
+    for row, student in zip(frame.itertuples(), is_student, strict=True):
+        entry = entries.get((row.task, row.system, row.metric))
+        if student and entry is None:
+            raise UserError(
+                f"'{row.system}' was not compared with the other students of '{row.task}' in '{row.metric}'; give the "
+                "task's file of comparisons of all students (compare.py makes it)"
+            )
+        marks["collapsed"].append(row.system in entry["collapsed"] if student else pd.NA)
+        marks["leads"].append(row.system in entry["leaders"] if student else pd.NA)
+        marks["best"].append(row.system == entry["best"] if student else pd.NA)
     return frame.assign(**marks).astype(COLUMNS)

@@ -12,7 +12,7 @@ STYLE = """
 body { font: 14px/1.4 sans-serif; margin: 1.5em; overflow-wrap: break-word; }
 .scroll { overflow-x: auto; margin-bottom: 1.5em; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-th, td { padding: 3px 10px; text-align: right; vertical-align: top; }
+th, td { padding: 3px 8px; text-align: right; vertical-align: top; }
 th { vertical-align: bottom; }
 td, .level1 { white-space: nowrap; }
 .grouped .level0:not(.col0) { text-align: center; border-bottom: 1px solid #999; }

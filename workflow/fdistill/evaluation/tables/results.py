@@ -13,22 +13,28 @@ ARROWS = {"higher": " ↑", "lower": " ↓"}
 COLLAPSED = " †"
 FORM = f".{DECIMALS}f"
 LEADERS = (
-    "Bold: better than every other student by a paired bootstrap test (p < 0.05, corrected by Holm). Where no student "
-    "is, those that are not significantly worse than the best are underlined."
+    "Bold: better than every other student that has not collapsed, by a paired test (p < 0.05, corrected by Holm). "
+    "Where no student is, those that are not significantly worse than the best are underlined."
 )
+# Nine columns with both bounds do not fit on a page; the CSV file has the bounds.
+MARGIN = "±: half the width of the 95 % interval."
 NONE = "–"  # the system was not run on the task, or does not have the value
 
 
 def main_table(
-    paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
+    paths: list[Path],
+    comparisons: list[Path],
+    tasks: dict[str, str],
+    layout: list[Section],
+    paper: PublishedTable | None = None,
 ) -> Table:
-    """Build the main table from the `metrics.json` files of all tasks and systems.
+    """Build the main table from the `metrics.json` files of all tasks and systems, and each task's comparisons.
 
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
     return _pivot(
-        results_frame(paths, [], tasks, layout),
+        results_frame(paths, [], comparisons, tasks, layout),
         tasks,
         layout,
         paper,
@@ -38,7 +44,11 @@ def main_table(
 
 
 def risk_table(
-    paths: list[Path], tasks: dict[str, str], layout: list[Section], paper: PublishedTable | None = None
+    paths: list[Path],
+    comparisons: list[Path],
+    tasks: dict[str, str],
+    layout: list[Section],
+    paper: PublishedTable | None = None,
 ) -> Table:
     """Build the table of risks and teacher diversity from the aggregated `risk.json` files.
 
@@ -46,7 +56,7 @@ def risk_table(
     the teacher. Raises UserError as `results_frame` does.
     """
     return _pivot(
-        results_frame([], paths, tasks, layout),
+        results_frame([], paths, comparisons, tasks, layout),
         tasks,
         layout,
         paper,
@@ -78,12 +88,11 @@ def _pivot(
         wide = means.assign(values=values).pivot(index="system", columns=["task", "metric"], values="values")
         return wide.reindex(index=systems, columns=columns).fillna(empty)
 
-    margins, meaning = _margins(means)
+    margins = (means["high"] - means["low"]) / 2
     footnotes = _footnotes(means)
     texts = pivot(_texts(means, margins, footnotes), NONE)
-    leaders = means["leads"].fillna(False).astype(bool)
-    number = leaders.groupby([means[name] for name in ("task", "metric")]).transform("sum")
-    marked = pivot(number.map(lambda count: "best" if count == 1 else "tied").where(leaders, ""), "")
+    marks = means["leads"].map({True: "tied"}).mask(means["best"].fillna(False), "best")
+    marked = pivot(marks.fillna(""), "")
     below = {}
     if paper:
         for key, name in comparison.ROWS.items():
@@ -109,7 +118,7 @@ def _pivot(
         notes += comparison.notes(found, paper)
     return Table(
         title=title,
-        caption=caption + meaning,
+        caption=f"{caption} {MARGIN}",
         cells=cells,
         names=2,
         records=means.rename(columns={"value": "mean"}),
@@ -117,17 +126,6 @@ def _pivot(
         groups=tasks,
         marks=pd.DataFrame(row_marks, cells.index, cells.columns),
     )
-
-
-def _margins(means: pd.DataFrame) -> tuple[pd.Series, str]:
-    """What stands behind ± in each cell, and a sentence for the caption.
-
-    Half the width of the intervals, since nine columns with both bounds do not fit on a page (the CSV file has the
-    bounds); without intervals, the standard deviation over the seeds.
-    """
-    if means["low"].notna().any():
-        return (means["high"] - means["low"]) / 2, " ±: half the width of the 95 % interval."
-    return means["std"], " With several seeds: mean ± sample standard deviation." if means["std"].notna().any() else ""
 
 
 def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, str, str], int]) -> list[str]:

@@ -38,7 +38,7 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     attributes: tuple[str, ...] = ATTRIBUTES
     target_words: tuple[int, int] = (3, 40)
-    min_word_records: int | None = None  # fewest training records that hold a word; None keeps every word
+    min_word_records: int | None = None  # records with a word that fewer training records hold go; None keeps all
     train_size: int | None = None
     dev_size: int | None = None
     test_size: int | None = None
@@ -146,10 +146,10 @@ def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
 
 
 def with_known_words(splits: dict[str, list[Record]], chosen: Options, corpus: Corpus) -> dict[str, list[Record]]:
-    """Return the records of which every word, in source and target, is in at least `min_word_records` training records.
+    """Return the records of which at least `min_word_records` of the given training records hold each word.
 
-    Rarer words are mostly names of one service's own things. No model can learn them from the other services, and a
-    small one makes up words in their place.
+    Words are those of source and target. Rarer ones are mostly names of one service's own things: no model can learn
+    them from the other services, and a small one makes up words in their place.
     """
 
     def vocabulary(record: Record) -> set[str]:
@@ -159,7 +159,7 @@ def with_known_words(splits: dict[str, list[Record]], chosen: Options, corpus: C
     known = {word for word, count in holding.items() if count >= chosen.min_word_records}
     kept = {name: [r for r in records if vocabulary(r) <= known] for name, records in splits.items()}
     for name, records in splits.items():
-        step = f"{name}: every word in {chosen.min_word_records} or more training records"
+        step = f"{name}: each word in {chosen.min_word_records} of the training records so far"
         corpus.count(step, len(records), len(kept[name]))
     return kept
 

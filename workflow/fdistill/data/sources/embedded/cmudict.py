@@ -44,6 +44,10 @@ class Options:
     dev_size: int = 1000  # words
     test_size: int = 2000
 
+    def __post_init__(self):
+        if self.letters != tuple(sorted(self.letters)):
+            raise UserError(f"source.letters: {list(self.letters)} is not [fewest, most], in this order")
+
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`).
