@@ -1,13 +1,17 @@
-# Evaluation: generate outputs for the test split, score them, measure the risks, aggregate over seeds.
+# Evaluation: generate outputs for the test split and measure the risks, score the outputs, aggregate over seeds, compare.
 
 
 rule generate:
     input:
         script=script("generate"),
         model="<results>/{task}/{system}/seed{seed}/model",
+        teacher=teacher_model,
         test="<results>/{task}/prepare/test.parquet",
+        teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
     output:
         generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
+        risk="<results>/{task}/{system}/seed{seed}/risk.json",
+        replicates="<results>/{task}/{system}/seed{seed}/risk.replicates.parquet",
     log:
         "<logs>/{task}/{system}/seed{seed}/generate.log",
     benchmark:
@@ -19,20 +23,20 @@ rule generate:
     threads: 1
     resources:
         mem_mb=3000,
-        runtime=8 * 60,
+        runtime=10 * 60,
     params:
         launch=launch,
         shards=lambda wildcards, output: unfinished(output[0], "generate"),
-        shard=lambda wildcards: shard_flag(wildcards) if wildcards.system == "teacher" else [],
+        shard=shard_flag,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
-        decoding=decoding_flags,
+        settings=generate_flags,
     shell:
-        "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q}"
-        " --generations {output.generations:q}"
-        " --shards {params.shards:q}"
+        "exec {params.launch:q} {input.script:q} --model {input.model:q} --teacher {input.teacher:q}"
+        " --test {input.test:q} --teacher-samples {input.teacher_samples:q}"
+        " --generations {output.generations:q} --risk {output.risk:q} --shards {params.shards:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
-        " {params.text:q} {params.decoding:q} 2> {log:q}"
+        " {params.text:q} {params.settings:q} 2> {log:q}"
 
 
 rule trivial:
@@ -88,42 +92,6 @@ rule score:
         " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
         " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
         " --so-far {params.so_far:q} 2> {log:q}"
-
-
-rule risk:
-    input:
-        script=script("risk"),
-        student="<results>/{task}/{system}/seed{seed}/model",
-        teacher=teacher_model,
-        test="<results>/{task}/prepare/test.parquet",
-        teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
-    output:
-        risk="<results>/{task}/{system}/seed{seed}/risk.json",
-        replicates="<results>/{task}/{system}/seed{seed}/risk.replicates.parquet",
-    log:
-        "<logs>/{task}/{system}/seed{seed}/risk.log",
-    benchmark:
-        "<benchmarks>/{task}/{system}/seed{seed}/risk.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=3000,
-        runtime=2 * 60,
-    params:
-        launch=launch,
-        shards=lambda wildcards, output: unfinished(output[0], "risk"),
-        shard=shard_flag,
-        run=lambda wildcards: run_flags(wildcards.seed),
-        text=text_flags,
-        settings=risk_flags,
-    shell:
-        "exec {params.launch:q} {input.script:q} --student {input.student:q} --teacher {input.teacher:q}"
-        " --test {input.test:q}"
-        " --shards {params.shards:q}"
-        " --teacher-samples {input.teacher_samples:q} --risk {output.risk:q} {params.settings:q}"
-        " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.text:q}"
-        " {params.shard:q} 2> {log:q}"
 
 
 rule metrics:

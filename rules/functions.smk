@@ -179,14 +179,12 @@ def memory_flags(settings):
     return [] if is_fixed else ["--gpu-memory", str(STUDY.gpu_memory)]
 
 
-def decoding_flags(wildcards):
-    decoding = task_of(wildcards)["decoding"]
-    return [*flags("decoding", decoding), *memory_flags(decoding)]
-
-
-def risk_flags(wildcards):
-    risk = task_of(wildcards)["risk"]
-    return [*flags("risk", {key: risk[key] for key in ("batch_size", "engine")}), *memory_flags(risk)]
+def generate_flags(wildcards):
+    """Return the flags of generate for outputs and for risks."""
+    task = task_of(wildcards)
+    decoding, risk = task["decoding"], task["risk"]
+    of_risk = flags("risk", {key: risk[key] for key in ("batch_size", "engine")}, prefix="risk-")
+    return [*flags("decoding", decoding), *of_risk, *(memory_flags(decoding) or memory_flags(risk))]
 
 
 def sampling_flags(wildcards):

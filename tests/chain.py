@@ -144,17 +144,23 @@ class Study:
                 ["--system", "most_frequent", "--generations", output(self.folder / "trivial.parquet"), "--task", task],
             ),
             "generate": (
-                {"--model": self.student, "--test": self.test},
-                ["--generations", output(self.generations), *system, *run_flags, *TEXT, "--max-new-tokens", "8"],
+                {"--model": self.student, "--teacher": self.teacher, "--test": self.test}
+                | {"--teacher-samples": self.test_samples},
+                [
+                    "--generations",
+                    output(self.generations),
+                    "--risk",
+                    output(self.risk),
+                    *system,
+                    *run_flags,
+                    *TEXT,
+                    "--max-new-tokens",
+                    "8",
+                ],
             ),
             "score": (
                 {"--test": self.test, "--generations": self.generations},
                 ["--metrics", "bleu4", "--seed", self.seed, *system, "--output", output(self.score)],
-            ),
-            "risk": (
-                {"--student": self.student, "--teacher": self.teacher, "--test": self.test}
-                | {"--teacher-samples": self.test_samples},
-                ["--risk", output(self.risk), *system, *run_flags, *TEXT],
             ),
             "metrics": ({"--scores": self.score}, ["--seeds", self.seed, *system, "--output", output(self.metrics)]),
             "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, *system, "--output", output(self.risks)]),

@@ -26,8 +26,9 @@ STAGES = {
     "beam_sample": ["sample_teacher", "--samples=OUTPUT", *SAMPLE, "--mode=beam_sample", "--num-beams=3"],
     "generate": ["generate", "--generations=OUTPUT", "--model=student", "--test=split.parquet", "--max-new-tokens=10"],
     "risk": [
-        "risk", "--risk=OUTPUT", "--student=student", "--teacher=teacher", "--test=split.parquet", "--task=t",
-        "--teacher-samples=expected.ancestral.parquet", "--method=m", "--engine=ctranslate2",
+        "generate", "--risk=OUTPUT", "--generations=outputs.parquet", "--model=student", "--teacher=teacher",
+        "--test=split.parquet", "--task=t", "--teacher-samples=expected.ancestral.parquet", "--method=m",
+        "--max-new-tokens=10", "--risk-engine=ctranslate2",
     ],
 }  # fmt: skip
 

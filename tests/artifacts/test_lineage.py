@@ -74,7 +74,7 @@ def replaced(command, flag, *values):
     return [*command[: place + 1], *values, *command[place + 2 :]]
 
 
-@pytest.mark.parametrize("stage", ["sample_teacher", "init_student", "distill", "generate", "score", "risk", "metrics"])
+@pytest.mark.parametrize("stage", ["sample_teacher", "init_student", "distill", "generate", "score", "metrics"])
 def test_another_task_is_refused(study, stage, tmp_path):
     command = replaced(study.command(stage, lambda path: tmp_path / path.name), "--task", "numbers")
     message = run(*command, fails=True)
@@ -109,8 +109,10 @@ def test_beam_outputs_are_no_samples(study, tmp_path):
 def test_by_hand_nothing_need_be_said(study, stage, tmp_path):
     """What the inputs say goes into the output."""
     written = tmp_path / f"out{'.parquet' if stage == 'generate' else '.json'}"
-    command = study.command(stage, lambda _: written)
-    for flag in ("--task", "--method") if stage != "score" else ():  # it must know where the score belongs
+    command = study.command(stage, lambda path: path if path == study.risk else written)
+    said = {"generate": ("--teacher", "--teacher-samples", "--risk"), "metrics": (), "score": ()}[stage]
+    said += ("--task", "--method") if stage != "score" else ()  # it must know where the score belongs
+    for flag in said:
         place = command.index(flag)
         del command[place : place + 2]
     run(*command)
@@ -141,3 +143,10 @@ def test_an_output_does_not_contain_an_input(study):
     message = run(*replaced(study.command("init_student"), "--model", study.teacher.parents[1]), fails=True)
     assert "--model and --teacher lie one inside the other" in message
     assert study.teacher.is_dir()
+
+
+@pytest.mark.parametrize("flag", ["--teacher", "--teacher-samples", "--risk"])
+def test_what_risks_need_is_given_together(study, flag):
+    command = study.command("generate")
+    del command[command.index(flag) : command.index(flag) + 2]
+    assert "--teacher, --teacher-samples and --risk belong together" in run(*command, fails=True)

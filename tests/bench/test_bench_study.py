@@ -20,18 +20,18 @@ STAGES = {
 COSTS = {"finetune_teacher": 4, "teacher_samples": 3, "test_samples": 6, "teacher/generate": 9} | {
     "predistill": 2, "js": 5, "generate": 7, "risk": 1,
 }  # fmt: skip
-# the teacher with its samples and outputs; then predistill and js, each with generate and risk
+# the teacher with its samples and outputs; then predistill and js, each with outputs and risks
 TOTAL = (80 + 30 + 6 + 9) + 2 * (20 + 150 + 2 * 8)
 
 
 def test_the_jobs_of_a_study_wait_for_what_they_read():
     sizes = Sizes({"teacher": 20, "predistill": 10, "distill": 30}, sampled=10, inputs=1)
     jobs = jobs_of("xsum", COSTS, sizes, STAGES, 2)
-    assert len(jobs) == 4 + 2 * 2 * 3
+    assert len(jobs) == 4 + 2 * 2 * 2
     assert jobs["xsum/js/1"] == Job(
         150, frozenset({"xsum/finetune_teacher", "xsum/teacher_samples", "xsum/predistill/1"})
     )
-    assert jobs["xsum/js/1/risk"] == Job(1, frozenset({"xsum/js/1", "xsum/test_samples"}))
+    assert jobs["xsum/js/1/generate"] == Job(7 + 1, frozenset({"xsum/js/1", "xsum/test_samples"}))
     assert makespan(jobs, 1) == sum(job.seconds for job in jobs.values()) == TOTAL
 
 
@@ -47,9 +47,9 @@ def test_a_plan_has_the_studys_own_sizes():
     assert planned["stages"] == {
         name: {"xsum": seconds}
         for name, seconds in {
-            "finetune_teacher": 80, "test_samples": 6, "generate": 9 + 4 * 7, "teacher_samples": 30, "predistill": 40,
-            "risk": 4, "js": 300,
+            "finetune_teacher": 80, "test_samples": 6, "generate": 9 + 4 * (7 + 1), "teacher_samples": 30,
+            "predistill": 40, "js": 300,
         }.items()
     }  # fmt: skip
     assert planned["seconds"]["1"] == TOTAL == sum(by_task["xsum"] for by_task in planned["stages"].values())
-    assert planned["seconds"]["4"] == planned["longest_chain"] == 80 + 30 + 150 + 7
+    assert planned["seconds"]["4"] == planned["longest_chain"] == 80 + 30 + 150 + 8

@@ -17,7 +17,7 @@ def test_every_problem_is_reported_at_once(project, cluster):
         ("metrics", ["bleu4", "moverscore"]),
         ("training.distill.batch_size", 100_000),
     )
-    findings = preflight(plan(project, *changes, gpu_memory=40, jobs={"risk": {"slurm_partition": "nope"}}))
+    findings = preflight(plan(project, *changes, gpu_memory=40, jobs={"generate": {"slurm_partition": "nope"}}))
     places = {finding.where for finding in findings if finding.problem}
     assert places == {"web: metrics", "web: GPU memory", "SLURM"}
 

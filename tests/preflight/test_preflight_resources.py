@@ -27,10 +27,10 @@ def test_batches_that_are_left_to_memory_fit_a_gpu(project):
     for gib in (6, 40):
         by_engine = [needed(engine, gib) for engine in ("transformers", "ctranslate2")]
         for stages in by_engine:
-            assert all(stages[stage] < gib * memory.GIB for stage in ("sample_teacher", "generate", "risk"))
-    assert by_engine[1]["risk"] > by_engine[0]["risk"]  # it has a second copy of the weights
-    fixed = [needed("transformers", gib, ("risk.batch_size", 999))["risk"] for gib in (6, 40)]
-    assert fixed[0] == fixed[1] > by_engine[0]["risk"]
+            assert all(stages[stage] < gib * memory.GIB for stage in ("sample_teacher", "generate"))
+    assert by_engine[1]["generate"] > by_engine[0]["generate"]  # it has a second copy of the weights
+    fixed = [needed("transformers", gib, ("risk.batch_size", 999))["generate"] for gib in (6, 40)]
+    assert fixed[0] == fixed[1] > by_engine[0]["generate"]
 
 
 def test_no_gpu_no_estimate(project):
@@ -67,7 +67,7 @@ def test_room_is_needed_for_every_student(project):
 
 def test_a_cluster_that_accepts_the_jobs(project, cluster):
     resources = {"slurm_account": "me", "slurm_partition": "gpu", "runtime": 60, "mem_mb": 8000, "gpu": 1}
-    (finding,) = slurm.check(plan(project, jobs={"distill": resources, "risk": resources}))
+    (finding,) = slurm.check(plan(project, jobs={"distill": resources, "generate": resources}))
     assert not finding.problem
     assert finding.text == "accepts the jobs of 2 rules (me, gpu)"
     request = "--test-only --account=me --partition=gpu --time=60 --mem=8000 --gpus=1 --wrap=true"
@@ -79,16 +79,16 @@ def test_a_cluster_that_accepts_the_jobs(project, cluster):
 def test_everything_that_a_cluster_refuses(project, cluster):
     jobs = {
         "distill": {"slurm_partition": "nope"},
-        "generate": {"slurm_partition": "gpu", "mem_mb": 64000},
-        "risk": {"slurm_partition": "gpu", "runtime": 2881},
+        "predistill": {"slurm_partition": "gpu", "mem_mb": 64000},
+        "generate": {"slurm_partition": "gpu", "runtime": 2881},
         "score": {"slurm_partition": "gpu", "runtime": 2880},
         "metrics": {"runtime": 60},  # on the default partition
     }
     texts = problems(slurm.check(plan(project, jobs=jobs)))
     assert len(texts) == 3
     assert "invalid partition specified: nope; allocation failure: Invalid partition name specified" in texts[0]
-    assert "node configuration is not available. Requested by generate (--partition=gpu --mem=64000)" in texts[1]
-    assert "partition gpu lets jobs run for 2880 minutes, fewer than runtime. Requested by risk" in texts[2]
+    assert "node configuration is not available. Requested by predistill (--partition=gpu --mem=64000)" in texts[1]
+    assert "partition gpu lets jobs run for 2880 minutes, fewer than runtime. Requested by generate" in texts[2]
     assert all("profiles/slurm/config.yaml" in text for text in texts)
 
 

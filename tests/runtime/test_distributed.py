@@ -138,7 +138,7 @@ SHARED = {
     "ancestral": ["sample_teacher", "--samples", "OUTPUT", "--per-input", 2],
     "beam": ["sample_teacher", "--samples", "OUTPUT", "--mode", "beam", "--num-beams", 2],
     "generate": ["generate", "--generations", "OUTPUT", "--max-new-tokens", 9, "--num-beams", 2],
-    "risk": ["risk", "--risk", "OUTPUT", "--task", "t", "--method", "m"],
+    "risk": ["generate", "--risk", "OUTPUT", "--task", "t", "--method", "m", "--max-new-tokens", 9],
 }
 
 
@@ -148,7 +148,7 @@ def test_ranks_of_a_sharded_teacher_write_what_one_writes(folder, stage, tmp_pat
     dev, teacher = folder / "dev.parquet", folder / "bart.teacher"
     if script == "sample_teacher":
         files = ["--split", dev, "--teacher", teacher]
-    elif script == "generate":
+    elif stage == "generate":
         files = ["--test", dev, "--model", teacher]
     else:
         sampled = ["--split", dev, "--teacher", teacher, "--samples", tmp_path / "samples.parquet"]
@@ -159,8 +159,10 @@ def test_ranks_of_a_sharded_teacher_write_what_one_writes(folder, stage, tmp_pat
             dev,
             "--teacher",
             teacher,
-            "--student",
+            "--model",
             student,
+            "--generations",
+            tmp_path / "outputs.parquet",
             "--teacher-samples",
             tmp_path / "samples.parquet",
         ]

@@ -118,7 +118,6 @@ def test_decoding_again_trains_nothing(would_run):
         "predistill",
         "distill",
         "sample_teacher",
-        "risk",
     }
     assert all("task=en_ro" in wildcards for rule, wildcards in jobs if rule == "generate")
 

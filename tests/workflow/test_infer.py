@@ -18,7 +18,15 @@ def study(tmp_path_factory):
     """A study with the student's exported folder."""
     study = Study(tmp_path_factory.mktemp("study"))
     study.prepare()
-    for stage in ("finetune_teacher", "sample_teacher", "init_student", "distill", "generate", "score"):
+    for stage in (
+        "finetune_teacher",
+        "sample_teacher",
+        "sample_teacher test",
+        "init_student",
+        "distill",
+        "generate",
+        "score",
+    ):
         run(*study.command(stage))
     study.export = study.student.parent / "export"
     run(*export_command(study))

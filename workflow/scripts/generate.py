@@ -1,40 +1,84 @@
-"""Generate a model's outputs for the test split."""
+"""Generate a model's outputs for the test split, and measure its risks: R_llh, R_cvg, and its teacher's TeacherDist.
+
+Both in one job, since starting it takes longer than either takes for a small model. Without a teacher, only outputs.
+"""
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 
-from fdistill.artifacts.batch_store import store_for_script
-from fdistill.artifacts.files import sha256, write_parquet
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.batch_store import BatchStore, store_for_script
+from fdistill.artifacts.files import sha256, write_json, write_parquet
+from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import Encoded, Limits, read_split
+from fdistill.data.sample_identity import sample_identity
+from fdistill.data.samples import read_samples
 from fdistill.data.schemas import GENERATIONS
+from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
+from fdistill.evaluation.resampling import replicate_mean
+from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
+from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
+from fdistill.runtime.distributed import Ranks
+from fdistill.runtime.errors import UserError
 from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engines import version_of
-from fdistill.sampling.offline import generate_texts
+from fdistill.sampling.offline import generate_texts, sample_sequences
+from fdistill.sampling.sampler import SamplingConfig
+
+FOR_RISKS = ("teacher", "teacher_samples", "risk")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model, a student or the teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
+    group = parser.add_argument_group("risks", "all or none of these")
+    group.add_argument("--teacher", type=Path, help="folder of the teacher")
+    group.add_argument("--teacher-samples", type=Path, help="the teacher's samples of the test split")
+    group.add_argument("--risk", type=Path, help=f"JSON file to write, and beside it {FILE_IN_HELP}")
     cli.add_offline_flags(parser)
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
+    schema_flags.add_flags(parser, "risk", "risk-", keys=("batch_size", "engine"))
     cli.add_place_flags(parser)
-    args = cli.parse(parser, "generations")
-    lineage = common_lineage(args.model, args.test, seed=args.seed, task=args.task, method=args.method)
+    args = cli.parse(parser, "generations", "risk")
+    given = [getattr(args, name) for name in FOR_RISKS]
+    if None in given and any(given):
+        raise UserError("--teacher, --teacher-samples and --risk belong together; give all or none")
+    if args.risk and not (args.task and args.method):
+        raise UserError("--risk needs --task and --method, which the file records; give both")
+
+    inputs = [path for path in (args.model, args.test, args.teacher_samples) if path]
+    lineage = common_lineage(*inputs, teacher=args.teacher, seed=args.seed, task=args.task, method=args.method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
-    checkpoint = checkpoints.load(args.model, device)
-    if args.shard_teacher:
-        fsdp.shard(checkpoint.model, ranks)
-    encoded, _ = read_split(args.test, checkpoint, Limits(**schema_flags.read_flags(args, "text")))
+    model = checkpoints.load(args.model, device)
+    is_teacher = args.teacher is None or args.teacher.resolve() == args.model.resolve()
+    if args.shard_teacher and is_teacher:
+        fsdp.shard(model.model, ranks)
+    test, _ = read_split(args.test, model, Limits(**schema_flags.read_flags(args, "text")))
+
+    stores = [generate(args, model, test, lineage, args.shard_teacher and is_teacher, ranks)]
+    if args.risk:
+        teacher = model if is_teacher else checkpoints.load(args.teacher, device)
+        if args.shard_teacher and not is_teacher:
+            fsdp.shard(teacher.model, ranks)
+        checkpoints.check_same_vocabulary(teacher, model)
+        stores.append(measure_risks(args, model, teacher, test, lineage, ranks))
+    for store in stores:  # now that all files are written
+        store.remove()
+
+
+def generate(
+    args: argparse.Namespace, model: Checkpoint, test: Encoded, lineage: Lineage, is_sharded: bool, ranks: Ranks
+) -> BatchStore:
+    """Write the outputs; return the store of their batches."""
     decoding = schema_flags.read_flags(args, "decoding")
     batch_size, engine = decoding.pop("batch_size"), decoding.pop("engine")
     beams, longest = decoding["num_beams"], decoding["max_new_tokens"]
@@ -45,20 +89,42 @@ def main() -> None:
         "decoding": str(decoding),
         "engine": engine,
     }
-    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
-    columns = generate_texts(
-        checkpoint.model,
-        checkpoint.tokenizer,
-        encoded.sources,
-        decoding,
-        offline_batch_size(batch_size, [checkpoint.model], engine, beams, longest, args.gpu_memory),
-        args.seed,
-        store,
-        engine,
-    )
+    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks, is_sharded)
+    batch_size = offline_batch_size(batch_size, [model.model], engine, beams, longest, args.gpu_memory)
+    columns = generate_texts(model.model, model.tokenizer, test.sources, decoding, batch_size, args.seed, store, engine)
     if ranks.is_main:
-        write_parquet(args.generations, {"id": encoded.ids, **columns}, GENERATIONS, identity)
-        store.remove()
+        write_parquet(args.generations, {"id": test.ids, **columns}, GENERATIONS, identity)
+    return store
+
+
+def measure_risks(
+    args: argparse.Namespace, student: Checkpoint, teacher: Checkpoint, test: Encoded, lineage: Lineage, ranks: Ranks
+) -> BatchStore:
+    """Write the risks of `student`; return the store of their batches."""
+    engine = args.risk_engine
+    identity = sample_identity(args.teacher, teacher.tokenizer, args.test)
+    teacher_samples = read_samples(args.teacher_samples, test.ids, identity, "teacher_samples")
+    identity |= {"student": model_identity(args.model), "samples": sha256(args.teacher_samples)}
+    versions_used = {"versions": versions() | version_of(engine)}
+    store = store_for_script(args, identity | versions_used, ranks, args.shard_teacher)
+    models, longest = [student.model, teacher.model], args.max_target_tokens
+    batch_size = offline_batch_size(args.risk_batch_size, models, engine, 1, longest, args.gpu_memory)
+    sampling = SamplingConfig(longest)
+    student_samples = sample_sequences(
+        student.model, test.ids, test.sources, sampling, 1, batch_size, args.seed, store, engine
+    )["tokens"]
+    first_samples = [samples[0] for samples in teacher_samples]
+    measured = risks(student.model, teacher.model, test.sources, student_samples, first_samples, batch_size, store)
+    eos = teacher.tokenizer.eos_token_id
+    without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
+    measured["teacher_dist"] = teacher_dist(without_eos)
+    if ranks.is_main:
+        replicates = {name: replicate_mean(values) if values else None for name, values in measured.items()}
+        write_replicates(args.risk, replicates, lineage)
+        place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
+        means = {name: fmean(values) if values else None for name, values in measured.items()}
+        write_json(args.risk, {**place, **means, "lineage": lineage})
+    return store
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def main() -> None:
         "seed": str(args.seed),
         "engine": engine,
     }
-    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks)
+    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks, args.shard_teacher)
     columns = sample_sequences(
         teacher.model,
         encoded.ids,

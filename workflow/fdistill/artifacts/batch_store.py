@@ -111,14 +111,14 @@ class BatchStore:
 IN_MEMORY = BatchStore()
 
 
-def store_for_script(args: argparse.Namespace, identity: dict[str, Any], ranks: Ranks) -> BatchStore:
+def store_for_script(args: argparse.Namespace, identity: dict[str, Any], ranks: Ranks, is_sharded: bool) -> BatchStore:
     """Return the store of a script with the flag `--shards`.
 
-    `identity` says what the script's files contain; its other arguments are added to it. With `--shard-teacher`,
-    every rank runs the FSDP-sharded model on the same batches, so that the batches are not distributed.
+    `identity` says what the script's files contain; its other arguments are added to it. When a model is FSDP-sharded,
+    every rank runs it on the same batches, so that the batches are not distributed.
     """
     settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
     identity = json.loads(json.dumps(settings | identity))
-    if args.shard_teacher:
+    if is_sharded:
         return BatchStore(args.shards, identity, writes=ranks.is_main)
     return BatchStore(args.shards, identity, ranks)

@@ -56,8 +56,9 @@ def jobs_of(
     train_teacher = f"{task}/{TRAIN_TEACHER}"
     after_teacher = frozenset({train_teacher})
     jobs = {train_teacher: Job(costs[TRAIN_TEACHER] * sizes.trained["teacher"])}
-    jobs[f"{task}/{TEST_SAMPLES}"] = Job(costs[TEST_SAMPLES] * sizes.inputs, after_teacher)
-    jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, after_teacher)
+    test_samples = f"{task}/{TEST_SAMPLES}"
+    jobs[test_samples] = Job(costs[TEST_SAMPLES] * sizes.inputs, after_teacher)
+    jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, after_teacher | {test_samples})
     sequences = {term["sequences"] for method in methods.values() for term in method["terms"]}
     for kind in sorted(sequences & {*TEACHER_SEQUENCES}):
         jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.sampled, after_teacher)
@@ -69,9 +70,8 @@ def jobs_of(
                 before.add(f"{task}/predistill/{seed}")
             train = f"{task}/{name}/{seed}"
             jobs[train] = Job(costs[name] * sizes.trained[method["training"]], frozenset(before))
-            jobs[f"{train}/{GENERATE}"] = Job(costs[GENERATE] * sizes.inputs, frozenset({train}))
-            before_risk = frozenset({train, f"{task}/{TEST_SAMPLES}"})
-            jobs[f"{train}/{RISK}"] = Job(costs[RISK] * sizes.inputs, before_risk)
+            seconds = (costs[GENERATE] + costs[RISK]) * sizes.inputs
+            jobs[f"{train}/{GENERATE}"] = Job(seconds, frozenset({train, test_samples}))
     return jobs
 
 
@@ -160,7 +160,7 @@ def plan(
     stages: dict[str, dict[str, float]] = {}
     for name, job in jobs.items():
         task, *parts = name.split("/")
-        stage = parts[-1] if parts[-1] in (GENERATE, RISK) else parts[0]
+        stage = GENERATE if parts[-1] == GENERATE else parts[0]
         by_task = stages.setdefault(stage, dict.fromkeys(counts, 0.0))
         by_task[task] += job.seconds
     return {"counts": counts, "seeds": seeds, "stages": stages, "jobs": len(jobs), **on_devices(jobs, devices)}

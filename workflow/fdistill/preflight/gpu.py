@@ -71,7 +71,7 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
     for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
         offline("sample_teacher", sampling, teacher.parameters, teacher, target)
     offline("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
-    offline("risk", task["risk"], teacher.parameters + student.parameters, teacher, target)
+    offline("generate", task["risk"], teacher.parameters + student.parameters, teacher, target)
     return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
 
 
@@ -97,9 +97,8 @@ def _training(
 def _remedy(stage: str) -> str:
     """Return what to do when `stage` does not fit."""
     other = {
-        "generate": "lower decoding.batch_size",
+        "generate": "lower batch_size of decoding and risk",
         "sample_teacher": "lower batch_size of teacher_samples, teacher_beam and risk",
-        "risk": "lower risk.batch_size",
     }
     name = "teacher" if stage == "finetune_teacher" else stage
     halve = f"halve training.{name}.batch_size and double its accumulation, which trains the same model"
