@@ -122,7 +122,7 @@ def test_an_intended_change_is_accepted_when_its_record_is_deleted(studies, tmp_
     message = run(*command, fails=True)
     assert f"{score}: was changed or replaced: {record} lists another hash of it" in message
     assert re.search(r"delete it and run again \(target .*/score\.json, made by score\), or, if the change is", message)
-    record.write_bytes(flip(record.read_bytes()))
+    record.write_text(record.read_text().replace('"attempts": 1', '"attempts": 2'))
     message = run(*command, fails=True)
     assert f"{record}: is damaged, its content is not what was written; delete it" in message
     assert "if score.json is as it should be, delete the record alone" in message
