@@ -175,8 +175,9 @@ def test_the_scripts_train_to_the_same_curve(tmp_path):
     assert "other lengths or another prefix" in message
 
 
-def overlay(folder: Path, **changes) -> Path:
-    (folder / "o.yaml").write_text(yaml.safe_dump({"task_overrides": {"en_ro": changes}, "tasks": ["en_ro"]}))
+def overlay(folder: Path, **cache) -> Path:
+    given = {"tasks": ["en_ro"], "methods": ["js", "js_exact", "rkl"], "task_overrides": {"en_ro": cache}}
+    (folder / "o.yaml").write_text(yaml.safe_dump(given))
     return folder / "o.yaml"
 
 
