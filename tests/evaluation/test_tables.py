@@ -318,4 +318,4 @@ def test_two_comparisons_of_one_task_are_refused(tmp_path):
     pairs = [f"t={tmp_path / name}.json" for name in ("a", "b")]
     flags = ("--tasks", "t", "--students", "kl", "--output", tmp_path / "m.md")
     done = warm.run_script("tables", "main", "--metrics", tmp_path / "a.json", "--comparisons", *pairs, *flags)
-    assert done.returncode == 1 and "one of several files of task 't'" in done.stderr
+    assert done.returncode == 1 and "one of several files of task 't'" in done.stdout
