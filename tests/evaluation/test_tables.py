@@ -96,7 +96,7 @@ def test_students_that_cannot_be_told_apart_are_marked_alike(files, tmp_path):
         value = content["metrics"]["bleu4"]["mean"] = {"js": 30.0, "tvd": 29.0}[system]
         content["metrics"]["bleu4"]["seeds"] = {"1": value}
         path = write_aggregated(tmp_path / f"d2t.{system}.json", content)
-        write_replicates(path, {"bleu4": (value + spread).tolist(), "ter": [VALUES[system]] * 1000}, {})
+        write_replicates(path, {"bleu4": [(value + spread).tolist()], "ter": [[VALUES[system]] * 1000]}, {})
     rows = cells(to_markdown(main_table(files, TASKS, LAYOUT)))
     assert (rows["JS"][0], rows["TVD"][0], rows["KL"][0]) == ("<u>30.00</u>", "<u>29.00</u>", "0.33 ± 0.50")
 

@@ -38,10 +38,10 @@ COMPARISONS_FILE = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric or risk of one system: its values (S,) by seed, and the replicates (R,) of their mean."""
+    """A metric or risk of one system: its values (S,) by seed, and the replicates (S, R) of each."""
 
     values: Sequence[float]
-    replicates: Sequence[float]
+    replicates: Sequence[Sequence[float]]
 
     @property
     def mean(self) -> float:
@@ -108,6 +108,8 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             raise UserError(f"{path}: a second file of '{file['method']}'; give one")
         systems[field].add(file["method"])
         for key, entry in file[field].items():
+            if key in replicates and len(replicates[key]) != len(entry["seeds"]):
+                raise UserError(f"{path}: has the replicates of other seeds beside it; delete both and run again")
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
     _check_equal(sizes, "test inputs")
     return {
