@@ -61,6 +61,7 @@ def test_latex_tables_longer_than_a_page_go_on_in_further_floats():
     # 48 lines: of the caption, four of the headings, two of the rules' space, 41 of the texts, of the note
     assert names == [[rule, ("a", ""), ("b", ""), rule, ("c", "")]]
     assert r"\caption{caption}" in only and "note" in only
+    assert r"\begin{tabular}{l>{\raggedright\arraybackslash}p{0.5\linewidth}}" in only  # wraps, and is not scaled down
     names, [first, second] = floats([("a", 1), ("b", 15 * line)], [("c", 26 * line + 1)])
     assert names == [[rule, ("a", ""), ("b", "")], [rule, ("c", "")]]
     assert r"\caption{caption}" in first and "note" not in first
