@@ -233,7 +233,7 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     below = {(r["system"], r["metric"]): r["collapsed"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
     assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
-    assert r"2.05 ($-$0.38) \textdagger{}" in to_latex(table)
+    assert r"2.05 ($-$0.38) $\dagger$" in to_latex(table)
 
 
 def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
