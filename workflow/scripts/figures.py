@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
 from fdistill.evaluation import figures
+from fdistill.evaluation.size_figure import scores_by_size
 from fdistill.evaluation.texts import Texts
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
@@ -52,7 +53,7 @@ def main() -> None:
         help='layers of the other sizes by name, as {"e2d1": {"encoder": 2, "decoder": 1}} (default: {})',
     )  # fmt: skip
     command.set_defaults(
-        draw=lambda args: figures.scores_by_size(
+        draw=lambda args: scores_by_size(
             [path for _, _, path in args.metrics],
             {None: args.student} | args.student_sizes,
             args.systems,

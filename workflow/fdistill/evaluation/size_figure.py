@@ -1,4 +1,4 @@
-"""The figure of a task's scores by the student's size (Wen et al. 2023, Figure 2)."""
+"""Draws a task's scores by the size of the student (Wen et al. 2023, Figure 2)."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import METRICS_FILE
 from fdistill.evaluation.comparisons import TEACHER
-from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.figures import STYLE, finish, known, style_of
 from fdistill.runtime.errors import UserError
 
 APART = 0.04  # of the distance between two sizes: that between two methods' bars
@@ -27,7 +27,7 @@ def scores_by_size(paths: list[Path], sizes: Sizes, systems: dict[str, str], tit
     Bars are the 95 % intervals, the dashed line is the teacher's value. Sizes stand in the order of their layers, at
     equal distances. `systems` maps the teacher and the methods to titles, and its order decides the colours. A value
     that is missing has no point, and a metric without any value is shown as n/a. Raises UserError for a method without
-    a title, a size without layers, a system twice, and files that belong to different data or teachers.
+    a title, a size without the layers of every stack, a system twice, and files of different data or teachers.
     """
     files: dict[tuple[str, str | None], dict[str, Any]] = {}
     for path in paths:
@@ -43,7 +43,7 @@ def scores_by_size(paths: list[Path], sizes: Sizes, systems: dict[str, str], tit
     axis, labels = _size_axis(sizes)
     metrics = {key: entry for entries in files.values() for key, entry in entries.items()}
     with matplotlib.rc_context(STYLE):
-        rows, columns = -(-len(metrics) // IN_A_ROW), min(len(metrics), IN_A_ROW)
+        rows, columns = max(1, -(-len(metrics) // IN_A_ROW)), max(1, min(len(metrics), IN_A_ROW))
         figure = Figure(figsize=(3.2 * columns + 1.3, 2.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).flat
         for ax, (key, metric) in zip(panels, metrics.items(), strict=False):
@@ -69,6 +69,11 @@ def scores_by_size(paths: list[Path], sizes: Sizes, systems: dict[str, str], tit
 def _size_axis(sizes: Sizes) -> tuple[str, dict[str | None, str]]:
     """Return the title of the axis, and the labels of the sizes in their order: the layers that differ between them."""
     stacks = list(sizes[None])
+    for size, layers in sizes.items():
+        if set(layers) != set(stacks):
+            raise UserError(
+                f"--student-sizes: '{size}' needs the layers of {' and '.join(stacks)}, as --student has them"
+            )
     differing = [stack for stack in stacks if any(sizes[size][stack] != sizes[None][stack] for size in sizes)] or stacks
 
     def counts(size: str | None) -> list[int]:
