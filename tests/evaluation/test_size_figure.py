@@ -128,6 +128,6 @@ def test_refusals(tmp_path):
         scores_by_size(paths, {None: SIZES[None]}, SYSTEMS, "t", output)
     with pytest.raises(UserError, match=r"kl.json: a second file of 'kl'; give one"):
         scores_by_size([*paths, paths[1]], SIZES, SYSTEMS, "t", output)
-    with pytest.raises(UserError, match="'e3d1' needs the layers of encoder and decoder, as --student has them"):
+    with pytest.raises(UserError, match="'e3d1' must have the stacks of --student: encoder, decoder"):
         scores_by_size(paths, SIZES | {"e3d1": {"encoder": 3}}, SYSTEMS, "t", output)
     assert not output.exists()

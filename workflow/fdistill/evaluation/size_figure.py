@@ -71,9 +71,7 @@ def _size_axis(sizes: Sizes) -> tuple[str, dict[str | None, str]]:
     stacks = list(sizes[None])
     for size, layers in sizes.items():
         if set(layers) != set(stacks):
-            raise UserError(
-                f"--student-sizes: '{size}' needs the layers of {' and '.join(stacks)}, as --student has them"
-            )
+            raise UserError(f"--student-sizes: '{size}' must have the stacks of --student: {', '.join(stacks)}")
     differing = [stack for stack in stacks if any(sizes[size][stack] != sizes[None][stack] for size in sizes)] or stacks
 
     def counts(size: str | None) -> list[int]:
