@@ -89,7 +89,7 @@ class Study:
         if task is not None:
             method = complete(merge(method, self.task(task, size)[OVERRIDES].get(key, {})))
         if size is not None:
-            method["title"] = f"{method['title']} ({size})"
+            method["title"] = f"{method['title']}, {size}"
         if method["start"] == PREDISTILL:
             method["start"] = of_size(PREDISTILL, size)
         return method
