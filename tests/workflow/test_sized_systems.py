@@ -22,7 +22,7 @@ def dry(tmp_path_factory):
 
     def dry(*targets, sizes=True, check=True):
         study = STUDY if sizes else {key: value for key, value in STUDY.items() if key != "task_overrides"}
-        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+        (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
         given = ("-n", "-p", "--configfile", folder / "study.yaml", "--", *targets)
         return snakemake(*given, directory=folder, check=check).stdout
 
