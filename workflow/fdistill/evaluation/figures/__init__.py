@@ -1,0 +1,7 @@
+"""A task's figures as SVG files with reproducible bytes: training curves, risks, and scores by the student's size."""
+
+from fdistill.evaluation.figures.curves import training_curves
+from fdistill.evaluation.figures.risks import risk_scatter
+from fdistill.evaluation.figures.sizes import scores_by_size
+
+__all__ = ["risk_scatter", "scores_by_size", "training_curves"]
