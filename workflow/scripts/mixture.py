@@ -1,7 +1,7 @@
-"""Measure what the mixture of a JS divergence does to training: the exact one (Eq. 12) beside the step-wise one (Eq. 11).
+"""Measure what the mixture of JS does to training: the exact one (Eq. 12) beside the step-wise one (Eq. 11).
 
-At the weights that training starts from: the weight of the teacher in the exact mixture along sampled sequences, and the
-signal and the noise of a step's gradient by each method.
+At the weights that training starts from: the weight of the teacher in the exact mixture along sampled sequences, and
+the signal and the noise of a step's gradient by each method.
 """
 
 import argparse
@@ -51,23 +51,16 @@ def main() -> None:
     checkpoints.check_same_vocabulary(teacher, student)
     train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = sample_identity(args.teacher, student.tokenizer, args.train)
-    data = TrainingData(
-        train, {TEACHER_SAMPLES: read_samples(args.teacher_samples, train.ids, identity, TEACHER_SAMPLES)}
-    )
-    settings, sampling = (
-        TrainingSettings(**schema_flags.read_flags(args, "training")),
-        SamplingConfig(limits.max_target_tokens),
-    )
+    samples = read_samples(args.teacher_samples, train.ids, identity, TEACHER_SAMPLES)
+    data, sampling = TrainingData(train, {TEACHER_SAMPLES: samples}), SamplingConfig(limits.max_target_tokens)
+    settings = TrainingSettings(**schema_flags.read_flags(args, "training"))
 
+    models = student.model, teacher.model
     gradients = {}
     for method, terms in args.methods.items():
-        objective = Objective.from_config(terms)
-        trainer = Trainer(student.model, teacher.model, objective, data, settings, sampling, args.seed)
+        trainer = Trainer(*models, Objective.from_config(terms), data, settings, sampling, args.seed)
         gradients[method], batches = first_gradients(trainer, STEPS)
-    weights = {
-        kind: mixture_weights(student.model, teacher.model, batches, kind)
-        for kind in (TEACHER_SAMPLES, STUDENT_SAMPLES)
-    }
+    weights = {kind: mixture_weights(*models, batches, kind) for kind in (TEACHER_SAMPLES, STUDENT_SAMPLES)}
     write_json(args.output, {"task": args.task, "weights": weights, "gradients": gradients, "lineage": lineage})
 
 

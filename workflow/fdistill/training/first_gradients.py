@@ -1,4 +1,4 @@
-"""What a method's gradient says before the first step, and how much of it is noise; the mixture's weight of exact JS."""
+"""What a method's first gradient says and how much of it is noise, and the weights of exact JS's mixture."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice

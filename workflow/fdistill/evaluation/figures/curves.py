@@ -1,5 +1,6 @@
 """The figure of a task's training curves."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,15 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
     """
     runs = [(system, read_log(path)) for system, path in logs if known(system, systems, path)]
     common_lineage(*(path for _, path in logs), seeds_differ=True)
-    metrics = list(dict.fromkeys(key for _, log in runs for line in log for key in line.get("dev", {})))
+    metrics = dev_metrics(log for _, log in runs)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
         for system, log in runs:
             style = style_of(system, systems)
-            _line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
+            draw_line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
             for ax, key in zip(axes[1:], metrics, strict=True):
-                _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
+                draw_line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
         axes[0].set_ylabel("training loss (each method's own)")
         if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
             axes[0].set_yscale("log")  # objectives differ by an order of magnitude
@@ -43,8 +44,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
             axes[0].yaxis.set_major_formatter("{x:g}")
             axes[0].yaxis.set_minor_locator(NullLocator())
         for ax, key in zip(axes[1:], metrics, strict=True):
-            name = METRICS[key].title if key in METRICS else key.upper()
-            ax.set_ylabel(f"{name} on the development split")
+            label_dev(ax, key)
         steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
         for ax in axes:
             _step_axis(ax, min(steps), max(steps))
@@ -60,7 +60,18 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:
+def dev_metrics(logs: Iterable[list[dict[str, Any]]]) -> list[str]:
+    """Return the metrics on the development split that the logs have."""
+    return list(dict.fromkeys(key for log in logs for line in log for key in line.get("dev", {})))
+
+
+def label_dev(ax: Axes, metric: str) -> None:
+    """Label the axis of a metric on the development split."""
+    name = METRICS[metric].title if metric in METRICS else metric.upper()
+    ax.set_ylabel(f"{name} on the development split")
+
+
+def draw_line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:
     """Draw a line with at most about MARKED markers; a single point has one too."""
     if points:
         markers = {"markersize": 4, "markevery": -(-len(points) // MARKED)}
