@@ -2,21 +2,16 @@
 
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import pytest
 from fdistill.artifacts.files import write_json, write_json_lines
 from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
 from fdistill.runtime.errors import UserError
 from snake import ROOT
+from svg import texts
 
 SCRIPT = ROOT / "workflow" / "scripts" / "figures.py"
 SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
-
-
-def texts(path):
-    """All texts of an SVG file."""
-    return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.fixture
