@@ -12,12 +12,13 @@ from fdistill.artifacts.shapes import parse
 LIBRARY = Path(__file__).parents[1]
 SCRIPTS = LIBRARY.parent / "scripts"
 
-# The rules of a script that serves several, by its name.
+# The rules of a script whose name is not that of its only rule.
 RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
-    "figures": ["training_curves", "risk_figure", "size_figure"],
+    "figures": ["training_curves", "risk_figure", "size_figure", "mixture_figure"],
     "metrics": ["metrics", "risks"],
+    "modes": ["modes_figure"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }
 
