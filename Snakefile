@@ -33,6 +33,7 @@ rule all:
         FIGURES,
         METRICS,
         COMPARISONS,
+        REPORT_PAGE,
 
 
 include: "rules/targets.smk"

@@ -87,7 +87,9 @@ TABLES = [
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
-FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+FIGURE_KINDS = ("curves", "risk", "cost")
+FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in FIGURE_KINDS]
+REPORT_PAGE = f"{RESULTS}/report/index.html"
 
 # Once a run, also in a dry run; jobs read this file too.
 if workflow.is_main_process:

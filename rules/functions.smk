@@ -295,6 +295,40 @@ def placed(tasks, systems, name):
     return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]
 
 
+def of_tasks(form):
+    """Return TASK=FILE arguments, where `form` is the path of the file with `{task}` in it."""
+    return [f"{task}={form.replace('{task}', task)}" for task in STUDY.tasks]
+
+
+def of_seeds(systems, name):
+    """Return TASK/SYSTEM=FILE arguments, one per seed."""
+    return [
+        f"{task}/{system}={file}" for task in STUDY.tasks for system in systems for file in results(task, system, name)
+    ]
+
+
+def files_in(arguments):
+    """Return the files of KEY=FILE arguments."""
+    return [argument.partition("=")[2] for argument in arguments]
+
+
+# The outputs that examples are of: those of each system's first seed.
+FIRST_OUTPUTS = [
+    f"{task}/{system}={results(task, system, 'generate.parquet')[0]}" for task in STUDY.tasks for system in RISK_SYSTEMS
+]
+
+
+def study_options():
+    """Return the file of the options that Snakemake was given for the study, which the report's commands repeat.
+
+    Not texts in a command, for the reasons in `settings_file`.
+    """
+    files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+    values = list(COMMAND_LINE.config_args or ())
+    given = [*(["--configfile", *files] if files else []), *(["--config", *values] if values else [])]
+    return settings_file({"options": ["--cores", "1", *given]})
+
+
 def row_flags(systems):
     """Return the flags of a table's rows, in order, by section."""
     groups = {

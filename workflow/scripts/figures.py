@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, or the methods' risks."""
+"""Draw a figure of one task as SVG: training curves, the methods' risks, or quality over cost."""
 
 import argparse
 from pathlib import Path
@@ -22,11 +22,7 @@ def main() -> None:
         metavar="SYSTEM=FILE",
         help="train.jsonl, one per seed",
     )
-    command.set_defaults(
-        draw=lambda args: figures.training_curves(
-            [(system, Path(file)) for system, file in args.logs], args.systems, args.title, args.output
-        )
-    )
+    command.set_defaults(draw=lambda args: figures.training_curves(args.logs, args.systems, args.title, args.output))
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
     command.add_argument(
@@ -35,6 +31,29 @@ def main() -> None:
     command.set_defaults(
         draw=lambda args: figures.risk_scatter(
             [path for _, _, path in args.risks], args.systems, args.title, args.output
+        )
+    )
+
+    command = commands.add_parser("cost", help="the main metric over the time that a student takes to train")
+    command.add_argument(
+        "--metrics",
+        nargs="+",
+        type=arguments.placed,
+        required=True,
+        metavar="[TASK/SYSTEM=]FILE",
+        help="metrics.json files",
+    )
+    command.add_argument(
+        "--logs",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="SYSTEM=FILE",
+        help="the students' train.jsonl, one per seed; the records beside them have the times",
+    )
+    command.set_defaults(
+        draw=lambda args: figures.cost_scatter(
+            [path for _, _, path in args.metrics], args.logs, args.systems, args.title, args.output
         )
     )
 
@@ -63,12 +82,10 @@ def main() -> None:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise UserError when a file belongs to another task or system than it was given with."""
-    if args.figure == "risk":
-        given = [(task or args.task, system, path) for task, system, path in args.risks]
-    else:
-        given = [(args.task, system, Path(file)) for system, file in args.logs]
-    for task, system, path in given:
-        common_lineage(path, task=task, method=system, seeds_differ=True)
+    given = vars(args)
+    files = [*given.get("risks", []), *given.get("metrics", []), *((None, *log) for log in given.get("logs", []))]
+    for task, system, path in files:
+        common_lineage(path, task=task or args.task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws a task's figures as SVG files with reproducible bytes: training curves and risks."""
+"""Draws a task's figures as SVG files with reproducible bytes: training curves, risks, quality over cost."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.aggregate import ENTRY
+from fdistill.evaluation.aggregate import ENTRY, METRICS_FILE, main_metric
+from fdistill.evaluation.costs import student_costs
 from fdistill.evaluation.metrics import METRICS
 from fdistill.runtime.errors import UserError
 
@@ -22,6 +23,7 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#C
 COLOURS += ("#6A3D9A", "#99CC33", "#B2182B")
 MARKERS = "osD^vPX<>p*"  # drawn hollow, so that those at the same place can be told apart
 _RISKS = {"method": str, "risks": {"r_llh_token": ENTRY, "r_cvg_token": ENTRY}}
+UP = {"higher": "up", "lower": "down"}  # where the better values of a metric are
 MARKED = 12  # markers on a curve
 STYLE = {
     "svg.hashsalt": "fdistill",  # without it the ids in the file are random
@@ -93,6 +95,42 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             _mark_collapse(ax, *teacher)
         ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(to the right: outputs untypical of the teacher)")
         ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(up: covers less of the teacher's outputs)")
+        _finish(figure, title, systems, output)
+
+
+def cost_scatter(
+    metrics: list[Path], logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path
+) -> None:
+    """Draw the task's main metric over the time that a student takes to train (`costs.student_costs`).
+
+    `metrics` are the `metrics.json` of the students and of the teacher, whose own value is a line, and `logs` the
+    students' `train.jsonl`, as for `training_curves`. A bar shows the 95 % interval. Students without a time or a
+    value are left out. `systems` and errors as for `training_curves`.
+    """
+    files = [read_json(path, METRICS_FILE) for path in metrics]
+    common_lineage(*metrics, *(path for _, path in logs), seeds_differ=True)
+    for file, path in zip(files, metrics, strict=True):
+        _known(file["method"], systems, path)
+    key, costs = main_metric(files), student_costs(logs)
+    entries = {file["method"]: file["metrics"][key] for file in files if key in file["metrics"]}
+    measured = {system: entry for system, entry in entries.items() if entry["mean"] is not None}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+        ax = figure.subplots()
+        for system in filter(measured.get, systems):
+            entry, style = measured[system], _style(system, systems)
+            if system == "teacher":
+                ax.axhline(entry["mean"], color="#777777", linestyle=":", linewidth=1, zorder=0, label=style["label"])
+            elif system in costs:
+                low, high = entry["interval"] or [entry["mean"]] * 2
+                errors = [[max(0, entry["mean"] - low)], [max(0, high - entry["mean"])]]  # percentiles may leave it out
+                style |= {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
+                ax.errorbar(costs[system].seconds, entry["mean"], yerr=errors, **style)
+        ax.set_xlabel("wall time of the training and what it needs\nbeside data and teacher, seconds (mean over seeds)")
+        if measured:
+            name, direction = (next(iter(measured.values()))[field] for field in ("title", "direction"))
+            ax.set_ylabel(f"{name} on the test split ({UP[direction]}: better)")
+            ax.set_xlim(left=0)
         _finish(figure, title, systems, output)
 
 

@@ -1,0 +1,5 @@
+"""The report: one page that begins with the answer, and has everything that it rests on below it."""
+
+from fdistill.evaluation.report.page import COMMAND, Files, Study, report_page
+
+__all__ = ["COMMAND", "Files", "Study", "report_page"]
