@@ -295,9 +295,15 @@ def placed(tasks, systems, name):
     return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]
 
 
-def of_tasks(form):
-    """Return TASK=FILE arguments, where `form` is the path of the file with `{task}` in it."""
-    return [f"{task}={form.replace('{task}', task)}" for task in STUDY.tasks]
+def of_tasks(name):
+    """Return TASK=FILE arguments for the file `name` of each task."""
+    return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]
+
+
+def figure_flags():
+    """Return the flags of all figures, by their kind."""
+    of_kinds = {kind: [f"{task}={RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks] for kind in FIGURE_KINDS}
+    return [part for kind, figures in of_kinds.items() for part in (f"--{kind}-figures", *figures)]
 
 
 def of_seeds(systems, name):

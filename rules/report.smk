@@ -105,7 +105,7 @@ rule datasets_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        manifests=of_tasks(RESULTS + "/{task}/prepare/manifest.json"),
+        manifests=of_tasks("prepare/manifest.json"),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
@@ -132,7 +132,7 @@ rule examples_table:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(RISK_SYSTEMS),
-        tests=of_tasks(RESULTS + "/{task}/prepare/test.parquet"),
+        tests=of_tasks("prepare/test.parquet"),
         generations=FIRST_OUTPUTS,
         shown=STUDY.examples_per_task,
     shell:
@@ -265,15 +265,11 @@ rule report_page:
         metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
         risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
         comparisons=COMPARED,
-        manifests=of_tasks(RESULTS + "/{task}/prepare/manifest.json"),
-        tests=of_tasks(RESULTS + "/{task}/prepare/test.parquet"),
+        manifests=of_tasks("prepare/manifest.json"),
+        tests=of_tasks("prepare/test.parquet"),
         generations=FIRST_OUTPUTS,
         histories=of_seeds(STUDY.methods, "train.jsonl"),
-        figures=[
-            part
-            for kind in FIGURE_KINDS
-            for part in (f"--{kind}-figures", *of_tasks(RESULTS + "/figures/{task}." + kind + ".svg"))
-        ],
+        figures=figure_flags(),
         examples=STUDY.examples_per_task,
         shown=flags("tables", STUDY.tables),
         # By a function of outputs, which Snakemake does not compare: other options for the same study re-run nothing.

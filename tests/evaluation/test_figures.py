@@ -147,7 +147,7 @@ def test_quality_over_what_a_student_takes_to_train(tmp_path):
 
 
 def test_cost_scatter_by_script_checks_the_files_places(tmp_path):
-    files, settings = study(tmp_path)
+    files, _ = study(tmp_path)
     metrics = [f"d2t/{system}={path}" for (_, system), path in files.metrics.items() if system != "copy"]
     arguments = ["cost", "--metrics", *metrics, "--task", "d2t", "--systems", *SYSTEMS, "mle", "engine"]
     logs = [f"{system}={path}" for _, system, path in files.logs]

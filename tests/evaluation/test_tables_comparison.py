@@ -117,7 +117,7 @@ def test_risk_table_beside_the_paper(tmp_path):
     for number in ("26.10", "36.28"):
         assert rf" & \textit{{paper}} &  &  &  &  & \textit{{{number}}} \\" in latex
     assert r"$R_{\mathrm{llh}}$/token $\downarrow$" in latex
-    assert "<i>R</i><sub>llh</sub>/token ↓" in to_html(table)
+    assert "<i>R</i><sub>llh</sub>/token&nbsp;↓" in to_html(table)
     dist = table.records[table.records["metric"] == "teacher_dist"]
     assert [*zip(dist["published"], dist["difference"], strict=True)] == [
         (number, pytest.approx(-0.125)) for number in (26.10, 36.28, 23.13, 81.19)

@@ -78,17 +78,18 @@ def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
 
 
 def test_a_page_has_the_same_cells_and_escapes_them():
-    cells = cells_of(
-        pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU")]), [[["a<b", "1.0"]], [["two\nlines", "2.0"]]]
-    )
-    marks = pd.DataFrame([["", "best"], ["", "tied"]], cells.index, cells.columns)
-    page = to_html(Table("A & B", cells, notes=["<note>"], groups={"t": "T&T"}, marks=marks))
+    columns = pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU"), ("u", "TER")])
+    cells = cells_of(columns, [[["a<b", "1.0", "3.0"]], [["two\nlines", "2.0", "4.0"]]])
+    marks = pd.DataFrame([["", "best", ""], ["", "tied", ""]], cells.index, cells.columns)
+    table = Table("A & B", cells, notes=["<note>"], groups={"t": "T&T", "u": "U"}, marks=marks)
+    page = to_html(table)
     assert '<th class="name" scope="row">a&lt;b</th>' in page and "<td><strong>1.0</strong></td>" in page
-    assert "two<br>lines" in page and "<td><u>2.0</u></td>" in page
+    assert "two<br>lines" in page and "<td><u>2.0</u></td>" in page and "<td>4.0</td>" in page
     assert page.count("<tbody>") == 2  # of a section each, with a rule above
     assert 'colspan="1" scope="colgroup">T&amp;T</th>' in page and 'scope="col">&lt;i&gt;</th>' in page
-    assert "<p>&lt;note&gt;</p>" in page and "<caption>T&amp;T</caption>" in page
-    assert "<title>A &amp; B</title>" in page and 'name="viewport"' in page
+    assert "<p>&lt;note&gt;</p>" in page and "<caption><span>T&amp;T, U</span></caption>" in page
+    alone = to_html(table.part(columns=[0, 1]))
+    assert "<caption><span>T&amp;T</span></caption>" in alone and "colgroup" not in alone  # in the caption, not twice
 
 
 def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
