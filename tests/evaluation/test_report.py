@@ -196,7 +196,7 @@ def test_claims_with_their_verdicts_and_tests(page, tmp_path):
     whole = report_page(*study(tmp_path, claims=tmp_path / "claims.json"))
     text = words(whole, "claims")
     assert "KL is better than &lt;MLE&gt; | ✓ holds | ✓ holds |" in text and "It is faster | – n/a | – |" in text
-    assert "✓ holds: it is in every task" in text and "Wen et al. 2023, section 5" in text
+    assert "✓ holds: it is in every task. Source" in text and "Wen et al. 2023, section 5" in text
     assert "Data-to-text | BLEU-4 | KL | Non-distill (MLE) | +10.00 | 9.43 to 10.59 | 0.006 | ✓ holds |" in text
     assert "no time was measured. Remedy: run it here." in text
     write_json(tmp_path / "claims.json", {"claims": [CLAIM | {"verdict": "maybe"}], "seeds": 1})
