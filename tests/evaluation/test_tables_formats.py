@@ -38,6 +38,14 @@ def test_wide_tables_are_cut_between_groups():
     assert second.cells.to_numpy().tolist() == [["row", *(f"v{i}" for i in range(6, 12))]]
 
 
+def test_a_row_without_a_text_in_a_panel_is_left_out_of_it():
+    columns = pd.MultiIndex.from_tuples([("", "name"), *(("a", f"a{i}") for i in range(9)), ("b", "b")])
+    rows = [["x", *"123456789", "1"], ["paper", *"123456789", ""]]
+    first, second = panels(Table("", cells_of(columns, [rows])))
+    assert list(first.cells.iloc[:, 0]) == ["x", "paper"] and list(second.cells.iloc[:, 0]) == ["x"]
+    assert len(second.marks) == 1
+
+
 def test_tasks_of_the_same_title_stay_apart():
     columns = pd.MultiIndex.from_tuples([("", "name"), ("a", "BLEU"), ("b", "BLEU")])
     table = Table("", cells_of(columns, [[["x", "1", "2"]]]), groups={"a": "Same", "b": "Same"})
