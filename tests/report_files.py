@@ -25,8 +25,8 @@ MISSING = {"reason": "no Java", "fix": "install Java"}
 NOISE = 0.2  # standard deviation of a metric over samples of inputs
 
 
-def entry(system: str, value: float | None, seeds: int) -> tuple[dict[str, Any], list[float] | None]:
-    """An entry of an aggregated file, and its replicates; the values of a system's seeds differ a little."""
+def entry(system: str, value: float | None, seeds: int) -> tuple[dict[str, Any], list[list[float]] | None]:
+    """An entry of an aggregated file, and its replicates by seed; the values of a system's seeds differ a little."""
     if value is None:
         return {
             "mean": None,
@@ -36,7 +36,7 @@ def entry(system: str, value: float | None, seeds: int) -> tuple[dict[str, Any],
         }, None
     values = [value + 0.1 * (seed - (seeds + 1) / 2) for seed in range(1, seeds + 1)]
     noise = np.random.default_rng(list(SYSTEMS).index(system)).normal(size=1000)
-    replicates = (value + NOISE * (noise - noise.mean())).tolist()
+    replicates = [(number + NOISE * (noise - noise.mean())).tolist() for number in values]
     std = float(np.std(values, ddof=1)) if seeds > 1 else None
     by_seed = {str(seed): number for seed, number in enumerate(values, start=1)}
     return {"mean": value, "std": std, "interval": interval(values, replicates), "seeds": by_seed}, replicates

@@ -8,6 +8,7 @@ from fdistill.config import arguments, schema_flags
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import Section
+from fdistill.runtime.errors import UserError
 
 NO_TEXT = "–"  # in the place of the paper's task that a task stands for
 
@@ -18,8 +19,13 @@ def add_files_flag(parser: argparse.ArgumentParser, flag: str, form: str, text: 
 
 
 def by_task(files: list[tuple[str, Path]], split: str | None = None) -> dict[str, Path]:
-    """Return the path of each task. Raises UserError for a file of another task or, if that is given, split."""
+    """Return the path of each task.
+
+    Raises UserError for a second file of a task, and for a file of another task or, if that is given, split.
+    """
     for task, file in files:
+        if [given for given, _ in files].count(task) > 1:
+            raise UserError(f"{file}: one of several files of task '{task}'; give one")
         check_place(file, task)
         if split is not None:
             check_splits(**{split: file})
