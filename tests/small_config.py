@@ -66,7 +66,7 @@ TABLE = {
         "terms": [{"sequences": "teacher_samples", "loss": "kl"}],
     },
 }
-CLAIM = {"text": "KL beats MLE.", "source": "a paper", "better": ["kl"], "than": ["mle"]}
+UNTESTED = {"text": "KL is fast.", "source": "a paper", "missing": {"reason": "no times", "fix": "measure them"}}
 
 
 def put(settings: dict, key: str, value) -> dict:
@@ -89,7 +89,7 @@ class Project:
     def __init__(self, root: Path):
         self.root = root
         self.configs = [MAIN]
-        for file, content in ((MAIN, STUDY), (METHODS, TABLE), (TASK, WEB), (CLAIMS, {"soft": CLAIM})):
+        for file, content in ((MAIN, STUDY), (METHODS, TABLE), (TASK, WEB), (CLAIMS, {"fast": UNTESTED})):
             self.write(file, content)
 
     def write(self, file: str, content) -> None:

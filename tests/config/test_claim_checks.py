@@ -9,10 +9,11 @@ from fdistill.config.claim_checks import OTHERS, read_claims
 from fdistill.config.files import Report
 from fdistill.evaluation import published
 from fdistill.evaluation.metrics import METRICS
-from small_config import CLAIM, CLAIMS, MAIN, MERGED, OPEN, STUDY, put
+from small_config import CLAIMS, MAIN, MERGED, OPEN, STUDY, UNTESTED, put
 from snake import ROOT
 
 OWN = "config/claims/own.yaml"
+CLAIM = {"text": "KL beats MLE.", "source": "a paper", "better": ["kl"], "than": ["mle"]}
 
 
 def test_a_study_has_the_files_that_it_names(project):
@@ -20,8 +21,8 @@ def test_a_study_has_the_files_that_it_names(project):
     project.write(OWN, {"hard": CLAIM | {"metrics": ["bleu4", "r_llh_token"], "tasks": ["web"]}})
     study = project.load(claims=[CLAIMS, OWN])
     claims = read_claims(study.claims, report := Report(project.root))
-    assert not report.lines and list(claims) == ["soft", "hard"]
-    assert claims["soft"] == CLAIM | dict.fromkeys(("than_one_of", "metrics", "tasks", "missing"))
+    assert not report.lines and list(claims) == ["fast", "hard"]
+    assert claims["fast"] == UNTESTED | dict.fromkeys(("better", *OTHERS, "metrics", "tasks"))
 
 
 def test_a_later_configuration_replaces_the_list(project):
@@ -59,19 +60,17 @@ def test_one_mistake_is_one_line_with_file_and_key(project, key, value, text):
 
 
 def test_a_claim_that_cannot_be_tested_names_no_methods(project):
-    missing = {"text": "t", "source": "s", "missing": {"reason": "no data", "fix": "measure it"}}
-    project.write(CLAIMS, {"speed": missing})
     project.load()
-    project.write(CLAIMS, {"speed": missing | {"better": ["kl"], "tasks": ["web"]}})
+    project.write(CLAIMS, {"fast": UNTESTED | {"better": ["kl"], "tasks": ["web"]}})
     lines = project.mistakes()
-    assert [line.split(": ")[1] for line in lines] == ["speed.better", "speed.tasks"]
+    assert [line.split(": ")[1] for line in lines] == ["fast.better", "fast.tasks"]
     assert all("not used with missing" in line for line in lines)
 
 
 def test_a_name_is_of_one_claim(project):
-    project.write(OWN, {"soft": CLAIM})
+    project.write(OWN, {"fast": CLAIM})
     assert project.mistakes(claims=[CLAIMS, OWN]) == [
-        f"{OWN}: soft: {CLAIMS} has a claim of this name; choose another name"
+        f"{OWN}: fast: {CLAIMS} has a claim of this name; choose another name"
     ]
 
 

@@ -11,7 +11,7 @@ from fdistill.config.claim_checks import OTHERS
 from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED, decide_claims
 from fdistill.evaluation.comparisons import TEACHER, compare_metric
 from fdistill.evaluation.resampling import holm, replicate_mean
-from fdistill.evaluation.tables.claims import claims_markdown, claims_table, claim_tests
+from fdistill.evaluation.tables.claims import claim_tests, claims_markdown, claims_table
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
 from paper_tables import rows_of
