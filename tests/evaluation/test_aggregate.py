@@ -159,3 +159,10 @@ def test_aggregate_risks(tmp_path):
     }
     assert set(replicates) == {"r_llh_token"} and risks["r_cvg_token"]["interval"] is None
     assert risks["r_cvg_token"]["mean"] is None and risks["teacher_dist"]["std"] == 0
+
+
+def test_a_mean_over_fewer_seeds_than_asked_is_refused(tmp_path):
+    path = score_file(tmp_path / "1.json", 1, 4.0)
+    done = run("metrics.py", "--scores", path, "--seeds", 1, 2, 3, "--output", tmp_path / "metrics.json")
+    assert done.returncode == 1 and "there is no file of seed 2, 3 beside it" in done.stderr
+    assert not (tmp_path / "metrics.json").exists()

@@ -122,6 +122,9 @@ def test_files_that_cannot_be_compared(tmp_path):
             compare_task([one[0], other[0]], [one[1], other[1]], ["kl", "js"], "t")
     with pytest.raises(UserError, match="a second file of 'kl'; give one"):
         compare_task([one[0], one[0]], [one[1]], ["kl"], "t")
+    for students, mistake in ((["kl", "kl"], "'kl' is given twice"), (["kl", "teacher"], "'teacher' is no student")):
+        with pytest.raises(UserError, match=mistake):
+            compare_task([one[0]], [one[1]], students, "t")
     stranger = write(tmp_path, "copy", measurement(1.0, 1))
     with pytest.raises(UserError, match=re.escape("'copy' is no student of --students (kl, js)")):
         compare_task([one[0], stranger[0]], [one[1]], ["kl", "js"], "t")

@@ -151,6 +151,8 @@ def _read(
                 "that one's file, or, if it lies in that one's place, delete it and run again"
             )
         files[str(file["seed"])] = file | {"replicates": read_replicates(path)}
+    if missing := [str(seed) for seed in expected or [] if str(seed) not in files]:
+        raise UserError(f"{paths[0]}: there is no file of seed {', '.join(missing)} beside it; give one per seed")
     first = next(iter(files.values()))
     for seed, file in files.items():
         for field in fields_in_common:

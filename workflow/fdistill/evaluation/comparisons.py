@@ -89,8 +89,13 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     "leaders", "collapsed", "missing"}}, "lineage"}`. `seeds` are those of the students that are compared; `missing` has
     the students without a value, which are not.
     Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
-    metric, of a system twice, or of no student.
+    metric, of a system twice, or of no student; for a student given twice, and the teacher as one.
     """
+    for name in students:
+        if name == TEACHER or students.count(name) > 1:
+            raise UserError(
+                f"--students: '{name}' is {'no student' if name == TEACHER else 'given twice'}; leave it out"
+            )
     entries: dict[str, dict[str, dict]] = {}  # by metric and system
     sizes: dict[Path, int] = {}
     systems: dict[str, set[str]] = {"metrics": set(), "risks": set()}
