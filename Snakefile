@@ -33,6 +33,7 @@ rule all:
         FIGURES,
         METRICS,
         COMPARISONS,
+        CLAIMS,
         REPORT_PAGE,
 
 
