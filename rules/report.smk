@@ -268,6 +268,7 @@ rule report_page:
         metrics=METRICS,
         risks=RISKS,
         comparisons=COMPARISONS,
+        claims="<results>/claims.json",
         manifests=expand("<results>/{task}/prepare/manifest.json", task=STUDY.tasks),
         tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=files_in(FIRST_OUTPUTS),
@@ -301,8 +302,8 @@ rule report_page:
         options=lambda wildcards, output: study_options(),
     shell:
         "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
-        " --comparisons {params.comparisons:q} --manifests {params.manifests:q} --tests {params.tests:q}"
-        " --generations {params.generations:q} --logs {params.histories:q} {params.figures:q}"
+        " --comparisons {params.comparisons:q} --claims {input.claims:q} --manifests {params.manifests:q}"
+        " --tests {params.tests:q} --generations {params.generations:q} --logs {params.histories:q} {params.figures:q}"
         " --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q}"
         " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 

@@ -29,7 +29,7 @@ def main() -> None:
     )
     for kind in ("risk", "curves", "cost"):
         add(parser, f"--{kind}-figures", "TASK", f"the figure {kind}.svg of each task, from figures.py")
-    parser.add_argument("--claims", type=Path, metavar="FILE", help="claims and their verdicts (default: not shown)")
+    parser.add_argument("--claims", type=Path, required=True, metavar="FILE", help="claims.json, from claims.py")
     parser.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
     parser.add_argument(
         "--options", type=Path, metavar="FILE",

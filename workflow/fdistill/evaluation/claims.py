@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import RISK_TITLES
 from fdistill.evaluation.comparisons import FULL_FILE
 from fdistill.evaluation.resampling import CONFIDENCE, holm
@@ -24,6 +25,19 @@ from fdistill.runtime.errors import UserError
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "fails", "undecided", "n/a"
 COUNTED = {HOLDS: "for it", FAILS: "against it", UNDECIDED: "undecided", MISSING: "n/a"}
 NAMED = 3  # tests against a claim that its reason names
+
+# What `decide_claims` returns, as `artifacts.shapes` describes it.
+_MISSING = ({"reason": str, "fix": str}, None)
+_NUMBERS = dict.fromkeys(("difference", "p", "p_holm"), (float, None)) | {"interval": ([float], None)}
+_TEST = {
+    **dict.fromkeys(("task", "metric", "title", "better", "than"), str),
+    **{"direction": ("higher", "lower", None), **_NUMBERS, "verdict": tuple(COUNTED), "missing": _MISSING},
+}
+_DECIDED = {
+    **dict.fromkeys(("name", "text", "source", "why"), str),
+    **{"verdict": tuple(COUNTED), "tasks": {...: tuple(COUNTED)}, "tests": [_TEST], "missing": _MISSING},
+}
+CLAIMS_FILE = {"claims": [_DECIDED], "seeds": COUNT}
 
 Claim = Mapping[str, Any]
 Compared = Mapping[str, Any]

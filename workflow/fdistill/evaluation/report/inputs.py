@@ -21,7 +21,7 @@ class Files:
     generations: dict[tuple[str, str], Path]
     logs: list[tuple[str, str, Path]]  # task, student, train.jsonl of a seed
     figures: dict[tuple[str, str], Path]  # kinds: risk, curves, cost
-    claims: Path | None = None
+    claims: Path
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.files import read_json
 from fdistill.evaluation import tables
-from fdistill.evaluation.report.claims import claims_table, read_claims, tests_table
+from fdistill.evaluation.claims import CLAIMS_FILE
 from fdistill.evaluation.report.inputs import Files, Study
 from fdistill.evaluation.report.origins import origins
 from fdistill.evaluation.report.task import task_results
 from fdistill.evaluation.report.words import word_differences
+from fdistill.evaluation.tables.claims import claim_tests, claims_table
 from fdistill.evaluation.tables.examples import SEED, sample_examples, shorten
 from fdistill.evaluation.tables.formats import visible
 from fdistill.evaluation.tables.frame import Section
@@ -24,7 +26,7 @@ def report_page(files: Files, study: Study) -> str:
     metrics, risks, comparisons = list(files.metrics.values()), list(files.risks.values()), files.comparisons
     compared = (list(comparisons.values()), study.tasks, study.layout)
     frame = tables.results_frame(metrics, risks, *compared)
-    claims = read_claims(files.claims) if files.claims else None
+    decided = read_json(files.claims, CLAIMS_FILE)
     page = render(
         "report",
         study=study,
@@ -34,9 +36,8 @@ def report_page(files: Files, study: Study) -> str:
         datasets=tables.datasets_table(
             files.manifests, study.tasks, study.stands_for, study.descriptions, study.paper.get("datasets")
         ),
-        claims=claims,
-        verdicts=claims and claims_table(claims, study.tasks),
-        tests=claims and [tests_table(claim, study.tasks, study.systems) for claim in claims],
+        verdicts=claims_table(decided, study.tasks),
+        claims=[(claim, claim_tests(claim, study.tasks, study.systems)) for claim in decided["claims"]],
         examples=_examples(files, study),
         origins=origins(_parts(files), study.command),
     )
@@ -79,7 +80,7 @@ def _parts(files: Files) -> dict[str, list[Path]]:
         "Main results": list(files.metrics.values()),
         "Risks": list(files.risks.values()),
         "Answer, comparisons": list(files.comparisons.values()),
-        "Claims": [files.claims] if files.claims else [],
+        "Claims": [files.claims],
         **{part: [path for (_, of), path in files.figures.items() if of == kind] for kind, part in kinds.items()},
         "Examples": list(files.generations.values()),
         "Data": list(files.manifests.values()),

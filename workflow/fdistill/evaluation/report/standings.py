@@ -65,7 +65,7 @@ def _standing(metric: str, entry: dict[str, Any], means: pd.DataFrame) -> Standi
     leads = {name: found[order[0], name] for name in order[1:]}
     return Standing(
         metric=metric,
-        title=next((row.title for row in rows.values()), entry["title"]),
+        title=entry["title"],
         direction=entry["direction"],
         best=entry["best"],
         first=order[0] if order else None,

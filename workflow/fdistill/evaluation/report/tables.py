@@ -1,4 +1,4 @@
-"""The tables that only the report has: comparison matrices, standings, costs, claims."""
+"""The tables that only the report has: comparison matrices, standings, costs."""
 
 from typing import Any
 
