@@ -10,11 +10,13 @@ from fdistill.artifacts.records import record_of, record_text
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import figures
 from fdistill.evaluation.aggregate import RISKS
+from fdistill.evaluation.claims import decide_claims
 from fdistill.evaluation.comparisons import compare_task
 from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.report import Files, Study
 from fdistill.evaluation.resampling import interval
 from fdistill.evaluation.tables import sections
+from fdistill.evaluation.texts import Texts
 
 STUDENTS = {"mle": "Non-distill (MLE)", "kl": "KL", "js": "JS (exact)", "engine": "ENGINE"}
 SYSTEMS = {"teacher": "Teacher", "copy": "Copy of the source", **STUDENTS}
@@ -154,6 +156,15 @@ MANIFEST = {
 }
 
 
+_KEYS = ("better", "than", "than_one_of", "metrics", "tasks", "missing")
+CLAIMS = {
+    "distilling": {"text": "KL is better than <MLE>.", "better": ["kl"], "than": ["mle"], "metrics": ["bleu4", "ter"]},
+    "symmetric": {"text": "JS beats KL.", "better": ["js"], "than": ["kl"], "metrics": ["bleu4"]},
+    "speed": {"text": "KL is fast.", "missing": {"reason": "no time was measured", "fix": "run it here"}},
+}
+CLAIMS = {name: dict.fromkeys(_KEYS) | {"source": "Wen et al. 2023"} | claim for name, claim in CLAIMS.items()}
+
+
 def study(
     folder: Path,
     bleu: dict[str, float | None] = BLEU,
@@ -162,12 +173,14 @@ def study(
     seeds: int = 1,
     outputs: dict[str, str] | None = None,
     titles: dict[str, str] | None = None,
-    claims: Path | None = None,
 ) -> tuple[Files, Study]:
     """Write a study's results to `folder`; return what the report is built from."""
     tasks, systems = tasks or {"d2t": "Data-to-text"}, SYSTEMS | (titles or {})
     for task in tasks:
         write_task(folder, task, bleu, seeds, outputs or {})
+    texts = Texts({task: {"title": title} for task, title in tasks.items()}, systems)
+    compared = [folder / f"comparisons/{task}.json" for task in tasks]
+    write_json(folder / "claims.json", decide_claims(CLAIMS, compared, texts))
     students = {system: systems[system] for system in bleu if system in STUDENTS}
     places = [(task, system) for task in tasks for system in bleu]
     modelled = [(task, system) for task, system in places if system != "copy"]
@@ -187,8 +200,7 @@ def study(
         figures={
             (task, kind): folder / f"figures/{task}.{kind}.svg" for task in tasks for kind in ("risk", "curves", "cost")
         },
-        claims=claims,
+        claims=folder / "claims.json",
     )
     layout = sections({"teacher": systems["teacher"]}, {"copy": systems["copy"]}, students)
-    texts = dict.fromkeys(tasks, "–"), dict.fromkeys(tasks, "records")
-    return files, Study(tasks, layout, *texts, examples=1)
+    return files, Study(tasks, layout, dict.fromkeys(tasks, "–"), dict.fromkeys(tasks, "records"), examples=1)

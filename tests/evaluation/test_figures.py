@@ -8,7 +8,9 @@ import pytest
 import warm
 from fdistill.artifacts.files import write_json, write_json_lines
 from fdistill.artifacts.records import record_of
-from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
+from fdistill.evaluation.figures import risk_scatter, training_curves
+from fdistill.evaluation.figures.curves import read_log
+from fdistill.evaluation.figures.drawing import COLOURS, MARKERS
 from fdistill.runtime.errors import UserError
 from report_files import BLEU, draw_figures, study
 from snake import ROOT
@@ -139,7 +141,7 @@ def test_quality_over_what_a_student_takes_to_train(tmp_path):
     record_of(tmp_path / "d2t/js/seed1/train.jsonl").unlink()
     draw_figures(files, settings)
     shown = texts(files.figures["d2t", "cost"])
-    assert "BLEU-4 on the test split (up: better)" in shown and {"KL", "Teacher"} <= set(shown)
+    assert "BLEU-4 on the test split (higher is better)" in shown and {"KL", "Teacher"} <= set(shown)
     assert "JS (exact)" not in shown
     first = files.figures["d2t", "cost"].read_bytes()
     draw_figures(files, settings)

@@ -1,15 +1,16 @@
 """The report: the answer in words, what is marked where, costs, claims, origins, and a page that is whole in itself."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 import warm
-from fdistill.artifacts.files import sha256, write_json
+from fdistill.artifacts.files import read_json, sha256, write_json
 from fdistill.artifacts.records import record_of
 from fdistill.evaluation.costs import student_costs
-from fdistill.evaluation.report import COMMAND, report_page
+from fdistill.evaluation.report import COMMAND, FIGURES, report_page
 from fdistill.evaluation.report.words import word_differences
 from fdistill.runtime.errors import UserError
 from report_files import BLEU, STUDENTS, study, write_record, write_task
@@ -171,37 +172,29 @@ def test_every_file_has_its_command_and_hash(page, tmp_path):
     assert f"No record says what made {files.risks['d2t', 'teacher']}" in text
 
 
-CLAIM = {
-    "name": "tvd_beats_seqkd",
-    "text": "KL is better than <MLE>",
-    "source": "Wen et al. 2023, section 5",
-    "verdict": "holds",
-    "why": "it is in every task",
-    "tests": [
-        {
-            **{"task": "d2t", "metric": "bleu4", "title": "BLEU-4", "better": "kl", "than": "mle", "verdict": "holds"},
-            **{"difference": 10.0, "interval": [9.43, 10.59], "p": 0.0002, "p_holm": 0.006},
-        }
-    ],
-    "missing": None,
-    "tasks": {"d2t": "holds"},
-}
-
-
 def test_claims_with_their_verdicts_and_tests(page, tmp_path):
-    assert 'id="claims"' not in page and "Claims" not in page  # without a file there is no section
-    unknown = CLAIM | {"text": "It is faster", "verdict": "n/a", "tests": [], "tasks": {}}
-    unknown |= {"missing": {"reason": "no time was measured", "fix": "run it here"}}
-    write_json(tmp_path / "claims.json", {"claims": [CLAIM, unknown], "seeds": 1})
-    whole = report_page(*study(tmp_path, claims=tmp_path / "claims.json"))
-    text = words(whole, "claims")
-    assert "KL is better than &lt;MLE&gt; | ✓ holds | ✓ holds |" in text and "It is faster | – n/a | – |" in text
-    assert "✓ holds: it is in every task. Source" in text and "Wen et al. 2023, section 5" in text
-    assert "Data-to-text | BLEU-4 | KL | Non-distill (MLE) | +10.00 | 9.43 to 10.59 | 0.006 | ✓ holds |" in text
-    assert "no time was measured. Remedy: run it here." in text
-    write_json(tmp_path / "claims.json", {"claims": [CLAIM | {"verdict": "maybe"}], "seeds": 1})
+    text = words(page, "claims")
+    assert "1. KL is better than &lt;MLE&gt;. | ✓ holds | ✓ holds |" in text
+    assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "3. KL is fast. | – n/a | – |" in text
+    assert "✓ holds. 2 cases: 2 for it. Source: Wen et al. 2023." in text and "Tests of this claim: 2" in text
+    assert "Data-to-text | TER ↓ | KL | Non-distill (MLE) | −10.000 |" in text
+    assert "N/a: no time was measured. Remedy: run it here. Source" in text
+    assert "There is one seed: intervals and p-values are over test inputs" in text
+    files, settings = study(tmp_path)
+    write_json(files.claims, {"claims": [read_json(files.claims)["claims"][0] | {"verdict": "maybe"}], "seeds": 1})
     with pytest.raises(UserError, match=r"claims\[0\].verdict' must be 'holds' or 'fails'"):
-        report_page(*study(tmp_path, claims=tmp_path / "claims.json"))
+        report_page(files, settings)
+
+
+@pytest.mark.parametrize("kind", ["sizes", "mixture", "curves"])
+def test_a_figure_that_the_study_does_not_have_has_no_section(kind, tmp_path):
+    files, settings = study(tmp_path)
+    others = {place: path for place, path in files.figures.items() if place[1] != kind}
+    with_it = others | {("d2t", kind): files.figures["d2t", "risk"]}
+    assert f'id="{kind}"' not in (whole := report_page(replace(files, figures=others), settings))
+    assert f'href="#{kind}"' not in whole
+    assert f'id="{kind}"' in (whole := report_page(replace(files, figures=with_it), settings))
+    assert f'href="#{kind}"' in whole and FIGURES[kind] in words(whole, "origins")
 
 
 # The page
@@ -280,13 +273,17 @@ def test_the_script_gives_the_same_bytes_in_another_process(tmp_path):
     expected = report_page(files, settings)
     assert report_page(files, settings) == expected
     write_json(tmp_path / "options.json", {"options": ["--cores", "1", "--config", "results=a b"]})
-    places = {"--metrics": files.metrics, "--risks": files.risks, "--generations": files.generations}
+    places = {
+        "--metrics": files.metrics,
+        "--risks": files.risks,
+        "--generations": files.generations,
+        "--figures": files.figures,
+    }
     arguments = [part for flag, by in places.items() for part in (flag, *(f"{t}/{s}={p}" for (t, s), p in by.items()))]
     by_task = {"--comparisons": files.comparisons, "--manifests": files.manifests, "--tests": files.tests}
-    for kind in ("risk", "curves", "cost"):
-        by_task[f"--{kind}-figures"] = {task: path for (task, of), path in files.figures.items() if of == kind}
     arguments += [part for flag, by in by_task.items() for part in (flag, *(f"{t}={p}" for t, p in by.items()))]
     arguments += ["--logs", *(f"{task}/{system}={path}" for task, system, path in files.logs)]
+    arguments += ["--claims", files.claims]
     arguments += ["--teacher", "teacher=Teacher", "--trivial", "copy=Copy of the source", "--count", 1, "--students"]
     arguments += [f"{system}={title}" for system, title in STUDENTS.items()]
     write_json(
@@ -297,6 +294,9 @@ def test_the_script_gives_the_same_bytes_in_another_process(tmp_path):
     done = warm.run_script("report", *arguments, "--output", output)
     assert done.returncode == 0, done.stdout
     assert output.read_text(encoding="utf-8") == expected
+    wrong = [str(part).replace("/curves=", "/curve=") for part in arguments]
+    done = warm.run_script("report", *wrong, "--output", tmp_path / "other.html")
+    assert done.returncode == 1 and "unknown kind 'curve'; did you mean 'curves'?" in done.stdout
     done = warm.run_script("report", *arguments, "--options", tmp_path / "options.json", "--output", output)
     assert done.returncode == 0, done.stdout
     assert "snakemake --cores 1 --config &#39;results=a b&#39; -- " in output.read_text(encoding="utf-8")

@@ -8,8 +8,10 @@ from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import check_place
 from fdistill.config import arguments, cli, schema_flags, table_flags
-from fdistill.evaluation.report import COMMAND, Files, Study, report_page
+from fdistill.evaluation.report import COMMAND, FIGURES, Files, Study, report_page
 from fdistill.evaluation.texts import Texts
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import nearest
 
 
 def main() -> None:
@@ -27,8 +29,7 @@ def main() -> None:
         "TASK/SYSTEM",
         "the students' train.jsonl, one per seed; the records beside them have the cost",
     )
-    for kind in ("risk", "curves", "cost"):
-        add(parser, f"--{kind}-figures", "TASK", f"the figure {kind}.svg of each task, from figures.py")
+    add(parser, "--figures", "TASK/KIND", f"figures to show, from figures.py (kinds: {', '.join(FIGURES)})")
     parser.add_argument("--claims", type=Path, required=True, metavar="FILE", help="claims.json, from claims.py")
     parser.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
     parser.add_argument(
@@ -51,7 +52,6 @@ def _files(args: argparse.Namespace) -> Files:
     logs = [(*place.split("/"), file) for place, file in args.logs]
     for task, system, file in logs:
         check_place(file, task, system)
-    figures = {"risk": args.risk_figures, "curves": args.curves_figures, "cost": args.cost_figures}
     return Files(
         metrics=table_flags.by_place(args.metrics),
         risks=table_flags.by_place(args.risks),
@@ -60,9 +60,20 @@ def _files(args: argparse.Namespace) -> Files:
         tests=table_flags.by_task(args.tests, split="test"),
         generations=table_flags.by_place(args.generations),
         logs=logs,
-        figures={(task, kind): file for kind, files in figures.items() for task, file in files},
+        figures=_figures(args),
         claims=args.claims,
     )
+
+
+def _figures(args: argparse.Namespace) -> dict[tuple[str, str], Path]:
+    """The figures by task and kind."""
+    figures = {}
+    for place, file in args.figures:
+        task, _, kind = place.partition("/")
+        if kind not in FIGURES:
+            raise UserError(f"--figures: {place}: unknown kind '{kind}'; {nearest(kind, FIGURES)}")
+        figures[task, kind] = file
+    return figures
 
 
 def _study(args: argparse.Namespace) -> Study:

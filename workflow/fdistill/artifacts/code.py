@@ -16,7 +16,7 @@ SCRIPTS = LIBRARY.parent / "scripts"
 RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
-    "figures": ["training_curves", "risk_figure", "cost_figure"],
+    "figures": ["training_curves", "risk_figure", "cost_figure", "size_figure", "mixture_figure"],
     "metrics": ["metrics", "risks"],
     "report": ["report_page"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],

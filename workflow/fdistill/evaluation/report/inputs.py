@@ -7,6 +7,13 @@ from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import Section
 
 COMMAND = "snakemake --cores 1 --"
+FIGURES = {  # by kind, what the page calls the part of the report that shows it
+    "risk": "Risk figure",
+    "cost": "Quality against cost",
+    "sizes": "Quality against size",
+    "mixture": "The mixture of JS",
+    "curves": "Learning curves",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Files:
     tests: dict[str, Path]
     generations: dict[tuple[str, str], Path]
     logs: list[tuple[str, str, Path]]  # task, student, train.jsonl of a seed
-    figures: dict[tuple[str, str], Path]  # kinds: risk, curves, cost
+    figures: dict[tuple[str, str], Path]  # kinds: those of FIGURES
     claims: Path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation import tables
 from fdistill.evaluation.claims import CLAIMS_FILE
-from fdistill.evaluation.report.inputs import Files, Study
+from fdistill.evaluation.report.inputs import FIGURES, Files, Study
 from fdistill.evaluation.report.origins import origins
 from fdistill.evaluation.report.task import task_results
 from fdistill.evaluation.report.words import word_differences
@@ -30,6 +30,7 @@ def report_page(files: Files, study: Study) -> str:
     page = render(
         "report",
         study=study,
+        without=set(FIGURES) - {"risk", "cost"} - {kind for _, kind in files.figures},
         tasks=[task_results(task, files, study, frame) for task in study.tasks],
         main=tables.main_table(metrics, *compared, study.paper.get("main")),
         risk=tables.risk_table(risks, *compared[:2], _with_risks(files, study), study.paper.get("risk")),
@@ -75,13 +76,12 @@ def _examples(files: Files, study: Study) -> list[dict[str, Any]]:
 
 def _parts(files: Files) -> dict[str, list[Path]]:
     """The files by the part of the report that shows them."""
-    kinds = {"risk": "Risk figure", "curves": "Learning curves", "cost": "Quality against cost"}
     return {
         "Main results": list(files.metrics.values()),
         "Risks": list(files.risks.values()),
         "Answer, comparisons": list(files.comparisons.values()),
         "Claims": [files.claims],
-        **{part: [path for (_, of), path in files.figures.items() if of == kind] for kind, part in kinds.items()},
+        **{part: [path for (_, of), path in files.figures.items() if of == kind] for kind, part in FIGURES.items()},
         "Examples": list(files.generations.values()),
         "Data": list(files.manifests.values()),
     }

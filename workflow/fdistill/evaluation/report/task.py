@@ -31,6 +31,7 @@ class TaskResults:
     matrices: list[Table]
     costs: dict[str, Cost]
     cost_table: Table
+    without_costs: list[str]
     figures: dict[str, str]
 
     @property
@@ -73,6 +74,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
         matrices=[matrix(standing, compared["metrics"][key], titles) for key, standing in found.items()],
         costs=costs,
         cost_table=cost_table(main, costs, {name: systems[name] for name in compared["students"]}),
+        without_costs=[name for name in compared["students"] if name not in costs],
         figures={kind: _embedded(path) for (of, kind), path in files.figures.items() if of == task},
     )
 
