@@ -33,6 +33,8 @@ rule all:
         FIGURES,
         METRICS,
         COMPARISONS,
+        CLAIMS,
+        REPORT_PAGE,
 
 
 include: "rules/targets.smk"
