@@ -17,6 +17,7 @@ RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
     "figures": ["training_curves", "risk_figure"],
+    "human": ["human_kit", "human_table"],
     "metrics": ["metrics", "risks"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }
