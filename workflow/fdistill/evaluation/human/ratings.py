@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 EXPORT = {"kit": str, "annotator": str, "ratings": {...: dict}}
 NAMED = 20  # mistakes that a refusal names
+_ALLOWED = "a rating is a whole number from 1 to {}, or left out; ask the annotator"
 WHOLE = re.compile(r"([0-9]{1,9})([.,]0+)?")  # a spreadsheet may save 4 as 4.00
 
 
@@ -136,24 +137,26 @@ def _checked(found: Iterator[_Answers], key: dict[str, Any], mistakes: list[str]
             mistakes.append(f"{place}: {item} {moved}; ask for a file with whole rows")
         else:
             for title in [title for title in answers.values if title not in titles]:
-                mistakes.append(
-                    f"{place}: the kit has no aspect '{title}'; its aspects: {', '.join(titles)}; correct it"
-                )
-            values = [answers.values.get(title) for title in titles]
-            for title, value in zip(titles, values, strict=True):
-                if not _is_rating(value, key["scale"]):
-                    allowed = f"a rating is a whole number from 1 to {key['scale']}, or left out"
-                    mistakes.append(f"{place}: {item} has {show(value)} for {title}; {allowed}; ask the annotator")
-            if any(value is not None for value in values):
-                yield item, [float(str(value).replace(",", ".")) if value is not None else np.nan for value in values]
+                mistakes.append(f"{place}: the kit has no aspect {show(title)}; give one of {', '.join(titles)}")
+            values = []
+            for title in titles:
+                try:
+                    values.append(_rating(answers.values.get(title), key["scale"]))
+                except ValueError as error:
+                    mistakes.append(f"{place}: {item} has {error} for {title}; {_ALLOWED.format(key['scale'])}")
+            if not np.isnan(values).all():
+                yield item, values
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _is_rating(value: Any, scale: int) -> bool:
+def _rating(value: Any, scale: int) -> float:
+    """The rating that a file has, NaN for none. Raises ValueError with what it has instead."""
     if value is None:
-        return True
+        return float("nan")
     match = WHOLE.fullmatch(str(value)) if type(value) in (int, str) else None
-    return match is not None and 1 <= int(match[1]) <= scale
+    if match is None or not 1 <= int(match[1]) <= scale:
+        raise ValueError(show(value))
+    return float(match[1])
