@@ -25,19 +25,21 @@ def outputs():
     return dict(zip(SYSTEMS, (seqkd, js, tvd), strict=True))
 
 
-def write_outputs(folder: Path, texts: dict[str, list[str]] | None = None) -> tuple[Path, dict[str, Path]]:
+def write_outputs(
+    folder: Path, texts: dict[str, list[str]] | None = None, task: str = "colours"
+) -> tuple[Path, dict[str, Path]]:
     """Write a test split and the outputs of systems on it; return their paths."""
     texts = outputs() if texts is None else texts
     n_inputs = len(next(iter(texts.values())))
     ids = [f"secret-id-{i}" for i in range(n_inputs)]
     sources = [f"input {i} {HOSTILE[i % len(HOSTILE)]}" for i in range(n_inputs)]
     split = {"id": ids, "group": ids, "source": sources, "references": [["a reference"]] * n_inputs}
-    write_parquet(folder / "test.parquet", split, SPLIT, {"split_name": "test", "lineage": {"task": "colours"}})
+    write_parquet(folder / "test.parquet", split, SPLIT, {"split_name": "test", "lineage": {"task": task}})
     paths = {}
     for system, hypotheses in texts.items():
         rows = {"id": ids, "hypothesis": hypotheses, "n_tokens": [1] * n_inputs, "finished": [True] * n_inputs}
         paths[system] = folder / f"{system}.parquet"
-        write_parquet(paths[system], rows, GENERATIONS, {"lineage": {"task": "colours", "method": system}})
+        write_parquet(paths[system], rows, GENERATIONS, {"lineage": {"task": task, "method": system}})
     return folder / "test.parquet", paths
 
 

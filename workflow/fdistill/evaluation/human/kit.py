@@ -83,11 +83,11 @@ def make_key(
             for letter, text in zip(LETTERS, texts, strict=False)
         ]
     key = {"task": task, "scale": scale, "aspects": aspects, "systems": list(outputs), "items": items}
-    return {"kit": _name(key), **key, "lineage": lineage}
+    return {"kit": kit_name(key), **key, "lineage": lineage}
 
 
-def _name(key: dict[str, Any]) -> str:
-    """The name of a key's kit, made from what it says of it."""
+def kit_name(key: dict[str, Any]) -> str:
+    """Return the name of a key's kit, which is made from all that the key says of it."""
     content = {name: value for name, value in key.items() if name in KEY_FILE and name not in ("kit", "lineage")}
     return f"kit-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]}"
 
@@ -95,7 +95,7 @@ def _name(key: dict[str, Any]) -> str:
 def read_key(path: Path) -> dict[str, Any]:
     """Read a key that `write_kit` wrote. Raises UserError also when it was changed since."""
     key = read_json(path, KEY_FILE)
-    if key["kit"] != _name(key):
+    if key["kit"] != kit_name(key):
         raise UserError(f"{path}: was changed after {show(key['kit'])} was made; {remedy(path)}")
     return key
 
