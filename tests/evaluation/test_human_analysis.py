@@ -6,7 +6,7 @@ import math
 import human_cases as cases
 import numpy as np
 import pytest
-import warm
+from chain import run
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.human import analysis
 from fdistill.evaluation.human.ratings import Ratings
@@ -185,8 +185,7 @@ def test_script_makes_results_and_tables(tmp_path):
     outputs = [tmp_path / f"colours.{suffix}" for suffix in ("md", "csv", "tex", "html")]
     given = ["--key", tmp_path / "key.json", "--texts", tmp_path / "texts.json", "--task", "colours"]
     given += ["--results", tmp_path / "colours.json", "--output", *outputs]
-    done = warm.run_script("human", "table", "--ratings", *sorted((tmp_path / "ratings").iterdir()), *given)
-    assert done.returncode == 0, done.stdout
+    run("human", "table", "--ratings", *sorted((tmp_path / "ratings").iterdir()), *given)
     result = read_json(tmp_path / "colours.json")
     assert result["annotators"] == dict.fromkeys("abc", 270) and result["lineage"]["task"] == "colours"
     tvd = result["aspects"]["Hallucination"]["systems"]["tvd"]
@@ -200,10 +199,8 @@ def test_script_makes_results_and_tables(tmp_path):
     )
     assert "\\textbf" in outputs[2].read_text() and "<title>Human evaluation: Colours</title>" in outputs[3].read_text()
     other = ["shapes" if value == "colours" else value for value in given]
-    done = warm.run_script("human", "table", "--ratings", tmp_path / "ratings/a.json", *other)
-    assert (
-        done.returncode == 1 and "key.json: belongs to another task than this run (colours, not shapes)" in done.stdout
-    )
+    message = run("human", "table", "--ratings", tmp_path / "ratings/a.json", *other, fails=True)
+    assert "key.json: belongs to another task than this run (colours, not shapes)" in message
 
 
 def test_published_numbers_stand_below_the_measured_ones(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import human_cases as cases
 import pytest
-import warm
+from chain import run
 from debian import Unavailable, install, program
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.human.ratings import read_ratings
@@ -122,8 +122,8 @@ def test_filled_in_with_the_keyboard_reloaded_midway_exported_and_read_back(page
     assert read_ratings([file], key).values.tolist() == [expected]
     results = tmp_path / "results.json"
     given = ["--key", made[0] / "key.json", "--results", results, "--output", tmp_path / "table.md"]
-    done = warm.run_script("human", "table", "--ratings", file, *given)
-    assert done.returncode == 0 and read_json(results)["annotators"] == {"Ana": 3 * n_texts}, done.stdout
+    run("human", "table", "--ratings", file, *given)
+    assert read_json(results)["annotators"] == {"Ana": 3 * n_texts}
 
 
 def test_arrows_change_an_answer_and_other_digits_do_nothing(page, made):
@@ -267,6 +267,11 @@ def test_readable_on_a_phone_and_a_desktop_in_light_and_dark(page, width, scheme
         dark = page.execute_script("return matchMedia('(prefers-color-scheme: dark)').matches")
         assert dark == (scheme == "dark")
         assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        page.execute_script("say('A message')")
+        edges = "return ['heading', 'message', 'previous'].map((id) => $(id).getBoundingClientRect().left)"
+        inside = "return parseFloat(getComputedStyle($('message')).paddingLeft)"
+        heading, message, previous = page.execute_script(edges)
+        assert heading == previous == message + page.execute_script(inside)
         assert page.execute_script(CONTRAST) >= 4.5  # WCAG 2.2, AA
         low = page.execute_script(
             "return Math.min(...[...document.querySelectorAll('.scale label, button')].map(n => n.offsetHeight))"

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import human_cases as cases
 import pytest
-import warm
+from chain import run
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.human.kit import EMPTY, read_key
 from fdistill.evaluation.human.page import page
@@ -150,17 +150,17 @@ def test_a_changed_key_is_refused(tmp_path):
         read_key(tmp_path / "key.json")
 
 
-def test_outputs_of_two_runs_make_no_kit(tmp_path):
+def test_script_checks_what_it_is_given(tmp_path, capsys):
+    """Outputs of another system, and aspects as a task's are checked."""
     test, generations = cases.write_outputs(tmp_path)
     given = [f"{system}={path}" for system, path in generations.items()]
     paths = [part for name, path in cases.kit_paths(tmp_path).items() for part in (f"--{name}", path)]
+    command = ["human", "kit", "--test", test, "--task", "colours", *paths, "--generations"]
     swapped = [given[0], given[1].replace("js=", "tvd="), given[2].replace("tvd=", "js=")]
-    done = warm.run_script("human", "kit", "--test", test, "--generations", *swapped, "--task", "colours", *paths)
-    assert done.returncode == 1 and "belongs to another method than this run (js, not tvd)" in done.stdout
+    assert "belongs to another method than this run (js, not tvd)" in run(*command, *swapped, fails=True)
+    assert not (tmp_path / "key.json").exists()
     aspects = json.dumps([*cases.ASPECTS, cases.ASPECTS[0]])
-    done = warm.run_script(
-        "human", "kit", "--test", test, "--generations", *given, "--task", "t", *paths, "--aspects", aspects
-    )
-    assert done.returncode == 2 and "[3].title: 'Fluency' is the title of another aspect too" in done.stdout
-    done = warm.run_script("human", "kit", "--test", test, "--generations", *given, "--task", "colours", *paths)
-    assert done.returncode == 0 and read_json(tmp_path / "key.json")["systems"] == list(cases.SYSTEMS), done.stdout
+    assert run(*command, *given, "--aspects", aspects, fails=True) == "2"
+    assert "[3].title: 'Fluency' is the title of another aspect too" in capsys.readouterr().err
+    run(*command, *given)
+    assert read_json(tmp_path / "key.json")["systems"] == list(cases.SYSTEMS)
