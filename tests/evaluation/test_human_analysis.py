@@ -159,7 +159,7 @@ def test_a_system_that_nobody_has_rated_is_not_compared(key):
     assert "| TVD     |     n/a [1] |         n/a [2] |           n/a [3] |" in text
     assert "[1] Fluency: nobody has rated it. Remedy: ask the annotators to rate the rest of the kit." in text
     assert "Fluency p = n/a, fewer than two inputs have ratings of both systems (remedy: rate more inputs)" in text
-    assert "Not every text was rated: of 33 ratings, Ana 21, Björn 21." in text
+    assert "Not every text was rated; of 33 ratings, Ana: 21, Björn: 21." in text
 
 
 # --- the script, from annotators' files to the table
@@ -191,7 +191,7 @@ def test_script_makes_results_and_tables(tmp_path):
     tvd = result["aspects"]["Hallucination"]["systems"]["tvd"]
     text = outputs[0].read_text()
     assert f"**{tvd['mean']:.2f} ± " in text and "| TVD " in text and "**Colours**" in text
-    assert "TVD better than seqkd: Fluency p = " in text and "Krippendorff's α" in text
+    assert "Is TVD better than seqkd? Fluency p = " in text and "Krippendorff's α" in text
     assert text.count("**") == 2 + 2 * 2  # the heading, and TVD in the two aspects in which it is better
     records = outputs[1].read_text().splitlines()
     assert len(records) == 1 + 9 and records[0].startswith(

@@ -77,12 +77,12 @@ def _notes(results: dict[str, Any], systems: dict[str, str]) -> Iterator[str]:
     aspects, (baseline, *others) = results["aspects"], results["systems"]
     for system in others:
         tests = [f"{title} {_tests(aspect['systems'][system]['test'])}" for title, aspect in aspects.items()]
-        yield f"{systems[system]} better than {systems[baseline]}: {'; '.join(tests)}."
+        yield f"Is {systems[system]} better than {systems[baseline]}? {'; '.join(tests)}."
     alphas = [f"{title} {_shown(aspect['alpha'], aspect['missing'], '.2f')}" for title, aspect in aspects.items()]
     yield f"Agreement of the annotators, Krippendorff's α for ordinal ratings: {'; '.join(alphas)}."
     if any(count < results["n_ratings"] for count in results["annotators"].values()):
-        counts = [f"{name} {count}" for name, count in results["annotators"].items()]
-        yield f"Not every text was rated: of {results['n_ratings']} ratings, {', '.join(counts)}."
+        counts = [f"{name}: {count}" for name, count in results["annotators"].items()]
+        yield f"Not every text was rated; of {results['n_ratings']} ratings, {', '.join(counts)}."
 
 
 def _tests(test: dict[str, Any]) -> str:
