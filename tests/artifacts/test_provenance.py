@@ -216,6 +216,7 @@ def test_the_ledger_is_a_target_of_its_own(study, tmp_path):
 def test_without_targets_every_record_counts(study):
     total = ledger(study.folder / "results")
     assert total["total"]["jobs"] == len(records(study)) and not total["missing"]
+    assert str(study.ratings) in total["sources"]  # people made it
 
 
 @pytest.mark.parametrize(("targets", "words"), [(["nope"], "nope: no record in"), ([], "no record of a job there")])
