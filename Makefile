@@ -1,4 +1,4 @@
-# `make quickstart` runs config/quickstart.yaml and `make demo` config/config.yaml, from data to report. `make test` runs the
+# `make quickstart` runs config/quickstart.yaml, and `make demo` config/config.yaml with its report. `make test` runs the
 # tests, `make quick` a part of them.
 # Each target first creates the environment if it is missing or older than its lock file.
 PYTHON ?= python3.11
