@@ -119,6 +119,17 @@ def test_each_system_gets_the_ratings_of_its_own_texts(key):
     assert fluency["tvd"]["interval"] == pytest.approx([4.5, 4.5])
 
 
+def test_the_interval_of_a_mean_is_over_inputs(tmp_path):
+    """The normal approximation's, of inputs and not of ratings: two annotators who agree say no more than one."""
+    key = cases.key_of(tmp_path, {system: [f"{system} {i}" for i in range(50)] for system in "ab"})
+    generator = np.random.default_rng(0)
+    one = {item["item"]: int(generator.integers(1, 6)) for item in key["items"]}
+    entry = analysis.analyse(rated(key, lambda a, item: one[item["item"]]), key)["aspects"]["Fluency"]["systems"]["a"]
+    values = [one[item["item"]] for item in key["items"] if item["systems"] == ["a"]]
+    half = 1.96 * np.std(values) / math.sqrt(50)
+    assert entry["interval"] == pytest.approx([np.mean(values) - half, np.mean(values) + half], abs=0.03)
+
+
 def test_lower_is_better_where_the_aspect_says_so(key):
     generator = np.random.default_rng(0)
     level = {"seqkd": 2, "js": 3, "tvd": 3}

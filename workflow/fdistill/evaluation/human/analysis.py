@@ -95,7 +95,7 @@ def _mean(ratings: np.ndarray) -> dict[str, Any]:
     if not means:
         missing = {"reason": "nobody has rated it", "fix": "ask the annotators to rate the rest of the kit"}
         return {"mean": None, "interval": None, **counts, "missing": missing}
-    certainty = interval([fmean(means)], replicate_mean(means)) if len(means) > 1 else None
+    certainty = interval([fmean(means)], [replicate_mean(means)]) if len(means) > 1 else None
     return {"mean": fmean(means), "interval": certainty, **counts, "missing": None}
 
 
