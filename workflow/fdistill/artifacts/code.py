@@ -17,6 +17,7 @@ RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
     "figures": ["training_curves", "risk_figure", "cost_figure", "size_figure", "mixture_figure"],
+    "human": ["human_kit", "human_table"],
     "metrics": ["metrics", "risks"],
     "modes": ["modes_figure"],
     "report": ["report_page"],
