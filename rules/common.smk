@@ -109,13 +109,13 @@ TABLES = [
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
-MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
+MIXTURES = [method for method in ("js", "js_exact", "js_exact_held") if method in STUDY.methods]  # of the mixture's figure
 
 
 def figure_kinds(task):
     """Return the kinds of figures that the study has of a task."""
     sizes = ["sizes"] if len(STUDY.sizes(task)) > 1 else []
-    mixture = ["mixture"] if set(MIXTURES) <= {*STUDY.methods} else []
+    mixture = ["mixture"] if {"js", "js_exact"} <= {*MIXTURES} else []
     return ["curves", "risk", "cost", *sizes, *mixture]
 
 
