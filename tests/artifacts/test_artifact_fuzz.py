@@ -219,7 +219,7 @@ FILES = {
         | {
             "metrics": {
                 "bleu4": SCORED | ENTRY,
-                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "missing": MISSING},
+                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "seeds": {"1": None}, "missing": MISSING},
             }
         },
         read_metrics,

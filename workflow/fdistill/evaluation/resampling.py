@@ -18,6 +18,7 @@ from statistics import fmean
 import numpy as np
 
 REPLICATES = 5000
+FEW_INPUTS = 20  # with fewer and one seed, 7 to 50 % of the differences between equal systems have p < 0.05
 CHUNK = 100  # replicates whose samples are in memory at a time
 CONFIDENCE = 0.95
 SEED = 12345

@@ -7,6 +7,7 @@ import pandas as pd
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
+from fdistill.evaluation.tables.marks import limits
 from fdistill.evaluation.tables.table import Table, cells_of
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -35,6 +36,7 @@ def main_table(
     """
     return _pivot(
         results_frame(paths, [], comparisons, tasks, layout),
+        comparisons,
         tasks,
         layout,
         paper,
@@ -57,20 +59,22 @@ def risk_table(
     """
     return _pivot(
         results_frame([], paths, comparisons, tasks, layout),
+        comparisons,
         tasks,
         layout,
         paper,
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
-        f"difference to the teacher's own value. The closer to the teacher's from above, the better. {LEADERS}"
-        f"{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier than the "
-        "teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams "
-        "of five teacher samples per input, in percent.",
+        "difference to the teacher's own value. The lower, the better, among students that have not collapsed. "
+        f"{LEADERS}{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier "
+        "than the teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all "
+        "bi-grams of five teacher samples per input, in percent.",
     )
 
 
 def _pivot(
     frame: pd.DataFrame,
+    comparisons: list[Path],
     tasks: dict[str, str],
     layout: list[Section],
     paper: PublishedTable | None,
@@ -113,6 +117,7 @@ def _pivot(
     shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
     cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
     notes = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
+    notes += limits(comparisons, tasks, dict(titles["title"]))
     if paper:
         found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
         notes += comparison.notes(found, paper)
