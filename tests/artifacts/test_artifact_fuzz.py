@@ -106,7 +106,9 @@ def read_metrics(path):
 
 
 def read_risks(path):
-    compare_task([], [with_replicates(path, len(ENTRY["seeds"]))], ["kl"], "t")
+    teacher = path.parent / "teacher.json"
+    write_json(teacher, FILES["risks.json"][0] | {"method": "teacher"})
+    compare_task([], [with_replicates(file, len(ENTRY["seeds"])) for file in (path, teacher)], ["kl"], "t")
     written(tables.risk_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
 
@@ -203,6 +205,7 @@ def read_checkpoint(path):
 
 
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
+COMPARED = {"best": None, "leaders": ["kl"], "collapsed": [], "seeds": ["1", "2"], "missing": [], "notes": ["few"]}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -227,7 +230,7 @@ FILES = {
     "risks.json": ({**PLACE, "n_inputs": 3, "risks": dict.fromkeys(RISKS, ENTRY)}, read_risks),
     "comparisons.json": (
         {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
-        | {"metrics": {key: {"best": None, "leaders": ["kl"], "collapsed": []} for key in ("bleu4", "ter", *RISKS)}},
+        | {"metrics": dict.fromkeys(("bleu4", "ter", *RISKS), COMPARED)},
         read_comparisons,
     ),
     "manifest.json": (
