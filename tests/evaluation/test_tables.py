@@ -274,6 +274,7 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)", "–"]
     assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43", "26.10"]
     assert "†: significantly below the teacher" in table.caption
+    assert "The lower, the better, among students that have not collapsed." in table.caption
     below = {(r["system"], r["metric"]): r["collapsed"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
     assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
