@@ -12,8 +12,18 @@ from fdistill.artifacts.lineage import lineage_of
 OTHER = "js"
 STAGES = [stage for stage in Study(Path()).stages(lambda path: path) if stage != "finetune_teacher"]
 # Stages that read only what all methods share, or the teacher's.
-SHARED = {"sample_teacher", "sample_teacher test", "init_student", "distill", "trivial", "tables datasets"}
-SHARED |= {"generate teacher", "metrics teacher"}
+SHARED = {
+    "sample_teacher",
+    "sample_teacher test",
+    "init_student",
+    "distill",
+    "trivial",
+    "generate teacher",
+    "metrics teacher",
+    "claims",
+    "tables datasets",
+    "human table",
+}
 
 
 @pytest.fixture(scope="module")

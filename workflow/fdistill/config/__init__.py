@@ -4,10 +4,9 @@ Every start of Snakemake reads it, so nothing here imports torch or transformers
 """
 
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from fdistill.config.claim_checks import read_claims
 from fdistill.config.crosschecks import (
     NOT_METHODS,
     NOT_TASKS,
@@ -17,10 +16,9 @@ from fdistill.config.crosschecks import (
     task_problems,
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
-from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
-from fdistill.config.method_checks import Methods, complete, read_methods
+from fdistill.config.method_checks import Methods, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
-from fdistill.runtime.errors import UserError
+from fdistill.config.study import Study
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
@@ -28,77 +26,12 @@ OVERRIDES = "task_overrides"
 RESULTS = "results"  # the default of the key of the same name
 
 
-@dataclass(frozen=True)
-class Study:
-    """A valid configuration; `tasks` and `methods` are those that the target `all` makes."""
-
-    tasks: list[str]
-    methods: list[str]
-    seeds: list[int]
-    teacher_seed: int
-    device: str
-    gpu_memory: int | None
-    cache: str
-    results: str
-    examples_per_task: int
-    tables: Settings
-    _tasks: dict[str, Settings] = field(repr=False)
-    _task_mistakes: dict[str, str] = field(repr=False)
-    _methods: dict[str, Settings] = field(repr=False)
-
-    @property
-    def all_tasks(self) -> list[str]:
-        """Return the names of all tasks that have a file in config/tasks, with mistakes or without."""
-        return sorted({*self._tasks, *self._task_mistakes})
-
-    @property
-    def task_mistakes(self) -> dict[str, str]:
-        """Return the mistakes of tasks that the study does not name, by task: `task` raises them."""
-        return dict(self._task_mistakes)
-
-    @property
-    def all_methods(self) -> list[str]:
-        """Return the names of all methods in config/methods.yaml."""
-        return list(self._methods)
-
-    def task(self, name: str) -> Settings:
-        """Return a task's settings: its file, the study's `task_overrides`, and the defaults.
-
-        Raises UserError for an unknown name and for a task with mistakes.
-        """
-        if name in self._task_mistakes:
-            raise UserError(self._task_mistakes[name])
-        return _entry(self._tasks, "task", name)
-
-    def selection(self, task: str, stage: str) -> Settings:
-        """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""
-        settings = self.task(task)
-        return merge(settings["selection"], settings["selection_overrides"].get(stage, {}))
-
-    def method(self, name: str, task: str | None = None) -> Settings:
-        """Return a method's entry with the defaults, and with the `method_overrides` of `task` if it is given.
-
-        Raises UserError for an unknown name.
-        """
-        method = _entry(self._methods, "method", name)
-        if task is None:
-            return method
-        changes = self.task(task)[METHOD_OVERRIDES].get(name, {})
-        return complete(merge(method, changes))
-
-
-def _entry(entries: dict[str, Settings], kind: str, name: str) -> Settings:
-    if name not in entries:
-        raise UserError(f"unknown {kind} '{name}'; {nearest(name, entries)}")
-    return deepcopy(entries[name])
-
-
 def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), project: Path | None = None) -> Study:
     """Return the study that Snakemake's merged `config` describes; its tasks and methods lie in the folder `root`.
 
     `files` are the configuration files that Snakemake has merged, in order: a mistake is reported with the file that
     it is in. When another workflow imports this one as a module, `config` is the part of its files under `keys`.
-    Tasks and methods in its folder `project` then replace those of `root` with the same name.
+    Tasks, methods and files of claims in its folder `project` then replace those of `root` with the same name.
 
     Raises one UserError that lists every mistake of every file, each with file, key, value and remedy. Mistakes that
     are only in the files of tasks that the study does not name are raised by `Study.task`.
@@ -133,6 +66,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     for problem in _unknown_names(study, overrides, tasks, methods):
         report.add(merged.file_of(problem.path), [problem])
+    study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
+    read_claims(study["claims"], report, methods, tasks)
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
     if report.lines or broken.keys() & set(study.get("tasks", [])):
         for of_task in broken.values():
@@ -166,6 +101,11 @@ def _unknown_names(
     for key, kind, name, known in names:
         if known and name not in known:
             yield Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")
+
+
+def _first(folders: list[Path], file: str) -> Path:
+    """Return the path of a file in the first of the folders that has it, or else in the last."""
+    return next((path for folder in folders if (path := folder / file).exists()), folders[-1] / file)
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:

@@ -18,7 +18,7 @@ seed = reader(section(STUDY)["properties"]["seeds"]["items"])
 
 def placed(text: str) -> tuple[str | None, str | None, Path]:
     """Return `[TASK/SYSTEM=]FILE` as task, system and path."""
-    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
+    match = re.fullmatch(r"(\w+)/([\w-]+)=(.+)", text, re.DOTALL)
     return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
 
 
@@ -116,6 +116,21 @@ def model(text: str) -> dict[str, Any]:
 def layers(text: str) -> dict[str, Any]:
     """Return a task's section `model.student` from a text of JSON."""
     return _checked(text, "model.student")
+
+
+def sizes(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student_sizes` from a text of JSON."""
+    return _checked(text, "model.student_sizes")
+
+
+def aspects(text: str) -> list[dict[str, Any]]:
+    """Return the aspects of a human evaluation from a text of JSON, checked as a task's key `human.aspects`."""
+    from fdistill.config.human_checks import title_problems
+
+    value = _json(text)
+    mistakes = problems({"aspects": value}, {"type": "object", "properties": {"aspects": section("human.aspects")}})
+    _refuse(mistakes or title_problems(value))
+    return value
 
 
 def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
 from fdistill.evaluation.replicates import read_replicates
-from fdistill.evaluation.resampling import CONFIDENCE, FEW_INPUTS, REPLICATES, holm, interval, p_value
+from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, limits, p_value
 from fdistill.runtime.errors import UserError
 
 TEACHER = "teacher"
@@ -25,7 +26,7 @@ TEACHER = "teacher"
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
-# What the tables read of a file of comparisons.
+# What the tables read of a file of comparisons, and what is in all of it.
 COMPARISONS_FILE = {
     "task": str,
     "students": [str],
@@ -36,6 +37,38 @@ COMPARISONS_FILE = {
         }
     },
 }
+_PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}
+_METRIC = {"title": str, "direction": ("higher", "lower"), "pairs": [_PAIR]}
+FULL_FILE = COMPARISONS_FILE | {
+    "n_inputs": COUNT,
+    "metrics": {...: COMPARISONS_FILE["metrics"][...] | _METRIC},
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one system's mean is above another's: with the 95 % interval, and the p-value corrected by Holm."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Return whether the two systems differ beyond chance."""
+        return self.p <= 1 - CONFIDENCE
+
+    def __neg__(self) -> "Difference":
+        return Difference(-self.value, -self.high, -self.low, self.p)
+
+
+def differences(pairs: list[dict[str, Any]]) -> dict[tuple[str, str], Difference]:
+    """Return the difference of each pair of systems (first, second), in both orders, from a metric's `pairs`."""
+    found = {
+        (pair["a"], pair["b"]): Difference(pair["difference"], *pair["interval"], pair["p_holm"]) for pair in pairs
+    }
+    return found | {(b, a): -difference for (a, b), difference in found.items()}
 
 
 @dataclass(frozen=True)
@@ -66,11 +99,11 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     pairs = [_pair(a, b, everyone[a], everyone[b]) for a, b in names]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
-    different = {(pair["a"], pair["b"]): pair["difference"] for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
+    different = {names: found.value for names, found in differences(pairs).items() if found.is_significant}
     collapsed = [name for name in systems if different.get((name, TEACHER), 0) < 0]
     competing = [name for name in systems if name not in collapsed]
     first = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
-    leaders = [name for name in competing if not {(name, first), (first, name)} & different.keys()]
+    leaders = [name for name in competing if (name, first) not in different]
     best = first if len(leaders) == 1 and len(competing) > 1 else None
     return {"pairs": pairs, "best": best, "leaders": leaders, "collapsed": collapsed}
 
@@ -127,7 +160,10 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
         "task": task,
         "n_inputs": n_inputs,
         "students": students,
-        "metrics": {key: metric | {"notes": _notes(metric, n_inputs)} for key, metric in compared.items()},
+        "metrics": {
+            key: metric | {"notes": limits(len(metric["seeds"]), n_inputs, len(metric["pairs"]))}
+            for key, metric in compared.items()
+        },
         "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
 
@@ -157,25 +193,6 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     compared = compare(present, direction, teacher)
     title = first.get("title", RISK_TITLES.get(key, key))
     return {"title": title, "direction": direction, "seeds": seeds, **compared, "missing": missing}
-
-
-def _notes(metric: Mapping[str, Any], n_inputs: int) -> list[str]:
-    """What the comparison of a metric cannot say with one seed, when its p-values are shares of replicates."""
-    if len(metric["seeds"]) != 1:
-        return []
-    notes, n_pairs = [], len(metric["pairs"])
-    smallest = n_pairs / (REPLICATES + 1)  # the smallest p-value that there is, corrected
-    if smallest > 1 - CONFIDENCE:
-        notes.append(
-            f"no difference can be significant: with one seed and {n_pairs} pairs, the smallest p-value that there is "
-            f"is {smallest:.3f} once it is corrected. Remedy: compare fewer students, or use several seeds."
-        )
-    if n_inputs < FEW_INPUTS:
-        notes.append(
-            f"with one seed and {n_inputs} test inputs, intervals are too narrow and p-values too small. Remedy: use "
-            f"at least {FEW_INPUTS} test inputs, or several seeds."
-        )
-    return notes
 
 
 def _check_complete(given: Mapping[str, set[str]], students: Sequence[str]) -> None:

@@ -57,8 +57,9 @@ def _check_compared(means: pd.DataFrame, runs: pd.DataFrame, entries: dict[tuple
             )
 
 
-def limits(comparisons: list[Path], tasks: dict[str, str], titles: dict[str, str]) -> list[str]:
-    """Return what the comparisons note of the metrics in `titles`, each note once per task."""
+def noted_limits(comparisons: list[Path], tasks: dict[str, str], frame: pd.DataFrame) -> list[str]:
+    """Return what the comparisons of `tasks`, titles by task, note of the frame's metrics; each note once per task."""
+    titles = dict(zip(frame["metric"], frame["title"], strict=True))
     noted: dict[tuple[str, str], list[str]] = {}
     for file in (read_json(path, COMPARISONS_FILE) for path in comparisons):
         for metric, entry in file["metrics"].items():

@@ -1,5 +1,6 @@
 """The tables of results: metrics (Wen et al. 2023, Table 2) and risks (Table 3)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
-from fdistill.evaluation.tables.marks import limits
+from fdistill.evaluation.tables.marks import noted_limits
 from fdistill.evaluation.tables.table import Table, cells_of
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -34,12 +35,13 @@ def main_table(
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
-    return _pivot(
-        results_frame(paths, [], comparisons, tasks, layout),
-        comparisons,
+    frame = results_frame(paths, [], comparisons, tasks, layout)
+    return pivot(
+        frame,
         tasks,
         layout,
         paper,
+        limits=noted_limits(comparisons, tasks, frame),
         title="Main results",
         caption=f"Main results on the test sets. {LEADERS} ↑/↓: the higher/lower, the better.",
     )
@@ -57,12 +59,13 @@ def risk_table(
     Arguments as in `main_table`. CSV has one record per task, system and risk, and one `teacher_dist` per task, for
     the teacher. Raises UserError as `results_frame` does.
     """
-    return _pivot(
-        results_frame([], paths, comparisons, tasks, layout),
-        comparisons,
+    frame = results_frame([], paths, comparisons, tasks, layout)
+    return pivot(
+        frame,
         tasks,
         layout,
         paper,
+        limits=noted_limits(comparisons, tasks, frame),
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
         "difference to the teacher's own value. The lower, the better, among students that have not collapsed. "
@@ -72,17 +75,20 @@ def risk_table(
     )
 
 
-def _pivot(
+def pivot(
     frame: pd.DataFrame,
-    comparisons: list[Path],
     tasks: dict[str, str],
     layout: list[Section],
     paper: PublishedTable | None,
     *,
     title: str,
     caption: str,
+    limits: Sequence[str] = (),
 ) -> Table:
-    """The table of the frame's means: a row per system, a column per task and metric, the paper's rows below."""
+    """Return the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
+
+    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file. `limits` are notes.
+    """
     means = frame[frame["seed"].isna()].drop(columns="seed")
     means = comparison.add_published(means, paper) if paper else means
     columns = pd.MultiIndex.from_frame(means[["task", "metric"]].drop_duplicates())
@@ -117,7 +123,7 @@ def _pivot(
     shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
     cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
     notes = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
-    notes += limits(comparisons, tasks, dict(titles["title"]))
+    notes += limits
     if paper:
         found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
         notes += comparison.notes(found, paper)
