@@ -132,7 +132,9 @@ def read_metrics(path):
 
 
 def read_risks(path):
-    compare_task([], [with_replicates(path, len(ENTRY["seeds"]))], ["kl"], "t")
+    teacher = path.parent / "teacher.json"
+    write_json(teacher, FILES["risks.json"][0] | {"method": "teacher"})
+    compare_task([], [with_replicates(file, len(ENTRY["seeds"])) for file in (path, teacher)], ["kl"], "t")
     written(tables.risk_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
 
@@ -232,8 +234,8 @@ def read_checkpoint(path):
 
 
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
-COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1"], "pairs": [PAIR], "missing": []}
-COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": []}
+COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1", "2"], "pairs": [PAIR], "missing": []}
+COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": [], "notes": ["few"]}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -250,7 +252,7 @@ FILES = {
         | {
             "metrics": {
                 "bleu4": SCORED | ENTRY,
-                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "missing": MISSING},
+                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "seeds": {"1": None}, "missing": MISSING},
             }
         },
         read_metrics,

@@ -18,6 +18,8 @@ SHARED = {
     "init_student",
     "distill",
     "trivial",
+    "generate teacher",
+    "metrics teacher",
     "claims",
     "tables datasets",
     "human table",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fdistill.artifacts.files import note_input, read_json
 from fdistill.artifacts.records import check
-from fdistill.evaluation.aggregate import METRICS_FILE, main_metric
+from fdistill.evaluation.aggregate import main_metric, read_aggregated
 from fdistill.evaluation.comparisons import FULL_FILE, TEACHER
 from fdistill.evaluation.costs import Cost, student_costs
 from fdistill.evaluation.report.inputs import Files, Study
@@ -59,7 +59,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
     trivial = [name for section in study.layout for name in section.systems if not section.ranked and name != TEACHER]
     titles = {name: systems[name] for name in (*compared["students"], TEACHER) if name in systems}
     found = standings(compared, frame)
-    key = main_metric([read_json(path, METRICS_FILE) for (of, _), path in files.metrics.items() if of == task])
+    key = main_metric([read_aggregated(path, "metrics") for (of, _), path in files.metrics.items() if of == task])
     main = found.get(key)
     costs = student_costs([(system, path) for of, system, path in files.logs if of == task])
     means = frame[(frame["task"] == task) & frame["seed"].isna() & frame["system"].isin(compared["students"])]
