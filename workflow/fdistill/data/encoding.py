@@ -90,8 +90,8 @@ def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, na
             raise UserError(
                 f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes "
                 f"{pieces or 'nothing'}; separate symbols by blanks. A tokenizer from scratch learns the symbols of "
-                "the training texts, those that begin a text apart, until it has model.teacher.vocab_size tokens: raise "
-                "this in the task file, or add texts with the symbol. A pretrained tokenizer learns none: set "
+                "the training texts, those that begin a text apart, until it has model.teacher.vocab_size tokens: "
+                "raise this in the task file, or add texts with the symbol. A pretrained tokenizer learns none: set "
                 "model.teacher.init to scratch, or text.symbols to false if words are not symbols"
             )
 
