@@ -20,6 +20,7 @@ include: "rules/data.smk"
 include: "rules/teacher.smk"
 include: "rules/student.smk"
 include: "rules/evaluate.smk"
+include: "rules/human.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/bench.smk"
@@ -33,6 +34,8 @@ rule all:
         FIGURES,
         METRICS,
         COMPARISONS,
+        CLAIMS,
+        REPORT_PAGE,
 
 
 include: "rules/targets.smk"

@@ -103,13 +103,24 @@ METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in risk_systems(task)]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
+CLAIMS = [f"{RESULTS}/claims.{suffix}" for suffix in ("json", "md")]
 TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
-FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
-FIGURES += [f"{RESULTS}/figures/{task}.sizes.svg" for task in STUDY.tasks if len(STUDY.sizes(task)) > 1]
+MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
+
+
+def figure_kinds(task):
+    """Return the kinds of figures that the study has of a task."""
+    sizes = ["sizes"] if len(STUDY.sizes(task)) > 1 else []
+    mixture = ["mixture"] if set(MIXTURES) <= {*STUDY.methods} else []
+    return ["curves", "risk", "cost", *sizes, *mixture]
+
+
+FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in figure_kinds(task)]
+REPORT_PAGE = f"{RESULTS}/report/index.html"
 
 # Once a run, also in a dry run; jobs read this file too.
 if workflow.is_main_process:

@@ -6,6 +6,7 @@ Every start of Snakemake reads it, so nothing here imports torch or transformers
 from collections.abc import Iterator
 from pathlib import Path
 
+from fdistill.config.claim_checks import read_claims
 from fdistill.config.crosschecks import (
     NOT_METHODS,
     NOT_TASKS,
@@ -30,7 +31,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     `files` are the configuration files that Snakemake has merged, in order: a mistake is reported with the file that
     it is in. When another workflow imports this one as a module, `config` is the part of its files under `keys`.
-    Tasks and methods in its folder `project` then replace those of `root` with the same name.
+    Tasks, methods and files of claims in its folder `project` then replace those of `root` with the same name.
 
     Raises one UserError that lists every mistake of every file, each with file, key, value and remedy. Mistakes that
     are only in the files of tasks that the study does not name are raised by `Study.task`.
@@ -65,6 +66,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     for problem in _unknown_names(study, overrides, tasks, methods):
         report.add(merged.file_of(problem.path), [problem])
+    study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
+    read_claims(study["claims"], report, methods, tasks)
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
     if report.lines or broken.keys() & set(study.get("tasks", [])):
         for of_task in broken.values():
@@ -98,6 +101,11 @@ def _unknown_names(
     for key, kind, name, known in names:
         if known and name not in known:
             yield Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")
+
+
+def _first(folders: list[Path], file: str) -> Path:
+    """Return the path of a file in the first of the folders that has it, or else in the last."""
+    return next((path for folder in folders if (path := folder / file).exists()), folders[-1] / file)
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:

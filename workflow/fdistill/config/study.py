@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
@@ -14,7 +15,7 @@ SIZES = "student_sizes"  # a key of a task's section `model`
 
 @dataclass(frozen=True)
 class Study:
-    """A valid configuration; `tasks` and `methods` are those that the target `all` makes."""
+    """A valid configuration; `tasks` and `methods` are those that the target `all` makes, `claims` are files."""
 
     tasks: list[str]
     methods: list[str]
@@ -26,6 +27,7 @@ class Study:
     results: str
     examples_per_task: int
     tables: Settings
+    claims: list[Path]
     _tasks: dict[str, Settings] = field(repr=False)
     _task_mistakes: dict[str, str] = field(repr=False)
     _methods: dict[str, Settings] = field(repr=False)

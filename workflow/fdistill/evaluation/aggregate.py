@@ -21,6 +21,12 @@ _SCORE = {
 }
 TEACHER_DIST = "teacher_dist"  # of the teacher's samples, so the same for every system of a task
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", TEACHER_DIST)
+RISK_TITLES = {  # of a system's risks, in the order of the tables
+    "r_llh_token": "R_llh/token",
+    "r_cvg_token": "R_cvg/token",
+    "r_llh_sequence": "R_llh/seq.",
+    "r_cvg_sequence": "R_cvg/seq.",
+}
 
 
 # The entries of aggregated files, and those files, as `artifacts.shapes` describes them.
@@ -88,6 +94,15 @@ def aggregate_risks(
     replicates = _replicates(seeds)
     values = {key: {seed: seeds[seed][key] for seed in seeds} for key in RISKS}
     return result | {"risks": {key: _summary(values[key], replicates.get(key)) for key in RISKS}}, replicates
+
+
+def main_metric(files: list[dict[str, Any]]) -> str | None:
+    """Return the metric that matters most in a task, from the contents of its `metrics.json` files.
+
+    A task names its metrics in this order; the first one that a system has a value for counts.
+    """
+    entries = [(key, file["metrics"].get(key)) for key in files[0]["metrics"] for file in files] if files else []
+    return next((key for key, entry in entries if entry and entry["mean"] is not None), None)
 
 
 def _replicates(seeds: dict[str, dict]) -> Replicates:

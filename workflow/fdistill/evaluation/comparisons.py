@@ -16,7 +16,7 @@ import numpy as np
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
+from fdistill.evaluation.aggregate import METRICS_FILE, RISK_TITLES, RISKS_FILE, TEACHER_DIST
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
@@ -28,12 +28,44 @@ FILES = {"metrics": METRICS_FILE | {"n_inputs": COUNT}, "risks": RISKS_FILE | {"
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
-# What the tables read of a file of comparisons.
+# What the tables read of a file of comparisons, and what is in all of it.
 COMPARISONS_FILE = {
     "task": str,
     "students": [str],
     "metrics": {...: {"best": (str, None), "leaders": [str], "collapsed": [str]}},
 }
+_PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}
+_METRIC = {"title": str, "direction": ("higher", "lower"), "seeds": [str], "pairs": [_PAIR], "missing": [str]}
+FULL_FILE = COMPARISONS_FILE | {
+    "n_inputs": COUNT,
+    "metrics": {...: COMPARISONS_FILE["metrics"][...] | _METRIC},
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one system's mean is above another's: with the 95 % interval, and the p-value corrected by Holm."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Return whether the two systems differ beyond chance."""
+        return self.p <= 1 - CONFIDENCE
+
+    def __neg__(self) -> "Difference":
+        return Difference(-self.value, -self.high, -self.low, self.p)
+
+
+def differences(pairs: list[dict[str, Any]]) -> dict[tuple[str, str], Difference]:
+    """Return the difference of each pair of systems (first, second), in both orders, from a metric's `pairs`."""
+    found = {
+        (pair["a"], pair["b"]): Difference(pair["difference"], *pair["interval"], pair["p_holm"]) for pair in pairs
+    }
+    return found | {(b, a): -difference for (a, b), difference in found.items()}
 
 
 @dataclass(frozen=True)
@@ -64,11 +96,11 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     pairs = [_pair(a, b, everyone[a], everyone[b]) for a, b in names]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
-    different = {(pair["a"], pair["b"]): pair["difference"] for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
+    different = {names: found.value for names, found in differences(pairs).items() if found.is_significant}
     collapsed = [name for name in systems if different.get((name, TEACHER), 0) < 0]
     competing = [name for name in systems if name not in collapsed]
     first = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
-    leaders = [name for name in competing if not {(name, first), (first, name)} & different.keys()]
+    leaders = [name for name in competing if (name, first) not in different]
     best = first if len(leaders) == 1 and len(competing) > 1 else None
     return {"pairs": pairs, "best": best, "leaders": leaders, "collapsed": collapsed}
 
@@ -85,8 +117,9 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
 
     Beside each file are its replicates; the files of the teacher are among them.
 
-    Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "pairs", "best", "leaders",
-    "collapsed", "missing"}}, "lineage"}`. `missing` has the students without a value, which are not compared.
+    Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "seeds", "pairs", "best",
+    "leaders", "collapsed", "missing"}}, "lineage"}`. `seeds` are those of the students that are compared; `missing` has
+    the students without a value, which are not.
     Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
     metric, of a system twice, or of no student; for a student given twice, and the teacher as one.
     """
@@ -127,7 +160,7 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     """Compare the students in one metric.
 
     `entries` has the metric's entry of `metrics.json` or `risk.json` by system, with its `replicates` or None. Returns
-    what `compare` does, and {"title", "direction", "missing"}. Raises UserError for students of different
+    what `compare` does, and {"title", "direction", "seeds", "missing"}. Raises UserError for students of different
     seeds or signatures.
     """
     values = {system: list(entry["seeds"].values()) for system, entry in entries.items()}
@@ -143,8 +176,10 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     direction = first.get("direction", "lower")
     teacher = measured.get(TEACHER) if key in COLLAPSES else None
     missing = [system for system in students if system not in present]
+    seeds = next((list(entries[system]["seeds"]) for system in present), [])
     compared = compare(present, direction, teacher)
-    return {"title": first.get("title", key), "direction": direction, **compared, "missing": missing}
+    title = first.get("title", RISK_TITLES.get(key, key))
+    return {"title": title, "direction": direction, "seeds": seeds, **compared, "missing": missing}
 
 
 def _check_equal(values: Mapping[Any, Any], what: str) -> None:
