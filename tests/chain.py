@@ -88,7 +88,7 @@ class Study:
         tables = ["--output", output(self.folder / "results/tables/table.md")]
         return {
             "finetune_teacher": (
-                {"--train": self.train, "--dev": self.dev},
+                {"--train": self.train, "--dev": self.dev, "--test": self.test},
                 [
                     "--family",
                     "bart",
