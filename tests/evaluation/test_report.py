@@ -178,7 +178,7 @@ def test_claims_with_their_verdicts_and_tests(page, tmp_path):
     assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "3. KL is fast. | – n/a | – |" in text
     assert "✓ holds. 2 cases: 2 for it. Source: Wen et al. 2023." in text and "Tests of this claim: 2" in text
     assert "Data-to-text | TER ↓ | KL | Non-distill (MLE) | −10.000 |" in text
-    assert "N/a: no time was measured. Remedy: run it here. Source" in text
+    assert "– n/a. Nothing in this study tests it. Reason: no time was measured. Remedy: run it here. Source" in text
     assert "There is one seed: intervals and p-values are over test inputs" in text
     files, settings = study(tmp_path)
     write_json(files.claims, {"claims": [read_json(files.claims)["claims"][0] | {"verdict": "maybe"}], "seeds": 1})
