@@ -339,6 +339,33 @@ rule mixture_figure:
         " --systems {params.systems:q} --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
+# Not part of `all`: it is the same in every study.
+rule modes_figure:
+    input:
+        script=script("modes"),
+    output:
+        json="<results>/figures/modes.json",
+        figure=report(
+            "<results>/figures/modes.svg",
+            caption="../workflow/report/modes.rst",
+            category="Modes",
+        ),
+    log:
+        "<logs>/figures/modes.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        methods=json.dumps({method: STUDY.method(method)["terms"] for method in ("kl", "js", "tvd", "rkl")}),
+    shell:
+        "exec python {input.script:q} --methods {params.methods:q} --texts {params.texts:q} --json {output.json:q}"
+        " --figure {output.figure:q} 2> {log:q}"
+
+
 # The page to begin with. `snakemake --report` makes another one, of every rule and table, with Snakemake's own means.
 rule report_page:
     input:

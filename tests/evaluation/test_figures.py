@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import pytest
 import warm
@@ -14,14 +13,10 @@ from fdistill.evaluation.figures.drawing import COLOURS, MARKERS
 from fdistill.runtime.errors import UserError
 from report_files import BLEU, draw_figures, study
 from snake import ROOT
+from svg import texts
 
 SCRIPT = ROOT / "workflow" / "scripts" / "figures.py"
 SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
-
-
-def texts(path):
-    """All texts of an SVG file."""
-    return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ from fdistill.artifacts.shapes import parse
 LIBRARY = Path(__file__).parents[1]
 SCRIPTS = LIBRARY.parent / "scripts"
 
-# The rules of a script that serves several, by its name.
+# The rules of a script whose name is not that of its only rule.
 RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
     "figures": ["training_curves", "risk_figure", "cost_figure", "size_figure", "mixture_figure"],
+    "human": ["human_kit", "human_table"],
     "metrics": ["metrics", "risks"],
+    "modes": ["modes_figure"],
     "report": ["report_page"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }
