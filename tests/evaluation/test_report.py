@@ -186,6 +186,16 @@ def test_claims_with_their_verdicts_and_tests(page, tmp_path):
         report_page(files, settings)
 
 
+def test_the_matrix_of_the_main_metric_is_shown_first(tmp_path):
+    files, settings = study(tmp_path)
+    for path in files.metrics.values():
+        content = read_json(path)
+        write_json(path, content | {"metrics": dict(reversed(content["metrics"].items()))})
+        write_record(path, "metrics", 1, [])
+    shown, others = words(report_page(files, settings), "pairs").split("The other metrics and risks of Data-to-text: ")
+    assert "TER ↓" in shown and "BLEU-4" not in shown and "BLEU-4 ↑" in others
+
+
 @pytest.mark.parametrize("kind", ["sizes", "mixture", "curves"])
 def test_a_figure_that_the_study_does_not_have_has_no_section(kind, tmp_path):
     files, settings = study(tmp_path)
