@@ -28,7 +28,7 @@ class TaskResults:
     main: Standing | None
     summary: Table
     untrained: list[str]
-    matrices: list[Table]
+    matrices: list[Table]  # the main metric's first
     costs: dict[str, Cost]
     cost_table: Table
     without_costs: list[str]
@@ -71,7 +71,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
         main=main,
         summary=standings_table(list(found.values()), systems),
         untrained=untrained_teacher(main, trivial) if main else [],
-        matrices=[matrix(standing, compared["metrics"][key], titles) for key, standing in found.items()],
+        matrices=[matrix(found[of], compared["metrics"][of], titles) for of in sorted(found, key=lambda of: of != key)],
         costs=costs,
         cost_table=cost_table(main, costs, {name: systems[name] for name in compared["students"]}),
         without_costs=[name for name in compared["students"] if name not in costs],
