@@ -1,4 +1,4 @@
-# `make quickstart` runs config/quickstart.yaml and `make demo` config/config.yaml, from data to report. `make test` runs the
+# `make quickstart` runs config/quickstart.yaml, and `make demo` config/config.yaml with its report. `make test` runs the
 # tests, `make quick` a part of them.
 # Each target first creates the environment if it is missing or older than its lock file.
 PYTHON ?= python3.11
@@ -25,8 +25,8 @@ report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all
 
 # TESTS gives pytest further arguments, such as a file or -x.
-# Some tests start a SLURM cluster of their own. If SLURM is missing, root installs Debian's packages for it, and other
-# users skip these tests. make test TESTS='-m "not slurm"' leaves them out.
+# Some tests need SLURM, a browser or LaTeX. If these are missing, root installs Debian's packages for them, and other
+# users skip these tests (docs/getting_started.md). make test TESTS='-m "not slurm"' leaves SLURM's out.
 test: env
 	$(PYTEST) $(TESTS)
 

@@ -18,7 +18,9 @@ def write_aggregated(path: Path, content: dict[str, Any]) -> Path:
     entries = content["metrics"] if "metrics" in content else content["risks"]
     write_json(path, content)
     means = {key: entry["mean"] for key, entry in entries.items()}
-    write_replicates(path, {key: None if mean is None else [mean] * REPLICATES for key, mean in means.items()}, {})
+    seeds = {key: len(entry["seeds"]) for key, entry in entries.items()}
+    alike = {key: None if mean is None else [[mean] * REPLICATES] * seeds[key] for key, mean in means.items()}
+    write_replicates(path, alike, {})
     return path
 
 

@@ -44,7 +44,7 @@ def install(programs: list[str], packages: list[str]) -> None:
                     ["apt-get", "--quiet", *arguments],
                     capture_output=True,
                     text=True,
-                    timeout=600,
+                    timeout=1800,  # on a busy machine: an installation that is cut off would fail all later ones
                     env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
                 )
                 if done.returncode:

@@ -1,4 +1,4 @@
-"""Metrics files with the paper's published numbers, and functions that read a printed table."""
+"""Files of metrics and risks with the paper's published numbers, and functions that read a printed table."""
 
 from aggregated_files import write_aggregated
 from fdistill.evaluation import published
@@ -16,7 +16,7 @@ STUDENTS = {
     **{"kl": "KL", "rkl": "RKL", "js": "JS", "tvd": "TVD"},
 }
 LAYOUT = sections({"teacher": "Teacher"}, {"copy": "Copy"}, {**STUDENTS, "js_exact": "JS (exact mixture)"})
-TABLE_2 = published.read("fdistill_table2")
+TABLE_2, TABLE_3 = (published.read(f"fdistill_table{n}") for n in (2, 3))
 MISSING = {"reason": "no checkpoint", "fix": "give one"}
 SHIFT = 0.25  # added to the published numbers of every student
 
@@ -53,6 +53,23 @@ def write_metrics(folder):
         other = {key: 1.0 if METRICS[key].better == "higher" else 99.0 for key in numbers["teacher"]}
         paths += [metrics_file(folder, task, system, other) for system in ("copy", "js_exact")]
     return paths
+
+
+def write_risks(folder):
+    """Aggregated risk files of the teacher and the students with the published numbers plus an eighth, others are 1."""
+    return [_risk_file(folder, task, system) for task in TASKS for system in ("teacher", *STUDENTS)]
+
+
+def _risk_file(folder, task, system):
+    number = {risk: TABLE_3.number(task, risk, system) for risk in ("r_llh_token", "r_cvg_token")}
+    risks = {risk: 1.0 if text is None else float(text) + 0.125 for risk, text in number.items()}
+    risks |= {"r_llh_sequence": 20.0, "r_cvg_sequence": 30.0}
+    risks["teacher_dist"] = float(TABLE_3.number(task, "teacher_dist", "teacher")) - 0.125
+    entries = {
+        key: {"mean": value, "std": None, "interval": None, "seeds": {"42": value}} for key, value in risks.items()
+    }
+    path = folder / f"{task}.{system}.risk.json"
+    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
 
 
 def rows_of(markdown):

@@ -79,9 +79,9 @@ def card(folder, manifest, data, scores):
     return model_card(folder, "t", "kl", 1, manifest, manifest, data, scores, {"source_prefix": ""}, [])
 
 
-def with_replicates(path):
+def with_replicates(path, seeds=1):
     """Put replicates beside a file of results."""
-    write_replicates(path, {key: [1.0, 2.0] for key in ("bleu4", *RISKS)}, LINEAGE)
+    write_replicates(path, {key: [[1.0, 2.0]] * seeds for key in ("bleu4", *RISKS)}, LINEAGE)
     return path
 
 
@@ -101,12 +101,12 @@ def read_data_manifest(path):
 
 
 def read_metrics(path):
-    compare_task([with_replicates(path)], [], ["kl"], "t")
+    compare_task([with_replicates(path, len(ENTRY["seeds"]))], [], ["kl"], "t")
     written(tables.main_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
 
 
 def read_risks(path):
-    compare_task([], [with_replicates(path)], ["kl"], "t")
+    compare_task([], [with_replicates(path, len(ENTRY["seeds"]))], ["kl"], "t")
     written(tables.risk_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
 

@@ -55,7 +55,7 @@ def test_score_script(files):
     assert result["versions"]["sacrebleu"]
     replicates = read_replicates(folder / "score.json")
     assert list(replicates) == ["bleu4"]
-    assert min(replicates["bleu4"]) < result["metrics"]["bleu4"]["value"] < max(replicates["bleu4"])
+    assert min(replicates["bleu4"][0]) < result["metrics"]["bleu4"]["value"] < max(replicates["bleu4"][0])
     assert "bleurt: missing" in done.stderr
 
 
@@ -83,7 +83,7 @@ def score_file(path, seed, bleu, signature="s", missing=None, **more):
     }
     common = {"task": "t", "method": "kl", "seed": seed, "n_inputs": 5, "versions": {"sacrebleu": "2"}}
     write_json(path, common | {"metrics": metrics} | more)
-    replicates = None if bleu is None else [bleu - 1, bleu + 1]
+    replicates = None if bleu is None else [[bleu - 1, bleu + 1]]
     write_replicates(path, {"bleu4": replicates}, {})
     return path
 
@@ -95,8 +95,8 @@ def test_aggregate_script_gives_mean_and_sample_deviation(tmp_path):
     result = json.loads((tmp_path / "metrics.json").read_text())
     entry = result["metrics"]["bleu4"]
     assert entry["mean"] == pytest.approx(4.0) and entry["std"] == pytest.approx(3.0)
-    assert read_replicates(tmp_path / "metrics.json")["bleu4"] == [3.0, 5.0]
-    assert entry["interval"] == interval([7.0, 1.0, 4.0], [3.0, 5.0])
+    assert read_replicates(tmp_path / "metrics.json")["bleu4"] == [[3.0, 5.0], [0.0, 2.0], [6.0, 8.0]]
+    assert entry["interval"] == pytest.approx(interval([4.0, 1.0, 7.0], [[3.0, 5.0], [0.0, 2.0], [6.0, 8.0]]))
     assert list(entry["seeds"].items()) == [("1", 4.0), ("2", 1.0), ("10", 7.0)]
     assert entry["signature"] == "s" and entry["missing"] is None and result["versions"] == {"sacrebleu": "2"}
     assert aggregate_scores(paths[:1])[0]["metrics"]["bleu4"]["std"] is None
@@ -148,14 +148,21 @@ def test_aggregate_risks(tmp_path):
         risk = values | {"r_llh_token": float(seed)}
         path = tmp_path / f"{seed}.json"
         write_json(path, {"task": "t", "method": "kl", "seed": seed, "n_inputs": 5} | risk)
-        write_replicates(path, {"r_llh_token": [float(seed)] * 1000}, {})
+        write_replicates(path, {"r_llh_token": [[float(seed)] * 1000]}, {})
     result, replicates = aggregate_risks([tmp_path / "1.json", tmp_path / "2.json"])
     risks = result["risks"]
     assert risks["r_llh_token"] == {
         "mean": 1.5,
         "std": pytest.approx(0.5**0.5),
-        "interval": interval([1.0, 2.0], [1.5, 1.5]),
+        "interval": interval([1.0, 2.0], [[1.0] * 1000, [2.0] * 1000]),
         "seeds": {"1": 1.0, "2": 2.0},
     }
     assert set(replicates) == {"r_llh_token"} and risks["r_cvg_token"]["interval"] is None
     assert risks["r_cvg_token"]["mean"] is None and risks["teacher_dist"]["std"] == 0
+
+
+def test_a_mean_over_fewer_seeds_than_asked_is_refused(tmp_path):
+    path = score_file(tmp_path / "1.json", 1, 4.0)
+    done = run("metrics.py", "--scores", path, "--seeds", 1, 2, 3, "--output", tmp_path / "metrics.json")
+    assert done.returncode == 1 and "there is no file of seed 2, 3 beside it" in done.stderr
+    assert not (tmp_path / "metrics.json").exists()

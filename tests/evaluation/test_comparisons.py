@@ -18,7 +18,7 @@ def measurement(mean, seed, noise=1.0):
     difficulty = np.random.default_rng(0).normal(size=400)
     values = difficulty + noise * np.random.default_rng(seed).normal(size=400)
     values += mean - values.mean()
-    return Measurement([float(values.mean())], replicate_mean(values))
+    return Measurement([float(values.mean())], [replicate_mean(values)])
 
 
 def test_leaders_are_all_that_the_best_is_not_better_than():
@@ -32,7 +32,7 @@ def test_a_pair_is_more_certain_than_its_intervals():
     systems = {"a": measurement(0.0, 1, noise=0.1), "b": measurement(0.05, 2, noise=0.1)}
     [pair] = compare(systems, "lower")["pairs"]
     assert pair["p_holm"] < 0.05 and pair["interval"][1] < 0 and pair["difference"] == pytest.approx(-0.05)
-    assert np.percentile(systems["a"].replicates, 97.5) > systems["b"].mean
+    assert np.percentile(systems["a"].replicates[0], 97.5) > systems["b"].mean
 
 
 def test_corrected_for_the_number_of_pairs():
@@ -49,7 +49,7 @@ def test_corrected_for_the_number_of_pairs():
 def test_several_seeds_are_compared_seed_by_seed():
     """Systems that start from the same pre-distilled student differ by the same amount in every seed."""
     seeds = np.array([1.0, 4.0, 2.0, 7.0, 3.0])
-    replicates = {name: np.full(100, np.mean(values)) for name, values in (("a", seeds), ("b", seeds - 0.5))}
+    replicates = {name: [[value] * 100 for value in values] for name, values in (("a", seeds), ("b", seeds - 0.5))}
     alike = {name: Measurement(list(seeds - 0.5 * (name == "b")), replicates[name]) for name in "ab"}
     [pair] = compare(alike, "higher")["pairs"]
     assert pair["difference"] == pytest.approx(0.5) and pair["p"] < 1e-6
@@ -83,7 +83,7 @@ def write(folder, system, values, n_inputs=400, seeds=("1",), task="t", signatur
         entries = (dict.fromkeys(RISKS, others) if name == "risk" else {}) | {key: entry | more}
         file = {"task": task, "method": system, "n_inputs": n_inputs, field: entries, "lineage": lineage}
         write_json(path, file)
-        write_replicates(path, {key: values and values.replicates}, lineage)
+        write_replicates(path, {key: values and [*values.replicates] * len(seeds)}, lineage)
         paths.append(path)
     return paths
 
@@ -122,6 +122,13 @@ def test_files_that_cannot_be_compared(tmp_path):
             compare_task([one[0], other[0]], [one[1], other[1]], ["kl", "js"], "t")
     with pytest.raises(UserError, match="a second file of 'kl'; give one"):
         compare_task([one[0], one[0]], [one[1]], ["kl"], "t")
+    stale = write(tmp_path, "stale", measurement(1.0, 2), seeds=("1", "2"))
+    write_replicates(stale[0], {"bleu4": [[1.0] * 100]}, {"task": "t", "method": "stale"})
+    with pytest.raises(UserError, match="has the replicates of other seeds beside it"):
+        compare_task([stale[0]], [], ["stale"], "t")
+    for students, mistake in ((["kl", "kl"], "'kl' is given twice"), (["kl", "teacher"], "'teacher' is no student")):
+        with pytest.raises(UserError, match=mistake):
+            compare_task([one[0]], [one[1]], students, "t")
     stranger = write(tmp_path, "copy", measurement(1.0, 1))
     with pytest.raises(UserError, match=re.escape("'copy' is no student of --students (kl, js)")):
         compare_task([one[0], stranger[0]], [one[1]], ["kl", "js"], "t")

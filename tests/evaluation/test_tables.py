@@ -9,7 +9,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 from aggregated_files import main_table, risk_table, write_aggregated, write_comparisons
+from fdistill.artifacts.files import write_json
 from fdistill.evaluation import tables
 from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.tables import results_frame, sections, write_frame
@@ -94,7 +96,7 @@ def test_students_that_cannot_be_told_apart_are_marked_alike(files, tmp_path):
         value = content["metrics"]["bleu4"]["mean"] = {"js": 30.0, "tvd": 29.0}[system]
         content["metrics"]["bleu4"]["seeds"] = {"1": value}
         path = write_aggregated(tmp_path / f"d2t.{system}.json", content)
-        write_replicates(path, {"bleu4": (value + spread).tolist(), "ter": [VALUES[system]] * 1000}, {})
+        write_replicates(path, {"bleu4": [(value + spread).tolist()], "ter": [[VALUES[system]] * 1000]}, {})
     rows = cells(to_markdown(main_table(files, TASKS, LAYOUT)))
     assert (rows["JS"][0], rows["TVD"][0], rows["KL"][0]) == ("<u>30.00</u>", "<u>29.00</u>", "0.33 ± 0.50")
 
@@ -231,7 +233,7 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     below = {(r["system"], r["metric"]): r["collapsed"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
     assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
-    assert r"2.05 ($-$0.38) \textdagger{}" in to_latex(table)
+    assert r"2.05 ($-$0.38) $\dagger$" in to_latex(table)
 
 
 def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
@@ -308,3 +310,12 @@ def test_intervals_stand_beside_the_values_and_in_the_caption(files, frame):
     assert r"2.00 $\pm$ 0.38" in to_latex(table)
     kl = table.records[(table.records["system"] == "kl") & (table.records["metric"] == "bleu4")].iloc[0]
     assert (kl["low"], kl["high"]) == (1.5, 2.25)
+
+
+def test_two_comparisons_of_one_task_are_refused(tmp_path):
+    for name in ("a", "b"):
+        write_json(tmp_path / f"{name}.json", {"task": "t"})
+    pairs = [f"t={tmp_path / name}.json" for name in ("a", "b")]
+    flags = ("--tasks", "t", "--students", "kl", "--output", tmp_path / "m.md")
+    done = warm.run_script("tables", "main", "--metrics", tmp_path / "a.json", "--comparisons", *pairs, *flags)
+    assert done.returncode == 1 and "one of several files of task 't'" in done.stdout

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from aggregated_files import main_table, risk_table, write_aggregated, write_comparisons
+from aggregated_files import main_table, risk_table, write_comparisons
 from fdistill import config
 from fdistill.artifacts.files import write_json
 from fdistill.evaluation import published
@@ -17,11 +17,24 @@ from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.latex import to_latex
 from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.evaluation.tables.page import to_html
-from paper_tables import LAYOUT, SHIFT, STUDENTS, TABLE_2, TASKS, below, metrics_file, printed, rows_of, write_metrics
+from paper_tables import (
+    LAYOUT,
+    SHIFT,
+    STUDENTS,
+    TABLE_2,
+    TABLE_3,
+    TASKS,
+    below,
+    metrics_file,
+    printed,
+    rows_of,
+    write_metrics,
+    write_risks,
+)
 from snake import ROOT
 
 SCRIPT = ROOT / "workflow" / "scripts" / "tables.py"
-TABLE_3, TABLE_6 = (published.read(f"fdistill_table{n}") for n in (3, 6))
+TABLE_6 = published.read("fdistill_table6")
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +98,8 @@ def test_tasks_that_are_not_the_papers_have_no_numbers(tmp_path):
     assert alone.notes == ["The paper has no numbers for Data-to-text, EN-RO."]
 
 
-def risk_file(folder, task, system, shift):
-    number = {risk: TABLE_3.number(task, risk, system) for risk in ("r_llh_token", "r_cvg_token")}
-    risks = {risk: 1.0 if text is None else float(text) + shift for risk, text in number.items()}
-    risks |= {"r_llh_sequence": 20.0, "r_cvg_sequence": 30.0}
-    risks["teacher_dist"] = float(TABLE_3.number(task, "teacher_dist", "teacher")) - shift
-    entries = {
-        key: {"mean": value, "std": None, "interval": None, "seeds": {"42": value}} for key, value in risks.items()
-    }
-    path = folder / f"{task}.{system}.risk.json"
-    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
-
-
 def test_risk_table_beside_the_paper(tmp_path):
-    paths = [risk_file(tmp_path, task, system, 0.125) for task in TASKS for system in ("teacher", *STUDENTS)]
-    table = risk_table(paths, TASKS, sections({"teacher": "Teacher"}, {}, STUDENTS), TABLE_3)
+    table = risk_table(write_risks(tmp_path), TASKS, sections({"teacher": "Teacher"}, {}, STUDENTS), TABLE_3)
     dart, xsum, wmt, dialogue = rows_of(to_markdown(table))
     assert dart[0][-1] == "TeacherDist" and dart[2][0] == "Teacher" and dart[2][-1] == "25.98"
     assert [[cell.strip("*") for cell in row[1:]] for row in dart[3:5]] == [

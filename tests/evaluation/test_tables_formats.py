@@ -21,11 +21,15 @@ def test_escape_markdown():
 
 def test_escape_latex():
     assert escape_latex("a_b & 50% #1 $x {y}") == r"a\_b \& 50\% \#1 \$x \{y\}"
+    assert escape_latex('"q"') == r"\textquotedbl{}q\textquotedbl{}"
     assert escape_latex("\\^~|<>") == (
         r"\textbackslash{}\textasciicircum{}\textasciitilde{}\textbar{}\textless{}\textgreater{}"
     )
-    assert escape_latex("one\r\ntwo\nthree") == r"one\newline{}two\newline{}three"
+    assert escape_latex("one\r\ntwo\nthree") == r"one\newline{} two\newline{} three"
+    assert escape_latex("\none") == r"\leavevmode\newline{} one"
     assert escape_latex("[x] --flag*") == r"{[}x] -{}-flag*"
+    assert escape_latex("''a'',,") == r"'{}'a'{}',{},"
+    assert escape_latex("x" * 20) == "x" * 20 and escape_latex("x" * 21) == r"\allowbreak{}".join("x" * 21)
 
 
 def test_wide_tables_are_cut_between_groups():
@@ -53,11 +57,13 @@ def test_latex_tables_longer_than_a_page_go_on_in_further_floats():
         return [re.findall(r"^(\w+) & x|(\\midrule)", part, re.M) for part in parts], parts
 
     rule, line = ("", r"\midrule"), 40  # a line of the column has 40 characters
-    names, [only] = floats([("a", 1), ("b", 15 * line)], [("c", 29 * line)])
-    assert names == [[rule, ("a", ""), ("b", ""), rule, ("c", "")]]  # 45 lines
+    names, [only] = floats([("a", 1), ("b", 15 * line)], [("c", 25 * line)])
+    # 48 lines: of the caption, four of the headings, two of the rules' space, 41 of the texts, of the note
+    assert names == [[rule, ("a", ""), ("b", ""), rule, ("c", "")]]
     assert r"\caption{caption}" in only and "note" in only
-    names, [first, second] = floats([("a", 1), ("b", 15 * line)], [("c", 29 * line + 1)])
-    assert names == [[rule, ("a", ""), ("b", "")], [rule, ("c", "")]]  # 46
+    assert r"\begin{tabular}{l>{\raggedright\arraybackslash}p{0.5\linewidth}}" in only  # wraps, and is not scaled down
+    names, [first, second] = floats([("a", 1), ("b", 15 * line)], [("c", 26 * line + 1)])
+    assert names == [[rule, ("a", ""), ("b", "")], [rule, ("c", "")]]
     assert r"\caption{caption}" in first and "note" not in first
     assert r"\caption{(continued)}" in second and "note" in second
     assert first.endswith("\\end{table*}\n\\addtocounter{table}{-1}\n")  # both have one number

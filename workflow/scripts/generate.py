@@ -119,7 +119,7 @@ def measure_risks(
     without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
     measured["teacher_dist"] = teacher_dist(without_eos)
     if ranks.is_main:
-        replicates = {name: replicate_mean(values) if values else None for name, values in measured.items()}
+        replicates = {name: [replicate_mean(values)] if values else None for name, values in measured.items()}
         write_replicates(args.risk, replicates, lineage)
         place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
         means = {name: fmean(values) if values else None for name, values in measured.items()}

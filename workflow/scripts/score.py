@@ -65,6 +65,7 @@ def main() -> None:
         raise
     metrics = scores["metrics"]
     replicates = {key: entry.pop("replicates") for key, entry in metrics.items()}
+    replicates = {key: values and [values] for key, values in replicates.items()}  # of one seed
     write_replicates(args.output, replicates, lineage)
     write_json(args.output, {"task": args.task, "method": args.method, "seed": args.seed, **scores, "lineage": lineage})
     store.remove()

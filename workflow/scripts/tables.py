@@ -8,6 +8,7 @@ from fdistill.config import arguments, cli, schema_flags
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.texts import Texts
+from fdistill.runtime.errors import UserError
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
@@ -138,6 +139,8 @@ def main() -> None:
 def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:
     """Return the path of each task, whose file belongs to it and, if that is given, to the split."""
     for task, file in files:
+        if [given for given, _ in files].count(task) > 1:
+            raise UserError(f"{file}: one of several files of task '{task}'; give one")
         check_place(Path(file), task)
         if split is not None:
             check_splits(**{split: Path(file)})

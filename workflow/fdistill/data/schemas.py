@@ -28,7 +28,7 @@ GENERATIONS = pa.schema(
 
 REPLICATES = pa.schema(
     [
-        ("metric", pa.string()),  # a key of the JSON file beside this one
+        ("metric", pa.string()),  # a key of the JSON file beside this one; a row for each seed, in the file's order
         ("values", pa.list_(pa.float64())),  # replicate b of all systems is over the same sample of inputs
     ]
 )

@@ -4,8 +4,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
-
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
@@ -48,7 +46,7 @@ def aggregate_scores(
     The files must say `task` and `method`, if these are given; beside each are its replicates.
 
     Returns `{"task", "method", "n_inputs", "metrics": {key: {"title", "direction", "mean", "std", "interval", "seeds",
-    "signature", "missing"}}, "versions", "lineage"}`, and the replicates of the means. `std` is the sample standard
+    "signature", "missing"}}, "versions", "lineage"}`, and the replicates by seed. `std` is the sample standard
     deviation over seeds, None with one; `interval` the 95 % interval [low, high] over inputs and seeds. A metric that
     is missing for any seed has mean, std and interval None: a mean over fewer seeds would look like one over all.
     Raises UserError when the files belong to different systems, or their signatures differ.
@@ -83,7 +81,7 @@ def aggregate_risks(
     """Aggregate the `risk.json` files of one system's seeds; arguments and errors as for `aggregate_scores`.
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "interval", "seeds"}}, "lineage"}` with the
-    keys of `RISKS`, and the replicates of the means. A value that is null in a seed's file has mean, std and interval
+    keys of `RISKS`, and the replicates by seed. A value that is null in a seed's file has mean, std and interval
     None.
     """
     seeds, result = _read(paths, dict.fromkeys(RISKS, (float, None)), expected, task, method)
@@ -93,13 +91,13 @@ def aggregate_risks(
 
 
 def _replicates(seeds: dict[str, dict]) -> Replicates:
-    """The replicates of the mean over seeds, all on the same samples, of each metric or risk that every seed has."""
+    """The replicates of each metric or risk that every seed has, by seed."""
     by_seed = [file["replicates"] for file in seeds.values()]
     keys = [key for key in by_seed[0] if all(key in replicates for replicates in by_seed)]
-    return {key: np.mean([replicates[key] for replicates in by_seed], axis=0).tolist() for key in keys}
+    return {key: [values for replicates in by_seed for values in replicates[key]] for key in keys}
 
 
-def _summary(values: dict[str, float | None], replicates: list[float] | None) -> dict[str, Any]:
+def _summary(values: dict[str, float | None], replicates: list[list[float]] | None) -> dict[str, Any]:
     numbers = list(values.values())
     complete = None not in numbers
     return {
@@ -145,6 +143,8 @@ def _read(
                 "that one's file, or, if it lies in that one's place, delete it and run again"
             )
         files[str(file["seed"])] = file | {"replicates": read_replicates(path)}
+    if missing := [str(seed) for seed in expected or [] if str(seed) not in files]:
+        raise UserError(f"{paths[0]}: there is no file of seed {', '.join(missing)} beside it; give one per seed")
     first = next(iter(files.values()))
     for seed, file in files.items():
         for field in fields_in_common:

@@ -38,10 +38,10 @@ COMPARISONS_FILE = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric or risk of one system: its values (S,) by seed, and the replicates (R,) of their mean."""
+    """A metric or risk of one system: its values (S,) by seed, and the replicates (S, R) of each."""
 
     values: Sequence[float]
-    replicates: Sequence[float]
+    replicates: Sequence[Sequence[float]]
 
     @property
     def mean(self) -> float:
@@ -88,8 +88,13 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "pairs", "best", "leaders",
     "collapsed", "missing"}}, "lineage"}`. `missing` has the students without a value, which are not compared.
     Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
-    metric, of a system twice, or of no student.
+    metric, of a system twice, or of no student; for a student given twice, and the teacher as one.
     """
+    for name in students:
+        if name == TEACHER or students.count(name) > 1:
+            raise UserError(
+                f"--students: '{name}' is {'no student' if name == TEACHER else 'given twice'}; leave it out"
+            )
     entries: dict[str, dict[str, dict]] = {}  # by metric and system
     sizes: dict[Path, int] = {}
     systems: dict[str, set[str]] = {"metrics": set(), "risks": set()}
@@ -103,6 +108,8 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             raise UserError(f"{path}: a second file of '{file['method']}'; give one")
         systems[field].add(file["method"])
         for key, entry in file[field].items():
+            if key in replicates and len(replicates[key]) != len(entry["seeds"]):
+                raise UserError(f"{path}: has the replicates of other seeds beside it; delete both and run again")
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
     _check_equal(sizes, "test inputs")
     return {

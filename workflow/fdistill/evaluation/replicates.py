@@ -9,7 +9,7 @@ from fdistill.evaluation.resampling import sampling
 from fdistill.runtime.errors import UserError
 
 FILE_IN_HELP = "NAME.replicates.parquet"
-Replicates = dict[str, list[float]]  # by metric or risk
+Replicates = dict[str, list[list[float]]]  # by metric or risk: (S, R), of each seed's value
 
 
 def beside(path: Path) -> Path:
@@ -17,10 +17,11 @@ def beside(path: Path) -> Path:
     return path.with_suffix(".replicates.parquet")
 
 
-def write_replicates(path: Path, replicates: dict[str, list[float] | None], lineage: Lineage) -> None:
+def write_replicates(path: Path, replicates: dict[str, list[list[float]] | None], lineage: Lineage) -> None:
     """Write, beside the JSON file at `path`, the replicates of all that have a value, with their system's lineage."""
     known = {key: values for key, values in replicates.items() if values is not None}
-    columns = {"metric": list(known), "values": list(known.values())}
+    rows = [(key, of_seed) for key, of_seeds in known.items() for of_seed in of_seeds]
+    columns = {"metric": [key for key, _ in rows], "values": [of_seed for _, of_seed in rows]}
     write_parquet(beside(path), columns, schemas.REPLICATES, {"lineage": lineage, "sampling": sampling()})
 
 
@@ -35,4 +36,7 @@ def read_replicates(path: Path) -> Replicates:
             f"{beside(path)}: its inputs were sampled ({identity.get('sampling')}) otherwise than with this version "
             f"({sampling()}), so that systems cannot be compared; delete {path} and run again"
         )
-    return dict(zip(columns["metric"], columns["values"], strict=True))
+    replicates: Replicates = {}
+    for key, of_seed in zip(columns["metric"], columns["values"], strict=True):
+        replicates.setdefault(key, []).append(of_seed)
+    return replicates

@@ -5,8 +5,8 @@ sums over inputs that are sampled with replacement (Efron and Tibshirani 1993). 
 alike, so that their replicates are paired.
 
 A few seeds are too few to resample: that gives (S - 1)/S of their variance, and no tails. With several, the variance
-over inputs, from the replicates, and that over seeds are added, and Student's t has the degrees of freedom of such a
-sum (Welch 1947, Satterthwaite 1946).
+over inputs, from the replicates, and that over seeds are added, less what a seed changes on single inputs, which is in
+both. Student's t has the degrees of freedom of such a sum (Welch 1947, Satterthwaite 1946).
 """
 
 import hashlib
@@ -59,14 +59,14 @@ def replicate_mean(values: Sequence[float], scale: float = 1.0) -> list[float]:
     return replicate([[value] for value in values], lambda sums: scale * sums[0] / len(values))
 
 
-def interval(values: Sequence[float], replicates: Sequence[float]) -> list[float]:
+def interval(values: Sequence[float], replicates: Sequence[Sequence[float]]) -> list[float]:
     """Return the interval [low, high] of `CONFIDENCE` for the mean of `values` (S,), one per seed.
 
-    `replicates` (R,) are those of the mean. With one seed, the interval is their percentiles.
+    `replicates` (S, R) are those of each value, on the same samples. With one seed, the interval is their percentiles.
     """
     tail = (1 - CONFIDENCE) / 2
     if len(values) == 1:
-        return np.quantile(replicates, [tail, 1 - tail]).tolist()
+        return np.quantile(replicates[0], [tail, 1 - tail]).tolist()
     from scipy import stats
 
     error, freedom = _error(values, replicates)
@@ -74,16 +74,16 @@ def interval(values: Sequence[float], replicates: Sequence[float]) -> list[float
     return [fmean(values) - half, fmean(values) + half]
 
 
-def p_value(differences: Sequence[float], replicates: Sequence[float]) -> float:
+def p_value(differences: Sequence[float], replicates: Sequence[Sequence[float]]) -> float:
     """Return the two-sided p-value of a difference between two systems: the mean of `differences` (S,), one per seed.
 
-    `replicates` (R,) are those of the mean difference. With one seed, they are centred on 0, as under the hypothesis of
-    no difference (Riezler and Maxwell 2005, shift method): p is the share that lie at least as far from 0 as the
-    difference, the observed one counted as one.
+    `replicates` (S, R) are those of each difference, on the same samples. With one seed, they are centred on 0, as
+    under the hypothesis of no difference (Riezler and Maxwell 2005, shift method): p is the share that lie at least as
+    far from 0 as the difference, the observed one counted as one.
     """
     distance = abs(fmean(differences))
     if len(differences) == 1:
-        centred = np.asarray(replicates) - np.mean(replicates)
+        centred = np.asarray(replicates[0]) - np.mean(replicates[0])
         return float((1 + np.sum(np.abs(centred) >= distance)) / (1 + len(centred)))
     from scipy import stats
 
@@ -93,11 +93,18 @@ def p_value(differences: Sequence[float], replicates: Sequence[float]) -> float:
     return 2 * float(stats.t.sf(distance / error, freedom))
 
 
-def _error(values: Sequence[float], replicates: Sequence[float]) -> tuple[float, float]:
-    """The standard error of the mean of `values` over seeds and inputs, and its degrees of freedom."""
+def _error(values: Sequence[float], replicates: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The standard error of the mean of `values` over seeds and inputs, and its degrees of freedom.
+
+    The variance over inputs of a single seed's value is larger than that of the mean over seeds by what a seed changes
+    on single inputs. Of this, the mean over seeds has the S-th part, and so has the variance over seeds.
+    """
+    freedom = len(values) - 1
     over_seeds = float(np.var(values, ddof=1)) / len(values)
-    total = over_seeds + float(np.var(replicates))
-    return math.sqrt(total), (len(values) - 1) * (total / over_seeds) ** 2 if over_seeds else math.inf
+    over_inputs = float(np.var(np.mean(replicates, axis=0)))
+    in_both = (float(np.mean(np.var(replicates, axis=1))) - over_inputs) / freedom
+    total = over_seeds + max(0.0, over_inputs - in_both)
+    return math.sqrt(total), freedom * (total / over_seeds) ** 2 if over_seeds else math.inf
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
