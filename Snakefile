@@ -33,6 +33,7 @@ rule all:
         FIGURES,
         METRICS,
         COMPARISONS,
+        CLAIMS,
 
 
 include: "rules/targets.smk"

@@ -82,6 +82,7 @@ METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
+CLAIMS = [f"{RESULTS}/claims.{suffix}" for suffix in ("json", "md")]
 TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")

@@ -87,6 +87,31 @@ rule results_frame:
         " --output {output:q} 2> {log:q}"
 
 
+rule claims:
+    input:
+        script=script("claims"),
+        claims=STUDY.claims,
+        comparisons=COMPARISONS,
+    output:
+        json="<results>/claims.json",
+        markdown="<results>/claims.md",
+        page=table_page("claims"),
+    log:
+        "<logs>/claims.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        comparisons=COMPARED,
+    shell:
+        "exec python {input.script:q} --claims {input.claims:q} --comparisons {params.comparisons:q}"
+        " --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q} --table {output.page:q} 2> {log:q}"
+
+
 rule datasets_table:
     input:
         script=script("tables"),

@@ -168,6 +168,14 @@ class Study:
                 {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks},
                 ["--students", self.method, "--task", task, "--output", output(self.comparisons)],
             ),
+            "claims": (
+                {f"--comparisons={task}": self.comparisons},
+                [
+                    *("--claims", ROOT / "config/claims.yaml", "--json", output(self.folder / "results/claims.json")),
+                    *("--markdown", output(self.folder / "results/claims.md")),
+                    *("--table", output(self.folder / "results/claims.html")),
+                ],
+            ),
             "tables main": (
                 {f"--metrics={task}/{self.method}": self.metrics, f"--comparisons={task}": self.comparisons},
                 [*titles, *tables],

@@ -20,7 +20,7 @@ from fdistill.evaluation.metrics import METRICS, texts
 from fdistill.runtime.value_schemas import Schema, allowed
 
 PAGE, MARKER = "configuration.md", "<!-- the schema -->"
-SECTIONS = {"study": "A study", "task": "A task", "methods": "Methods"}
+SECTIONS = {"study": "A study", "task": "A task", "methods": "Methods", "claims": "Claims"}
 SHORT_HEAD = "| key | value | default |\n| --- | --- | --- |"
 HEAD = "| key | value | default | meaning |\n| --- | --- | --- | --- |"
 
@@ -35,7 +35,7 @@ def reference() -> str:
     parts = []
     for name, title in SECTIONS.items():
         schema = section(name)
-        if name == "methods":  # a mapping of names of the user's choice to entries of one form
+        if name in ("methods", "claims"):  # a mapping of names of the user's choice to entries of one form
             schema = schema["additionalProperties"] | {"description": schema["description"]}
         parts += [f"## {title}", *_mapping(schema, "")]
     parts += ["## Sources", "Options of `source` beside `kind`, by kind.", *_sources()]

@@ -23,10 +23,12 @@ from fdistill.data.samples import read_samples
 from fdistill.data.schemas import SAMPLES
 from fdistill.evaluation import figures, ledger, tables
 from fdistill.evaluation.aggregate import RISKS, aggregate_risks, aggregate_scores
+from fdistill.evaluation.claims import decide_claims
 from fdistill.evaluation.comparisons import compare_task
 from fdistill.evaluation.metrics import ScoreStore
 from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.tables.claims import claims_markdown, claims_table
 from fdistill.evaluation.texts import Texts
 from fdistill.models.export import read_usage
 from fdistill.runtime.errors import UserError
@@ -48,6 +50,9 @@ RECORD = {
     "attempts": 1,
     **COST,
 }
+PAIR = {"a": "js", "b": "kl", "difference": 1.0, "interval": [0.5, 1.5], "p": 0.01, "p_holm": 0.02}
+CLAIM = {"text": "KL beats JS.", "source": "s", "better": ["kl"], "than": ["js"]}
+CLAIM |= dict.fromkeys(("than_one_of", "metrics", "tasks", "missing"))
 LAYOUT = tables.sections({}, {}, {"kl": "KL"})
 MANIFEST_OF_MODEL = {
     "stage": "distill",
@@ -120,6 +125,9 @@ def compared(folder):
 def read_comparisons(path):
     write_json(path.parent / "metrics", FILES["metrics.json"][0])
     written(tables.main_table([path.parent / "metrics"], [path], {"t": "T"}, LAYOUT), path)
+    decided = decide_claims({"kl": CLAIM}, [path], Texts())
+    claims_markdown(decided, {"t": "T"}, {})
+    written(claims_table(decided, {"t": "T"}), path)
 
 
 def written(table, path):
@@ -203,6 +211,8 @@ def read_checkpoint(path):
 
 
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
+COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1"], "pairs": [PAIR], "missing": []}
+COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": []}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -227,7 +237,7 @@ FILES = {
     "risks.json": ({**PLACE, "n_inputs": 3, "risks": dict.fromkeys(RISKS, ENTRY)}, read_risks),
     "comparisons.json": (
         {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
-        | {"metrics": {key: {"best": None, "leaders": ["kl"], "collapsed": []} for key in ("bleu4", "ter", *RISKS)}},
+        | {"metrics": {key: COMPARED for key in ("bleu4", "ter", *RISKS)}},
         read_comparisons,
     ),
     "manifest.json": (

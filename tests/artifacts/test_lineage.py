@@ -12,7 +12,7 @@ from fdistill.artifacts.lineage import lineage_of
 OTHER = "js"
 STAGES = [stage for stage in Study(Path()).stages(lambda path: path) if stage != "finetune_teacher"]
 # Stages that read only what all methods share, or the teacher's.
-SHARED = {"sample_teacher", "sample_teacher test", "init_student", "distill", "trivial", "tables datasets"}
+SHARED = {"sample_teacher", "sample_teacher test", "init_student", "distill", "trivial", "claims", "tables datasets"}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from fdistill.runtime.errors import UserError
 from snake import ROOT
 
 TASKS = sorted(path.name for path in (ROOT / "config/tasks").glob("*.yaml"))
-STUDY, METHODS = "config/config.yaml", "config/methods.yaml"
+STUDY, METHODS, CLAIMS = "config/config.yaml", "config/methods.yaml", "config/claims.yaml"
 
 VALUES = [
     *(None, True, False, "", " ", "\0", "a\x1b[2J", "\u2028", "{word}", "</script>", "~nosuchuser/x", "x" * 140_000),
@@ -114,10 +114,12 @@ def test_a_hostile_configuration_is_loaded_or_refused(seed, tmp_path):
         root = tmp_path / str(number)
         (root / "config/tasks").mkdir(parents=True)
         task = f"config/tasks/{rng.choice(TASKS)}"
-        target = rng.choice([STUDY, METHODS, task, task])
+        target = rng.choice([STUDY, METHODS, CLAIMS, task, task])
         study = yaml.safe_load((ROOT / STUDY).read_text()) | {"tasks": [Path(task).stem]}
-        for file in (STUDY, METHODS, task):
-            text = yaml.safe_dump(study) if file == STUDY else (ROOT / file).read_text()
+        for file in (STUDY, METHODS, CLAIMS, task):
+            text = {STUDY: yaml.safe_dump(study), CLAIMS: claims_about_any_task()}.get(file) or (
+                ROOT / file
+            ).read_text()
             content = mutated(text, rng) if file == target else text
             content = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
             (root / file).write_bytes(content)
@@ -128,6 +130,12 @@ def test_a_hostile_configuration_is_loaded_or_refused(seed, tmp_path):
             raise AssertionError((root / target).read_bytes()[-2000:]) from error
         assert time.process_time() - began < 2, (root / target).read_bytes()[-2000:]
     assert refused
+
+
+def claims_about_any_task() -> str:
+    """The shipped claims without those about tasks that are not there."""
+    claims = yaml.safe_load((ROOT / CLAIMS).read_text())
+    return yaml.safe_dump({name: claim for name, claim in claims.items() if "tasks" not in claim})
 
 
 def accepted(root: Path) -> bool:

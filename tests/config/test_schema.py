@@ -45,7 +45,7 @@ def test_the_schema_is_a_schema():
     Draft202012Validator.check_schema(yaml.safe_load(SCHEMA_FILE.read_text()))
 
 
-@pytest.mark.parametrize("name", ["study", "task", "methods"])
+@pytest.mark.parametrize("name", ["study", "task", "methods", "claims"])
 def test_every_key_has_description_type_and_default(name):
     found = list(described_properties(section(name), name))
     assert len(found) > 5
@@ -58,7 +58,7 @@ def test_every_key_has_description_type_and_default(name):
             assert "default" in schema, path
 
 
-@pytest.mark.parametrize("name", ["study", "task", "methods"])
+@pytest.mark.parametrize("name", ["study", "task", "methods", "claims"])
 def test_every_default_is_allowed(name):
     for path, schema, _ in described_properties(section(name), name):
         if "default" in schema:
@@ -78,7 +78,7 @@ def values(schema: dict, path: str):
             yield from values(child, f"{path}.{key}")
 
 
-@pytest.mark.parametrize("name", ["study", "task", "methods"])
+@pytest.mark.parametrize("name", ["study", "task", "methods", "claims"])
 def test_every_number_has_both_bounds_and_every_text_a_length_and_a_pattern(name):
     for path, schema in values(section(name), name):
         if {"integer", "number"} & set(types(schema)):

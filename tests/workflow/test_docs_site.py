@@ -33,7 +33,7 @@ def built(tmp_path_factory):
 def test_the_site_builds_without_a_warning_and_has_every_key_and_package(built):
     assert yaml.compose((ROOT / "mkdocs.yml").read_text())  # it has tags that a safe loader does not know
     reference = (built / "configuration/index.html").read_text()
-    for part in ("study", "task", "method", "training", "offline_sampling"):
+    for part in ("study", "task", "method", "claim", "training", "offline_sampling"):
         for key in section(part)["properties"]:
             assert f"<code>{key}</code>" in reference, key
     assert all(f"<code>kind: {kind}</code>" in reference for kind in SOURCES)

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fdistill.config.claim_checks import read_claims
 from fdistill.config.crosschecks import (
     NOT_METHODS,
     NOT_TASKS,
@@ -30,7 +31,7 @@ RESULTS = "results"  # the default of the key of the same name
 
 @dataclass(frozen=True)
 class Study:
-    """A valid configuration; `tasks` and `methods` are those that the target `all` makes."""
+    """A valid configuration; `tasks` and `methods` are those that the target `all` makes, `claims` are files."""
 
     tasks: list[str]
     methods: list[str]
@@ -42,6 +43,7 @@ class Study:
     results: str
     examples_per_task: int
     tables: Settings
+    claims: list[Path]
     _tasks: dict[str, Settings] = field(repr=False)
     _task_mistakes: dict[str, str] = field(repr=False)
     _methods: dict[str, Settings] = field(repr=False)
@@ -98,7 +100,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     `files` are the configuration files that Snakemake has merged, in order: a mistake is reported with the file that
     it is in. When another workflow imports this one as a module, `config` is the part of its files under `keys`.
-    Tasks and methods in its folder `project` then replace those of `root` with the same name.
+    Tasks, methods and files of claims in its folder `project` then replace those of `root` with the same name.
 
     Raises one UserError that lists every mistake of every file, each with file, key, value and remedy. Mistakes that
     are only in the files of tasks that the study does not name are raised by `Study.task`.
@@ -133,6 +135,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     for problem in _unknown_names(study, overrides, tasks, methods):
         report.add(merged.file_of(problem.path), [problem])
+    study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
+    read_claims(study["claims"], report, methods, tasks)
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
     if report.lines or broken.keys() & set(study.get("tasks", [])):
         for of_task in broken.values():
@@ -166,6 +170,11 @@ def _unknown_names(
     for key, kind, name, known in names:
         if known and name not in known:
             yield Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")
+
+
+def _first(folders: list[Path], file: str) -> Path:
+    """Return the path of a file in the first of the folders that has it, or else in the last."""
+    return next((path for folder in folders if (path := folder / file).exists()), folders[-1] / file)
 
 
 def _methods(folders: list[Path], report: Report) -> Methods:

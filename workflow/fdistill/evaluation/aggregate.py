@@ -21,6 +21,12 @@ _SCORE = {
 }
 TEACHER_DIST = "teacher_dist"  # of the teacher's samples, so the same for every system of a task
 RISKS = ("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence", TEACHER_DIST)
+RISK_TITLES = {  # of a system's risks, in the order of the tables
+    "r_llh_token": "R_llh/token",
+    "r_cvg_token": "R_cvg/token",
+    "r_llh_sequence": "R_llh/seq.",
+    "r_cvg_sequence": "R_cvg/seq.",
+}
 
 
 # The entries of aggregated files, and those files, as `artifacts.shapes` describes them.

@@ -16,7 +16,7 @@ import numpy as np
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
+from fdistill.evaluation.aggregate import METRICS_FILE, RISK_TITLES, RISKS_FILE, TEACHER_DIST
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
 from fdistill.runtime.errors import UserError
@@ -85,8 +85,9 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
 
     Beside each file are its replicates; the files of the teacher are among them.
 
-    Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "pairs", "best", "leaders",
-    "collapsed", "missing"}}, "lineage"}`. `missing` has the students without a value, which are not compared.
+    Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "seeds", "pairs", "best",
+    "leaders", "collapsed", "missing"}}, "lineage"}`. `seeds` are those of the students that are compared; `missing` has
+    the students without a value, which are not.
     Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
     metric, of a system twice, or of no student; for a student given twice, and the teacher as one.
     """
@@ -127,7 +128,7 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     """Compare the students in one metric.
 
     `entries` has the metric's entry of `metrics.json` or `risk.json` by system, with its `replicates` or None. Returns
-    what `compare` does, and {"title", "direction", "missing"}. Raises UserError for students of different
+    what `compare` does, and {"title", "direction", "seeds", "missing"}. Raises UserError for students of different
     seeds or signatures.
     """
     values = {system: list(entry["seeds"].values()) for system, entry in entries.items()}
@@ -143,8 +144,10 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     direction = first.get("direction", "lower")
     teacher = measured.get(TEACHER) if key in COLLAPSES else None
     missing = [system for system in students if system not in present]
+    seeds = next((list(entries[system]["seeds"]) for system in present), [])
     compared = compare(present, direction, teacher)
-    return {"title": first.get("title", key), "direction": direction, **compared, "missing": missing}
+    title = first.get("title", RISK_TITLES.get(key, key))
+    return {"title": title, "direction": direction, "seeds": seeds, **compared, "missing": missing}
 
 
 def _check_equal(values: Mapping[Any, Any], what: str) -> None:

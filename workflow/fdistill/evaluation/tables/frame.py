@@ -10,17 +10,11 @@ import pandas as pd
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import Shape
-from fdistill.evaluation.aggregate import METRICS_FILE, RISKS_FILE, TEACHER_DIST
+from fdistill.evaluation.aggregate import METRICS_FILE, RISK_TITLES, RISKS_FILE, TEACHER_DIST
 from fdistill.evaluation.comparisons import COMPARISONS_FILE, TEACHER
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
-RISK_TITLES = {
-    "r_llh_token": "R_llh/token",
-    "r_cvg_token": "R_cvg/token",
-    "r_llh_sequence": "R_llh/seq.",
-    "r_cvg_sequence": "R_cvg/seq.",
-}
 NO_BIGRAMS = {
     "reason": "no sample of the teacher has two tokens",
     "fix": "train the teacher longer, or look at its outputs",

@@ -1,0 +1,81 @@
+"""The verdicts on claims as a table, and with every test as a page in Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED
+from fdistill.evaluation.tables.comparison import signed
+from fdistill.evaluation.tables.markdown import escape_markdown, to_markdown
+from fdistill.evaluation.tables.results import ARROWS, NONE
+from fdistill.evaluation.tables.table import Table, cells_of
+
+FORM = ".3f"  # of differences: those of risks are often below 0.01
+SIGNS = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided", MISSING: "– n/a"}
+CAPTION = (
+    "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
+    "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction. Tests are "
+    "paired, of two students on the same inputs and seeds. {certainty}"
+)
+CERTAINTY = {
+    True: "There is one seed: intervals and p-values are over test inputs, and say nothing of another training run.",
+    False: "Intervals and p-values are over test inputs and {seeds} seeds.",
+}
+
+
+def claims_table(decided: Mapping[str, Any], tasks: Mapping[str, str]) -> Table:
+    """Build the table of the result of `decide_claims`: a row per claim, a column for all tasks together and for each.
+
+    `tasks` has their titles. The notes are why, by the number of the claim.
+    """
+    claims = decided["claims"]
+    rows = [
+        [f"{number}. {claim['text']}", SIGNS[claim["verdict"]]]
+        + [SIGNS[claim["tasks"][task]] if task in claim["tasks"] else NONE for task in tasks]
+        for number, claim in enumerate(claims, start=1)
+    ]
+    certainty = CERTAINTY[decided["seeds"] <= 1].format(seeds=decided["seeds"])
+    return Table(
+        title="Claims",
+        caption=CAPTION.format(certainty=certainty),
+        cells=cells_of(["Claim", "All", *tasks.values()], [rows]),
+        widths={"Claim": 0.5},
+        notes=[f"{number}. {_reason(claim)}" for number, claim in enumerate(claims, start=1)],
+    )
+
+
+def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Mapping[str, str]) -> Table:
+    """Build the table of a claim's tests; the difference is the mean of the first system less that of the second."""
+    rows = []
+    for test in claim["tests"]:
+        names = [systems.get(test[key], test[key]) for key in ("better", "than")]
+        interval, p_values = test["interval"], (test["p"], test["p_holm"])
+        rows.append(
+            [
+                tasks.get(test["task"], test["task"]),
+                test["title"] + ARROWS.get(test["direction"], ""),
+                *names,
+                NONE if test["difference"] is None else signed(test["difference"], FORM),
+                f"{signed(interval[0], FORM)} to {signed(interval[-1], FORM)}" if interval else NONE,
+                *(NONE if p is None else f"{p:.4f}" for p in p_values),
+                SIGNS[test["verdict"]],
+            ]
+        )
+    headings = ["Task", "Metric", "Better", "Than", "Difference", "95 % interval", "p", "p (Holm)", "Verdict"]
+    return Table(caption="", title=claim["text"], cells=cells_of(headings, [rows]), names=4)
+
+
+def claims_markdown(decided: Mapping[str, Any], tasks: Mapping[str, str], systems: Mapping[str, str]) -> str:
+    """Return the verdicts, and then each claim with its source and tests, in Markdown."""
+    parts = ["# Claims", to_markdown(claims_table(decided, tasks))]
+    for number, claim in enumerate(decided["claims"], start=1):
+        parts.append(f"## {number}. {escape_markdown(claim['text'])}")
+        parts.append(f"**{SIGNS[claim['verdict']]}**. {escape_markdown(_reason(claim))}")
+        parts.append(f"Source: {escape_markdown(claim['source'])}.")
+        if claim["tests"]:
+            parts.append(to_markdown(claim_tests(claim, tasks, systems)).strip())
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _reason(claim: Mapping[str, Any]) -> str:
+    missing = claim["missing"]
+    return claim["why"] + (f" N/a: {missing['reason']}. Remedy: {missing['fix']}." if missing else "")
