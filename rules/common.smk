@@ -13,6 +13,7 @@ from fdistill import config as study_config
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.code import start_messages
 from fdistill.artifacts.contents import content_hashes
+from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
@@ -64,22 +65,42 @@ pathvars:
 RESULTS, CHECKPOINTS = workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<checkpoints>")
 
 TRIVIAL = ["most_frequent", "copy"]
-MODELS = ["teacher", *STUDY.all_methods]
+# In all sizes: the untrained students, and those of any method.
+INITIAL_STUDENTS = [of_size("init_student", size) for size in STUDY.all_sizes]
+STUDENTS = [of_size(method, size) for size in STUDY.all_sizes for method in STUDY.all_methods]
+MODELS = ["teacher", *STUDENTS]
 SYSTEMS = [*TRIVIAL, *MODELS]
-TABLE_SYSTEMS = ["teacher", *TRIVIAL, *STUDY.methods]
-RISK_SYSTEMS = ["teacher", *STUDY.methods]
+
+
+def ask(question, *arguments):
+    """Return what a method of STUDY returns. A user's mistake becomes an error that is shown without a traceback."""
+    try:
+        return question(*arguments)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def risk_systems(task):
+    """Return the models that the study has of a task."""
+    return ["teacher", *ask(STUDY.students, task)]
+
+
+def table_systems(task):
+    """Return the systems that the study has of a task."""
+    return ["teacher", *TRIVIAL, *ask(STUDY.students, task)]
 
 
 wildcard_constraints:
     task="|".join(STUDY.all_tasks),
-    method="|".join(STUDY.all_methods),
+    initial_student="|".join(INITIAL_STUDENTS),
+    method="|".join(STUDENTS),
     system="|".join(SYSTEMS),
     trivial="|".join(TRIVIAL),
     seed=r"\d+",
 
 
-METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in TABLE_SYSTEMS]
-RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in RISK_SYSTEMS]
+METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in table_systems(task)]
+RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in risk_systems(task)]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
 CLAIMS = [f"{RESULTS}/claims.{suffix}" for suffix in ("json", "md")]
@@ -89,6 +110,7 @@ TABLES = [
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
+FIGURES += [f"{RESULTS}/figures/{task}.sizes.svg" for task in STUDY.tasks if len(STUDY.sizes(task)) > 1]
 
 # Once a run, also in a dry run; jobs read this file too.
 if workflow.is_main_process:

@@ -143,12 +143,12 @@ rule risks:
 rule compare:
     input:
         script=script("compare"),
-        files=expand(
-            "<results>/{{task}}/{system}/{kind}.{suffix}",
-            system=RISK_SYSTEMS,
-            kind=("metrics", "risk"),
-            suffix=("json", "replicates.parquet"),
-        ),
+        files=lambda wildcards: [
+            f"{RESULTS}/{wildcards.task}/{system}/{kind}.{suffix}"
+            for system in risk_systems(wildcards.task)
+            for kind in ("metrics", "risk")
+            for suffix in ("json", "replicates.parquet")
+        ],
     output:
         comparison="<results>/comparisons/{task}.json",
     log:
@@ -160,9 +160,9 @@ rule compare:
         mem_mb=500,
         runtime=10,
     params:
-        students=STUDY.methods,
-        metrics=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "metrics.json"),
-        risks=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "risk.json"),
+        students=lambda wildcards: STUDY.students(wildcards.task),
+        metrics=lambda wildcards: placed([wildcards.task], risk_systems, "metrics.json"),
+        risks=lambda wildcards: placed([wildcards.task], risk_systems, "risk.json"),
     shell:
         "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
         " --students {params.students:q} --task {wildcards.task:q} --output {output.comparison:q} 2> {log:q}"

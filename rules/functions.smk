@@ -6,21 +6,19 @@ def script(name):
     return str(ROOT / "workflow" / "scripts" / f"{name}.py")
 
 
-def task_of(wildcards):
-    try:
-        return STUDY.task(wildcards.task)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+def task_of(wildcards, size=None):
+    """Return the task's settings, with the layers of a size of the student."""
+    return ask(STUDY.task, wildcards.task, size)
 
 
 def method_of(wildcards):
-    """Return the method's entry with its task's changes."""
-    return STUDY.method(wildcards.method, wildcards.task)
+    """Return the method's entry with its task's changes, for the size of the student in the method's name."""
+    return ask(STUDY.method, wildcards.method, wildcards.task)
 
 
 def seeds_of(system):
     """Return a system's seeds. The teacher is trained with one seed; the trivial systems are deterministic."""
-    return STUDY.seeds if system in STUDY.all_methods else [STUDY.teacher_seed]
+    return STUDY.seeds if system in STUDENTS else [STUDY.teacher_seed]
 
 
 def results(task, system, name):
@@ -206,9 +204,10 @@ def size_flags(task):
 
 def start_model(wildcards):
     """Return the folder of the model that a method starts from."""
-    if method_of(wildcards)["start"] == "init_student":
-        return f"{RESULTS}/{wildcards.task}/init_student/model"
-    return f"{RESULTS}/{wildcards.task}/predistill/seed{wildcards.seed}/model"
+    start = method_of(wildcards)["start"]
+    if start == "init_student":
+        return f"{RESULTS}/{wildcards.task}/{of_size(start, split_size(wildcards.method)[1])}/model"
+    return f"{RESULTS}/{wildcards.task}/{start}/seed{wildcards.seed}/model"
 
 
 def teacher_sequences(kind):
@@ -285,22 +284,23 @@ TEXTS = {
         if task not in STUDY.task_mistakes
     },
     "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
-    | {method: STUDY.method(method)["title"] for method in STUDY.all_methods},
+    | {student: STUDY.method(student)["title"] for student in STUDENTS},
 }
 TEXTS_FILE = settings_file(TEXTS)
 
 
-def placed(tasks, systems, name):
+def placed(tasks, systems_of, name):
     """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
-    return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems]
+    return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems_of(task)]
 
 
-def row_flags(systems):
-    """Return the flags of a table's rows, in order, by section."""
+def row_flags(systems_of):
+    """Return the flags of a table's rows, in order, by section: those of the first task, and what others add."""
+    systems = dict.fromkeys(system for task in STUDY.tasks for system in systems_of(task))
     groups = {
         "--teacher": [s for s in systems if s == "teacher"],
         "--trivial": [s for s in systems if s in TRIVIAL],
-        "--students": [s for s in systems if s in STUDY.all_methods],
+        "--students": [s for s in systems if s in STUDENTS],
     }
     return [part for flag, group in groups.items() if group for part in (flag, *group)]
 

@@ -21,8 +21,8 @@ rule main_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        rows=row_flags(TABLE_SYSTEMS),
-        metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
+        rows=row_flags(table_systems),
+        metrics=placed(STUDY.tasks, table_systems, "metrics.json"),
         comparisons=COMPARED,
         shown=flags("tables", STUDY.tables),
     shell:
@@ -49,8 +49,8 @@ rule risk_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        rows=row_flags(RISK_SYSTEMS),
-        risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
+        rows=row_flags(risk_systems),
+        risks=placed(STUDY.tasks, risk_systems, "risk.json"),
         comparisons=COMPARED,
         shown=flags("tables", STUDY.tables),
     shell:
@@ -77,9 +77,9 @@ rule results_frame:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        rows=row_flags(TABLE_SYSTEMS),
-        metrics=placed(STUDY.tasks, TABLE_SYSTEMS, "metrics.json"),
-        risks=placed(STUDY.tasks, RISK_SYSTEMS, "risk.json"),
+        rows=row_flags(table_systems),
+        metrics=placed(STUDY.tasks, table_systems, "metrics.json"),
+        risks=placed(STUDY.tasks, risk_systems, "risk.json"),
         comparisons=COMPARED,
     shell:
         "exec python {input.script:q} results --metrics {params.metrics:q} --risks {params.risks:q}"
@@ -142,7 +142,9 @@ rule examples_table:
         script=script("tables"),
         tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
         # Those of each system's first seed, which the table shows.
-        generations=[results(task, system, "generate.parquet")[0] for task in STUDY.tasks for system in RISK_SYSTEMS],
+        generations=[
+            results(task, system, "generate.parquet")[0] for task in STUDY.tasks for system in risk_systems(task)
+        ],
     output:
         multiext("<results>/tables/examples", ".csv", ".md", ".tex"),
         page=table_page("examples"),
@@ -157,12 +159,12 @@ rule examples_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        rows=row_flags(RISK_SYSTEMS),
+        rows=row_flags(risk_systems),
         tests=[f"{task}={RESULTS}/{task}/prepare/test.parquet" for task in STUDY.tasks],
         generations=[
             f"{task}/{system}={results(task, system, 'generate.parquet')[0]}"
             for task in STUDY.tasks
-            for system in RISK_SYSTEMS
+            for system in risk_systems(task)
         ],
         shown=STUDY.examples_per_task,
     shell:
@@ -175,7 +177,7 @@ rule training_curves:
     input:
         script=script("figures"),
         histories=lambda wildcards: [
-            path for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
+            path for system in risk_systems(wildcards.task) for path in results(wildcards.task, system, "train.jsonl")
         ],
     output:
         report(
@@ -195,9 +197,11 @@ rule training_curves:
     params:
         texts=TEXTS_FILE,
         histories=lambda wildcards: [
-            f"{system}={path}" for system in RISK_SYSTEMS for path in results(wildcards.task, system, "train.jsonl")
+            f"{system}={path}"
+            for system in risk_systems(wildcards.task)
+            for path in results(wildcards.task, system, "train.jsonl")
         ],
-        systems=RISK_SYSTEMS,
+        systems=lambda wildcards: risk_systems(wildcards.task),
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
         " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
@@ -206,7 +210,9 @@ rule training_curves:
 rule risk_figure:
     input:
         script=script("figures"),
-        risks=lambda wildcards: [f"{RESULTS}/{wildcards.task}/{system}/risk.json" for system in RISK_SYSTEMS],
+        risks=lambda wildcards: [
+            f"{RESULTS}/{wildcards.task}/{system}/risk.json" for system in risk_systems(wildcards.task)
+        ],
     output:
         report(
             "<results>/figures/{task}.risk.svg",
@@ -224,11 +230,46 @@ rule risk_figure:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        risks=lambda wildcards: placed([wildcards.task], RISK_SYSTEMS, "risk.json"),
-        systems=RISK_SYSTEMS,
+        risks=lambda wildcards: placed([wildcards.task], risk_systems, "risk.json"),
+        systems=lambda wildcards: risk_systems(wildcards.task),
     shell:
         "exec python {input.script:q} risk --risks {params.risks:q} --systems {params.systems:q}"
         " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
+rule size_figure:
+    input:
+        script=script("figures"),
+        metrics=lambda wildcards: [
+            f"{RESULTS}/{wildcards.task}/{system}/metrics.json" for system in risk_systems(wildcards.task)
+        ],
+    output:
+        report(
+            "<results>/figures/{task}.sizes.svg",
+            caption="../workflow/report/sizes.rst",
+            category="Student sizes",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "<logs>/figures/{task}.sizes.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        metrics=lambda wildcards: placed([wildcards.task], risk_systems, "metrics.json"),
+        systems=["teacher", *STUDY.methods],
+        student=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
+        sizes=lambda wildcards: json.dumps(
+            {size: task_of(wildcards, size)["model"]["student"] for size in ask(STUDY.sizes, wildcards.task)[1:]}
+        ),
+    shell:
+        "exec python {input.script:q} sizes --metrics {params.metrics:q} --student {params.student:q}"
+        " --student-sizes {params.sizes:q} --systems {params.systems:q} --task {wildcards.task:q}"
+        " --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It adds up what has run, whatever the study: it reads the records that jobs write beside their

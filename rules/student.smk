@@ -1,5 +1,6 @@
 # The student: copy layers from the teacher, then train it by one method. Pre-distillation and MLE are methods too. A
-# method's entry in config/methods.yaml says which model it starts from, on which sequences it learns, and its losses.
+# method's entry in config/methods.yaml says which model it starts from, on which sequences it learns, and its losses. In
+# a further size of the student, such as e2d1, init_student is init_student-e2d1, and a method js is js-e2d1.
 
 
 rule init_student:
@@ -7,9 +8,9 @@ rule init_student:
         script=script("init_student"),
         teacher=teacher_model,
     output:
-        model=directory("<results>/{task}/init_student/model"),
+        model=directory("<results>/{task}/{initial_student}/model"),
     log:
-        "<logs>/{task}/init_student.log",
+        "<logs>/{task}/{initial_student}.log",
     priority: 2
     conda:
         ENVIRONMENT
@@ -17,7 +18,9 @@ rule init_student:
         mem_mb=3000,
         runtime=30,
     params:
-        layers=lambda wildcards: json.dumps(task_of(wildcards)["model"]["student"]),
+        layers=lambda wildcards: json.dumps(
+            task_of(wildcards, split_size(wildcards.initial_student)[1])["model"]["student"]
+        ),
     shell:
         "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
         " --task {wildcards.task:q} 2> {log:q}"
@@ -44,7 +47,7 @@ rule distill:
     benchmark:
         "<benchmarks>/{task}/{method}/seed{seed}/distill.tsv"
     wildcard_constraints:
-        method="|".join(method for method in STUDY.all_methods if method != "predistill"),
+        method="|".join(student for student in STUDENTS if split_size(student)[0] != "predistill"),
     priority: 1
     conda:
         ENVIRONMENT
@@ -83,5 +86,5 @@ use rule distill as predistill with:
     benchmark:
         "<benchmarks>/{task}/{method}/seed{seed}/predistill.tsv"
     wildcard_constraints:
-        method="predistill",
+        method="|".join(of_size("predistill", size) for size in STUDY.all_sizes),
     priority: 2

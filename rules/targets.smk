@@ -1,5 +1,6 @@
-# What Snakemake was asked for: a target that no rule makes is refused with the nearest one, and a task with mistakes when
-# a target needs it. This file is included last, because it reads the outputs of every rule.
+# What Snakemake was asked for: a target that no rule makes is refused with the nearest one, and a task with mistakes, or
+# without the target's size of the student, when a target needs it. This file is included last, because it reads the
+# outputs of every rule.
 import difflib
 import itertools
 
@@ -8,7 +9,8 @@ from snakemake.logging import logger
 
 VALUES = {
     "task": STUDY.all_tasks,
-    "method": STUDY.all_methods,
+    "initial_student": INITIAL_STUDENTS,
+    "method": STUDENTS,
     "system": SYSTEMS,
     "trivial": TRIVIAL,
     "seed": [str(seed) for seed in STUDY.seeds],
@@ -34,11 +36,16 @@ def known_targets(target):
 
 
 def check_target(target):
-    """Raise WorkflowError if no rule makes the file `target`, or if its task has mistakes."""
+    """Raise WorkflowError if no rule makes the file `target`, or if its task has mistakes or lacks its size."""
     makers = [maker for maker in workflow.rules if maker.is_producer(target)]
-    tasks = [maker.get_wildcards(target).get("task") for maker in makers]
-    for task in filter(STUDY.task_mistakes.get, tasks):
-        raise WorkflowError(f"{target}: {STUDY.task_mistakes[task]}")
+    for wildcards in (maker.get_wildcards(target) for maker in makers):
+        if "task" not in wildcards:
+            continue
+        names = [wildcards[key] for key in ("system", "method", "initial_student") if key in wildcards]
+        try:
+            STUDY.task(wildcards["task"], split_size("".join(names))[1])
+        except UserError as error:
+            raise WorkflowError(f"{target}: {error}") from None
     if not makers:
         close = difflib.get_close_matches(target, map(str, known_targets(target)), n=1)
         known = f"tasks: {', '.join(STUDY.all_tasks)}; systems: {', '.join(SYSTEMS)}"

@@ -220,6 +220,13 @@ class Study:
                     output(self.folder / "results/figures/risk.svg"),
                 ],
             ),
+            "figures sizes": (
+                {f"--metrics={task}/{self.method}": self.metrics},
+                [
+                    *("--student", '{"encoder": 1, "decoder": 1}', "--systems", f"{self.method}=KL", "--title", "T"),
+                    *("--output", output(self.folder / "results/figures/sizes.svg")),
+                ],
+            ),
         }
 
     def command(self, stage, output=lambda path: path):

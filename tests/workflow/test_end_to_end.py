@@ -16,12 +16,14 @@ import pandas
 import pytest
 import warm
 import yaml
+from fdistill.artifacts.manifest import model_identity
 from snake import ROOT, SMOKE, planned, snakemake, start_snakemake
 
 pytestmark = pytest.mark.e2e
 
 TASKS = {"data_to_text": "bleu4", "en_ro": "ter", "dialogue": "bleu2"}
 METHODS = ["mle", "predistill", "seqkd", "js_exact"]
+SIZED = [f"{method}-d2" for method in METHODS]  # the same with a larger student, on dialogue
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +83,11 @@ def merged(old, new):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_metrics_are_means_over_seeds_with_signatures(study, task):
-    for system in ["teacher", "most_frequent", "copy", *METHODS]:
+    students = METHODS + SIZED if task == "dialogue" else METHODS
+    for system in ["teacher", "most_frequent", "copy", *students]:
         found = json.loads((study / f"results/{task}/{system}/metrics.json").read_text())
         entry = found["metrics"][TASKS[task]]
-        seeds = [1, 2] if system in METHODS else [1]
+        seeds = [1, 2] if system in students else [1]
         assert list(entry["seeds"]) == [str(seed) for seed in seeds]
         assert entry["mean"] == pytest.approx(sum(entry["seeds"].values()) / len(seeds))
         assert entry["signature"] and found["versions"]
@@ -93,8 +96,10 @@ def test_metrics_are_means_over_seeds_with_signatures(study, task):
 
 def test_tables_have_a_row_per_system_and_name_what_is_missing(study):
     rows = list(csv.DictReader((study / "results/tables/main.csv").open()))
-    assert {row["system"] for row in rows} == {"teacher", "most_frequent", "copy", *METHODS}
+    assert {row["system"] for row in rows} == {"teacher", "most_frequent", "copy", *METHODS, *SIZED}
+    assert {row["task"] for row in rows if row["system"] in SIZED} == {"dialogue"}
     markdown = (study / "results/tables/main.md").read_text()
+    assert "JS (exact mixture), d2" in markdown
     assert "n/a" in markdown and re.search("BLEURT.* none is set", markdown)
     for table in ("main", "risk", "datasets", "examples"):
         for suffix in ("csv", "md", "tex"):
@@ -103,6 +108,22 @@ def test_tables_have_a_row_per_system_and_name_what_is_missing(study):
     assert set(frame["system"]) == {row["system"] for row in rows} and {"bleu4", "r_llh_token"} <= set(frame["metric"])
     runs = frame[(frame["system"] == METHODS[0]) & (frame["metric"] == "bleu4")]
     assert set(runs["seed"].dropna()) == {1, 2} and (runs.loc[runs["seed"].isna(), "seeds"] == 2).all()
+
+
+def test_a_larger_student_has_the_layers_of_its_size_and_starts_from_it(study):
+    results = study / "results/dialogue"
+
+    def layers(system):
+        return json.loads((results / system / "model/config.json").read_text())["n_layer"]
+
+    for method, made in (("init_student", ""), *((method, "/seed2") for method in METHODS)):
+        assert [layers(f"{system}{made}") for system in (method, f"{method}-d2")] == [1, 2]
+    folders = [results / f"{system}/seed1/model" for system in ("predistill-d2", "js_exact-d2")]
+    first, last = (json.loads((folder / "manifest.json").read_text()) for folder in folders)
+    assert last["inputs"]["start"] == model_identity(folders[0])
+    assert first["lineage"]["teacher"] == last["lineage"]["teacher"] and last["lineage"]["method"] == "js_exact-d2"
+    figures = {path.name for path in (study / "results/figures").glob("*.sizes.svg")}
+    assert figures == {"dialogue.sizes.svg"}
 
 
 def test_nothing_is_left_to_do(study, run):
@@ -127,7 +148,10 @@ def test_a_stages_change_reruns_what_depends_on_it_and_nothing_else(would_run):
     jobs = would_run(change)
     trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill", "finetune_teacher")}
     assert trained == {
-        f"task=dialogue, method={method}, seed={seed}" for method in ("seqkd", "js_exact") for seed in (1, 2)
+        f"task=dialogue, method={method}{size}, seed={seed}"
+        for method in ("seqkd", "js_exact")
+        for size in ("", "-d2")
+        for seed in (1, 2)
     }
     assert not any("task=en_ro" in wildcards or "task=data_to_text" in wildcards for _, wildcards in jobs)
 

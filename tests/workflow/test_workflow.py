@@ -25,8 +25,10 @@ def test_every_shipped_config_resolves(config, tmp_path):
     jobs = dry_run(tmp_path, "--configfile", config, "--", "all")
     study = yaml.safe_load((ROOT / "config/config.yaml").read_text()) | yaml.safe_load(config.read_text())
     methods = {*study["methods"], "predistill"}  # the others start from its student
-    students = len(study["tasks"]) * len(methods) * len(study["seeds"])
-    assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == students
+    models = [study.get("task_overrides", {}).get(task, {}).get("model", {}) for task in study["tasks"]]
+    sizes = sum(1 + len(model.get("student_sizes", {})) for model in models)
+    assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == sizes * len(methods) * len(study["seeds"])
+    assert sum(rule == "init_student" for rule, _ in jobs) == sizes
     assert {("main_table", ""), ("risk_table", ""), ("results_frame", ""), ("claims", "")} <= set(jobs)
     assert {("compare", f"task={task}") for task in study["tasks"]} <= set(jobs)
 

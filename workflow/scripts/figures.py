@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, or the methods' risks."""
+"""Draw a figure of one task as SVG: training curves, the methods' risks, or their scores by the student's size."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
 from fdistill.evaluation import figures
+from fdistill.evaluation.size_figure import scores_by_size
 from fdistill.evaluation.texts import Texts
+
+FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
 
 def main() -> None:
@@ -30,11 +33,32 @@ def main() -> None:
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
     command.add_argument(
-        "--risks", nargs="+", type=arguments.placed, required=True, metavar="[TASK/SYSTEM=]FILE", help="risk.json files"
+        "--risks", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="risk.json files"
     )
     command.set_defaults(
         draw=lambda args: figures.risk_scatter(
             [path for _, _, path in args.risks], args.systems, args.title, args.output
+        )
+    )
+
+    command = commands.add_parser("sizes", help="metrics over the student's size")
+    command.add_argument(
+        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
+    command.add_argument(
+        "--student", type=arguments.layers, required=True, metavar="JSON", help="layers per stack of the default size"
+    )
+    command.add_argument(
+        "--student-sizes", type=arguments.sizes, default={}, metavar="JSON",
+        help='layers of the other sizes by name, as {"e2d1": {"encoder": 2, "decoder": 1}} (default: {})',
+    )  # fmt: skip
+    command.set_defaults(
+        draw=lambda args: scores_by_size(
+            [path for _, _, path in args.metrics],
+            {None: args.student} | args.student_sizes,
+            args.systems,
+            args.title,
+            args.output,
         )
     )
 
@@ -63,10 +87,11 @@ def main() -> None:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise UserError when a file belongs to another task or system than it was given with."""
-    if args.figure == "risk":
-        given = [(task or args.task, system, path) for task, system, path in args.risks]
-    else:
+    if args.figure == "training":
         given = [(args.task, system, Path(file)) for system, file in args.logs]
+    else:
+        files = args.risks if args.figure == "risk" else args.metrics
+        given = [(task or args.task, system, path) for task, system, path in files]
     for task, system, path in given:
         common_lineage(path, task=task, method=system, seeds_differ=True)
 

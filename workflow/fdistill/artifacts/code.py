@@ -16,7 +16,7 @@ SCRIPTS = LIBRARY.parent / "scripts"
 RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
-    "figures": ["training_curves", "risk_figure"],
+    "figures": ["training_curves", "risk_figure", "size_figure"],
     "metrics": ["metrics", "risks"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }

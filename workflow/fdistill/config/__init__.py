@@ -4,8 +4,6 @@ Every start of Snakemake reads it, so nothing here imports torch or transformers
 """
 
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from fdistill.config.claim_checks import read_claims
@@ -18,81 +16,14 @@ from fdistill.config.crosschecks import (
     task_problems,
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
-from fdistill.config.method_checks import OVERRIDES as METHOD_OVERRIDES
-from fdistill.config.method_checks import Methods, complete, read_methods
+from fdistill.config.method_checks import Methods, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
-from fdistill.runtime.errors import UserError
+from fdistill.config.study import Study
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
 RESULTS = "results"  # the default of the key of the same name
-
-
-@dataclass(frozen=True)
-class Study:
-    """A valid configuration; `tasks` and `methods` are those that the target `all` makes, `claims` are files."""
-
-    tasks: list[str]
-    methods: list[str]
-    seeds: list[int]
-    teacher_seed: int
-    device: str
-    gpu_memory: int | None
-    cache: str
-    results: str
-    examples_per_task: int
-    tables: Settings
-    claims: list[Path]
-    _tasks: dict[str, Settings] = field(repr=False)
-    _task_mistakes: dict[str, str] = field(repr=False)
-    _methods: dict[str, Settings] = field(repr=False)
-
-    @property
-    def all_tasks(self) -> list[str]:
-        """Return the names of all tasks that have a file in config/tasks, with mistakes or without."""
-        return sorted({*self._tasks, *self._task_mistakes})
-
-    @property
-    def task_mistakes(self) -> dict[str, str]:
-        """Return the mistakes of tasks that the study does not name, by task: `task` raises them."""
-        return dict(self._task_mistakes)
-
-    @property
-    def all_methods(self) -> list[str]:
-        """Return the names of all methods in config/methods.yaml."""
-        return list(self._methods)
-
-    def task(self, name: str) -> Settings:
-        """Return a task's settings: its file, the study's `task_overrides`, and the defaults.
-
-        Raises UserError for an unknown name and for a task with mistakes.
-        """
-        if name in self._task_mistakes:
-            raise UserError(self._task_mistakes[name])
-        return _entry(self._tasks, "task", name)
-
-    def selection(self, task: str, stage: str) -> Settings:
-        """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""
-        settings = self.task(task)
-        return merge(settings["selection"], settings["selection_overrides"].get(stage, {}))
-
-    def method(self, name: str, task: str | None = None) -> Settings:
-        """Return a method's entry with the defaults, and with the `method_overrides` of `task` if it is given.
-
-        Raises UserError for an unknown name.
-        """
-        method = _entry(self._methods, "method", name)
-        if task is None:
-            return method
-        changes = self.task(task)[METHOD_OVERRIDES].get(name, {})
-        return complete(merge(method, changes))
-
-
-def _entry(entries: dict[str, Settings], kind: str, name: str) -> Settings:
-    if name not in entries:
-        raise UserError(f"unknown {kind} '{name}'; {nearest(name, entries)}")
-    return deepcopy(entries[name])
 
 
 def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), project: Path | None = None) -> Study:

@@ -18,7 +18,7 @@ seed = reader(section(STUDY)["properties"]["seeds"]["items"])
 
 def placed(text: str) -> tuple[str | None, str | None, Path]:
     """Return `[TASK/SYSTEM=]FILE` as task, system and path."""
-    match = re.fullmatch(r"(\w+)/(\w+)=(.+)", text, re.DOTALL)
+    match = re.fullmatch(r"(\w+)/([\w-]+)=(.+)", text, re.DOTALL)
     return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
 
 
@@ -116,6 +116,11 @@ def model(text: str) -> dict[str, Any]:
 def layers(text: str) -> dict[str, Any]:
     """Return a task's section `model.student` from a text of JSON."""
     return _checked(text, "model.student")
+
+
+def sizes(text: str) -> dict[str, Any]:
+    """Return a task's section `model.student_sizes` from a text of JSON."""
+    return _checked(text, "model.student_sizes")
 
 
 def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -163,6 +163,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_family,
     model_checks.check_locations,
     model_checks.check_stacks,
+    model_checks.check_student_sizes,
     model_checks.check_sizes,
     model_checks.check_depth,
     model_checks.check_positions,

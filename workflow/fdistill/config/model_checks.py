@@ -3,13 +3,15 @@
 See `fdistill.config.crosschecks`, which runs them.
 """
 
+import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from fdistill.models.families import FAMILIES, Family
 from fdistill.models.location import local_folder
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, nearest, show
+from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
 
 Task = dict[str, Any]
 
@@ -44,15 +46,28 @@ def check_locations(task: Task) -> Iterator[Problem]:
 
 
 def check_stacks(task: Task) -> Iterator[Problem]:
-    """Check that `model.student` has the layers of each of the family's stacks, and of no other stack."""
+    """Check that each size of the student has the layers of each of the family's stacks, and of no other stack."""
     family, name = _family_of(task), task["model"]["family"]
-    student, stacks = task["model"]["student"], " and ".join(family.stacks)
-    for stack in student:
-        if stack not in family.stacks:
-            yield Problem(("model", "student", stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
-    for stack in family.stacks:
-        if stack not in student:
-            yield Problem(("model", "student", stack), f"missing; set the layers of every stack of '{name}': {stacks}")
+    stacks = " and ".join(family.stacks)
+    for path, student in _sizes(task):
+        for stack in student:
+            if stack not in family.stacks:
+                yield Problem((*path, stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
+        for stack in family.stacks:
+            if stack not in student:
+                yield Problem((*path, stack), f"missing; set the layers of every stack of '{name}': {stacks}")
+
+
+def check_student_sizes(task: Task) -> Iterator[Problem]:
+    """Check the names of the student's further sizes, and that no two sizes are the same."""
+    earlier: list[tuple[KeyPath, Any]] = []
+    for path, layers in _sizes(task):
+        if not re.fullmatch("[a-z0-9_]+(-[a-z0-9_]+)*", path[-1]):
+            text = "becomes part of a folder's name; use lower-case letters, digits, _ and, between them, -"
+            yield Problem(path, f"'{path[-1]}' {text}")
+        for other in (other for other, theirs in earlier if theirs == layers):
+            yield Problem(path, f"{show(layers)} is {dotted(other)} already; remove this one")
+        earlier.append((path, layers))
 
 
 def check_sizes(task: Task) -> Iterator[Problem]:
@@ -72,20 +87,23 @@ def check_sizes(task: Task) -> Iterator[Problem]:
 
 
 def check_depth(task: Task) -> Iterator[Problem]:
-    """Check that the teacher, if it is trained from scratch, has the layers that the student copies."""
+    """Check that the teacher, if it is trained from scratch, has the layers that each size of the student copies."""
     config = _scratch_config(task)
-    for stack, layout in {} if config is None else _family_of(task).stacks.items():
-        layers, depth = task["model"]["student"][stack], config[layout.size_key]
+    if config is None:
+        return
+    stacks = {stack: layout.size_key for stack, layout in _family_of(task).stacks.items()}
+    for (path, student), (stack, key) in product(_sizes(task), stacks.items()):
+        layers, depth = student[stack], config[key]
         if not _is_size(depth):
             continue
-        path = ("model", "student", stack)
         count = layers if isinstance(layers, int) else len(layers)
         if count > depth:
-            reason = f"the teacher has {depth} (model.teacher.config.{layout.size_key})"
-            yield Problem(path, f"{show(layers)} is a student of {count} layers, but {reason}; set 1 to {depth}")
+            reason = f"the teacher has {depth} (model.teacher.config.{key})"
+            text = f"{show(layers)} is a student of {count} layers, but {reason}; set 1 to {depth}"
+            yield Problem((*path, stack), text)
         if isinstance(layers, list) and max(layers) >= depth:
-            beyond = max(layers)
-            yield Problem(path, f"{show(layers)}: the teacher has no layer {beyond}; its layers are 0 to {depth - 1}")
+            text = f"{show(layers)}: the teacher has no layer {max(layers)}; its layers are 0 to {depth - 1}"
+            yield Problem((*path, stack), text)
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
@@ -143,6 +161,14 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
                 ("model", "teacher", key),
                 f"not used with init '{teacher['init']}', a checkpoint with its own; remove it or use init {SCRATCH}",
             )
+
+
+def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Yield the key and the layers of each size of the student."""
+    model = task["model"]
+    yield ("model", "student"), model["student"]
+    for name, layers in model["student_sizes"].items():
+        yield ("model", "student_sizes", name), layers
 
 
 def _family_of(task: Task) -> Family:

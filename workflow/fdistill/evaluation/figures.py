@@ -42,14 +42,14 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
     falls, while the development metrics can be compared. Raises UserError for a system without a title, a missing or
     damaged file, or files that belong to different data or teachers.
     """
-    runs = [(system, read_log(path)) for system, path in logs if _known(system, systems, path)]
+    runs = [(system, read_log(path)) for system, path in logs if known(system, systems, path)]
     common_lineage(*(path for _, path in logs), seeds_differ=True)
     metrics = list(dict.fromkeys(key for _, log in runs for line in log for key in line.get("dev", {})))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
         for system, log in runs:
-            style = _style(system, systems)
+            style = style_of(system, systems)
             _line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
             for ax, key in zip(axes[1:], metrics, strict=True):
                 _line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
@@ -65,7 +65,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
         for ax in axes:
             _step_axis(ax, min(steps), max(steps))
-        _finish(figure, title, systems, output)
+        finish(figure, title, systems, output)
 
 
 def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
@@ -76,7 +76,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
     files = [read_json(path, _RISKS) for path in paths]
     common_lineage(*paths, seeds_differ=True)
     for file, path in zip(files, paths, strict=True):
-        _known(file["method"], systems, path)
+        known(file["method"], systems, path)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         ax = figure.subplots()
@@ -85,7 +85,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             llh, cvg = file["risks"]["r_llh_token"], file["risks"]["r_cvg_token"]
             if llh["mean"] is None or cvg["mean"] is None:
                 continue
-            style = _style(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
+            style = style_of(file["method"], systems) | {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
             ax.errorbar(llh["mean"], cvg["mean"], xerr=llh["std"], yerr=cvg["std"], **style)
             if file["method"] == "teacher":
                 teacher = (llh["mean"], cvg["mean"])
@@ -93,7 +93,7 @@ def risk_scatter(paths: list[Path], systems: dict[str, str], title: str, output:
             _mark_collapse(ax, *teacher)
         ax.set_xlabel("likelihood risk $R_{llh}$, nats per token\n(to the right: outputs untypical of the teacher)")
         ax.set_ylabel("coverage risk $R_{cvg}$, nats per token\n(up: covers less of the teacher's outputs)")
-        _finish(figure, title, systems, output)
+        finish(figure, title, systems, output)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -105,14 +105,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _known(system: str, systems: dict[str, str], path: Path) -> bool:
+def known(system: str, systems: dict[str, str], path: Path) -> bool:
+    """Return True for a system that has a title; raises UserError for one without, the system of the file at `path`."""
     if system not in systems:
         raise UserError(f"{path}: system '{system}' has no title; add it to --systems (known: {', '.join(systems)})")
     return True
 
 
-def _style(system: str, systems: dict[str, str]) -> dict[str, Any]:
-    """Colour, marker and label of a system, the same in all figures with the same `systems`.
+def style_of(system: str, systems: dict[str, str]) -> dict[str, Any]:
+    """Return colour, marker and label of a system, the same in all figures with the same `systems`.
 
     The label is the system's place: matplotlib leaves labels that begin with `_`, as a title may, out of the legend.
     """
@@ -161,7 +162,7 @@ def _mark_collapse(ax: Axes, llh: float, cvg: float) -> None:
     )
 
 
-def _finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
+def finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
     """Add title and legend, with each system once, and write the file without a date.
 
     Titles are the user's, where a dollar is a dollar and begins no formula.

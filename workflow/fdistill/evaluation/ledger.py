@@ -7,6 +7,7 @@ from typing import Any
 from fdistill.artifacts.provenance import PEAKS, SUMS, total
 from fdistill.artifacts.records import SUFFIX, read_record
 from fdistill.artifacts.shapes import COUNT, AtLeast
+from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
@@ -114,4 +115,4 @@ def _records(results: Path) -> list[Record]:
 def _method(record: Record, results: Path) -> str:
     """The method in `results/{task}/{method}/...`; "" for a stage that all methods share."""
     parts = Path(os.path.relpath(next(iter(record["outputs"])), results)).parts
-    return parts[1] if len(parts) > 2 and parts[1] != record["stage"] else ""
+    return parts[1] if len(parts) > 2 and split_size(parts[1])[0] != record["stage"] else ""

@@ -24,25 +24,27 @@ from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
+Layers = dict[str, int | list[int]]
+
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
 _MAKING = Lock()
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a task's teacher and student, and where the teacher comes from."""
+    """The sizes of a task's teacher and students, and where the teacher comes from."""
 
     teacher: Size
-    student: Size
+    students: dict[str | None, Size]  # by the name of their size; None is the default size
     origin: str  # in words
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
 
 
-def architecture(task: dict[str, Any]) -> Architecture:
-    """Return the sizes of a task's models.
+def architecture(task: dict[str, Any], students: dict[str | None, Layers]) -> Architecture:
+    """Return the sizes of a task's models; `students` has the layers per stack of each size of the student.
 
     Raises UserError when the checkpoint is not available or would be refused when it is loaded, belongs to another
-    family, has fewer layers than the student copies, or has fewer positions than the task's texts may need.
+    family, has fewer layers than a student copies, or has fewer positions than the task's texts may need.
     """
     model = task["model"]
     init = model["teacher"]["init"]
@@ -53,10 +55,18 @@ def architecture(task: dict[str, Any]) -> Architecture:
     where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
     with _MAKING, torch.device("meta"):
         teacher = Checkpoint(wrap(without_numbers(config, family, where)), SimpleNamespace())
-        student = init_student(teacher, model["student"])
+        sizes = {name: size_of(_student(teacher, name, layers), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
-    return Architecture(size_of(teacher.model.module, family), size_of(student.model.module, family), origin, to_fetch)
+    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch)
+
+
+def _student(teacher: Checkpoint, size: str | None, layers: Layers) -> Any:
+    """Return the module of a student; the error of a further size names it."""
+    try:
+        return init_student(teacher, layers).model.module
+    except UserError as error:
+        raise UserError(str(error) if size is None else f"size '{size}' in model.student_sizes: {error}") from None
 
 
 def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, hub.Download | None]:

@@ -23,9 +23,11 @@ def check(plan: Plan) -> Iterator[Finding]:
     known = list(plan.known())
     if not known:
         return  # no sizes are known; the check of teachers reports why
-    for _, _, sizes in known:
-        students = 1 + len(plan.study.methods) * len(plan.study.seeds)  # one is the untrained student of init_student
-        models += FLOAT * (sizes.teacher.parameters + students * sizes.student.parameters)
+    for task, _, sizes in known:
+        # Of each size one is the untrained student of init_student.
+        students = 1 + len(plan.methods(task)) * len(plan.study.seeds)
+        of_each = sum(student.parameters for student in sizes.students.values())
+        models += FLOAT * (sizes.teacher.parameters + students * of_each)
         largest = max(largest, sizes.teacher.parameters)
     yield _room(plan.results, models, "the study's models")
     yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")

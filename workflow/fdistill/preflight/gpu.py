@@ -42,7 +42,7 @@ def _capacity(plan: Plan) -> int | None:
 def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> dict[str, int]:
     """Return the estimated bytes per stage; for a stage with several trainings, those of the largest."""
     source, target = task["text"]["max_source_tokens"], task["text"]["max_target_tokens"]
-    teacher, student = sizes.teacher, sizes.student
+    teacher, students = sizes.teacher, sizes.students.values()
     needed: dict[str, float] = {}
 
     def add(stage: str, *floats: float) -> None:
@@ -58,7 +58,8 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
         stage = method["training"]
         selection = plan.study.selection(name, stage)
-        add(stage, _training(task, selection, stage, student, teacher if objective.needs_teacher else None, kinds))
+        used_teacher = teacher if objective.needs_teacher else None
+        add(stage, *(_training(task, selection, stage, student, used_teacher, kinds) for student in students))
 
     def offline(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
         beams, weights = settings.get("num_beams") or 1, weights * weight_copies(settings["engine"])
@@ -71,7 +72,8 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
     for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
         offline("sample_teacher", sampling, teacher.parameters, teacher, target)
     offline("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
-    offline("generate", task["risk"], teacher.parameters + student.parameters, teacher, target)
+    largest = max(student.parameters for student in students)
+    offline("generate", task["risk"], teacher.parameters + largest, teacher, target)
     return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
 
 

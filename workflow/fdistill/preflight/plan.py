@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.config import Study
-from fdistill.preflight.architectures import Architecture, architecture
+from fdistill.preflight.architectures import Architecture, Layers, architecture
 from fdistill.preflight.hub import Download
 from fdistill.runtime.errors import UserError
 
@@ -55,10 +55,12 @@ class Plan:
     @cached_property
     def architectures(self) -> dict[str, Architecture | UserError]:
         """The models of each task that has a teacher, or the error that says why they are not available."""
-        tasks = [(name, task) for name, task in self.tasks() if task["model"]["teacher"] is not None]
+        tasks = {name: task for name, task in self.tasks() if task["model"]["teacher"] is not None}
+        students = [
+            {size: self.study.task(name, size)["model"]["student"] for size in self.study.sizes(name)} for name in tasks
+        ]
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:  # in parallel, because each waits for the hub
-            results = pool.map(_architecture_or_error, (task for _, task in tasks))
-            return dict(zip((name for name, _ in tasks), results, strict=True))
+            return dict(zip(tasks, pool.map(_architecture_or_error, tasks.values(), students), strict=True))
 
     def known(self) -> Iterator[tuple[str, dict[str, Any], Architecture]]:
         """Yield the tasks whose models are known: name, settings and models."""
@@ -67,8 +69,8 @@ class Plan:
                 yield name, self.study.task(name), result
 
 
-def _architecture_or_error(task: dict[str, Any]) -> Architecture | UserError:
+def _architecture_or_error(task: dict[str, Any], students: dict[str | None, Layers]) -> Architecture | UserError:
     try:
-        return architecture(task)
+        return architecture(task, students)
     except UserError as error:
         return error

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fdistill.artifacts.systems import of_size
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
@@ -12,7 +13,10 @@ def check(plan: Plan) -> Iterator[Finding]:
         if isinstance(result, UserError):
             yield Finding(f"{task}: teacher", str(result), problem=True)
             continue
-        sizes = f"{_millions(result.teacher.parameters)}, student {_millions(result.student.parameters)}"
+        sizes = ", ".join(
+            [_millions(result.teacher.parameters)]
+            + [f"{of_size('student', size)} {_millions(its.parameters)}" for size, its in result.students.items()]
+        )
         origin = plan.on_the_hub(result.to_fetch) if result.to_fetch else result.origin
         yield Finding(f"{task}: teacher", f"{sizes}; {origin}")
 
