@@ -111,6 +111,9 @@ TABLES = [
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
 FIGURES += [f"{RESULTS}/figures/{task}.sizes.svg" for task in STUDY.tasks if len(STUDY.sizes(task)) > 1]
+MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
+if set(MIXTURES) <= {*STUDY.methods}:
+    FIGURES += [f"{RESULTS}/figures/{task}.mixture.svg" for task in STUDY.tasks]
 
 # Once a run, also in a dry run; jobs read this file too.
 if workflow.is_main_process:

@@ -272,6 +272,39 @@ rule size_figure:
         " --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
+rule mixture_figure:
+    input:
+        script=script("figures"),
+        mixture="<results>/{task}/mixture.json",
+        histories=lambda wildcards: [
+            path for system in MIXTURES for path in results(wildcards.task, system, "train.jsonl")
+        ],
+    output:
+        report(
+            "<results>/figures/{task}.mixture.svg",
+            caption="../workflow/report/mixture.rst",
+            category="The mixture of JS",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "<logs>/figures/{task}.mixture.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        histories=lambda wildcards: [
+            f"{system}={path}" for system in MIXTURES for path in results(wildcards.task, system, "train.jsonl")
+        ],
+        systems=lambda wildcards: risk_systems(wildcards.task),
+    shell:
+        "exec python {input.script:q} mixture --mixture {input.mixture:q} --logs {params.histories:q}"
+        " --systems {params.systems:q} --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
 # Not part of `all`. It adds up what has run, whatever the study: it reads the records that jobs write beside their
 # outputs, which are no outputs of rules.
 rule provenance:

@@ -88,3 +88,36 @@ use rule distill as predistill with:
     wildcard_constraints:
         method="|".join(of_size("predistill", size) for size in STUDY.all_sizes),
     priority: 2
+
+
+# What the exact mixture of JS does to training, beside the step-wise one, before the first step.
+rule mixture:
+    input:
+        script=script("mixture"),
+        start=f"<results>/{{task}}/predistill/seed{STUDY.seeds[0]}/model",
+        teacher=teacher_model,
+        train="<results>/{task}/prepare/train.parquet",
+        teacher_samples="<results>/{task}/sample_teacher/train.teacher_samples.parquet",
+    output:
+        mixture="<results>/{task}/mixture.json",
+    log:
+        "<logs>/{task}/mixture.log",
+    benchmark:
+        "<benchmarks>/{task}/mixture.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        methods=lambda wildcards: json.dumps(
+            {method: STUDY.method(method, wildcards.task)["terms"] for method in MIXTURES}
+        ),
+        text=text_flags,
+        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        run=run_flags(STUDY.seeds[0]),
+    shell:
+        "exec python {input.script:q} --methods {params.methods:q} --start {input.start:q} --teacher {input.teacher:q}"
+        " --train {input.train:q} --teacher-samples {input.teacher_samples:q} --output {output.mixture:q}"
+        " --task {wildcards.task:q} --threads {threads} {params.run:q} {params.text:q} {params.training:q} 2> {log:q}"

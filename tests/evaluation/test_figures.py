@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 from fdistill.artifacts.files import write_json, write_json_lines
-from fdistill.evaluation.figures import COLOURS, MARKERS, read_log, risk_scatter, training_curves
+from fdistill.evaluation.figures import risk_scatter, training_curves
+from fdistill.evaluation.figures.curves import read_log
+from fdistill.evaluation.figures.drawing import COLOURS, MARKERS
 from fdistill.runtime.errors import UserError
 from snake import ROOT
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from chain import run
 from fdistill.artifacts.files import write_json
-from fdistill.evaluation.figures import COLOURS
-from fdistill.evaluation.size_figure import scores_by_size
+from fdistill.evaluation.figures import scores_by_size
+from fdistill.evaluation.figures.drawing import COLOURS
 from fdistill.runtime.errors import UserError
 
 SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS"}

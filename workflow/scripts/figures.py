@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, the methods' risks, or their scores by the student's size."""
+"""Draw a figure of one task as SVG: training curves, risks, scores by the student's size, or the mixture of JS."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
 from fdistill.evaluation import figures
-from fdistill.evaluation.size_figure import scores_by_size
 from fdistill.evaluation.texts import Texts
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
@@ -17,19 +16,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="figure", required=True)
 
     command = commands.add_parser("training", help="loss and development metric over steps")
-    command.add_argument(
-        "--logs",
-        nargs="+",
-        type=arguments.file_pair,
-        required=True,
-        metavar="SYSTEM=FILE",
-        help="train.jsonl, one per seed",
-    )
-    command.set_defaults(
-        draw=lambda args: figures.training_curves(
-            [(system, Path(file)) for system, file in args.logs], args.systems, args.title, args.output
-        )
-    )
+    add_logs_flag(command)
+    command.set_defaults(draw=lambda args: figures.training_curves(args.logs, args.systems, args.title, args.output))
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
     command.add_argument(
@@ -53,13 +41,20 @@ def main() -> None:
         help='layers of the other sizes by name, as {"e2d1": {"encoder": 2, "decoder": 1}} (default: {})',
     )  # fmt: skip
     command.set_defaults(
-        draw=lambda args: scores_by_size(
+        draw=lambda args: figures.scores_by_size(
             [path for _, _, path in args.metrics],
             {None: args.student} | args.student_sizes,
             args.systems,
             args.title,
             args.output,
         )
+    )
+
+    command = commands.add_parser("mixture", help="what the exact mixture of JS does to training")
+    command.add_argument("--mixture", type=Path, required=True, metavar="FILE", help="mixture.json")
+    add_logs_flag(command)
+    command.set_defaults(
+        draw=lambda args: figures.mixture(args.mixture, args.logs, args.systems, args.title, args.output)
     )
 
     for command in commands.choices.values():
@@ -85,10 +80,18 @@ def main() -> None:
     args.draw(args)
 
 
+def add_logs_flag(command: argparse.ArgumentParser) -> None:
+    """Add `--logs`, the training curves of systems."""
+    command.add_argument(
+        "--logs", nargs="+", type=arguments.file_pair, required=True, metavar="SYSTEM=FILE",
+        help="train.jsonl, one per seed",
+    )  # fmt: skip
+
+
 def check_files(args: argparse.Namespace) -> None:
     """Raise UserError when a file belongs to another task or system than it was given with."""
-    if args.figure == "training":
-        given = [(args.task, system, Path(file)) for system, file in args.logs]
+    if args.figure in ("training", "mixture"):
+        given = [(args.task, system, file) for system, file in args.logs]
     else:
         files = args.risks if args.figure == "risk" else args.metrics
         given = [(task or args.task, system, path) for task, system, path in files]

@@ -1,4 +1,4 @@
-"""Draws a task's scores by the size of the student (Wen et al. 2023, Figure 2)."""
+"""The figure of a task's scores by the size of the student (Wen et al. 2023, Figure 2)."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import METRICS_FILE
 from fdistill.evaluation.comparisons import TEACHER
-from fdistill.evaluation.figures import STYLE, finish, known, style_of
+from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 from fdistill.runtime.errors import UserError
 
 APART = 0.04  # of the distance between two sizes: that between two methods' bars

@@ -1,0 +1,92 @@
+"""The figure of a task's training curves."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from fdistill.artifacts.files import read_json_lines
+from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
+from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.metrics import METRICS
+
+MARKED = 12  # markers on a curve
+
+
+def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
+    """Draw loss and development metrics over steps from `train.jsonl` files.
+
+    `logs` has (system, file) pairs, one per seed; the seeds of a system share a colour. `systems` maps keys to titles,
+    and its order decides the colours. Methods minimise different objectives: the losses' panel shows whether each
+    falls, while the development metrics can be compared. Raises UserError for a system without a title, a missing or
+    damaged file, or files that belong to different data or teachers.
+    """
+    runs = [(system, read_log(path)) for system, path in logs if known(system, systems, path)]
+    common_lineage(*(path for _, path in logs), seeds_differ=True)
+    metrics = dev_metrics(log for _, log in runs)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
+        axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
+        for system, log in runs:
+            style = style_of(system, systems)
+            draw_line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
+            for ax, key in zip(axes[1:], metrics, strict=True):
+                draw_line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
+        axes[0].set_ylabel("training loss (each method's own)")
+        if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
+            axes[0].set_yscale("log")  # objectives differ by an order of magnitude
+            axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes[0].yaxis.set_major_formatter("{x:g}")
+            axes[0].yaxis.set_minor_locator(NullLocator())
+        for ax, key in zip(axes[1:], metrics, strict=True):
+            label_dev(ax, key)
+        steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
+        for ax in axes:
+            _step_axis(ax, min(steps), max(steps))
+        finish(figure, title, systems, output)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a training log, none for a model that was not trained.
+
+    Raises UserError when the file is missing or damaged.
+    """
+    lines, _ = read_json_lines(path, {"step": COUNT, "loss?": float, "dev?": {...: float}})
+    return lines
+
+
+def dev_metrics(logs: Iterable[list[dict[str, Any]]]) -> list[str]:
+    """Return the metrics on the development split that the logs have."""
+    return list(dict.fromkeys(key for log in logs for line in log for key in line.get("dev", {})))
+
+
+def label_dev(ax: Axes, metric: str) -> None:
+    """Label the axis of a metric on the development split."""
+    name = METRICS[metric].title if metric in METRICS else metric.upper()
+    ax.set_ylabel(f"{name} on the development split")
+
+
+def draw_line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:
+    """Draw a line with at most about MARKED markers; a single point has one too."""
+    if points:
+        markers = {"markersize": 4, "markevery": -(-len(points) // MARKED)}
+        ax.plot(*zip(*points, strict=True), linewidth=1.2, alpha=0.85, **markers, **style)
+
+
+def _step_axis(ax: Axes, first: int, last: int) -> None:
+    """Give `ax` a logarithmic axis of the steps from `first` to `last`, with a place for step 0 before them.
+
+    A teacher takes many times the steps of a student, so that a linear axis would show the teacher only.
+    """
+    ax.set_xscale("symlog", linthresh=first, linscale=0.3)
+    powers = [10**exponent for exponent in range(10) if first <= 10**exponent <= last]
+    ax.set_xlim(left=-0.3 * first)
+    ax.set_xticks([0, *(powers if len(powers) > 1 else [first, last])])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("step")

@@ -1,0 +1,65 @@
+"""The figure of what the exact mixture of JS (Wen et al. 2023, Eq. 12) does to training."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fdistill.artifacts.files import read_json
+from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.shapes import COUNT
+from fdistill.evaluation.figures.curves import dev_metrics, draw_line, label_dev, read_log
+from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
+
+WEIGHTS = [{"n": COUNT, "quantiles": [float]}]
+MIXTURE_FILE = {"weights": {...: WEIGHTS}, "gradients": {...: {"signal": float, "noise": float}}}
+# Colour, label, and the height of the corner that their weights, which begin at a half, leave free.
+SAMPLES = {
+    TEACHER_SAMPLES: ("#0072B2", "on the teacher's samples", 0.95),
+    STUDENT_SAMPLES: ("#D55E00", "on the student's samples", 0.05),
+}
+
+
+def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
+    """Draw a task's `mixture.json`: weights along samples, gradients of a first step, and the training that followed.
+
+    `logs`, `systems` and errors as for `training_curves`.
+    """
+    measured = read_json(path, MIXTURE_FILE)
+    runs = [(system, read_log(log)) for system, log in logs if known(system, systems, log)]
+    common_lineage(path, *(log for _, log in logs), seeds_differ=True)
+    metric = dev_metrics(log for _, log in runs)[0]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+        along, gradients, training = figure.subplots(1, 3)
+        for kind, (colour, label, corner) in SAMPLES.items():
+            _weights(along, measured["weights"][kind], colour)
+            along.text(0.04, corner, label, color=colour, transform=along.transAxes, verticalalignment="center")
+        along.set_xlabel("position in the sequence")
+        along.set_ylabel("teacher's weight in the exact mixture")
+        along.set_ylim(0, 1)
+        shown = [method for method in systems if known(method, systems, path) and method in measured["gradients"]]
+        for place, method in enumerate(shown):
+            size = measured["gradients"][method]
+            style = style_of(method, systems)
+            gradients.bar(place, size["signal"] / size["noise"], color=style["color"], alpha=0.6, width=0.6)
+        gradients.set_xticks(range(len(shown)), [""] * len(shown))
+        gradients.set_ylabel("first step's gradient: signal over noise")
+        for system, log in runs:
+            points = [(line["step"], line["dev"][metric]) for line in log if metric in line.get("dev", {})]
+            draw_line(training, points, style_of(system, systems))
+        training.set_xlabel("step")
+        label_dev(training, metric)
+        finish(figure, title, systems, output)
+
+
+def _weights(ax: Axes, positions: list[dict[str, Any]], colour: str) -> None:
+    """Draw the median of the weights by position, and bands with half and nine tenths of them."""
+    low, lower, median, upper, high = zip(*(position["quantiles"] for position in positions), strict=True)
+    places = range(1, len(positions) + 1)
+    ax.fill_between(places, low, high, color=colour, alpha=0.12, linewidth=0)
+    ax.fill_between(places, lower, upper, color=colour, alpha=0.25, linewidth=0)
+    ax.plot(places, median, color=colour)
