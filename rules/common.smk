@@ -109,6 +109,12 @@ TABLES = [
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
+# Offline methods of the study that it has online too, for the table that compares them.
+ONLINE = {
+    offline: f"{offline}_online" for offline in ("js", "tvd") if {offline, f"{offline}_online"} <= {*STUDY.methods}
+}
+if ONLINE:
+    TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
 FIGURES += [f"{RESULTS}/figures/{task}.sizes.svg" for task in STUDY.tasks if len(STUDY.sizes(task)) > 1]
 MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares

@@ -294,6 +294,18 @@ def placed(tasks, systems_of, name):
     return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems_of(task)]
 
 
+def online_metrics(wildcards):
+    """Return the metrics of the methods of ONLINE."""
+    if not ONLINE:
+        raise WorkflowError("no method is both offline and online; add js and js_online to the study's methods")
+    return [file.partition("=")[2] for file in placed(STUDY.tasks, online_systems, "metrics.json")]
+
+
+def online_systems(task):
+    """Return the methods of ONLINE, which are the same in every task."""
+    return [*ONLINE, *ONLINE.values()]
+
+
 def row_flags(systems_of):
     """Return the flags of a table's rows, in order, by section: those of the first task, and what others add."""
     systems = dict.fromkeys(system for task in STUDY.tasks for system in systems_of(task))

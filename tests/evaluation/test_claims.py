@@ -33,7 +33,12 @@ def entry(mean, title, direction, noise, seeds):
     values = np.random.default_rng(noise).normal(size=400)
     values += mean - values.mean()
     by_seed = {seed: mean + shift for seed, shift in seeds.items()}
-    return {"title": title, "direction": direction, "seeds": by_seed, "replicates": [replicate_mean(values)] * len(seeds)}
+    return {
+        "title": title,
+        "direction": direction,
+        "seeds": by_seed,
+        "replicates": [replicate_mean(values)] * len(seeds),
+    }
 
 
 METRICS = {"bleu4": ("BLEU-4", "higher"), "ter": ("TER", "lower"), "r_llh_token": ("R_llh/token", "lower")}

@@ -40,6 +40,30 @@ def main() -> None:
         ),
     )
 
+    command = commands.add_parser("online", help="scores and times with online and offline teacher samples (Table 4)")
+    command.add_argument(
+        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
+    command.add_argument(
+        "--times",
+        nargs="+",
+        type=arguments.file_pair,
+        required=True,
+        metavar="TASK=FILE",
+        help="each task's times of steps, from bench_online.py",
+    )
+    command.set_defaults(
+        paper="fdistill_table4",
+        build=lambda args: tables.online_table(
+            cli.checked(args.metrics),
+            _comparisons(args),
+            _checked_by_task(args.times),
+            args.tasks,
+            args.texts.systems,
+            _paper(args),
+        ),
+    )
+
     command = commands.add_parser(
         "results", parents=[rows], help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
@@ -86,7 +110,7 @@ def main() -> None:
             _paper(args),
         ),
     )
-    for table in ("main", "risk", "results"):
+    for table in ("main", "risk", "online", "results"):
         commands.choices[table].add_argument(
             "--comparisons",
             nargs="+",
@@ -95,7 +119,7 @@ def main() -> None:
             metavar="TASK=FILE",
             help="each task's comparisons of its students, from compare.py",
         )
-    for table in ("main", "risk", "datasets"):
+    for table in ("main", "risk", "online", "datasets"):
         schema_flags.add_flags(commands.choices[table], "tables")
 
     command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")

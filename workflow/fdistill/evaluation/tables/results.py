@@ -33,7 +33,7 @@ def main_table(
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
-    return _pivot(
+    return pivoted(
         results_frame(paths, [], comparisons, tasks, layout),
         tasks,
         layout,
@@ -55,7 +55,7 @@ def risk_table(
     Arguments as in `main_table`. CSV has one record per task, system and risk, and one `teacher_dist` per task, for
     the teacher. Raises UserError as `results_frame` does.
     """
-    return _pivot(
+    return pivoted(
         results_frame([], paths, comparisons, tasks, layout),
         tasks,
         layout,
@@ -69,7 +69,7 @@ def risk_table(
     )
 
 
-def _pivot(
+def pivoted(
     frame: pd.DataFrame,
     tasks: dict[str, str],
     layout: list[Section],
@@ -78,7 +78,10 @@ def _pivot(
     title: str,
     caption: str,
 ) -> Table:
-    """The table of the frame's means: a row per system, a column per task and metric, the paper's rows below."""
+    """Build the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
+
+    `frame` has the columns of `frame.COLUMNS`; the other arguments are as in `main_table`.
+    """
     means = frame[frame["seed"].isna()].drop(columns="seed")
     means = comparison.add_published(means, paper) if paper else means
     columns = pd.MultiIndex.from_frame(means[["task", "metric"]].drop_duplicates())
