@@ -130,6 +130,12 @@ def read_comparisons(path):
     written(claims_table(decided, {"t": "T"}), path)
 
 
+def read_times(path):
+    metrics = path.parent / "metrics"
+    write_json(metrics, FILES["metrics.json"][0])
+    written(tables.online_table([metrics], [compared(path.parent)], {"t": path}, {"t": "T"}, {}), path)
+
+
 def written(table, path):
     tables.write(table, [path.with_suffix(suffix) for suffix in (".csv", ".md", ".tex", ".html")])
 
@@ -213,6 +219,8 @@ def read_checkpoint(path):
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
 COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1"], "pairs": [PAIR], "missing": []}
 COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": []}
+SPREAD = dict.fromkeys(("median", "min", "max"), 1.0)
+TIMES = {"seconds": dict.fromkeys(("offline", "online"), SPREAD), "speedup": SPREAD, "other_cpus": 0.5}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -239,6 +247,11 @@ FILES = {
         {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
         | {"metrics": {key: COMPARED for key in ("bleu4", "ter", *RISKS)}},
         read_comparisons,
+    ),
+    "online.json": (
+        {"task": "t", "steps": 2, "machine": {"name": "a CPU", "cpus": 2}, "lineage": LINEAGE}
+        | {"pairs": [{"offline": "kl", "online": "js"} | TIMES]},
+        read_times,
     ),
     "manifest.json": (
         {"source": {"kind": "files"}, "splits": {"train": 3, "dev": 2, "test": 1}, "references": {"dev": 2, "test": 1}}

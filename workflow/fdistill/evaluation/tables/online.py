@@ -48,8 +48,8 @@ def online_table(
 
     `times` are files of `bench_online.py` by task; `systems` has titles. The other arguments are as in `main_table`.
     CSV has one record per task, system and metric, with times in ms. Raises UserError as `results_frame` does, for a
-    task without times or with those of other methods than the first task, and for times of other data or another
-    teacher than the scores'.
+    task without times or with those of other methods than the first task, for a method that has two, and for times of
+    other data or another teacher than the scores'.
     """
     if missing := [task for task in tasks if task not in times]:
         raise UserError(f"no times for task {', '.join(missing)}; give {missing[0]}=FILE")
@@ -57,6 +57,10 @@ def online_table(
     methods = {
         task: [{kind: pair[kind] for kind in TITLES} for pair in file["pairs"]] for task, file in measured.items()
     }
+    for task, found in methods.items():
+        systems_of = [system for pair in found for system in pair.values()]
+        if len(systems_of) > len(set(systems_of)):
+            raise UserError(f"{times[task]}: has a method twice; delete it and run again")
     first, *others = tasks
     if different := [task for task in others if methods[task] != methods[first]]:
         raise UserError(
