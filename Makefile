@@ -21,6 +21,7 @@ quickstart: env
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml -- all
 	@cat results/tables/main.md
 
+# Snakemake's own report; that of the results is results/report/index.html, which `all` makes.
 report: env
 	$(BIN)/snakemake --cores 1 --report results/report.html all
 

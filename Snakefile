@@ -20,6 +20,7 @@ include: "rules/data.smk"
 include: "rules/teacher.smk"
 include: "rules/student.smk"
 include: "rules/evaluate.smk"
+include: "rules/human.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/bench.smk"
@@ -34,6 +35,7 @@ rule all:
         METRICS,
         COMPARISONS,
         CLAIMS,
+        REPORT_PAGE,
 
 
 include: "rules/targets.smk"

@@ -53,7 +53,7 @@ onstart:
     except UserError as error:
         raise WorkflowError(str(error)) from None
     made = {job.rule.name for job in workflow.dag.jobs}
-    result = f"; the results are in {RESULTS}/tables, first of all main.md" if "main_table" in made else ""
+    result = f"; the results are in {REPORT_PAGE} and {RESULTS}/tables" if "report_page" in made else ""
     show_job_lines(logger, workflow.output_settings, len(workflow.dag), result)
 
 

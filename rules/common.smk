@@ -115,11 +115,18 @@ ONLINE = {
 }
 if ONLINE:
     TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in ("curves", "risk")]
-FIGURES += [f"{RESULTS}/figures/{task}.sizes.svg" for task in STUDY.tasks if len(STUDY.sizes(task)) > 1]
 MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
-if set(MIXTURES) <= {*STUDY.methods}:
-    FIGURES += [f"{RESULTS}/figures/{task}.mixture.svg" for task in STUDY.tasks]
+
+
+def figure_kinds(task):
+    """Return the kinds of figures that the study has of a task."""
+    sizes = ["sizes"] if len(STUDY.sizes(task)) > 1 else []
+    mixture = ["mixture"] if set(MIXTURES) <= {*STUDY.methods} else []
+    return ["curves", "risk", "cost", *sizes, *mixture]
+
+
+FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in figure_kinds(task)]
+REPORT_PAGE = f"{RESULTS}/report/index.html"
 
 # Once a run, also in a dry run; jobs read this file too.
 if workflow.is_main_process:

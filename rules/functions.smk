@@ -298,12 +298,50 @@ def online_metrics(wildcards):
     """Return the metrics of the methods of ONLINE."""
     if not ONLINE:
         raise WorkflowError("no method is both offline and online; add js and js_online to the study's methods")
-    return [file.partition("=")[2] for file in placed(STUDY.tasks, online_systems, "metrics.json")]
+    return files_in(placed(STUDY.tasks, online_systems, "metrics.json"))
 
 
 def online_systems(task):
     """Return the methods of ONLINE, which are the same in every task."""
     return [*ONLINE, *ONLINE.values()]
+
+
+def of_tasks(name):
+    """Return TASK=FILE arguments for the file `name` of each task."""
+    return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]
+
+
+def files_in(arguments):
+    """Return the files of KEY=FILE arguments."""
+    return [argument.partition("=")[2] for argument in arguments]
+
+
+# The outputs that examples are of: those of each system's first seed.
+FIRST_OUTPUTS = [
+    f"{task}/{system}={results(task, system, 'generate.parquet')[0]}"
+    for task in STUDY.tasks
+    for system in risk_systems(task)
+]
+
+
+# The training curves of all students, one per seed.
+STUDENT_LOGS = [
+    f"{task}/{system}={path}"
+    for task in STUDY.tasks
+    for system in ask(STUDY.students, task)
+    for path in results(task, system, "train.jsonl")
+]
+
+
+def study_options():
+    """Return the file of the options that Snakemake was given for the study, which the report's commands repeat.
+
+    Not texts in a command, for the reasons in `settings_file`.
+    """
+    files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+    values = list(COMMAND_LINE.config_args or ())
+    given = [*(["--configfile", *files] if files else []), *(["--config", *values] if values else [])]
+    return settings_file({"options": ["--cores", "1", *given]})
 
 
 def row_flags(systems_of):
@@ -315,6 +353,34 @@ def row_flags(systems_of):
         "--students": [s for s in systems if s in STUDENTS],
     }
     return [part for flag, group in groups.items() if group for part in (flag, *group)]
+
+
+def rated_systems(wildcards):
+    return task_of(wildcards)["human"]["systems"]
+
+
+def rated_outputs(wildcards):
+    """Return the outputs that annotators rate: those of each system's first seed, as in the table of examples."""
+    return [results(wildcards.task, system, "generate.parquet")[0] for system in rated_systems(wildcards)]
+
+
+def ratings_folder(wildcards):
+    return f"{RESULTS}/{wildcards.task}/human/ratings"
+
+
+def ratings(wildcards):
+    """Return the annotators' files. Raises WorkflowError when there are none, or where one's name has a wildcard."""
+    folder = Path(ratings_folder(wildcards))
+    files = sorted(str(file) for file in folder.glob("*") if file.is_file() and not file.name.startswith("."))
+    if not files:
+        page = f"{RESULTS}/{wildcards.task}/human/annotate.html"
+        raise WorkflowError(
+            f"{folder}: no annotator's file; make {page}, send it to the annotators, and put the files that they export "
+            "there (docs/human.md)"
+        )
+    if named := [file for file in files if re.search("[{}]", file)]:
+        raise WorkflowError(f"{named[0]}: rename it without {{ and }}, which are wildcards of Snakemake")
+    return files
 
 
 def records_of_jobs():

@@ -160,7 +160,7 @@ rule datasets_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        manifests=[f"{task}={RESULTS}/{task}/prepare/manifest.json" for task in STUDY.tasks],
+        manifests=of_tasks("prepare/manifest.json"),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} datasets --manifests {params.manifests:q} --texts {params.texts:q}"
@@ -171,10 +171,7 @@ rule examples_table:
     input:
         script=script("tables"),
         tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
-        # Those of each system's first seed, which the table shows.
-        generations=[
-            results(task, system, "generate.parquet")[0] for task in STUDY.tasks for system in risk_systems(task)
-        ],
+        generations=files_in(FIRST_OUTPUTS),
     output:
         multiext("<results>/tables/examples", ".csv", ".md", ".tex"),
         page=table_page("examples"),
@@ -190,12 +187,8 @@ rule examples_table:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
         rows=row_flags(risk_systems),
-        tests=[f"{task}={RESULTS}/{task}/prepare/test.parquet" for task in STUDY.tasks],
-        generations=[
-            f"{task}/{system}={results(task, system, 'generate.parquet')[0]}"
-            for task in STUDY.tasks
-            for system in risk_systems(task)
-        ],
+        tests=of_tasks("prepare/test.parquet"),
+        generations=FIRST_OUTPUTS,
         shown=STUDY.examples_per_task,
     shell:
         "exec python {input.script:q} examples --tests {params.tests:q} --generations {params.generations:q}"
@@ -267,6 +260,47 @@ rule risk_figure:
         " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
 
 
+rule cost_figure:
+    input:
+        script=script("figures"),
+        metrics=lambda wildcards: [
+            f"{RESULTS}/{wildcards.task}/{system}/metrics.json" for system in risk_systems(wildcards.task)
+        ],
+        # Beside them are the records of the trainings, with the times.
+        histories=lambda wildcards: [
+            path
+            for system in ask(STUDY.students, wildcards.task)
+            for path in results(wildcards.task, system, "train.jsonl")
+        ],
+    output:
+        report(
+            "<results>/figures/{task}.cost.svg",
+            caption="../workflow/report/cost.rst",
+            category="Cost",
+            labels={"task": "{task}"},
+        ),
+    log:
+        "<logs>/figures/{task}.cost.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        metrics=lambda wildcards: placed([wildcards.task], risk_systems, "metrics.json"),
+        histories=lambda wildcards: [
+            f"{system}={path}"
+            for system in ask(STUDY.students, wildcards.task)
+            for path in results(wildcards.task, system, "train.jsonl")
+        ],
+        systems=lambda wildcards: risk_systems(wildcards.task),
+    shell:
+        "exec python {input.script:q} cost --metrics {params.metrics:q} --logs {params.histories:q}"
+        " --systems {params.systems:q} --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
 rule size_figure:
     input:
         script=script("figures"),
@@ -333,6 +367,82 @@ rule mixture_figure:
     shell:
         "exec python {input.script:q} mixture --mixture {input.mixture:q} --logs {params.histories:q}"
         " --systems {params.systems:q} --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
+# Not part of `all`: it is the same in every study.
+rule modes_figure:
+    input:
+        script=script("modes"),
+    output:
+        json="<results>/figures/modes.json",
+        figure=report(
+            "<results>/figures/modes.svg",
+            caption="../workflow/report/modes.rst",
+            category="Modes",
+        ),
+    log:
+        "<logs>/figures/modes.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        methods=json.dumps({method: STUDY.method(method)["terms"] for method in ("kl", "js", "tvd", "rkl")}),
+    shell:
+        "exec python {input.script:q} --methods {params.methods:q} --texts {params.texts:q} --json {output.json:q}"
+        " --figure {output.figure:q} 2> {log:q}"
+
+
+# The page to begin with. `snakemake --report` makes another one, of every rule and table, with Snakemake's own means.
+rule report_page:
+    input:
+        script=script("report"),
+        metrics=METRICS,
+        risks=RISKS,
+        comparisons=COMPARISONS,
+        claims="<results>/claims.json",
+        manifests=expand("<results>/{task}/prepare/manifest.json", task=STUDY.tasks),
+        tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
+        generations=files_in(FIRST_OUTPUTS),
+        histories=files_in(STUDENT_LOGS),
+        figures=FIGURES,
+    output:
+        "<results>/report/index.html",
+    log:
+        "<logs>/report/index.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
+        rows=row_flags(table_systems),
+        metrics=placed(STUDY.tasks, table_systems, "metrics.json"),
+        risks=placed(STUDY.tasks, risk_systems, "risk.json"),
+        comparisons=COMPARED,
+        manifests=of_tasks("prepare/manifest.json"),
+        tests=of_tasks("prepare/test.parquet"),
+        generations=FIRST_OUTPUTS,
+        histories=STUDENT_LOGS,
+        figures=[
+            f"{task}/{kind}={RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in figure_kinds(task)
+        ],
+        examples=STUDY.examples_per_task,
+        shown=flags("tables", STUDY.tables),
+        # By a function of outputs, which Snakemake does not compare: other options for the same study re-run nothing.
+        options=lambda wildcards, output: study_options(),
+    shell:
+        "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
+        " --comparisons {params.comparisons:q} --claims {input.claims:q} --manifests {params.manifests:q}"
+        " --tests {params.tests:q} --generations {params.generations:q} --logs {params.histories:q}"
+        " --figures {params.figures:q} --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
 # Not part of `all`. It adds up what has run, whatever the study: it reads the records that jobs write beside their

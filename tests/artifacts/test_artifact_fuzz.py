@@ -25,6 +25,9 @@ from fdistill.evaluation import figures, ledger, tables
 from fdistill.evaluation.aggregate import RISKS, aggregate_risks, aggregate_scores
 from fdistill.evaluation.claims import decide_claims
 from fdistill.evaluation.comparisons import compare_task
+from fdistill.evaluation.human.analysis import analyse
+from fdistill.evaluation.human.kit import kit_name, read_key
+from fdistill.evaluation.human.ratings import read_ratings
 from fdistill.evaluation.metrics import ScoreStore
 from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
 from fdistill.evaluation.replicates import write_replicates
@@ -53,6 +56,10 @@ RECORD = {
 PAIR = {"a": "js", "b": "kl", "difference": 1.0, "interval": [0.5, 1.5], "p": 0.01, "p_holm": 0.02}
 CLAIM = {"text": "KL beats JS.", "source": "s", "better": ["kl"], "than": ["js"]}
 CLAIM |= dict.fromkeys(("than_one_of", "metrics", "tasks", "missing"))
+RATED = {"title": "Fluency", "better": "higher", "question": "Is it?", "lowest": "no", "highest": "yes"}
+KIT = {"task": "t", "scale": 5, "aspects": [RATED], "systems": ["kl", "js"]}
+KIT["items"] = [{"item": "Q1-A", "id": "a", "input": "x", "output": "y", "systems": ["kl", "js"]}]
+KEY = {"kit": kit_name(KIT), **KIT, "lineage": LINEAGE}
 LAYOUT = tables.sections({}, {}, {"kl": "KL"})
 MANIFEST_OF_MODEL = {
     "stage": "distill",
@@ -95,6 +102,20 @@ def read_scores(path):
     aggregate_scores([with_replicates(path)], [1], "t", "kl")
     (path.parent / "config.json").write_text('{"model_type": "bart"}')
     card(path.parent, MANIFEST_OF_MODEL, FILES["manifest.json"][0], read_json(path, SCORE))
+
+
+def read_the_key(path):
+    analyse(read_ratings([exported(path.parent)], read_key(path)), KEY)
+
+
+def exported(folder):
+    """An annotator's file."""
+    write_json(folder / "ana.json", FILES["export.json"][0])
+    return folder / "ana.json"
+
+
+def read_export(path):
+    read_ratings([path], KEY)
 
 
 def read_data_manifest(path):
@@ -253,6 +274,8 @@ FILES = {
         | {"pairs": [{"offline": "kl", "online": "js"} | TIMES]},
         read_times,
     ),
+    "key.json": (KEY, read_the_key),
+    "export.json": ({"kit": KEY["kit"], "annotator": "Ana", "ratings": {"Q1-A": {"Fluency": 3}}}, read_export),
     "manifest.json": (
         {"source": {"kind": "files"}, "splits": {"train": 3, "dev": 2, "test": 1}, "references": {"dev": 2, "test": 1}}
         | {"archives": [{"package": "a", "version": "1", "licence": "MIT", "sha256": "0"}], "split_rule": "by hand"}

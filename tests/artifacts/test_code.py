@@ -19,6 +19,7 @@ def write(output, stage, sha256, inputs=()):
 def test_editing_any_file_of_the_library_or_the_script_changes_the_hash(tmp_path, monkeypatch):
     (tmp_path / "fdistill/losses").mkdir(parents=True)
     library, script = tmp_path / "fdistill/losses/kl.py", tmp_path / "score.py"
+    template = tmp_path / "fdistill/losses/page.jinja"
     monkeypatch.setattr(code, "LIBRARY", tmp_path / "fdistill")
     seen = set()
     for edit in (
@@ -26,13 +27,14 @@ def test_editing_any_file_of_the_library_or_the_script_changes_the_hash(tmp_path
         lambda: library.write_text("1"),
         lambda: library.write_text("2"),
         lambda: script.write_text("2"),
+        lambda: template.write_text("1"),
         lambda: library.rename(library.with_name("rkl.py")),
     ):
         edit()
         code.code_hash.cache_clear()
         seen.add(code.code_hash(script))
     code.code_hash.cache_clear()
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 def test_results_of_other_code_are_counted_by_stage_with_the_command(tmp_path):

@@ -12,7 +12,16 @@ from fdistill.artifacts.lineage import lineage_of
 OTHER = "js"
 STAGES = [stage for stage in Study(Path()).stages(lambda path: path) if stage != "finetune_teacher"]
 # Stages that read only what all methods share, or the teacher's.
-SHARED = {"sample_teacher", "sample_teacher test", "init_student", "distill", "trivial", "claims", "tables datasets"}
+SHARED = {
+    "sample_teacher",
+    "sample_teacher test",
+    "init_student",
+    "distill",
+    "trivial",
+    "claims",
+    "tables datasets",
+    "human table",
+}
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,8 @@ def test_interrupted_attempts_are_in_the_record(monkeypatch, tmp_path, caplog):
 def test_the_ledgers_sums_are_those_of_the_records(study):
     total, by_path = summed(study), records(study)
     used = [r for r in by_path.values() if "risk.svg" not in str(r["outputs"])]  # not among the targets
-    used = [r for r in used if r["stage"] not in ("metrics", "score", "generate", "compare", "claims", "tables")]
+    no_own = ("metrics", "score", "generate", "compare", "claims", "tables", "human")
+    used = [r for r in used if r["stage"] not in no_own]
     used += [r for p, r in by_path.items() if p.name == "table.md" + SUFFIX]
     # The outputs are inputs of the table of examples, which was written last.
     used += [r for r in by_path.values() if r["stage"] == "generate"]
@@ -216,6 +217,7 @@ def test_the_ledger_is_a_target_of_its_own(study, tmp_path):
 def test_without_targets_every_record_counts(study):
     total = ledger(study.folder / "results")
     assert total["total"]["jobs"] == len(records(study)) and not total["missing"]
+    assert str(study.ratings) in total["sources"]  # people made it
 
 
 @pytest.mark.parametrize(("targets", "words"), [(["nope"], "nope: no record in"), ([], "no record of a job there")])

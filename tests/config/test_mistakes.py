@@ -67,6 +67,12 @@ from small_config import METHODS, TABLE, TASK, WEB, put
         ("metrics", [], "[] is not allowed; must be a list (each text; at least 1; no duplicates)"),
         ("metrics", ["ter", "ter"], '["ter", "ter"] is not allowed; must be a list'),
         ("metric_options.ter", 3, "3 is not allowed; must be a mapping (Options of one metric.)"),
+        (
+            "human.systems",
+            ["seqkd"],
+            '["seqkd"] is not allowed; must be a list (each text; at least 2; at most 26; no dupl',
+        ),
+        ("human.scale", 10, "10 is not allowed; must be an integer from 2 to 9"),
         ("title", 7, "7 is not allowed; must be text"),
         ("title", "", '"" is empty; write some text (Name of the task in tables and figures.)'),
         ("description", " \n", "is empty; write some text (One line about the task"),
@@ -99,6 +105,17 @@ def test_names_of_tasks(project, name):
     project.write(f"config/tasks/{name}.yaml", WEB)
     (line,) = project.mistakes()
     assert line.startswith(f"config/tasks/{name}.yaml: '{name}' ")
+
+
+def test_what_a_human_evaluation_asks(project):
+    """Systems that a task names must exist; those of the default, the paper's, need not."""
+    aspect = {"title": "Fluency", "better": "higher", "question": "Is it?", "lowest": "no", "highest": "yes"}
+    human = {"systems": ["mle", "copy", "teacher", "klx"], "aspects": [aspect, aspect | {"lowest": "never"}]}
+    project.write(TASK, WEB | {"human": human})
+    assert project.mistakes() == [
+        f"{TASK}: human.aspects[1].title: 'Fluency' is the title of another aspect too; change one of them",
+        f"{TASK}: human.systems[3]: unknown system 'klx'; did you mean 'kl'?",
+    ]
 
 
 # --- the table of methods ---
@@ -169,7 +186,7 @@ def test_mistakes_in_the_table_of_methods(project, key, value, text):
 
 @pytest.mark.parametrize(
     "name",
-    ["teacher", "most_frequent", "copy", "prepare", "init_student", "sample_teacher", "tables", "figures"],
+    ["teacher", "most_frequent", "copy", "prepare", "init_student", "sample_teacher", "human", "tables", "figures"],
 )
 def test_names_of_methods_that_results_uses_otherwise(project, name):
     project.write(METHODS, TABLE | {name: TABLE["mle"]})

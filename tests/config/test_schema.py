@@ -111,6 +111,7 @@ def test_a_filled_task_is_complete_and_stays_as_it_is():
     for path, _, _ in described_properties(section("task"), "task"):
         inner = task
         for key in path.split(".")[1:]:
+            inner = inner[0] if isinstance(inner, list) else inner
             assert key in inner, path
             inner = inner[key]
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
-from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
+from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores, main_metric
 from fdistill.evaluation.replicates import read_replicates, write_replicates
 from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
@@ -159,6 +159,15 @@ def test_aggregate_risks(tmp_path):
     }
     assert set(replicates) == {"r_llh_token"} and risks["r_cvg_token"]["interval"] is None
     assert risks["r_cvg_token"]["mean"] is None and risks["teacher_dist"]["std"] == 0
+
+
+def test_the_main_metric_is_the_first_that_a_system_has():
+    def file(**means):
+        return {"metrics": {key: {"mean": mean} for key, mean in means.items()}}
+
+    assert main_metric([file(bleu4=None, ter=1.0), file(bleu4=2.0, ter=1.0)]) == "bleu4"
+    assert main_metric([file(bleurt=None, ter=1.0), file(bleurt=None, ter=2.0)]) == "ter"
+    assert main_metric([file(bleu4=None)]) is None and main_metric([]) is None
 
 
 def test_a_mean_over_fewer_seeds_than_asked_is_refused(tmp_path):

@@ -33,12 +33,8 @@ def entry(mean, title, direction, noise, seeds):
     values = np.random.default_rng(noise).normal(size=400)
     values += mean - values.mean()
     by_seed = {seed: mean + shift for seed, shift in seeds.items()}
-    return {
-        "title": title,
-        "direction": direction,
-        "seeds": by_seed,
-        "replicates": [replicate_mean(values)] * len(seeds),
-    }
+    replicates = [replicate_mean(values)] * len(seeds)
+    return {"title": title, "direction": direction, "seeds": by_seed, "replicates": replicates}
 
 
 METRICS = {"bleu4": ("BLEU-4", "higher"), "ter": ("TER", "lower"), "r_llh_token": ("R_llh/token", "lower")}

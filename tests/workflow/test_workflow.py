@@ -13,6 +13,7 @@ from snake import ROOT, planned, snakemake
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 STUDIES = [path for path in CONFIGS if path.name not in ("methods.yaml", "claims.yaml")]
+DESCRIPTION = ROOT / "workflow/report/workflow.rst"
 TASKS = sorted(path.stem for path in (ROOT / "config" / "tasks").glob("*.yaml"))
 
 
@@ -30,6 +31,10 @@ def test_every_shipped_config_resolves(config, tmp_path):
     assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == sizes * len(methods) * len(study["seeds"])
     assert sum(rule == "init_student" for rule, _ in jobs) == sizes
     assert {("main_table", ""), ("risk_table", ""), ("results_frame", ""), ("claims", "")} <= set(jobs)
+    assert ("report_page", "") in jobs
+    assert {
+        (rule, f"task={task}") for task in study["tasks"] for rule in ("training_curves", "risk_figure", "cost_figure")
+    } <= set(jobs)
     assert {("compare", f"task={task}") for task in study["tasks"]} <= set(jobs)
 
 
@@ -209,7 +214,16 @@ def test_a_wrong_config_is_one_clear_message(setting, words, tmp_path):
         assert word in done.stdout, done.stdout
 
 
+def test_the_first_page_of_snakemakes_report_has_the_rules_of_the_study(tmp_path):
+    """Snakemake's own graph there has a rule once for every level of the jobs' graph, and no setting for it."""
+    shown = dict.fromkeys(re.findall(r'"(\w+)"', re.search(r"set stages = \[.*?%}", DESCRIPTION.read_text(), re.S)[0]))
+    stages = {"Data", "Teacher", "Students", "Outputs", "Scores", "Results"}
+    by_request = {"cache_teacher", "size_figure", "mixture", "mixture_figure"}
+    assert shown.keys() - stages == {rule for rule, _ in dry_run(tmp_path, "all")} - {"all"} | by_request
+
+
 def test_the_report_and_lint_find_every_file_they_name():
-    for caption in (ROOT / "rules/report.smk").read_text().split('caption="')[1:]:
-        assert (ROOT / "rules" / caption.split('"')[0]).resolve().is_file()
+    for rules in (ROOT / "rules").glob("*.smk"):
+        for caption in re.findall('caption="(.*?)"', rules.read_text()):
+            assert (ROOT / "rules" / caption).resolve().is_file()
     assert "good condition" in snakemake("--lint").stdout

@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, risks, scores by the student's size, or the mixture of JS."""
+"""Draw a figure of one task as SVG: training curves, risks, scores over cost or size, or the mixture of JS."""
 
 import argparse
 from pathlib import Path
@@ -26,6 +26,17 @@ def main() -> None:
     command.set_defaults(
         draw=lambda args: figures.risk_scatter(
             [path for _, _, path in args.risks], args.systems, args.title, args.output
+        )
+    )
+
+    command = commands.add_parser("cost", help="the main metric over the time that a student takes to train")
+    command.add_argument(
+        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
+    add_logs_flag(command)
+    command.set_defaults(
+        draw=lambda args: figures.cost_scatter(
+            [path for _, _, path in args.metrics], args.logs, args.systems, args.title, args.output
         )
     )
 
@@ -81,7 +92,7 @@ def main() -> None:
 
 
 def add_logs_flag(command: argparse.ArgumentParser) -> None:
-    """Add `--logs`, the training curves of systems."""
+    """Add `--logs`, the training curves of systems; the records beside them have the times."""
     command.add_argument(
         "--logs", nargs="+", type=arguments.file_pair, required=True, metavar="SYSTEM=FILE",
         help="train.jsonl, one per seed",
@@ -90,13 +101,10 @@ def add_logs_flag(command: argparse.ArgumentParser) -> None:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise UserError when a file belongs to another task or system than it was given with."""
-    if args.figure in ("training", "mixture"):
-        given = [(args.task, system, file) for system, file in args.logs]
-    else:
-        files = args.risks if args.figure == "risk" else args.metrics
-        given = [(task or args.task, system, path) for task, system, path in files]
-    for task, system, path in given:
-        common_lineage(path, task=task, method=system, seeds_differ=True)
+    given = vars(args)
+    files = [*given.get("risks", []), *given.get("metrics", []), *((None, *log) for log in given.get("logs", []))]
+    for task, system, path in files:
+        common_lineage(path, task=task or args.task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import check_place, check_splits
-from fdistill.config import arguments, cli, schema_flags
-from fdistill.evaluation import published, tables
-from fdistill.evaluation.published import PublishedTable
+from fdistill.config import arguments, cli, schema_flags, table_flags
+from fdistill.evaluation import tables
+from fdistill.evaluation.tables.examples import SEED
 from fdistill.evaluation.texts import Texts
-from fdistill.runtime.errors import UserError
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
@@ -16,27 +14,24 @@ FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="table", required=True)
-    rows = _rows_parser()
 
-    command = commands.add_parser("main", parents=[rows], help="metrics of all systems (the paper's Table 2)")
+    command = commands.add_parser("main", help="metrics of all systems (the paper's Table 2)")
     command.add_argument(
         "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
     )
     command.set_defaults(
-        paper="fdistill_table2",
         build=lambda args: tables.main_table(
-            cli.checked(args.metrics), _comparisons(args), args.tasks, _layout(args), _paper(args)
+            cli.checked(args.metrics), *_compared(args), table_flags.paper(args, "fdistill_table2")
         ),
     )
 
-    command = commands.add_parser("risk", parents=[rows], help="risks and teacher diversity (Table 3)")
+    command = commands.add_parser("risk", help="risks and teacher diversity (Table 3)")
     command.add_argument(
         "--risks", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="risk.json files"
     )
     command.set_defaults(
-        paper="fdistill_table3",
         build=lambda args: tables.risk_table(
-            cli.checked(args.risks), _comparisons(args), args.tasks, _layout(args), _paper(args)
+            cli.checked(args.risks), *_compared(args), table_flags.paper(args, "fdistill_table3")
         ),
     )
 
@@ -44,49 +39,32 @@ def main() -> None:
     command.add_argument(
         "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
     )
-    command.add_argument(
-        "--times",
-        nargs="+",
-        type=arguments.file_pair,
-        required=True,
-        metavar="TASK=FILE",
-        help="each task's times of steps, from bench_online.py",
-    )
+    table_flags.add_files_flag(command, "--times", "TASK", "each task's times of steps, from bench_online.py")
     command.set_defaults(
-        paper="fdistill_table4",
         build=lambda args: tables.online_table(
             cli.checked(args.metrics),
-            _comparisons(args),
-            _checked_by_task(args.times),
+            list(table_flags.by_task(args.comparisons).values()),
+            table_flags.by_task(args.times),
             args.tasks,
             args.texts.systems,
-            _paper(args),
+            table_flags.paper(args, "fdistill_table4"),
         ),
     )
 
     command = commands.add_parser(
-        "results", parents=[rows], help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
+        "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
     for flag, name_of_files in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
         command.add_argument(
             flag, nargs="*", type=arguments.placed, default=[], metavar=FILE, help=f"{name_of_files} files"
         )
     command.set_defaults(
-        build=lambda args: tables.results_frame(
-            cli.checked(args.metrics), cli.checked(args.risks), _comparisons(args), args.tasks, _layout(args)
-        ),
+        build=lambda args: tables.results_frame(cli.checked(args.metrics), cli.checked(args.risks), *_compared(args)),
         write=tables.write_frame,
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
-    command.add_argument(
-        "--manifests",
-        nargs="+",
-        type=arguments.file_pair,
-        required=True,
-        metavar="TASK=FILE",
-        help="manifest.json files",
-    )
+    table_flags.add_files_flag(command, "--manifests", "TASK", "manifest.json files")
     for flag, text in (
         ("--stands-for", "the paper's task that each task imitates"),
         ("--descriptions", "a description of each task"),
@@ -99,52 +77,26 @@ def main() -> None:
             metavar="TASK=TEXT",
             help=f"{text} (default: that of --texts)",
         )
-    command.set_defaults(
-        paper="fdistill_table6",
-        build=lambda args: tables.datasets_table(
-            _checked_by_task(args.manifests),
-            args.tasks,
-            {task: args.texts.of_task(task, "stands_for", "–") for task in args.tasks} | dict(args.stands_for),
-            {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
-            | dict(args.descriptions),
-            _paper(args),
-        ),
-    )
-    for table in ("main", "risk", "online", "results"):
-        commands.choices[table].add_argument(
-            "--comparisons",
-            nargs="+",
-            type=arguments.file_pair,
-            required=True,
-            metavar="TASK=FILE",
-            help="each task's comparisons of its students, from compare.py",
-        )
-    for table in ("main", "risk", "online", "datasets"):
-        schema_flags.add_flags(commands.choices[table], "tables")
+    command.set_defaults(build=_datasets)
 
-    command = commands.add_parser("examples", parents=[rows], help="example outputs (Table 7)")
-    command.add_argument(
-        "--tests", nargs="+", type=arguments.file_pair, required=True, metavar="TASK=FILE", help="test splits"
-    )
-    command.add_argument(
-        "--generations",
-        nargs="+",
-        type=arguments.file_pair,
-        required=True,
-        metavar="TASK/SYSTEM=FILE",
-        help="outputs on them",
-    )
+    command = commands.add_parser("examples", help="example outputs (Table 7)")
+    table_flags.add_files_flag(command, "--tests", "TASK", "test splits")
+    table_flags.add_files_flag(command, "--generations", "TASK/SYSTEM", "outputs on them")
     command.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
     command.add_argument(
-        "--seed", type=arguments.seed, default=0, help="seed of the choice of examples (default: %(default)s)"
+        "--seed", type=arguments.seed, default=SEED, help="seed of the choice of examples (default: %(default)s)"
     )
     command.set_defaults(build=_examples)
 
-    for command in commands.choices.values():
+    for table, command in commands.choices.items():
+        if table not in ("datasets", "online"):
+            table_flags.add_row_flags(command)
+        if table in ("main", "risk", "online", "results"):
+            table_flags.add_comparisons_flag(command)
+        if table in ("main", "risk", "online", "datasets"):
+            schema_flags.add_flags(command, "tables")
         command.set_defaults(write=command.get_default("write") or tables.write)
-        command.add_argument(
-            "--tasks", nargs="+", type=arguments.name, required=True, metavar="KEY[=TITLE]", help="the tasks, in order"
-        )
+        table_flags.add_task_flags(command)
         cli.add_texts_flag(command)
         command.add_argument(
             "--output",
@@ -160,49 +112,29 @@ def main() -> None:
     args.write(args.build(args), args.output)
 
 
-def _checked_by_task(files: list[tuple[str, str]], split: str | None = None) -> dict[str, Path]:
-    """Return the path of each task, whose file belongs to it and, if that is given, to the split."""
-    for task, file in files:
-        if [given for given, _ in files].count(task) > 1:
-            raise UserError(f"{file}: one of several files of task '{task}'; give one")
-        check_place(Path(file), task)
-        if split is not None:
-            check_splits(**{split: Path(file)})
-    return {task: Path(file) for task, file in files}
+def _compared(args: argparse.Namespace) -> tuple:
+    """The comparisons of each task, the tasks, and the rows."""
+    return list(table_flags.by_task(args.comparisons).values()), args.tasks, table_flags.layout(args)
 
 
-def _rows_parser() -> argparse.ArgumentParser:
-    rows = argparse.ArgumentParser(add_help=False)
-    for flag, text in (
-        ("--teacher", "the teacher's row"),
-        ("--trivial", "systems that need no model"),
-        ("--students", "the students, which are ranked"),
-    ):
-        rows.add_argument(flag, nargs="*", type=arguments.name, default=[], metavar="KEY[=TITLE]", help=text)
-    return rows
-
-
-def _comparisons(args: argparse.Namespace) -> list[Path]:
-    return list(_checked_by_task(args.comparisons).values())
-
-
-def _layout(args: argparse.Namespace) -> list:
-    return tables.sections(*map(args.texts.named_systems, (args.teacher, args.trivial, args.students)))
-
-
-def _paper(args: argparse.Namespace) -> PublishedTable | None:
-    return published.read(args.paper) if schema_flags.read_flags(args, "tables")["compare_with"] == "paper" else None
+def _datasets(args: argparse.Namespace) -> object:
+    stands_for, descriptions = table_flags.data_texts(args)
+    return tables.datasets_table(
+        table_flags.by_task(args.manifests),
+        args.tasks,
+        stands_for | dict(args.stands_for),
+        descriptions | dict(args.descriptions),
+        table_flags.paper(args, "fdistill_table6"),
+    )
 
 
 def _examples(args: argparse.Namespace) -> object:
-    for place, file in args.generations:
-        task, _, system = place.partition("/")
-        check_place(Path(file), task, system)
+    generations = table_flags.by_place(args.generations)
     return tables.examples_table(
-        _checked_by_task(args.tests, split="test"),
-        {place.partition("/")[::2]: Path(file) for place, file in args.generations},
+        table_flags.by_task(args.tests, split="test"),
+        generations,
         args.tasks,
-        {key: title for section in _layout(args) for key, title in section.systems.items()},
+        {key: title for section in table_flags.layout(args) for key, title in section.systems.items()},
         count=args.count,
         seed=args.seed,
     )

@@ -12,21 +12,24 @@ from fdistill.artifacts.shapes import parse
 LIBRARY = Path(__file__).parents[1]
 SCRIPTS = LIBRARY.parent / "scripts"
 
-# The rules of a script that serves several, by its name.
+# The rules of a script whose name is not that of its only rule.
 RULES = {
     "bench": ["bench_task"],
     "distill": ["distill", "predistill"],
-    "figures": ["training_curves", "risk_figure", "size_figure"],
+    "figures": ["training_curves", "risk_figure", "cost_figure", "size_figure", "mixture_figure"],
+    "human": ["human_kit", "human_table"],
     "metrics": ["metrics", "risks"],
+    "modes": ["modes_figure"],
+    "report": ["report_page"],
     "tables": ["main_table", "risk_table", "results_frame", "datasets_table", "examples_table"],
 }
 
 
 @cache
 def code_hash(script: Path) -> str:
-    """Return the SHA-256 of a script and of all Python files of this library, with their names."""
+    """Return the SHA-256 of a script and of all Python files and templates of this library, with their names."""
     digest = hashlib.sha256()
-    for path in [*sorted(LIBRARY.rglob("*.py")), script]:
+    for path in [*sorted(LIBRARY.rglob("*.py")), *sorted(LIBRARY.rglob("*.jinja")), script]:
         name = path.relative_to(LIBRARY) if path.is_relative_to(LIBRARY) else path.name
         content = path.read_bytes() if path.is_file() else b""
         digest.update(f"{name}\n{len(content)}\n".encode() + content)

@@ -89,6 +89,15 @@ def check(path: Path, digest: str) -> None:
         raise damages[0]
 
 
+def record_of_job(path: Path, shape: dict[str, Shape] | None = None) -> dict[str, Any] | None:
+    """Return the record of the job that wrote the file at `path`, None if no record lists it; `shape` as `read_record`.
+
+    Raises UserError for a record of another shape.
+    """
+    listings, _ = _listings(path)
+    return read_record(listings[0].record, shape) if listings else None
+
+
 def is_recorded(path: Path) -> bool:
     """Whether a record lists the file or folder at `path`."""
     return bool(_listings(path / MANIFEST if path.is_dir() else path)[0])

@@ -123,6 +123,16 @@ def sizes(text: str) -> dict[str, Any]:
     return _checked(text, "model.student_sizes")
 
 
+def aspects(text: str) -> list[dict[str, Any]]:
+    """Return the aspects of a human evaluation from a text of JSON, checked as a task's key `human.aspects`."""
+    from fdistill.config.human_checks import title_problems
+
+    value = _json(text)
+    mistakes = problems({"aspects": value}, {"type": "object", "properties": {"aspects": section("human.aspects")}})
+    _refuse(mistakes or title_problems(value))
+    return value
+
+
 def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return {
         name: dict.fromkeys(keys, name) | entry if isinstance(entry, dict) else entry for name, entry in entries.items()

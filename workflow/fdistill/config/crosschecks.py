@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fdistill.config import engine_checks, method_checks, metric_checks, model_checks
+from fdistill.config import engine_checks, human_checks, method_checks, metric_checks, model_checks
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
@@ -22,19 +22,20 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
 from fdistill.runtime.value_schemas import text_mistake
 
+OTHER_SYSTEMS = ("teacher", "most_frequent", "copy")  # those that are no methods
+
 # Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
 NOT_METHODS = (
-    "teacher",
-    "most_frequent",
-    "copy",
+    *OTHER_SYSTEMS,
     "prepare",
     "init_student",
     "sample_teacher",
     "cache_teacher",
+    "human",
     "tables",
     "figures",
 )
-NOT_TASKS = ("tables", "figures", "bench", "logs", "benchmarks", "checkpoints")
+NOT_TASKS = ("tables", "figures", "human", "bench", "logs", "benchmarks", "checkpoints")
 
 # The project's own folders, and those that the results of the default study have beside them.
 NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "profiles", "rules", "tests", "workflow")
@@ -67,6 +68,7 @@ def task_problems(
         except KeyError as error:
             missing_key = error
     mistakes += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
+    mistakes += human_checks.check_systems(given, [*methods, *OTHER_SYSTEMS] if methods else [])
     if missing_key is not None and is_complete and not mistakes:  # a bug of the check, not a mistake of the user
         raise missing_key
     return mistakes
@@ -169,6 +171,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_positions,
     model_checks.check_freeze,
     _decoding,
+    human_checks.check_aspects,
     engine_checks.check_engines,
     metric_checks.check_metrics,
     metric_checks.check_options,

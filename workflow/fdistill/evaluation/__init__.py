@@ -1,1 +1,1 @@
-"""Evaluates outputs: metrics, risks, trivial systems, means over seeds, tables, figures and the cost ledger."""
+"""Evaluates outputs: metrics, risks, trivial systems, means over seeds, tables, figures, a report, the cost ledger."""

@@ -96,6 +96,15 @@ def aggregate_risks(
     return result | {"risks": {key: _summary(values[key], replicates.get(key)) for key in RISKS}}, replicates
 
 
+def main_metric(files: list[dict[str, Any]]) -> str | None:
+    """Return the metric that matters most in a task, from the contents of its `metrics.json` files.
+
+    A task names its metrics in this order; the first one that a system has a value for counts.
+    """
+    entries = [(key, file["metrics"].get(key)) for key in files[0]["metrics"] for file in files] if files else []
+    return next((key for key, entry in entries if entry and entry["mean"] is not None), None)
+
+
 def _replicates(seeds: dict[str, dict]) -> Replicates:
     """The replicates of each metric or risk that every seed has, by seed."""
     by_seed = [file["replicates"] for file in seeds.values()]

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import RISK_TITLES
+from fdistill.evaluation.comparisons import FULL_FILE
 from fdistill.evaluation.resampling import CONFIDENCE, holm
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
@@ -24,18 +26,19 @@ HOLDS, FAILS, UNDECIDED, MISSING = "holds", "fails", "undecided", "n/a"
 COUNTED = {HOLDS: "for it", FAILS: "against it", UNDECIDED: "undecided", MISSING: "n/a"}
 NAMED = 3  # tests against a claim that its reason names
 
-COMPARED = {
-    "task": str,
-    "students": [str],
-    "metrics": {
-        ...: {
-            "title": str,
-            "direction": ("higher", "lower"),
-            "seeds": [str],
-            "pairs": [{"a": str, "b": str, "difference": float, "interval": [float], "p": float}],
-        }
-    },
+# What `decide_claims` returns, as `artifacts.shapes` describes it.
+_MISSING = ({"reason": str, "fix": str}, None)
+_NUMBERS = dict.fromkeys(("difference", "p", "p_holm"), (float, None)) | {"interval": ([float], None)}
+_TEST = {
+    **dict.fromkeys(("task", "metric", "title", "better", "than"), str),
+    **{"direction": ("higher", "lower", None), **_NUMBERS, "verdict": tuple(COUNTED), "missing": _MISSING},
 }
+_DECIDED = {
+    **dict.fromkeys(("name", "text", "source", "why"), str),
+    **{"verdict": tuple(COUNTED), "tasks": {...: tuple(COUNTED)}, "tests": [_TEST], "missing": _MISSING},
+}
+CLAIMS_FILE = {"claims": [_DECIDED], "seeds": COUNT}
+
 Claim = Mapping[str, Any]
 Compared = Mapping[str, Any]
 Test = dict[str, Any]
@@ -53,7 +56,7 @@ def decide_claims(claims: Mapping[str, Claim], comparisons: Iterable[Path], text
     files: dict[str, Compared] = {}
     first: tuple[Path | None, list[str]] = (None, [])  # a file with seeds, and they
     for path in comparisons:
-        file = read_json(path, COMPARED)
+        file = read_json(path, FULL_FILE)
         if file["task"] in files:
             raise UserError(f"{path}: a second file of task '{file['task']}'; give one of each task")
         files[file["task"]] = file

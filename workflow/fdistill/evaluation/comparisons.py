@@ -28,12 +28,44 @@ FILES = {"metrics": METRICS_FILE | {"n_inputs": COUNT}, "risks": RISKS_FILE | {"
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
-# What the tables read of a file of comparisons.
+# What the tables read of a file of comparisons, and what is in all of it.
 COMPARISONS_FILE = {
     "task": str,
     "students": [str],
     "metrics": {...: {"best": (str, None), "leaders": [str], "collapsed": [str]}},
 }
+_PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}
+_METRIC = {"title": str, "direction": ("higher", "lower"), "seeds": [str], "pairs": [_PAIR], "missing": [str]}
+FULL_FILE = COMPARISONS_FILE | {
+    "n_inputs": COUNT,
+    "metrics": {...: COMPARISONS_FILE["metrics"][...] | _METRIC},
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one system's mean is above another's: with the 95 % interval, and the p-value corrected by Holm."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Return whether the two systems differ beyond chance."""
+        return self.p <= 1 - CONFIDENCE
+
+    def __neg__(self) -> "Difference":
+        return Difference(-self.value, -self.high, -self.low, self.p)
+
+
+def differences(pairs: list[dict[str, Any]]) -> dict[tuple[str, str], Difference]:
+    """Return the difference of each pair of systems (first, second), in both orders, from a metric's `pairs`."""
+    found = {
+        (pair["a"], pair["b"]): Difference(pair["difference"], *pair["interval"], pair["p_holm"]) for pair in pairs
+    }
+    return found | {(b, a): -difference for (a, b), difference in found.items()}
 
 
 @dataclass(frozen=True)
@@ -64,11 +96,11 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     pairs = [_pair(a, b, everyone[a], everyone[b]) for a, b in names]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
-    different = {(pair["a"], pair["b"]): pair["difference"] for pair in pairs if pair["p_holm"] <= 1 - CONFIDENCE}
+    different = {names: found.value for names, found in differences(pairs).items() if found.is_significant}
     collapsed = [name for name in systems if different.get((name, TEACHER), 0) < 0]
     competing = [name for name in systems if name not in collapsed]
     first = (max if direction == "higher" else min)(competing, key=lambda name: systems[name].mean, default=None)
-    leaders = [name for name in competing if not {(name, first), (first, name)} & different.keys()]
+    leaders = [name for name in competing if (name, first) not in different]
     best = first if len(leaders) == 1 and len(competing) > 1 else None
     return {"pairs": pairs, "best": best, "leaders": leaders, "collapsed": collapsed}
 

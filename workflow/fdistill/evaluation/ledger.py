@@ -20,6 +20,7 @@ SHAPE = {
     "code": {"commit": str, "dirty": (bool, None)},
     **dict.fromkeys((*SUMS, *PEAKS), AtLeast(float)),
 }
+RATINGS = ("human", "ratings")  # the folder below a task's in which annotators' files lie, which no job makes
 LEDGER = "provenance"  # the stage that writes the ledger, which does not count itself
 
 
@@ -29,7 +30,7 @@ def ledger(results: Path, targets: list[Path] | None = None) -> dict[str, Any]:
     Without targets, all records count.
 
     Returns `{"rows", "total", "sources", "code", "missing", "changed"}`. `rows` has one entry per stage and method in
-    the order of the jobs, `total` their sum, `sources` the inputs from outside `results` with their hashes, `code` the
+    the order of the jobs, `total` their sum, `sources` the inputs that are no results, with their hashes, `code` the
     commits. `missing` lists results without a record, `changed` those that were rebuilt after another result had used
     them; if there are any, the ledger is incomplete. Raises UserError for a damaged record, and for a target that no
     record names.
@@ -46,7 +47,7 @@ def ledger(results: Path, targets: list[Path] | None = None) -> dict[str, Any]:
         resolved = Path(path).resolve()
         record = records.get(resolved)
         if record is None:
-            if resolved.is_relative_to(results.resolve()):
+            if resolved.is_relative_to(results.resolve()) and resolved.parts[-3:-1] != RATINGS:
                 missing[path] = None
             elif digest is not None:
                 sources[path] = digest

@@ -46,7 +46,7 @@ def style_of(system: str, systems: dict[str, str]) -> dict[str, Any]:
 
 
 def finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
-    """Add title and legend, with each system once, and write the file without a date.
+    """Add title and legend, with each system once, and write the file.
 
     Titles are the user's, where a dollar is a dollar and begins no formula.
     """
@@ -57,5 +57,10 @@ def finish(figure: Figure, title: str, systems: dict[str, str], output: Path) ->
     for text in legend.get_texts():
         text.set(text=titles[int(text.get_text())], parse_math=False)
     figure.suptitle(title, parse_math=False)
+    save(figure, output)
+
+
+def save(figure: Figure, output: Path) -> None:
+    """Write a figure as SVG, without a date; inside `STYLE` its bytes are reproducible."""
     with atomic(output) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

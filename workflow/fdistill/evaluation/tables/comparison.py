@@ -40,9 +40,12 @@ def notes(found: dict[str, bool], paper: PublishedTable) -> list[str]:
     return ([rows] if len(lacking) < len(found) else []) + ([none] if lacking else [])
 
 
+def plain(number: float, form: str) -> str:
+    """Return the number as `form` (see `format`) shows it, with a minus sign in the place of a hyphen."""
+    return format(number, f"z{form}").replace("-", "−")
+
+
 def signed(number: float, form: str) -> str:
     """Return the number with its sign, as `form` (see `format`) shows it; a number that is shown as 0 has none."""
-    text = format(number, f"z{form}")
-    if text.startswith("-"):
-        return text.replace("-", "−")
-    return text if not text.strip("0.,") else f"+{text}"
+    text = plain(number, form)
+    return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"

@@ -24,6 +24,7 @@ SHAPE = {
     "dropped?": {...: COUNT},
 }
 SOURCE = "Source (licence)"
+GROUPS = {"sizes": "Inputs and references", "leakage": "Share of the inputs that is in the training split, %"}
 NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 
@@ -52,10 +53,10 @@ def datasets_table(
     stand_ins = any(stands_for[task] != NONE for task in tasks)
     names = ["Data set", *(["Stands for"] if stand_ins else []), SOURCE]
     headings = [
-        *names,
-        *(f"{split.title()} inputs" for split in SPLITS),
-        *(f"{split.title()} references" for split in ("dev", "test")),
-        *(f"{split.title()} in train, {name.replace('_', ' ')}, %" for split in leaks for name in leaks[split]),
+        *(("", name) for name in names),
+        *(("sizes", f"{split.title()} inputs") for split in SPLITS),
+        *(("sizes", f"{split.title()} references") for split in ("dev", "test")),
+        *(("leakage", f"{split.title()} {name.replace('_', ' ')}") for split in leaks for name in leaks[split]),
     ]
     rows, marks, records, notes, found = [], [], [], [], {}
     for task, manifest in files.items():
@@ -89,12 +90,13 @@ def datasets_table(
         counts = ", ".join(f"{split} {count:,}" for split, count in dropped.items() if count)
         bad = f" Bad rows left out: {counts}." if counts else ""
         notes.append(f"{tasks[task]}: {descriptions[task]}. Split: {manifest['split_rule']}.{bad}")
-    cells = cells_of(headings, [rows])
+    cells = cells_of(pd.MultiIndex.from_tuples(headings), [rows])
     return Table(
         title="Data sets",
         caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
         "leak from the training split.",
         cells=cells,
+        groups=GROUPS,
         names=len(names),
         widths={SOURCE: 0.2},
         marks=pd.DataFrame(marks, cells.index, cells.columns),

@@ -12,7 +12,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import COLUMNS, Section, results_frame
-from fdistill.evaluation.tables.results import FORM, LEADERS, pivoted
+from fdistill.evaluation.tables.results import FORM, LEADERS, pivot
 from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
 
@@ -79,7 +79,7 @@ def online_table(
     frame = pd.concat([scores, pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)], ignore_index=True)
     frame = frame.sort_values("task", key=lambda column: column.map(list(tasks).index), kind="stable")
     caption = f"{CAPTION}{LEADERS} ↑/↓: the higher/lower, the better."
-    table = pivoted(frame, tasks, layout, paper, title="Online and offline samples", caption=caption)
+    table = pivot(frame, tasks, layout, paper, title="Online and offline samples", caption=caption)
     conditions = [f"{tasks[task]}: {_conditions(file)}" for task, file in measured.items()]
     return replace(table, notes=[*conditions, *table.notes])
 

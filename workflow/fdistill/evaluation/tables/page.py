@@ -1,68 +1,68 @@
-"""Formats a table as a web page, for the report and for narrow screens: a wide table scrolls within the page."""
+"""Web pages from the Jinja templates in `evaluation/templates`: a table as a page, or as panels of another page.
 
-import re
-from html import escape
-
-from pandas.io.formats.style import Styler
-
-from fdistill.evaluation.tables.table import Table, panels
-
-# Styler's classes: th and td of the first column are .col0, group headings .level0, headings below them .level1.
-STYLE = """
-body { font: 14px/1.4 sans-serif; margin: 1.5em; overflow-wrap: break-word; }
-.scroll { overflow-x: auto; margin-bottom: 1.5em; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-th, td { padding: 3px 8px; text-align: right; vertical-align: top; }
-th { vertical-align: bottom; }
-td, .level1 { white-space: nowrap; }
-.grouped .level0:not(.col0) { text-align: center; border-bottom: 1px solid #999; }
-.first { border-top: 1px solid; }
-.best { font-weight: bold; }
-.tied { text-decoration: underline; }
-.aside { font-size: smaller; color: #666; }
-tr:has(.aside) td { padding-top: 0; padding-bottom: 0; }
-tr:has(.aside) + tr:not(:has(.aside, .first)) td { padding-top: 10px; }
-@media (max-width: 600px) {
-  body { margin: .7em; }
-  th, td { padding: 3px 6px; }
-  .grouped .level0:not(.col0) { text-align: left; }
-}
+Every text is escaped, pages load nothing and run no script, and the same values give the same bytes. A wide table
+scrolls within its page.
 """
-WRAPS = "{ white-space: normal; min-width: 12em; overflow-wrap: anywhere; }"
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fdistill.evaluation.tables.comparison import plain
+from fdistill.evaluation.tables.frame import DECIMALS
+from fdistill.evaluation.tables.table import Table, panels
 
 
 def to_html(table: Table) -> str:
     """Return the table as a page: caption, panels below each other, notes."""
-    names = ", ".join(f".col{i}" for i in range(table.names))
-    style = f"{STYLE}{names} {{ text-align: left; }}\n"
-    style += "".join(f"td.col{i} {WRAPS}\n" for i, heading in enumerate(table.headings) if heading in table.widths)
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(table.title or table.caption)}</title>\n<style>{style}</style>",
-            f"<p>{_symbols(table.caption)}</p>",
-            *(_panel(panel, str(number)) for number, panel in enumerate(panels(table), start=1)),
-            *(f"<p>{escape(note)}</p>" for note in table.notes),
-            "</html>\n",
-        ]
+    return render("table_page", table=table)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the page of a template, whose file is `TEMPLATE.jinja`."""
+    return _environment().get_template(f"{template}.jinja").render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fdistill.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+    environment.filters.update(panels=panels, sections=_sections, panel_title=_panel_title)
+    environment.filters.update(number=_number, p_value=_p_value, listed=_listed)
+    return environment
 
 
-def _panel(table: Table, name: str) -> str:
-    classes = table.marks.copy()
-    classes.loc[~classes.index.get_level_values(0).duplicated()] += " first"
-    styler = Styler(table.cells, uuid=name, cell_ids=False).hide(axis="index")
-    styler.set_td_classes(classes.map(str.strip))
-    styler.format(lambda text: escape(text).replace("\n", "<br>"))
-    styler.format_index(_symbols, axis=1, level=table.cells.columns.nlevels - 1)
-    if table.spans:
-        styler.set_table_attributes('class="grouped"')
-        styler.format_index(lambda key: escape(table.groups.get(key, key)), axis=1, level=0)
-    shown = re.sub(r"^<style.*?</style>\n", "", styler.to_html(), flags=re.DOTALL)  # is empty
-    return f"<div class=scroll tabindex=0>\n{shown}</div>"  # tabindex: scrolls by the keyboard
+def _sections(panel: Table) -> list[list[list[tuple[str, str]]]]:
+    """The rows of each section; a row is a list of cells, each a text and its mark."""
+    sections: dict[int, list] = {}
+    rows = zip(panel.cells.to_numpy().tolist(), panel.marks.to_numpy().tolist(), strict=True)
+    for place, (texts, marks) in zip(panel.cells.index, rows, strict=True):
+        sections.setdefault(place[0], []).append(list(zip(texts, marks, strict=True)))
+    return list(sections.values())
 
 
-def _symbols(text: str) -> str:
-    """The text escaped, with the risks as the paper prints them."""
-    return re.sub(r"\bR_(llh|cvg)\b", r"<i>R</i><sub>\1</sub>", escape(text))
+def _panel_title(panel: Table) -> str:
+    """The title of the table, with the titles of the panel's groups."""
+    groups = ", ".join(title for title, _ in panel.spans if title)
+    return f"{panel.title}: {groups}" if panel.title and groups else panel.title or groups or panel.caption
+
+
+def _number(value: float) -> str:
+    return plain(value, f".{DECIMALS}f")
+
+
+def _p_value(p: float) -> str:
+    return ("p < 0.001" if p < 0.001 else f"p = {p:.3f}").replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _listed(names: Iterable[str], titles: Mapping[str, str] | None = None) -> str:
+    """The names, or their titles, as `a, b and c`."""
+    *others, last = (titles[name] if titles else name for name in names)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -33,7 +33,7 @@ def main_table(
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
-    return pivoted(
+    return pivot(
         results_frame(paths, [], comparisons, tasks, layout),
         tasks,
         layout,
@@ -55,7 +55,7 @@ def risk_table(
     Arguments as in `main_table`. CSV has one record per task, system and risk, and one `teacher_dist` per task, for
     the teacher. Raises UserError as `results_frame` does.
     """
-    return pivoted(
+    return pivot(
         results_frame([], paths, comparisons, tasks, layout),
         tasks,
         layout,
@@ -69,7 +69,7 @@ def risk_table(
     )
 
 
-def pivoted(
+def pivot(
     frame: pd.DataFrame,
     tasks: dict[str, str],
     layout: list[Section],
@@ -78,9 +78,9 @@ def pivoted(
     title: str,
     caption: str,
 ) -> Table:
-    """Build the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
+    """Return the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
 
-    `frame` has the columns of `frame.COLUMNS`; the other arguments are as in `main_table`.
+    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file.
     """
     means = frame[frame["seed"].isna()].drop(columns="seed")
     means = comparison.add_published(means, paper) if paper else means

@@ -63,7 +63,7 @@ def panels(table: Table, max_columns: int = MAX_COLUMNS) -> list[Table]:
     """Return the table, split between groups into parts of at most `max_columns` beside the names of the rows.
 
     A wider group is a part of its own. Parts are filled from the last group on, as in the paper: DART alone, then the
-    three tasks with fewer metrics.
+    three tasks with fewer metrics. Rows without a text in a part are left out of it.
     """
     if not table.spans:
         return [table]
@@ -74,4 +74,6 @@ def panels(table: Table, max_columns: int = MAX_COLUMNS) -> list[Table]:
         if parts[0] and len(parts[0]) + len(group) > max_columns:
             parts.insert(0, [])
         parts[0] = group + parts[0]
-    return [table.part(columns=[*range(table.names), *part]) for part in parts]
+    has_text = table.cells.to_numpy() != ""
+    rows = [[row for row, texts in enumerate(has_text) if texts[part].any()] for part in parts]
+    return [table.part(rows=kept, columns=[*range(table.names), *part]) for kept, part in zip(rows, parts, strict=True)]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from fdistill.data.sources.files.identification import converted
+from fdistill.data.sources.files.identification import converted, opened
 from fdistill.data.sources.files.rows import BadRow, Row, listed, repeated
 from fdistill.data.sources.files.text_files import byte_lines, not_utf_8
 from fdistill.runtime.errors import UserError
@@ -15,7 +15,7 @@ LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's defa
 
 REREADS = 10  # fields never closed after which the rest is read again; each costs as much as the file
 
-KINDS = {",": "CSV", "\t": "TSV"}  # by delimiter
+KINDS = {",": "CSV", ";": "CSV", "\t": "TSV"}  # by delimiter
 
 COMMA_OF_FIELDS = re.compile(r",(?! )")  # one before a space is more likely a part of the text
 
@@ -28,6 +28,17 @@ def csv_rows(file: Path) -> Iterator[Row]:
 def tsv_rows(file: Path) -> Iterator[Row]:
     """Yield the rows of a TSV file with a header; fields are quoted as in CSV."""
     return _delimited(file, "\t")
+
+
+def spreadsheet_rows(file: Path, column: str) -> Iterator[Row]:
+    """Yield the rows of a CSV file as a spreadsheet saves it: with commas, semicolons or tabs, by its language.
+
+    The delimiter is the one by which the header has `column`.
+    """
+    with opened(file) as lines:
+        header = lines.readline().decode("utf-8-sig", "replace")
+    found = (delimiter for delimiter in KINDS if column in next(csv.reader([header], delimiter=delimiter), []))
+    return _delimited(file, next(found, ","))
 
 
 def _delimited(file: Path, delimiter: str) -> Iterator[Row]:

@@ -1,0 +1,87 @@
+"""Puts the report together from the files of a study's results."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fdistill.artifacts.files import read_json
+from fdistill.evaluation import tables
+from fdistill.evaluation.claims import CLAIMS_FILE
+from fdistill.evaluation.report.inputs import FIGURES, Files, Study
+from fdistill.evaluation.report.origins import origins
+from fdistill.evaluation.report.task import task_results
+from fdistill.evaluation.report.words import word_differences
+from fdistill.evaluation.tables.claims import claim_tests, claims_table
+from fdistill.evaluation.tables.examples import SEED, sample_examples, shorten
+from fdistill.evaluation.tables.formats import visible
+from fdistill.evaluation.tables.frame import Section
+from fdistill.evaluation.tables.page import render
+
+
+def report_page(files: Files, study: Study) -> str:
+    """Return the page, which is complete in itself. Raises UserError for files that do not belong together.
+
+    The same files and settings give the same text.
+    """
+    metrics, risks, comparisons = list(files.metrics.values()), list(files.risks.values()), files.comparisons
+    compared = (list(comparisons.values()), study.tasks, study.layout)
+    frame = tables.results_frame(metrics, risks, *compared)
+    decided = read_json(files.claims, CLAIMS_FILE)
+    page = render(
+        "report",
+        study=study,
+        without=set(FIGURES) - {"risk", "cost"} - {kind for _, kind in files.figures},
+        tasks=[task_results(task, files, study, frame) for task in study.tasks],
+        main=tables.main_table(metrics, *compared, study.paper.get("main")),
+        risk=tables.risk_table(risks, *compared[:2], _with_risks(files, study), study.paper.get("risk")),
+        datasets=tables.datasets_table(
+            files.manifests, study.tasks, study.stands_for, study.descriptions, study.paper.get("datasets")
+        ),
+        verdicts=claims_table(decided, study.tasks),
+        claims=[(claim, claim_tests(claim, study.tasks, study.systems)) for claim in decided["claims"]],
+        examples=_examples(files, study),
+        origins=origins(_parts(files), study.command),
+    )
+    return visible(page)
+
+
+def _with_risks(files: Files, study: Study) -> list[Section]:
+    """The rows of systems that have risks: the trivial ones have no distribution."""
+    measured = {system for _, system in files.risks}
+    rows = [
+        replace(section, systems={key: title for key, title in section.systems.items() if key in measured})
+        for section in study.layout
+    ]
+    return [section for section in rows if section.systems]
+
+
+def _examples(files: Files, study: Study) -> list[dict[str, Any]]:
+    """The examples, of each system's output the words that differ from the reference."""
+    sampled = sample_examples(
+        files.tests, files.generations, study.tasks, study.systems, count=study.examples, seed=SEED
+    )
+    return [
+        {
+            "task": study.tasks[example.task],
+            "source": shorten(example.source),
+            "reference": example.reference,
+            "outputs": [
+                (study.systems[name], word_differences(example.reference, output))
+                for name, output in example.outputs.items()
+            ],
+        }
+        for example in sampled
+    ]
+
+
+def _parts(files: Files) -> dict[str, list[Path]]:
+    """The files by the part of the report that shows them."""
+    return {
+        "Main results": list(files.metrics.values()),
+        "Risks": list(files.risks.values()),
+        "Answer, comparisons": list(files.comparisons.values()),
+        "Claims": [files.claims],
+        **{part: [path for (_, of), path in files.figures.items() if of == kind] for kind, part in FIGURES.items()},
+        "Examples": list(files.generations.values()),
+        "Data": list(files.manifests.values()),
+    }
