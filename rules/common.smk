@@ -109,6 +109,12 @@ TABLES = [
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
+# Offline methods of the study that it has online too, for the table that compares them.
+ONLINE = {
+    offline: f"{offline}_online" for offline in ("js", "tvd") if {offline, f"{offline}_online"} <= {*STUDY.methods}
+}
+if ONLINE:
+    TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
 MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
 
 

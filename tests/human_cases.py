@@ -95,3 +95,9 @@ def write_csv(path: Path, rows: list[list[str]], delimiter: str = ",", encoding:
     csv.writer(text, delimiter=delimiter).writerows(rows)
     path.write_bytes(text.getvalue().encode(encoding))
     return path
+
+
+def rated(key, ratings_of):
+    """Ratings in one aspect, by annotator: `ratings_of` maps (annotator, item) to a rating or NaN."""
+    values = [[[ratings_of(a, item)] * len(key["aspects"]) for item in key["items"]] for a in range(2)]
+    return Ratings(["Ana", "Björn"], np.array(values, dtype=float))

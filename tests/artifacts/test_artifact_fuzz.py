@@ -153,6 +153,12 @@ def read_comparisons(path):
     written(claims_table(decided, {"t": "T"}), path)
 
 
+def read_times(path):
+    metrics = path.parent / "metrics"
+    write_json(metrics, FILES["metrics.json"][0])
+    written(tables.online_table([metrics], [compared(path.parent)], {"t": path}, {"t": "T"}, {}), path)
+
+
 def written(table, path):
     tables.write(table, [path.with_suffix(suffix) for suffix in (".csv", ".md", ".tex", ".html")])
 
@@ -236,6 +242,8 @@ def read_checkpoint(path):
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
 COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1", "2"], "pairs": [PAIR], "missing": []}
 COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": [], "notes": ["few"]}
+SPREAD = dict.fromkeys(("median", "min", "max"), 1.0)
+TIMES = {"seconds": dict.fromkeys(("offline", "online"), SPREAD), "speedup": SPREAD, "other_cpus": 0.5}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -262,6 +270,11 @@ FILES = {
         {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
         | {"metrics": {key: COMPARED for key in ("bleu4", "ter", *RISKS)}},
         read_comparisons,
+    ),
+    "online.json": (
+        {"task": "t", "steps": 2, "machine": {"name": "a CPU", "cpus": 2}, "lineage": LINEAGE}
+        | {"pairs": [{"offline": "kl", "online": "js"} | TIMES]},
+        read_times,
     ),
     "key.json": (KEY, read_the_key),
     "export.json": ({"kit": KEY["kit"], "annotator": "Ana", "ratings": {"Q1-A": {"Fluency": 3}}}, read_export),

@@ -6,7 +6,9 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import human_cases
 import matplotlib
+import online_cases
 import pandas as pd
 import pytest
 from aggregated_files import main_table, risk_table
@@ -14,6 +16,7 @@ from debian import Unavailable, install
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import tables
+from fdistill.evaluation.human.analysis import analyse
 from fdistill.evaluation.tables.formats import visible, write
 from fdistill.evaluation.tables.latex import NEEDS
 from fdistill.evaluation.tables.table import Table, cells_of, panels
@@ -109,7 +112,18 @@ def built(tmp_path_factory):
             dict.fromkeys(TITLES, folder / "manifest.json"), TITLES, {"task": "A_B", "other": "–"}, TITLES
         ),
         "examples_table": examples(folder, [*LATIN, COMPOSED]),
+        "human_table": human(folder),
+        "online_table": tables.online_table(
+            *online_cases.write_study(folder), online_cases.TASKS, online_cases.SYSTEMS
+        ),
     }
+
+
+def human(folder):
+    """The table of two annotators' ratings, with a system that neither has rated."""
+    key = human_cases.key_of(folder / "kit")
+    ratings = human_cases.rated(key, lambda a, item: float("nan") if item["systems"] == ["tvd"] else 3 + a)
+    return tables.human_table(analyse(ratings, key), {"colours": "R&D"}, {"seqkd": "SeqKD", "js": "J_S", "tvd": "TVD"})
 
 
 def examples(folder, texts):
