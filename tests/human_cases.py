@@ -5,10 +5,12 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import section
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.human.kit import make_key, write_kit
+from fdistill.evaluation.human.ratings import Ratings
 
 ASPECTS = section("human")["properties"]["aspects"]["default"]
 TITLES = [aspect["title"] for aspect in ASPECTS]

@@ -154,9 +154,11 @@ def read_comparisons(path):
 
 
 def read_times(path):
-    metrics = path.parent / "metrics"
-    write_json(metrics, FILES["metrics.json"][0])
-    written(tables.online_table([metrics], [compared(path.parent)], {"t": path}, {"t": "T"}, {}), path)
+    metrics = [path.parent / system for system in ("kl", "js")]
+    for file in metrics:
+        write_json(file, FILES["metrics.json"][0] | {"method": file.name})
+    write_json(path.parent / "compared", FILES["comparisons.json"][0] | {"students": ["kl", "js"]})
+    written(tables.online_table(metrics, [path.parent / "compared"], {"t": path}, {"t": "T"}, {}), path)
 
 
 def written(table, path):

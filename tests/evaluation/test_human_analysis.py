@@ -13,6 +13,7 @@ from fdistill.evaluation.published import read
 from fdistill.evaluation.resampling import holm
 from fdistill.evaluation.tables import human_table
 from fdistill.evaluation.tables.markdown import to_markdown
+from human_cases import rated
 
 NAN = float("nan")
 
@@ -101,7 +102,7 @@ def test_each_system_gets_the_ratings_of_its_own_texts(key):
     """SeqKD's texts are rated 2, those of JS 4, its text that is SeqKD's too 3, and those of TVD 5 by one annotator."""
     level = {"seqkd": 2, "js": 4, "tvd": 5}
     result = analysis.analyse(
-        cases.rated(key, lambda a, item: 3 if len(item["systems"]) == 2 else level[item["systems"][0]] - a), key
+        rated(key, lambda a, item: 3 if len(item["systems"]) == 2 else level[item["systems"][0]] - a), key
     )
     fluency = result["aspects"]["Fluency"]["systems"]
     assert [fluency[s]["mean"] for s in ("seqkd", "js", "tvd")] == pytest.approx(
@@ -117,9 +118,7 @@ def test_the_interval_of_a_mean_is_over_inputs(tmp_path):
     key = cases.key_of(tmp_path, {system: [f"{system} {i}" for i in range(50)] for system in "ab"})
     generator = np.random.default_rng(0)
     one = {item["item"]: int(generator.integers(1, 6)) for item in key["items"]}
-    entry = analysis.analyse(cases.rated(key, lambda a, item: one[item["item"]]), key)["aspects"]["Fluency"]["systems"][
-        "a"
-    ]
+    entry = analysis.analyse(rated(key, lambda a, item: one[item["item"]]), key)["aspects"]["Fluency"]["systems"]["a"]
     values = [one[item["item"]] for item in key["items"] if item["systems"] == ["a"]]
     half = 1.96 * np.std(values) / math.sqrt(50)
     assert entry["interval"] == pytest.approx([np.mean(values) - half, np.mean(values) + half], abs=0.03)
@@ -128,9 +127,9 @@ def test_the_interval_of_a_mean_is_over_inputs(tmp_path):
 def test_lower_is_better_where_the_aspect_says_so(key):
     generator = np.random.default_rng(0)
     level = {"seqkd": 2, "js": 3, "tvd": 3}
-    result = analysis.analyse(
-        cases.rated(key, lambda a, item: level[item["systems"][0]] + generator.integers(0, 2)), key
-    )["aspects"]
+    result = analysis.analyse(rated(key, lambda a, item: level[item["systems"][0]] + generator.integers(0, 2)), key)[
+        "aspects"
+    ]
     fluency, missing_info = (result[title]["systems"]["tvd"]["test"] for title in ("Fluency", "MissingInfo"))
     assert fluency["difference"] == missing_info["difference"] > 0
     assert fluency["t"]["p"] < 0.2 and missing_info["t"]["p"] == pytest.approx(1 - fluency["t"]["p"])
@@ -138,7 +137,7 @@ def test_lower_is_better_where_the_aspect_says_so(key):
 
 def test_p_values_of_an_aspect_are_corrected_together(key):
     generator = np.random.default_rng(1)
-    systems = analysis.analyse(cases.rated(key, lambda a, item: generator.integers(1, 6)), key)["aspects"]["Fluency"][
+    systems = analysis.analyse(rated(key, lambda a, item: generator.integers(1, 6)), key)["aspects"]["Fluency"][
         "systems"
     ]
     for test in analysis.TESTS:
@@ -149,16 +148,14 @@ def test_p_values_of_an_aspect_are_corrected_together(key):
 def test_a_severe_annotator_who_leaves_out_a_system_does_not_move_the_difference(key):
     """Only annotators who have rated both texts of an input count: else the other's severity would be a difference."""
     severe = analysis.analyse(
-        cases.rated(
-            key, lambda a, item: (NAN if "tvd" in item["systems"] else 1) if a else 4 + ("tvd" in item["systems"])
-        ),
+        rated(key, lambda a, item: (NAN if "tvd" in item["systems"] else 1) if a else 4 + ("tvd" in item["systems"])),
         key,
     )["aspects"]["Fluency"]["systems"]["tvd"]
     assert severe["test"]["difference"] == 1 and severe["mean"] == 5 and severe["n_ratings"] == 4
 
 
 def test_a_system_that_nobody_has_rated_is_not_compared(key):
-    ratings = cases.rated(key, lambda a, item: NAN if item["systems"] == ["tvd"] else 3)
+    ratings = rated(key, lambda a, item: NAN if item["systems"] == ["tvd"] else 3)
     result = analysis.analyse(ratings, key)
     entry = result["aspects"]["Fluency"]["systems"]["tvd"]
     assert entry["mean"] is None and entry["interval"] is None and entry["missing"]["reason"] == "nobody has rated it"
@@ -213,7 +210,7 @@ def test_script_makes_results_and_tables(tmp_path):
 
 def test_published_numbers_stand_below_the_measured_ones(tmp_path):
     key = cases.key_of(tmp_path) | {"task": "dart"}
-    result = analysis.analyse(cases.rated(key, lambda a, item: 4 + a), key)
+    result = analysis.analyse(rated(key, lambda a, item: 4 + a), key)
     table = human_table(result, {"dart": "DART"}, dict(zip(cases.SYSTEMS, "STU", strict=True)), read("fdistill_table5"))
     assert table.records["published"].tolist() == [4.75, 4.72, 4.72, 1.77, 1.7, 1.57, 1.67, 1.48, 1.45]
     assert table.records["difference"].tolist()[0] == pytest.approx(-0.25)

@@ -11,6 +11,7 @@ from fdistill.evaluation.tables import online_table
 from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.runtime.errors import UserError
+from online_cases import SYSTEMS, TASKS, write_study, write_times
 from paper_tables import rows_of
 
 
@@ -69,6 +70,8 @@ def test_times_that_do_not_belong_to_the_scores_are_refused(study):
     metrics, comparisons, measured = study
     with pytest.raises(UserError, match="no times for task mine; give mine=FILE"):
         online_table(metrics, comparisons, {"dart": measured["dart"]}, TASKS, SYSTEMS)
+    with pytest.raises(UserError, match=r"dart\.online\.json: has times of 'tvd_online', which has no scores"):
+        online_table([file for file in metrics if "tvd_online" not in file.name], comparisons, measured, TASKS, SYSTEMS)
     write_times(measured["mine"], "mine", methods=["js"])
     with pytest.raises(UserError, match=r"mine\.online\.json: has times of other methods than .*dart\.online\.json"):
         table_of(study)

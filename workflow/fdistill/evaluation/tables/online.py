@@ -66,6 +66,9 @@ def online_table(
         raise UserError(
             f"{times[different[0]]}: has times of other methods than {times[first]}; measure the same for all tasks"
         )
+    scored = {read_json(file, {"method": str})["method"] for file in metrics}
+    if unscored := [system for pair in methods[first] for system in pair.values() if system not in scored]:
+        raise UserError(f"{times[first]}: has times of '{unscored[0]}', which has no scores; give its metrics.json")
     layout = [
         Section(
             systems.get(pair["offline"], pair["offline"]), {pair[kind]: title for kind, title in TITLES.items()}, True
