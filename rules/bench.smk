@@ -118,6 +118,37 @@ rule bench_growth:
         " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
 
 
+# The steps of the table `online`, with the models and data of the study.
+rule bench_online:
+    input:
+        script=script("bench_online"),
+        start=f"<results>/{{task}}/predistill/seed{STUDY.seeds[0]}/model",
+        teacher=teacher_model,
+        train="<results>/{task}/prepare/train.parquet",
+        teacher_samples="<results>/{task}/sample_teacher/train.teacher_samples.parquet",
+    output:
+        json="<results>/bench/{task}.online.json",
+    log:
+        "<logs>/bench/{task}.online.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        methods=lambda wildcards: json.dumps(
+            {method: STUDY.method(method, wildcards.task)["terms"] for method in online_systems(wildcards.task)}
+        ),
+        text=text_flags,
+        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        run=run_flags(STUDY.seeds[0]),
+    shell:
+        "exec python {input.script:q} --methods {params.methods:q} --start {input.start:q} --teacher {input.teacher:q}"
+        " --train {input.train:q} --teacher-samples {input.teacher_samples:q} --output {output.json:q}"
+        " --task {wildcards.task:q} {params.run:q} {params.text:q} {params.training:q} 2> {log:q}"
+
+
 rule bench:
     input:
         "<results>/bench/loss.md",

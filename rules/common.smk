@@ -109,7 +109,14 @@ TABLES = [
     for name in ("main", "risk", "datasets", "examples")
     for suffix in ("csv", "md", "tex", "html")
 ] + [f"{RESULTS}/tables/results.{suffix}" for suffix in ("parquet", "csv")]
-MIXTURES = [method for method in ("js", "js_exact", "js_exact_held") if method in STUDY.methods]  # of the mixture's figure
+# Offline methods of the study that it has online too, for the table that compares them.
+ONLINE = {
+    offline: f"{offline}_online" for offline in ("js", "tvd") if {offline, f"{offline}_online"} <= {*STUDY.methods}
+}
+if ONLINE:
+    TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+# What the figure of the mixture compares.
+MIXTURES = [method for method in ("js", "js_exact", "js_exact_held") if method in STUDY.methods]
 
 
 def figure_kinds(task):

@@ -294,6 +294,18 @@ def placed(tasks, systems_of, name):
     return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems_of(task)]
 
 
+def online_metrics(wildcards):
+    """Return the metrics of the methods of ONLINE."""
+    if not ONLINE:
+        raise WorkflowError("no method is both offline and online; add js and js_online to the study's methods")
+    return files_in(placed(STUDY.tasks, online_systems, "metrics.json"))
+
+
+def online_systems(task):
+    """Return the methods of ONLINE, which are the same in every task."""
+    return [*ONLINE, *ONLINE.values()]
+
+
 def of_tasks(name):
     """Return TASK=FILE arguments for the file `name` of each task."""
     return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]

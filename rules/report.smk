@@ -112,6 +112,36 @@ rule claims:
         " --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q} --table {output.page:q} 2> {log:q}"
 
 
+rule online_table:
+    input:
+        script=script("tables"),
+        times=expand("<results>/bench/{task}.online.json", task=STUDY.tasks),
+        metrics=online_metrics,
+        comparisons=COMPARISONS,
+    output:
+        multiext("<results>/tables/online", ".csv", ".md", ".tex"),
+        page=table_page("online"),
+    log:
+        "<logs>/tables/online.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
+        times=[f"{task}={RESULTS}/bench/{task}.online.json" for task in STUDY.tasks],
+        metrics=placed(STUDY.tasks, online_systems, "metrics.json"),
+        comparisons=COMPARED,
+        shown=flags("tables", STUDY.tables),
+    shell:
+        "exec python {input.script:q} online --times {params.times:q} --metrics {params.metrics:q}"
+        " --comparisons {params.comparisons:q} --tasks {params.tasks:q} --texts {params.texts:q} {params.shown:q}"
+        " --output {output:q} 2> {log:q}"
+
+
 rule datasets_table:
     input:
         script=script("tables"),

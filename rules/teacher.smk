@@ -7,6 +7,7 @@ rule finetune_teacher:
         script=script("finetune_teacher"),
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
+        test="<results>/{task}/prepare/test.parquet",  # only checked, before training instead of in rule generate
         # The user's own models, if the task reads any: replaced weights re-run what depends on them.
         init=init_files,
         encoder=lambda wildcards: encoder_files(wildcards, selection_metrics(wildcards, "teacher")),
@@ -36,9 +37,10 @@ rule finetune_teacher:
         encoder=lambda wildcards: encoder_packages(wildcards, selection_metrics(wildcards, "teacher")),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
-        "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --model {output.model:q}"
-        " --history {output.history:q} {params.model:q} --threads {threads} {params.run:q} {params.training:q}"
-        " --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q} 2> {log:q}"
+        "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --test {input.test:q}"
+        " --model {output.model:q} --history {output.history:q} {params.model:q} --threads {threads} {params.run:q}"
+        " {params.training:q} --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q}"
+        " 2> {log:q}"
 
 
 # The teacher's sequences: for the training split (only the examples that distillation uses) samples for the methods and

@@ -48,6 +48,7 @@ def write_comparisons(paths: Iterable[Path], students: Iterable[str]) -> list[Pa
             by_task.setdefault(content["task"], {"metrics": [], "risks": []})[kind].append(path)
     written = []
     for task, files in by_task.items():
+        there = {read_json(path)["method"] for of_kind in files.values() for path in of_kind}
         written.append(path.parent / f"{task}.comparisons.json")
-        write_json(written[-1], compare_task(**files, students=list(students), task=task))
+        write_json(written[-1], compare_task(**files, students=[name for name in students if name in there], task=task))
     return written

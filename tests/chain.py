@@ -63,6 +63,9 @@ class Study:
             "risk": student / "risk.json",
             "metrics": task / self.method / "metrics.json",
             "risks": task / self.method / "risk.json",
+            "teacher_generations": teacher / "generate.parquet",
+            "teacher_risk": teacher / "risk.json",
+            "teacher_risks": task / "teacher/risk.json",
             "comparisons": self.folder / "results/comparisons" / f"{self.task}.json",
             **{name: task / "human" / f"annotate.{name}" for name in ("html", "csv")},
             "key": task / "human/key.json",
@@ -78,12 +81,14 @@ class Study:
         run_flags = ["--seed", self.seed, "--device", "cpu"]
         task, system = self.task, ["--task", self.task, "--method", self.method]
         kind = ["--task", task, "--kind", "teacher_samples"]
-        titles = [f"--tasks={task}=Task", "--teacher=teacher=Teacher", f"--students={self.method}=KL"]
+        of_teacher = ["--task", task, "--method", "teacher"]
+        titles = [f"--tasks={task}=Task", f"--students={self.method}=KL"]
+        teacher = "--teacher=teacher=Teacher"
         terms = json.dumps([{"sequences": "teacher_samples", "loss": self.method}])
         tables = ["--output", output(self.folder / "results/tables/table.md")]
         return {
             "finetune_teacher": (
-                {"--train": self.train, "--dev": self.dev},
+                {"--train": self.train, "--dev": self.dev, "--test": self.test},
                 [
                     "--family",
                     "bart",
@@ -162,14 +167,34 @@ class Study:
                     "8",
                 ],
             ),
+            "generate teacher": (
+                {"--model": self.teacher, "--teacher": self.teacher, "--test": self.test}
+                | {"--teacher-samples": self.test_samples},
+                [
+                    "--generations",
+                    output(self.teacher_generations),
+                    "--risk",
+                    output(self.teacher_risk),
+                    *of_teacher,
+                    *run_flags,
+                    *TEXT,
+                    "--max-new-tokens",
+                    "8",
+                ],
+            ),
             "score": (
                 {"--test": self.test, "--generations": self.generations},
                 ["--metrics", "bleu4", "--seed", self.seed, *system, "--output", output(self.score)],
             ),
             "metrics": ({"--scores": self.score}, ["--seeds", self.seed, *system, "--output", output(self.metrics)]),
             "metrics risks": ({"--risks": self.risk}, ["--seeds", self.seed, *system, "--output", output(self.risks)]),
+            "metrics teacher": (
+                {"--risks": self.teacher_risk},
+                ["--seeds", self.seed, *of_teacher, "--output", output(self.teacher_risks)],
+            ),
             "compare": (
-                {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks},
+                {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks}
+                | {f"--risks={task}/teacher": self.teacher_risks},
                 ["--students", self.method, "--task", task, "--output", output(self.comparisons)],
             ),
             "claims": (
@@ -185,8 +210,9 @@ class Study:
                 [*titles, *tables],
             ),
             "tables risk": (
-                {f"--risks={task}/{self.method}": self.risks, f"--comparisons={task}": self.comparisons},
-                [*titles, *tables],
+                {f"--risks={task}/{self.method}": self.risks, f"--risks={task}/teacher": self.teacher_risks}
+                | {f"--comparisons={task}": self.comparisons},
+                [*titles, teacher, *tables],
             ),
             "tables results": (
                 {f"--metrics={task}/{self.method}": self.metrics, f"--risks={task}/{self.method}": self.risks}
@@ -198,8 +224,9 @@ class Study:
                 [f"--tasks={task}=Task", f"--stands-for={task}=–", f"--descriptions={task}=A task", *tables],
             ),
             "tables examples": (
-                {f"--tests={task}": self.test, f"--generations={task}/{self.method}": self.generations},
-                [*titles, *tables],
+                {f"--tests={task}": self.test, f"--generations={task}/{self.method}": self.generations}
+                | {f"--generations={task}/teacher": self.teacher_generations},
+                [*titles, teacher, *tables],
             ),
             "human kit": (
                 {"--test": self.test, f"--generations={self.method}": self.generations},

@@ -5,10 +5,12 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import section
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.human.kit import make_key, write_kit
+from fdistill.evaluation.human.ratings import Ratings
 
 ASPECTS = section("human")["properties"]["aspects"]["default"]
 TITLES = [aspect["title"] for aspect in ASPECTS]
@@ -95,3 +97,9 @@ def write_csv(path: Path, rows: list[list[str]], delimiter: str = ",", encoding:
     csv.writer(text, delimiter=delimiter).writerows(rows)
     path.write_bytes(text.getvalue().encode(encoding))
     return path
+
+
+def rated(key, ratings_of):
+    """Ratings in one aspect, by annotator: `ratings_of` maps (annotator, item) to a rating or NaN."""
+    values = [[[ratings_of(a, item)] * len(key["aspects"]) for item in key["items"]] for a in range(2)]
+    return Ratings(["Ana", "Björn"], np.array(values, dtype=float))

@@ -31,7 +31,7 @@ def metrics_file(folder, task, system, values, missing=()):
     entries = {
         key: {
             **{"title": METRICS[key].title, "direction": METRICS[key].better, "std": None, "interval": None},
-            "seeds": {"42": value},
+            "seeds": {"42": None if key in missing else value},
             "mean": None if key in missing else value,
             "signature": None if key in missing else "s",
             "missing": MISSING if key in missing else None,
@@ -39,7 +39,7 @@ def metrics_file(folder, task, system, values, missing=()):
         for key, value in values.items()
     }
     path = folder / f"{task}.{system}.metrics.json"
-    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "metrics": entries, "versions": {}})
+    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 400, "metrics": entries, "versions": {}})
 
 
 def write_metrics(folder):
@@ -69,7 +69,7 @@ def _risk_file(folder, task, system):
         key: {"mean": value, "std": None, "interval": None, "seeds": {"42": value}} for key, value in risks.items()
     }
     path = folder / f"{task}.{system}.risk.json"
-    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": entries})
+    return write_aggregated(path, {"task": task, "method": system, "n_inputs": 400, "risks": entries})
 
 
 def rows_of(markdown):

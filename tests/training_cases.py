@@ -5,7 +5,7 @@ import torch
 import yaml
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
+from fdistill.losses.objectives import SAMPLED, Objective
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.trainer import Trainer
@@ -41,7 +41,7 @@ def trainer_of(student, teacher, method, data, seed=0, sampling=ANCESTRAL, **set
 
 def micro_batches(trainer, size):
     """The whole training split in its own order, in micro-batches of `size`."""
-    train, kinds = trainer.data.train, [k for k in trainer.learner.objective.sequences if k != STUDENT_SAMPLES]
+    train, kinds = trainer.data.train, [k for k in trainer.learner.objective.sequences if k not in SAMPLED]
     groups = [range(i, i + size) for i in range(0, len(train), size)]
     return [
         MicroBatch(

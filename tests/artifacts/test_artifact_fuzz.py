@@ -132,7 +132,9 @@ def read_metrics(path):
 
 
 def read_risks(path):
-    compare_task([], [with_replicates(path, len(ENTRY["seeds"]))], ["kl"], "t")
+    teacher = path.parent / "teacher.json"
+    write_json(teacher, FILES["risks.json"][0] | {"method": "teacher"})
+    compare_task([], [with_replicates(file, len(ENTRY["seeds"])) for file in (path, teacher)], ["kl"], "t")
     written(tables.risk_table([path], [compared(path.parent)], {"t": "T"}, LAYOUT), path)
     figures.risk_scatter([path], {"kl": "KL"}, "T", path.with_suffix(".svg"))
 
@@ -149,6 +151,14 @@ def read_comparisons(path):
     decided = decide_claims({"kl": CLAIM}, [path], Texts())
     claims_markdown(decided, {"t": "T"}, {})
     written(claims_table(decided, {"t": "T"}), path)
+
+
+def read_times(path):
+    metrics = [path.parent / system for system in ("kl", "js")]
+    for file in metrics:
+        write_json(file, FILES["metrics.json"][0] | {"method": file.name})
+    write_json(path.parent / "compared", FILES["comparisons.json"][0] | {"students": ["kl", "js"]})
+    written(tables.online_table(metrics, [path.parent / "compared"], {"t": path}, {"t": "T"}, {}), path)
 
 
 def written(table, path):
@@ -232,8 +242,10 @@ def read_checkpoint(path):
 
 
 SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing": None}
-COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1"], "pairs": [PAIR], "missing": []}
-COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": []}
+COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1", "2"], "pairs": [PAIR], "missing": []}
+COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": [], "notes": ["few"]}
+SPREAD = dict.fromkeys(("median", "min", "max"), 1.0)
+TIMES = {"seconds": dict.fromkeys(("offline", "online"), SPREAD), "speedup": SPREAD, "other_cpus": 0.5}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (
@@ -250,7 +262,7 @@ FILES = {
         | {
             "metrics": {
                 "bleu4": SCORED | ENTRY,
-                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "missing": MISSING},
+                "ter": SCORED | ENTRY | {"title": "TER", "mean": None, "seeds": {"1": None}, "missing": MISSING},
             }
         },
         read_metrics,
@@ -260,6 +272,11 @@ FILES = {
         {"task": "t", "n_inputs": 3, "students": ["kl"], "lineage": LINEAGE}
         | {"metrics": {key: COMPARED for key in ("bleu4", "ter", *RISKS)}},
         read_comparisons,
+    ),
+    "online.json": (
+        {"task": "t", "steps": 2, "machine": {"name": "a CPU", "cpus": 2}, "lineage": LINEAGE}
+        | {"pairs": [{"offline": "kl", "online": "js"} | TIMES]},
+        read_times,
     ),
     "key.json": (KEY, read_the_key),
     "export.json": ({"kit": KEY["kit"], "annotator": "Ana", "ratings": {"Q1-A": {"Fluency": 3}}}, read_export),

@@ -18,6 +18,8 @@ SHARED = {
     "init_student",
     "distill",
     "trivial",
+    "generate teacher",
+    "metrics teacher",
     "claims",
     "tables datasets",
     "human table",
@@ -94,6 +96,7 @@ def test_another_task_is_refused(study, stage, tmp_path):
     ("stage", "flag", "given", "words"),
     [
         ("finetune_teacher", "--train", "dev", "is the split 'dev', expected 'train'"),
+        ("finetune_teacher", "--test", "dev", "is the split 'dev', expected 'test'"),
         ("distill", "--dev", "train", "is the split 'train', expected 'dev'"),
         ("trivial", "--test", "train", "is the split 'train', expected 'test'"),
         ("score", "--test", "dev", "is the split 'dev', expected 'test'"),

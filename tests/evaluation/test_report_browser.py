@@ -35,7 +35,13 @@ def page(tmp_path_factory):
     """A report of two tasks, the second with texts of any form."""
     tasks, texts = {"d2t": "Data-to-text", "mt": HOSTILE}, {"js": HOSTILE, "copy": HOSTILE}
     files, settings = study(tmp_path_factory.mktemp("study"), tasks=tasks, titles=texts, outputs={"kl": HOSTILE})
-    return report_page(files, settings)
+    return opened(report_page(files, settings))
+
+
+def opened(page):
+    """The page with everything shown that a click shows."""
+    assert page.count("<details>") > 3
+    return page.replace("<details>", "<details open>")
 
 
 @pytest.mark.parametrize("width", [390, 1400])
@@ -51,7 +57,7 @@ def test_the_page_fits_and_only_areas_in_it_scroll(page, width, tmp_path):
 def test_ordinary_tables_scroll_on_a_phone_only(width, tmp_path):
     files, settings = study(tmp_path)
     draw_figures(files, settings)
-    shown = measure(report_page(files, settings), tmp_path, width=width, **MEASURES)
+    shown = measure(opened(report_page(files, settings)), tmp_path, width=width, **MEASURES)
     assert shown["page"] == shown["frame"] <= width and shown["wide"] == [] and shown["cut"] == 0
     assert bool(shown["scrolling"]) == (width == 390)
     assert len(shown["pictures"]) == 3 and min(shown["pictures"]) > 300  # each is drawn

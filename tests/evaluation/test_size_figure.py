@@ -24,7 +24,7 @@ def metrics_file(folder, system, **means):
         for key, mean in means.items()
     }
     place = {"task": "t", "method": system}
-    write_json(folder / f"{system}.json", place | {"metrics": entries, "lineage": place})
+    write_json(folder / f"{system}.json", place | {"n_inputs": 400, "metrics": entries, "lineage": place})
     return folder / f"{system}.json"
 
 

@@ -69,7 +69,9 @@ def files(tmp_path):
             if system == "kl":
                 metrics["bleu4"]["interval"] = [value - 0.5, value + 0.5]
             path = tmp_path / f"{task}.{system}.json"
-            write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "metrics": metrics, "versions": {}})
+            write_aggregated(
+                path, {"task": task, "method": system, "n_inputs": 400, "metrics": metrics, "versions": {}}
+            )
             paths.append(path)
     return paths
 
@@ -143,12 +145,54 @@ def test_main_table_refusals(files, tmp_path):
         main_table([files[0], files[0]], TASKS, LAYOUT)
     other = tmp_path / "other.json"
     metrics = {"bleu4": metric("BLEU-4", 1.0, signature="t")}
-    write_aggregated(other, {"task": "d2t", "method": "tvd", "n_inputs": 4, "metrics": metrics, "versions": {}})
+    write_aggregated(other, {"task": "d2t", "method": "tvd", "n_inputs": 400, "metrics": metrics, "versions": {}})
     with pytest.raises(UserError, match=r"'bleu4' was computed in different ways for 'teacher' \(s\) and 'tvd' \(t\)"):
         main_table([files[0], other], TASKS, LAYOUT)
+
+
+def test_only_the_students_and_seeds_that_were_compared_are_in_a_table(files, tmp_path):
+    """Otherwise the best may be a student that is not there, so that none is marked, or one of other seeds."""
     compared = write_comparisons(files, ["mle", "js", "tvd"])
     with pytest.raises(UserError, match="'kl' was not compared with the other students of 'd2t' in 'bleu4'"):
         tables.main_table(files, compared, TASKS, LAYOUT)
+    compared = write_comparisons(files, STUDENTS)
+    few = sections({}, {}, {"mle": "MLE", "kl": "KL", "tvd": "TVD"})
+    given = [path for path in files if path.name.split(".")[1] in ("mle", "kl", "tvd")]
+    with pytest.raises(UserError, match=r"d2t: 'js' was compared with these students in 'bleu4', but .*--students"):
+        tables.main_table(given, compared, TASKS, few)
+    path = tmp_path / "d2t.kl.json"
+    write_json(path, json.loads(path.read_text().replace('"1":', '"2":')))
+    with pytest.raises(UserError, match=r"d2t/kl: has the seeds 2 in 'bleu4', but the .* of the seeds 1; .*compare.py"):
+        tables.main_table(files, compared, TASKS, LAYOUT)
+
+
+def test_rows_without_a_file_and_systems_with_two_rows_are_refused(files):
+    compared = write_comparisons(files, STUDENTS)
+    misspelt = sections({"teacher": "Teacher"}, {"copy": "Copy"}, STUDENTS | {"klx": "KL"})
+    with pytest.raises(UserError, match="'klx' has a row in the table, but the files are of teacher, copy, mle"):
+        tables.main_table(files, compared, TASKS, misspelt)
+    with pytest.raises(UserError, match="'mle' is given as teacher and student; a system has one row"):
+        sections({"mle": "MLE"}, {}, {"mle": "MLE"})
+
+
+def test_files_of_the_other_kind_or_of_one_seed_are_refused_with_what_to_do(files, tmp_path):
+    compared = write_comparisons(files, STUDENTS)
+    with pytest.raises(UserError, match=r"d2t.teacher.json: has metrics, not risks; give it with --metrics"):
+        tables.risk_table(files, compared, TASKS, LAYOUT)
+    write_json(tmp_path / "score.json", json.loads(files[0].read_text()) | {"seed": 1})
+    with pytest.raises(UserError, match=r"score.json: is of one seed; give the .* which metrics.py makes"):
+        tables.main_table([tmp_path / "score.json"], compared, TASKS, LAYOUT)
+
+
+def test_what_comparisons_cannot_say_is_below_the_table(files, tmp_path):
+    path = write_comparisons(files, STUDENTS)[0]
+    content = json.loads(path.read_text())
+    for metric in ("bleu4", "ter"):
+        content["metrics"][metric]["notes"] = ["too few inputs. Remedy: take more."]
+    content["metrics"]["r_llh_token"] = content["metrics"]["ter"]  # which the main table does not have
+    write_json(path, content)
+    table = tables.main_table(files, [path, tmp_path / "mt.comparisons.json"], TASKS, LAYOUT)
+    assert table.notes[1:] == ["Data_to_text, BLEU-4, TER: too few inputs. Remedy: take more."]
 
 
 def test_script(files, tmp_path):
@@ -187,7 +231,7 @@ def risk_file(path, task, system, llh, dist=26.1):
         key: {"mean": llh + i, "std": None, "interval": None, "seeds": {"1": llh + i}} for i, key in enumerate(keys)
     }
     risks["teacher_dist"] = {"mean": dist, "std": None, "interval": None, "seeds": {"1": dist}}
-    write_aggregated(path, {"task": task, "method": system, "n_inputs": 4, "risks": risks})
+    write_aggregated(path, {"task": task, "method": system, "n_inputs": 400, "risks": risks})
     return path
 
 
@@ -230,6 +274,7 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     assert rows["SeqKD"] == ["**2.43 (0.00)**", "4.43 (0.00)", "**3.43 (0.00)**", "5.43 (0.00)", "–"]
     assert rows["Teacher"] == ["2.43", "4.43", "3.43", "5.43", "26.10"]
     assert "†: significantly below the teacher" in table.caption
+    assert "The lower, the better, among students that have not collapsed." in table.caption
     below = {(r["system"], r["metric"]): r["collapsed"] for r in csv.DictReader(io.StringIO(to_csv(table)))}
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
     assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
@@ -249,17 +294,23 @@ def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):
 
 @pytest.fixture
 def frame(files, tmp_path):
-    """Metrics and risks of two tasks; KL has two seeds, one of them without METEOR, and an interval for BLEU."""
+    """Metrics and risks of two tasks and seeds; KL lacks METEOR in one of them, and has an interval for BLEU."""
+    for path in files:
+        content = json.loads(path.read_text())
+        for entry in content["metrics"].values():
+            entry["seeds"] = dict.fromkeys("34", entry["mean"])
+        write_aggregated(path, content)
     for task in TASKS:
         two = {"bleu4": metric("BLEU-4", 2.0, std=1.5), "meteor": metric("METEOR", None, missing=MISSING)}
         two["bleu4"] |= {"interval": [1.5, 2.25], "seeds": {"3": 1.0, "4": 3.0}}
         two["meteor"] |= {"seeds": {"3": 5.0, "4": None}}
-        kl = {"task": task, "method": "kl", "n_inputs": 4, "metrics": two, "versions": {}}
+        kl = {"task": task, "method": "kl", "n_inputs": 400, "metrics": two, "versions": {}}
         write_aggregated(tmp_path / f"{task}.kl.json", kl)
     risks = [
-        risk_file(tmp_path / f"{task}.{system}.risk", task, system, llh)
+        risk_file(tmp_path / f"{task}.{system}.risk.json", task, system, llh)
         for task in TASKS
-        for system, llh in (("teacher", 2.0), ("kl", 1.0))
+        for system, llh in (("teacher", 2.0), ("kl", 1.0), ("mle", 3.0), ("js", 3.0), ("tvd", 3.0))
+        if (task, system) != ("mt", "js")
     ]
     return results_frame(files, risks, write_comparisons([*files, *risks], STUDENTS), TASKS, LAYOUT)
 
@@ -271,7 +322,7 @@ def test_the_frame_has_a_row_of_each_seed_and_of_their_mean(frame):
     bleu = kl[kl["metric"] == "bleu4"]
     assert bleu["seed"].tolist() == [3, 4, pd.NA] and bleu["value"].tolist() == [1.0, 3.0, 2.0]
     assert bleu["seeds"].tolist() == [1, 1, 2]
-    assert bleu.iloc[-1][["std", "low", "high", "leads"]].tolist() == [1.5, 1.5, 2.25, False]
+    assert bleu.iloc[-1][["std", "low", "high", "leads"]].tolist() == [1.5, 1.5, 2.25, True]  # two seeds are far apart
     assert bleu.iloc[:-1][["std", "low", "high", "leads"]].isna().all(axis=None)
     meteor = kl[kl["metric"] == "meteor"]
     assert meteor["value"].isna().tolist() == [False, True, True]
@@ -305,7 +356,7 @@ def test_tables_are_pivots_of_the_frame(files, frame):
 def test_intervals_stand_beside_the_values_and_in_the_caption(files, frame):
     """`frame` has rewritten two files."""
     table = main_table(files, TASKS, LAYOUT)
-    assert cells(to_markdown(table))["KL"] == ["2.00 ± 0.38", "n/a [1]", "–"] * 2  # half of 2.25 - 1.5
+    assert cells(to_markdown(table))["KL"] == ["<u>2.00 ± 0.38</u>", "n/a [1]", "–"] * 2  # half of 2.25 - 1.5
     assert table.caption.endswith("±: half the width of the 95 % interval.")
     assert r"2.00 $\pm$ 0.38" in to_latex(table)
     kl = table.records[(table.records["system"] == "kl") & (table.records["metric"] == "bleu4")].iloc[0]

@@ -80,7 +80,7 @@ def test_csv_beside_the_paper(metrics):
 
 def test_a_missing_value_leaves_the_published_one(tmp_path):
     path = metrics_file(tmp_path, "dart", "js", {"bleu4": 46.0, "bleurt": 1.0}, missing=["bleurt"])
-    table = main_table([path], TASKS, LAYOUT, TABLE_2)
+    table = main_table([path], TASKS, sections({}, {}, {"js": "JS"}), TABLE_2)
     [panel] = rows_of(to_markdown(table))
     assert below(panel, "JS") == {"paper": ["46.85", "36.81"], "difference": ["−0.85", ""]}
     assert list(table.records["difference"]) == [pytest.approx(-0.85), None]
@@ -88,12 +88,13 @@ def test_a_missing_value_leaves_the_published_one(tmp_path):
 
 def test_tasks_that_are_not_the_papers_have_no_numbers(tmp_path):
     paths = [metrics_file(tmp_path, task, "js", {"bleu4": 46.0}) for task in ("dart", "data_to_text", "en_ro")]
+    layout = sections({}, {}, {"js": "JS"})
     tasks = {"data_to_text": "Data-to-text", "dart": "DART", "en_ro": "EN-RO"}
-    table = main_table(paths, tasks, LAYOUT, TABLE_2)
+    table = main_table(paths, tasks, layout, TABLE_2)
     _, dart, _ = rows_of(to_markdown(table))
     assert below(dart, "JS") == {"paper": ["46.85"], "difference": ["−0.85"]}
     assert table.notes[1:] == ["The paper has no numbers for Data-to-text, EN-RO."]
-    alone = main_table(paths[1:], {"data_to_text": "Data-to-text", "en_ro": "EN-RO"}, LAYOUT, TABLE_2)
+    alone = main_table(paths[1:], {"data_to_text": "Data-to-text", "en_ro": "EN-RO"}, layout, TABLE_2)
     assert "*paper*" not in to_markdown(alone)
     assert alone.notes == ["The paper has no numbers for Data-to-text, EN-RO."]
 

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import human_cases
 import matplotlib
 import pandas as pd
 import pytest
@@ -14,9 +15,13 @@ from debian import Unavailable, install
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import tables
+from fdistill.evaluation.human.analysis import analyse
 from fdistill.evaluation.tables.formats import visible, write
 from fdistill.evaluation.tables.latex import NEEDS
 from fdistill.evaluation.tables.table import Table, cells_of, panels
+from online_cases import SYSTEMS as ONLINE_SYSTEMS
+from online_cases import TASKS as ONLINE_TASKS
+from online_cases import write_study as write_online
 from paper_tables import LAYOUT, STUDENTS, TABLE_2, TABLE_3, TASKS, metrics_file, printed, write_metrics, write_risks
 
 LATIN = [
@@ -109,7 +114,16 @@ def built(tmp_path_factory):
             dict.fromkeys(TITLES, folder / "manifest.json"), TITLES, {"task": "A_B", "other": "–"}, TITLES
         ),
         "examples_table": examples(folder, [*LATIN, COMPOSED]),
+        "human_table": human(folder),
+        "online_table": tables.online_table(*write_online(folder), ONLINE_TASKS, ONLINE_SYSTEMS),
     }
+
+
+def human(folder):
+    """The table of two annotators' ratings, with a system that neither has rated."""
+    key = human_cases.key_of(folder / "kit")
+    ratings = human_cases.rated(key, lambda a, item: float("nan") if item["systems"] == ["tvd"] else 3 + a)
+    return tables.human_table(analyse(ratings, key), {"colours": "R&D"}, {"seqkd": "SeqKD", "js": "J_S", "tvd": "TVD"})
 
 
 def examples(folder, texts):
@@ -155,7 +169,7 @@ def test_every_table_compiles_and_nothing_is_lost(typeset, built, engine):
     for table in built.values():
         assert [part for part in lost(table, document) if not part.endswith(tuple(unnamed))] == []
     numbers = re.findall(r"^\f?Table (\d+): (\(continued\))?", document.text, re.M)
-    assert [number for number, continued in numbers if not continued] == ["1", "2", "3", "4"]
+    assert [number for number, continued in numbers if not continued] == [str(1 + i) for i in range(len(built))]
     assert {number for number, continued in numbers if continued} == {"1", "2", "4"}  # longer than a page
     assert "n/a[1]" in plain(document.text) and "†" in document.text
 

@@ -40,6 +40,13 @@ def test_t5_has_relative_positions(split):
     assert len(read_split(split, tiny.checkpoint("t5"), Limits(5000, 5000))[0]) == 10
 
 
+def test_symbols_of_all_rows_are_checked_since_another_stage_may_read_more(tmp_path):
+    rows = {"id": ["0", "1"], "group": ["0", "1"], "source": ["a", "a"], "references": [["b"], ["ZH"]]}
+    write_parquet(tmp_path / "split.parquet", rows, SPLIT)
+    with pytest.raises(UserError, match=r"split\.parquet: the tokenizer has no token for the symbol 'ZH'"):
+        read_split(tmp_path / "split.parquet", tiny.checkpoint("bart"), Limits(9, 9, symbols=True), max_examples=1)
+
+
 def test_safeguards_are_keys_of_training():
     assert set(SAFEGUARDS) <= set(section("training")["properties"])
 
@@ -60,12 +67,13 @@ def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_a_tokenizer_that_splits_a_phoneme_is_refused_before_training(tmp_path):
+def test_a_tokenizer_that_splits_a_phoneme_of_any_split_is_refused_before_training(tmp_path):
     rows = {name: ["0", "1"] for name in ("id", "group")} | {
         "source": ["a b c d e f g h i j k l m", "n o p q r s t u v w"]
     }
-    rows |= {"references": [["HH AA AE AH AO AW AY"], ["CH DH EH ER EY IH IY JH NG OW OY SH TH UH UW ZH"]]}
+    rows |= {"references": [["HH AA0 AE AH0 AO AW AY"], ["CH DH EH ER EY IH IY JH NG OW OY SH TH UH UW ZH"]]}
     write_parquet(tmp_path / "split.parquet", rows, SPLIT)
+    write_parquet(tmp_path / "test.parquet", rows | {"references": [["HH AA0"], ["CH DH AA2"]]}, SPLIT)
     shape = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
     shape |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     command = ["finetune_teacher", "--family", "bart", "--init", "scratch", "--model-config", json.dumps(shape)]
@@ -76,7 +84,11 @@ def test_a_tokenizer_that_splits_a_phoneme_is_refused_before_training(tmp_path):
     done = warm.run_script(*command, "--vocab-size", "300")
     assert done.returncode == 1 and "Traceback" not in done.stdout and "development" not in done.stdout
     assert re.search(
-        r"split\.parquet: the tokenizer has no token for the symbol '([A-Z]{2})': '.*\1' becomes", done.stdout
+        r"split\.parquet: the tokenizer has no token for the symbol '([A-Z0]+)': '.*\1' becomes", done.stdout
     )
     assert not (tmp_path / "model").exists()
-    assert warm.run_script(*command, "--vocab-size", "400").returncode == 0 and (tmp_path / "model").is_dir()
+    done = warm.run_script(*command, "--vocab-size", "400", "--test", tmp_path / "test.parquet")
+    assert done.returncode == 1 and "test.parquet: the tokenizer has no token for the symbol 'AA2'" in done.stdout
+    assert "development" not in done.stdout and not (tmp_path / "model").exists()
+    command += ["--vocab-size", "400", "--test", tmp_path / "split.parquet"]
+    assert warm.run_script(*command).returncode == 0 and (tmp_path / "model").is_dir()

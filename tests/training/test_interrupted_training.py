@@ -69,7 +69,10 @@ class InterruptEveryStep:
 
 @pytest.mark.parametrize(
     ("family", "method", "optimizer"),
-    [("bart", "js", "adamw"), ("t5", "predistill", "adam"), ("gpt2", "js", "adafactor"), ("gpt2", "mle", "adamw")],
+    [
+        *(("bart", "js", "adamw"), ("t5", "predistill", "adam"), ("gpt2", "js", "adafactor"), ("gpt2", "mle", "adamw")),
+        *(("bart", "js_online", "adamw"), ("gpt2", "tvd_online", "adamw")),
+    ],
 )
 def test_a_run_interrupted_at_every_boundary_ends_with_the_same_bytes(tmp_path, monkeypatch, family, method, optimizer):
     whole, starts = run_until_done(family, method, optimizer=optimizer)

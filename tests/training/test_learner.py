@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -11,7 +12,7 @@ from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import sample_batch
 from fdistill.training import learner
-from training_cases import METHODS, data_of, gradients_of_step, micro_batches, objective, trainer_of
+from training_cases import ANCESTRAL, METHODS, data_of, gradients_of_step, micro_batches, objective, trainer_of
 
 
 @pytest.mark.parametrize("name", ["mle", "js", "js_exact", "predistill"])
@@ -237,3 +238,32 @@ def test_samples_come_from_the_current_student(pair, monkeypatch):
         trainer.step(micro_batches(trainer, 8))
         assert torch.equal(seen[-1][0], before)
     assert not torch.equal(seen[0][0], seen[2][0])
+
+
+def test_online_samples_are_the_teachers_and_new_at_every_step(pair):
+    teacher, student = pair
+    trainer = trainer_of(student, teacher, "js_online", data_of(student))
+    drawn = []
+    for step in (0, 0, 1):
+        (batch,) = micro_batches(trainer, 8)
+        trainer.learner.sample_and_count(batch, step)
+        drawn.append(batch.labels["online_teacher_samples"])
+    expected = sample_batch(teacher.model, batch.source, ANCESTRAL, (learner.OF_TEACHER, 0, 1), batch.rows).labels
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[2], expected)
+    assert drawn[0].shape != drawn[2].shape or not torch.equal(drawn[0], drawn[2])
+
+
+def test_online_differs_from_offline_in_nothing_but_the_samples(pair, fixed_samples):
+    teacher, student = pair
+    fixed_samples(student)  # replaces the teacher's samples too: both are functions of the source
+    results = {}
+    for name in ("js", "js_online"):
+        trainer = trainer_of(student, teacher, name, data_of(student))
+        (batch,) = micro_batches(trainer, 8)
+        batch = replace(batch, labels=dict(batch.labels))
+        trainer.learner.sample_and_count(batch, 0)
+        if name == "js":  # offline, the same samples as those drawn online
+            batch.labels["teacher_samples"] = batch.labels["student_samples"]
+        trainer.learner.student.module.eval()
+        results[name] = trainer.learner.loss(batch, batch.counts()).item()
+    assert results["js"] == pytest.approx(results["js_online"], rel=1e-6) and results["js"] > 0

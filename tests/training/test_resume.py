@@ -51,7 +51,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory) -> dict[str, Stage]:
-    """Every kind of training: from scratch, with hidden states, with on-policy samples; two optimisers."""
+    """Every kind of training: from scratch, with hidden states, with samples of either model; two optimisers."""
     root = tmp_path_factory.mktemp("stages")
     chance = random.Random(0)
     tiny.write_splits(root, SIZES, chance)
@@ -87,6 +87,7 @@ def stages(tmp_path_factory) -> dict[str, Stage]:
         ),
         "predistill": Stage("distill", [*models, *terms("predistill"), "--epochs", 4, "--patience", 2]),
         "js": Stage("distill", [*models, *terms("js"), *samples, "--epochs", 3, "--evaluate-every", 0.5]),
+        "tvd_online": Stage("distill", [*models, *terms("tvd_online"), "--epochs", 3, "--evaluate-every", 0.5]),
         "adafactor": Stage(
             "distill",
             [*models, *terms("js"), *samples, "--epochs", 3, "--optimizer", "adafactor", "--selection-keep", "last"],
@@ -146,7 +147,7 @@ def kill_until_done(
     return done, log.read_text().count("resuming from"), digests(outputs)
 
 
-@pytest.mark.parametrize("name", ["teacher", "predistill", "js", "adafactor"])
+@pytest.mark.parametrize("name", ["teacher", "predistill", "js", "tvd_online", "adafactor"])
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)

@@ -31,7 +31,9 @@ def run_bytes(seed, name="js", disturb=0, sampling=ANCESTRAL):
 BEAM_SAMPLE = SamplingConfig(MAX_NEW, "beam_sample", {"num_beams": 2, "top_k": 4})
 
 
-@pytest.mark.parametrize(("name", "sampling"), [("mle", ANCESTRAL), ("js", ANCESTRAL), ("js", BEAM_SAMPLE)])
+@pytest.mark.parametrize(
+    ("name", "sampling"), [("mle", ANCESTRAL), ("js", ANCESTRAL), ("js", BEAM_SAMPLE), ("js_online", ANCESTRAL)]
+)
 def test_a_seed_decides_the_weights_to_the_byte(name, sampling):
     first = run_bytes(1, name, sampling=sampling)
     assert run_bytes(1, name, sampling=sampling, disturb=7) == first

@@ -38,6 +38,17 @@ def test_every_shipped_config_resolves(config, tmp_path):
     assert {("compare", f"task={task}") for task in study["tasks"]} <= set(jobs)
 
 
+def test_the_table_of_online_samples_is_of_studies_that_have_pairs(tmp_path):
+    target = "results/tables/online.md"
+    methods = "methods=[kl,js,tvd,tvd_online]"
+    jobs = dry_run(tmp_path, "-p", "--config", methods, "tasks=[pronunciation]", "--", "all")
+    assert ("bench_online", "task=pronunciation") in jobs and ("online_table", "") in jobs
+    without = dry_run(tmp_path, "--config", "methods=[js,tvd]", "--", "all")
+    assert not {"bench_online", "online_table"} & {rule for rule, _ in without}
+    refused = snakemake("-n", "--config", "methods=[js,tvd]", "--", target, directory=tmp_path, check=False)
+    assert refused.returncode and "add js and js_online to the study's methods" in refused.stdout
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_a_target_whatever_the_config_lists(task, tmp_path):
     jobs = dry_run(tmp_path, f"results/{task}/tvd/metrics.json")
@@ -61,6 +72,7 @@ def test_slurm_profile_takes_the_papers_config(tmp_path):
         ("seqkd", {"train.teacher_beam"}),
         ("kl", {"train.teacher_samples"}),
         ("js", {"train.teacher_samples"}),
+        ("js_online", set()),
     ],
 )
 def test_a_method_asks_for_the_sequences_it_learns_from(method, expected, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.config import arguments, cli
 from fdistill.evaluation.comparisons import compare_task
-from fdistill.evaluation.replicates import FILE_IN_HELP
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside
 
 FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
@@ -20,12 +20,14 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", required=True, help="the systems to compare, in the tables' order")
     parser.add_argument("--task", required=True, help="the task, which the files must say")
     parser.add_argument("--output", type=Path, required=True, help="the comparisons to write (JSON)")
-    args = cli.parse(parser, "output")
+    args = cli.parse(parser, "output", beside=dict.fromkeys(("metrics", "risks"), beside))
 
     result = compare_task(cli.checked(args.metrics), cli.checked(args.risks), args.students, args.task)
     write_json(args.output, result)
     for key, metric in result["metrics"].items():
         logging.info("%s: %s not worse than any other", key, ", ".join(metric["leaders"]) or "no system")
+        for note in metric["notes"]:
+            logging.warning("%s: %s", key, note)
 
 
 if __name__ == "__main__":

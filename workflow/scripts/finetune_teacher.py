@@ -1,6 +1,7 @@
 """Fine-tune a task's teacher on the references, from a pretrained checkpoint or from random weights."""
 
 import argparse
+from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
@@ -38,12 +39,19 @@ def main() -> None:
         action="store_true",
         help="read a checkpoint without model.safetensors from its pickle",
     )
+    parser.add_argument(
+        "--test",
+        type=Path,
+        help="test split, Parquet, only to refuse before training what would be refused when outputs are generated "
+        "(default: not checked)",
+    )
     schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
-    check_splits(train=args.train, dev=args.dev)
+    splits = {"train": args.train, "dev": args.dev} | ({} if args.test is None else {"test": args.test})
+    check_splits(**splits)
     method = args.method or TEACHER_METHOD
-    lineage = common_lineage(args.train, args.dev, seed=args.seed, task=args.task, method=method)
+    lineage = common_lineage(*splits.values(), seed=args.seed, task=args.task, method=method)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**schema_flags.read_flags(args, "text"))
@@ -55,6 +63,8 @@ def main() -> None:
         languages = (args.source_language, args.target_language)
         teacher = pretrained_teacher(args.init, args.family, limits, device, *languages, args.allow_pickle)
     train, _ = read_split(args.train, teacher, limits, args.max_examples)
+    if args.test is not None:
+        read_split(args.test, teacher, limits)
     manifest = {
         "stage": "finetune_teacher",
         "lineage": lineage,

@@ -16,7 +16,7 @@ from fdistill.data.encoding import Encoded, Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.data.schemas import GENERATIONS
-from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
 from fdistill.evaluation.resampling import replicate_mean
 from fdistill.evaluation.risks import risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
@@ -47,7 +47,7 @@ def main() -> None:
         schema_flags.add_flags(parser, section)
     schema_flags.add_flags(parser, "risk", "risk-", keys=("batch_size", "engine"))
     cli.add_place_flags(parser)
-    args = cli.parse(parser, "generations", "risk")
+    args = cli.parse(parser, "generations", "risk", beside={"risk": beside})
     given = [getattr(args, name) for name in FOR_RISKS]
     if None in given and any(given):
         raise UserError("--teacher, --teacher-samples and --risk belong together; give all or none")

@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.config import arguments, cli
 from fdistill.evaluation.aggregate import aggregate_risks, aggregate_scores
-from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         "--output", type=Path, required=True, help=f"the aggregated file to write (JSON), and beside it {FILE_IN_HELP}"
     )
     cli.add_place_flags(parser)
-    args = cli.parse(parser, "output")
+    args = cli.parse(parser, "output", beside=dict.fromkeys(("output", "scores", "risks"), beside))
 
     paths, aggregate = (args.scores, aggregate_scores) if args.scores else (args.risks, aggregate_risks)
     result, replicates = aggregate(paths, args.seeds, args.task, args.method)

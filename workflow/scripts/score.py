@@ -10,7 +10,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
-from fdistill.evaluation.replicates import FILE_IN_HELP, write_replicates
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
 from fdistill.runtime.interruption import Interruption, Stopped
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help=f"the scores to write (JSON), and beside it {FILE_IN_HELP}"
     )
-    args = cli.parse(parser, "output")
+    args = cli.parse(parser, "output", beside={"output": beside})
 
     lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)

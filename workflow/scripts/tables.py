@@ -35,6 +35,22 @@ def main() -> None:
         ),
     )
 
+    command = commands.add_parser("online", help="scores and times with online and offline teacher samples (Table 4)")
+    command.add_argument(
+        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
+    )
+    table_flags.add_files_flag(command, "--times", "TASK", "each task's times of steps, from bench_online.py")
+    command.set_defaults(
+        build=lambda args: tables.online_table(
+            cli.checked(args.metrics),
+            list(table_flags.by_task(args.comparisons).values()),
+            table_flags.by_task(args.times),
+            args.tasks,
+            args.texts.systems,
+            table_flags.paper(args, "fdistill_table4"),
+        ),
+    )
+
     command = commands.add_parser(
         "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
@@ -73,11 +89,11 @@ def main() -> None:
     command.set_defaults(build=_examples)
 
     for table, command in commands.choices.items():
-        if table != "datasets":
+        if table not in ("datasets", "online"):
             table_flags.add_row_flags(command)
-        if table in ("main", "risk", "results"):
+        if table in ("main", "risk", "online", "results"):
             table_flags.add_comparisons_flag(command)
-        if table in ("main", "risk", "datasets"):
+        if table in ("main", "risk", "online", "datasets"):
             schema_flags.add_flags(command, "tables")
         command.set_defaults(write=command.get_default("write") or tables.write)
         table_flags.add_task_flags(command)

@@ -11,6 +11,7 @@ import torch
 from fdistill.artifacts.manifest import versions
 
 BASELINE_PACKAGES = ("trl", "liger-kernel")
+STAT = Path("/proc/stat")  # of Linux: its first line has the time of all CPUs, by what they did
 INSTALL = "python -m pip install -e '.[bench]'"
 
 
@@ -28,6 +29,14 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "load": os.getloadavg()[1],  # of the last five minutes
         "versions": versions() | dict(map(_version, BASELINE_PACKAGES)),
     }
+
+
+def busy_seconds() -> float | None:
+    """Return the seconds that the machine's CPUs have worked, for all programs together; None without /proc/stat."""
+    if not STAT.exists():
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, *_ = map(int, STAT.read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
 
 
 def _processor() -> str:

@@ -90,7 +90,7 @@ def _measure(steps: "Steps", repeats: int) -> dict[str, Any]:
         steps.reset(name)
         summaries[name]["peak_memory_bytes"] = peak_memory(lambda name=name: steps.run(name, batch), device)
         ratios = [entry["seconds"] / ours["seconds"] for entry, ours in zip(times[name], times[OURS], strict=True)]
-        summaries[name]["times_ours"] = _spread(ratios)
+        summaries[name]["times_ours"] = spread(ratios)
     return {"steps": summaries, "losses": steps.losses(batch)}
 
 
@@ -200,7 +200,7 @@ def without_determinism(enabled: bool) -> Iterator[None]:
 def _summary(times: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the medians over the repeats, and for the seconds of the whole step their spread."""
     return {
-        "seconds": _spread([entry["seconds"] for entry in times]),
+        "seconds": spread([entry["seconds"] for entry in times]),
         "parts": {
             name: statistics.median(entry["parts"].get(name, 0.0) for entry in times)
             for name in (*step_parts.PARTS, REST)
@@ -209,5 +209,6 @@ def _summary(times: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the median, the least and the greatest of the values."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,20 +66,24 @@ def _run(main: Callable[[], None]) -> None:
         sys.exit(redact(traceback.format_exc()))
 
 
-def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
+def parse(
+    parser: argparse.ArgumentParser, *outputs: str, beside: Mapping[str, Callable[[Path], Path]] | None = None
+) -> argparse.Namespace:
     """Return the parsed arguments; `outputs` are the names of those that the script writes.
 
-    Raises UserError when an output is another argument's file or folder, or lies inside it, or contains it: writing it
-    would destroy what the script reads.
+    `beside` has, by name of an argument, what gives the path of a second file that is read or written with each of its
+    files. Raises UserError when an output is another argument's file or folder, or lies inside it, or contains it:
+    writing it would destroy what the script reads.
     """
     args = parser.parse_args()
-    paths = [
+    given = [
         (name, path)
         for name, value in vars(args).items()
         for item in (value if isinstance(value, list) else [value])
         for path in (item[-1:] if isinstance(item, tuple) else [item])  # of KEY=FILE
         if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
     ]
+    paths = given + [(name, beside[name](path)) for name, path in given if name in (beside or {}) and path.name]
     for name, path in ((name, path) for name, path in paths if name in outputs):
         written = path.resolve()
         for other, read in paths:
@@ -89,6 +93,8 @@ def parse(parser: argparse.ArgumentParser, *outputs: str) -> argparse.Namespace:
             if written == place or written.is_relative_to(place) or place.is_relative_to(written):
                 flags = " and ".join(f"--{key.replace('_', '-')}" for key in dict.fromkeys((name, other)))
                 where = "are the same" if written == place else f"lie one inside the other ({read})"
+                if not {(name, path), (other, read)} <= set(given):
+                    where = "both need this file"
                 raise UserError(f"{path}: {flags} {where}; give the output a place of its own")
     return args
 

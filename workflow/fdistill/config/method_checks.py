@@ -190,7 +190,7 @@ def _unused_sampling(methods: Methods) -> Iterator[Problem]:
 def _use_of_teacher(method: Method) -> str:
     """Return what the method needs the teacher for."""
     for term in method.get("terms", []):
-        if term["sequences"].startswith("teacher_"):
+        if "teacher" in term["sequences"]:
             return f"it learns from {term['sequences']}"
         if term["loss"] != NLL:
             return f"its loss '{term['loss']}' reads the teacher's distributions"

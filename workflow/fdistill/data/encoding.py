@@ -52,12 +52,10 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
     A text that is too long is cut (see `cut_sources`). Raises UserError with split and row when a text is longer than
-    its limit and `too_long` is "error", when the split is empty, and as `check_symbols` does.
+    its limit and `too_long` is "error", and when the split is empty.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
-    if limits.symbols:
-        check_symbols(split, tokenizer, name)
     texts = [limits.source_prefix + text for text in split["source"]]
     sources = encode_sources(tokenizer, texts, limits.turn_separator)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
@@ -91,8 +89,10 @@ def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, na
             pieces = " + ".join(f"'{piece}'" for piece in tokenizer.convert_ids_to_tokens(tokens))
             raise UserError(
                 f"{name}: the tokenizer has no token for the symbol '{symbol}': '{text}' becomes "
-                f"{pieces or 'nothing'}; separate symbols by blanks, raise model.teacher.vocab_size in the task file, "
-                "or set text.symbols to false if words are not symbols"
+                f"{pieces or 'nothing'}; separate symbols by blanks. A tokenizer from scratch learns the symbols of "
+                "the training texts, those that begin a text apart, until it has model.teacher.vocab_size tokens: "
+                "raise this in the task file, or add texts with the symbol. A pretrained tokenizer learns none: set "
+                "model.teacher.init to scratch, or text.symbols to false if words are not symbols"
             )
 
 
@@ -140,10 +140,12 @@ def read_split(
     """Return a prepared split as token ids of the checkpoint's tokenizer, and its text columns.
 
     With `max_examples` only that many evenly spaced rows are read; the same number gives the same rows in every stage.
-    Raises UserError as `check_positions` and `encode_split` do.
+    Raises UserError as `check_positions` and `encode_split` do, and, for any row of the split, as `check_symbols` does.
     """
     check_positions(checkpoint, limits)
     columns, _ = read_parquet(path, SPLIT)
+    if limits.symbols:
+        check_symbols(columns, checkpoint.tokenizer, str(path))
     size = len(columns["id"])
     if max_examples is not None and max_examples < size:
         rows = [i * size // max_examples for i in range(max_examples)]

@@ -4,10 +4,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from fdistill.artifacts.files import read_json
+from fdistill.artifacts.files import check_shape, read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
-from fdistill.evaluation.replicates import Replicates, beside, read_replicates
+from fdistill.evaluation.replicates import Replicates, read_replicates
 from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
 
@@ -39,9 +39,26 @@ ENTRY = {
 METRICS_FILE = {
     "task": str,
     "method": str,
+    "n_inputs": COUNT,
     "metrics": {...: ENTRY | {key: _SCORE[key] for key in ("title", "direction", "signature", "missing")}},
 }
-RISKS_FILE = {"task": str, "method": str, "risks": dict.fromkeys(RISKS, ENTRY)}
+RISKS_FILE = {"task": str, "method": str, "n_inputs": COUNT, "risks": dict.fromkeys(RISKS, ENTRY)}
+_FILES = {"metrics": METRICS_FILE, "risks": RISKS_FILE}
+
+
+def read_aggregated(path: Path, kind: str) -> dict[str, Any]:
+    """Read the `metrics.json` (`kind` "metrics") or aggregated `risk.json` ("risks") of a system.
+
+    Raises UserError also for a file of the other kind, and for that of a single seed.
+    """
+    file = read_json(path)
+    for other in _FILES.keys() - {kind}:
+        if other in file and kind not in file:
+            raise UserError(f"{path}: has {other}, not {kind}; give it with --{other}")
+    if "seed" in file:
+        raise UserError(f"{path}: is of one seed; give the system's file of all seeds, which metrics.py makes of it")
+    check_shape(path, file, _FILES[kind])
+    return file
 
 
 def aggregate_scores(
@@ -170,7 +187,7 @@ def _read(
                 )
     shared = {field: first[field] for field in fields_in_common}
     place = {"task": first["task"], "method": first["method"]}
-    shared["lineage"] = common_lineage(*paths, *map(beside, paths), seeds_differ=True, **place)
+    shared["lineage"] = common_lineage(*paths, seeds_differ=True, **place)
     return dict(sorted(files.items(), key=lambda item: int(item[0]))), shared
 
 

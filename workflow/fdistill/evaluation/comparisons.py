@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.aggregate import METRICS_FILE, RISK_TITLES, RISKS_FILE, TEACHER_DIST
+from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
 from fdistill.evaluation.replicates import read_replicates
-from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, p_value
+from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, limits, p_value
 from fdistill.runtime.errors import UserError
 
 TEACHER = "teacher"
-FILES = {"metrics": METRICS_FILE | {"n_inputs": COUNT}, "risks": RISKS_FILE | {"n_inputs": COUNT}}
 
 # Below the teacher's own value, a student's samples are likelier than the teacher's: it has collapsed to a few modes.
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
@@ -32,10 +30,15 @@ COLLAPSES = ("r_llh_token", "r_llh_sequence")
 COMPARISONS_FILE = {
     "task": str,
     "students": [str],
-    "metrics": {...: {"best": (str, None), "leaders": [str], "collapsed": [str]}},
+    "metrics": {
+        ...: {
+            **{"best": (str, None), "leaders": [str], "collapsed": [str]},
+            **{"seeds": [str], "missing": [str], "notes": [str]},
+        }
+    },
 }
 _PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}
-_METRIC = {"title": str, "direction": ("higher", "lower"), "seeds": [str], "pairs": [_PAIR], "missing": [str]}
+_METRIC = {"title": str, "direction": ("higher", "lower"), "pairs": [_PAIR]}
 FULL_FILE = COMPARISONS_FILE | {
     "n_inputs": COUNT,
     "metrics": {...: COMPARISONS_FILE["metrics"][...] | _METRIC},
@@ -115,13 +118,15 @@ def _pair(a: str, b: str, first: Measurement, second: Measurement) -> dict[str, 
 def compare_task(metrics: list[Path], risks: list[Path], students: list[str], task: str) -> dict[str, Any]:
     """Compare a task's `students` in every metric and risk of their `metrics.json` and aggregated `risk.json`.
 
-    Beside each file are its replicates; the files of the teacher are among them.
+    Beside each file are its replicates; the teacher's `risk.json` is among the risks.
 
     Returns `{"task", "n_inputs", "students", "metrics": {key: {"title", "direction", "seeds", "pairs", "best",
-    "leaders", "collapsed", "missing"}}, "lineage"}`. `seeds` are those of the students that are compared; `missing` has
-    the students without a value, which are not.
+    "leaders", "collapsed", "missing", "notes"}}, "lineage"}`. `seeds` are those of the students that are compared;
+    `missing` has the students without a value, which are not; `notes` say where intervals and p-values cannot be
+    relied on.
     Raises UserError for files of another task, of different test splits or seeds, of different ways to compute a
-    metric, of a system twice, or of no student; for a student given twice, and the teacher as one.
+    metric, of a system twice, or of no student; for replicates of another file; for a student given twice, the teacher
+    as one, and a system without its file.
     """
     for name in students:
         if name == TEACHER or students.count(name) > 1:
@@ -132,7 +137,7 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
     sizes: dict[Path, int] = {}
     systems: dict[str, set[str]] = {"metrics": set(), "risks": set()}
     for path, field in [*((path, "metrics") for path in metrics), *((path, "risks") for path in risks)]:
-        file = read_json(path, FILES[field])
+        file = read_aggregated(path, field)
         if file["method"] not in (*students, TEACHER):
             raise UserError(f"{path}: '{file['method']}' is no student of --students ({', '.join(students)})")
         sizes[path] = file["n_inputs"]
@@ -141,16 +146,23 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             raise UserError(f"{path}: a second file of '{file['method']}'; give one")
         systems[field].add(file["method"])
         for key, entry in file[field].items():
-            if key in replicates and len(replicates[key]) != len(entry["seeds"]):
-                raise UserError(f"{path}: has the replicates of other seeds beside it; delete both and run again")
+            values = entry["seeds"].values()
+            if (key in replicates or None not in values) and len(replicates.get(key, [])) != len(values):
+                raise UserError(f"{path}: the replicates beside it are not of its seeds; delete both and run again")
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
+    _check_complete(systems, students)
     _check_equal(sizes, "test inputs")
+    n_inputs = next(iter(sizes.values()))
+    compared = {
+        key: compare_metric(key, of_systems, students) for key, of_systems in entries.items() if key != TEACHER_DIST
+    }
     return {
         "task": task,
-        "n_inputs": next(iter(sizes.values())),
+        "n_inputs": n_inputs,
         "students": students,
         "metrics": {
-            key: compare_metric(key, of_systems, students) for key, of_systems in entries.items() if key != TEACHER_DIST
+            key: metric | {"notes": limits(len(metric["seeds"]), n_inputs, len(metric["pairs"]))}
+            for key, metric in compared.items()
         },
         "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
@@ -161,7 +173,7 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
 
     `entries` has the metric's entry of `metrics.json` or `risk.json` by system, with its `replicates` or None. Returns
     what `compare` does, and {"title", "direction", "seeds", "missing"}. Raises UserError for students of different
-    seeds or signatures.
+    seeds or signatures, and for a teacher of several seeds that are not theirs.
     """
     values = {system: list(entry["seeds"].values()) for system, entry in entries.items()}
     measured = {
@@ -170,16 +182,27 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
         if entry["replicates"] is not None and values[system] and None not in values[system]
     }
     present = {system: measured[system] for system in students if system in measured}
-    _check_equal({system: list(entries[system]["seeds"]) for system in present}, f"seeds of {key}")
+    teacher = measured.get(TEACHER) if key in COLLAPSES else None
+    paired = [*present, TEACHER] if teacher is not None and len(teacher.values) > 1 else present
+    _check_equal({system: list(entries[system]["seeds"]) for system in paired}, f"seeds of {key}")
     _check_equal({system: entries[system].get("signature") for system in present}, f"signature of {key}")
     first = next(iter(entries.values()))
     direction = first.get("direction", "lower")
-    teacher = measured.get(TEACHER) if key in COLLAPSES else None
     missing = [system for system in students if system not in present]
     seeds = next((list(entries[system]["seeds"]) for system in present), [])
     compared = compare(present, direction, teacher)
     title = first.get("title", RISK_TITLES.get(key, key))
     return {"title": title, "direction": direction, "seeds": seeds, **compared, "missing": missing}
+
+
+def _check_complete(given: Mapping[str, set[str]], students: Sequence[str]) -> None:
+    """Raise UserError for a system without its file among those `given`, by kind."""
+    for kind, name, needed in (("metrics", "metrics.json", students), ("risks", "risk.json", [*students, TEACHER])):
+        for system in needed if given[kind] else ():
+            if system not in given[kind]:
+                why = "without which a student that has collapsed would look best"
+                instead = why if system == TEACHER else f"or leave '{system}' out of --students"
+                raise UserError(f"--{kind}: the {name} of '{system}' is missing; give it, {instead}")
 
 
 def _check_equal(values: Mapping[Any, Any], what: str) -> None:

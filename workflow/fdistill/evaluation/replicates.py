@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, write_parquet
-from fdistill.artifacts.lineage import Lineage
+from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.data import schemas
 from fdistill.evaluation.resampling import sampling
 from fdistill.runtime.errors import UserError
@@ -28,8 +28,10 @@ def write_replicates(path: Path, replicates: dict[str, list[list[float]] | None]
 def read_replicates(path: Path) -> Replicates:
     """Read the replicates beside the JSON file at `path`.
 
-    Raises UserError as `fdistill.artifacts.files` does, and for inputs that were sampled in another way.
+    Raises UserError as `fdistill.artifacts.files` does, for replicates that belong to another run than the JSON file,
+    and for inputs that were sampled in another way.
     """
+    common_lineage(path, beside(path))
     columns, identity = read_parquet(beside(path), schemas.REPLICATES)
     if identity.get("sampling") != sampling():
         raise UserError(

@@ -19,9 +19,11 @@ from fdistill.runtime.errors import UserError
 # The kinds of sequence that a term can use.
 GROUND_TRUTH = "ground_truth"  # the targets of the training split, y*
 STUDENT_SAMPLES = "student_samples"  # on-policy: y' ~ q, sampled from the current student at each step
+ONLINE_TEACHER_SAMPLES = "online_teacher_samples"  # y ~ p, sampled from the teacher anew in every epoch
+SAMPLED = (STUDENT_SAMPLES, ONLINE_TEACHER_SAMPLES)  # what training samples itself; it reads the others
 TEACHER_SAMPLES = "teacher_samples"  # offline: y ~ p, sampled from the teacher before training, stored as Parquet
 TEACHER_SEQUENCES = (TEACHER_SAMPLES, "teacher_beam")  # teacher_beam: offline too, the teacher's beam-search outputs
-SEQUENCES = (GROUND_TRUTH, STUDENT_SAMPLES, *TEACHER_SEQUENCES)
+SEQUENCES = (GROUND_TRUTH, *SAMPLED, *TEACHER_SEQUENCES)
 
 IGNORE = -100  # the label of a padded position
 
@@ -254,8 +256,11 @@ class Objective:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any loss reads the teacher's distributions. Those of `mle` and `seqkd` do not."""
-        return any(map(self.needs_teacher_on, self.sequences))
+        """Whether training runs the teacher: to sample from it, or for a loss that reads its distributions.
+
+        Those of `mle` and `seqkd` do not.
+        """
+        return ONLINE_TEACHER_SAMPLES in self.sequences or any(map(self.needs_teacher_on, self.sequences))
 
     @property
     def mixtures(self) -> list[str]:

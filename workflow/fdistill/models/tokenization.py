@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fdistill.models.families import Family
@@ -22,11 +22,19 @@ _OF_THIS_MACHINE = {"is_local", "local_files_only"}  # how the tokenizer was fou
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer with the family's special tokens. Decoding restores any encoded text."""
+AT_BLANKS = Regex(r" ?\S+|\s+(?!\S)|\s+")  # as GPT-2's pattern, without its cuts between letters, digits and marks
+
+
+def train_tokenizer(
+    texts: Sequence[str], vocab_size: int, family: Family, symbols: bool = False
+) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer with the family's special tokens. Decoding restores any encoded text.
+
+    With `symbols` each word of the texts, such as `AH0`, can become one token, if the vocabulary is large enough.
+    """
     special = family.scratch_tokens
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = _pre_tokenizer(texts if symbols else ())
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -41,6 +49,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: Family) -> Pr
             single=f"$A {eos}", special_tokens=[(eos, tokenizer.token_to_id(eos))]
         )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False, **special)
+
+
+def _pre_tokenizer(symbols: Iterable[str]) -> pre_tokenizers.PreTokenizer:
+    """GPT-2's pre-tokenizer, which cuts words where letters, digits and marks meet; if it cuts a symbol, at blanks."""
+    usual = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if all(len(usual.pre_tokenize_str(word)) == 1 for word in {word for text in symbols for word in text.split()}):
+        return usual
+    at_blanks = pre_tokenizers.Split(AT_BLANKS, "isolated")
+    return pre_tokenizers.Sequence([at_blanks, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def encode_sources(

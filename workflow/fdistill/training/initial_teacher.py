@@ -28,7 +28,7 @@ def teacher_from_scratch(
     columns, _ = read_parquet(train, SPLIT)
     sources = [limits.source_prefix + source for source in columns["source"]]
     targets = [references[0] for references in columns["references"]]
-    tokenizer = train_tokenizer(sources + targets, vocab_size, family)
+    tokenizer = train_tokenizer(sources + targets, vocab_size, family, limits.symbols)
     teacher = checkpoints.from_scratch(family, config, tokenizer, seed)
     teacher.model.module.to(device)
     return teacher

@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import LABELS, SOURCE, STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import (
+    LABELS,
+    ONLINE_TEACHER_SAMPLES,
+    SOURCE,
+    STUDENT_SAMPLES,
+    TEACHER_SAMPLES,
+    Objective,
+)
 from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.students import supervising_layers
 from fdistill.runtime.distributed import Ranks
@@ -22,7 +29,7 @@ from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEAC
 
 # Seeds consist of one of these numbers, the run's seed, the step and the examples. Random numbers therefore depend
 # neither on the rank that uses them nor on whether the run was interrupted before.
-SAMPLES, DROPOUT = 1, 2
+SAMPLES, DROPOUT, OF_TEACHER = 1, 2, 3
 
 
 class Learner:
@@ -101,7 +108,7 @@ class Learner:
         return [losses[i] for i in range(len(micro_batches))]
 
     def sample_and_count(self, micro_batch: MicroBatch, step: int, is_single: bool = False) -> dict[str, Counter]:
-        """Add the student's samples to a micro-batch, if the objective needs them; return its valid positions.
+        """Add the samples that the objective needs to a micro-batch; return its valid positions.
 
         A student without dropout samples from the same encoding that it learns from, so that sources are encoded once.
         This is done for a single micro-batch only, since the encodings of several would be in memory together.
@@ -115,6 +122,12 @@ class Learner:
                     self.student, micro_batch.source, self.sampling, seed, micro_batch.rows, micro_batch.context
                 )
             micro_batch.labels[STUDENT_SAMPLES] = samples.labels
+        if ONLINE_TEACHER_SAMPLES in self.objective.sequences:
+            with self.autocast, step_part(SAMPLING):
+                everything = SamplingConfig(self.sampling.max_new_tokens)
+                seed = (OF_TEACHER, self.seed, step)
+                samples = sample_batch(self.teacher, micro_batch.source, everything, seed, micro_batch.rows)
+            micro_batch.labels[ONLINE_TEACHER_SAMPLES] = samples.labels
         return micro_batch.counts()
 
     def _on_all_ranks(self, function: Callable[[], dict[int, Any]]) -> dict[int, Any] | None:

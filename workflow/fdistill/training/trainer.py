@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fdistill.data.batches import epoch_batches, label_batch, source_batch
-from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
+from fdistill.losses.objectives import SAMPLED, Objective
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -83,8 +83,8 @@ class Trainer:
             epoch, begin = epoch + 1, 0
 
     def micro_batch(self, indices: list[int], epoch: int) -> MicroBatch:
-        """Return a micro-batch of the given examples, with all sequences of an epoch but the student's samples."""
-        train, stored = self.data.train, [kind for kind in self.learner.objective.sequences if kind != STUDENT_SAMPLES]
+        """Return a micro-batch of the given examples, with all sequences of an epoch that are stored."""
+        train, stored = self.data.train, [kind for kind in self.learner.objective.sequences if kind not in SAMPLED]
         labels = {
             kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
             for kind in stored

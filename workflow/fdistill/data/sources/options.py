@@ -29,6 +29,12 @@ def read_options(cls: type[T], options: dict[str, Any]) -> T:
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
 
+def check_bounds(key: str, bounds: tuple[Any, ...]) -> None:
+    """Raise UserError unless an option's value is a smallest and a largest whole number."""
+    if [type(bound) for bound in bounds] != [int, int] or bounds[0] > bounds[1]:
+        raise UserError(f"source.{key}: {list(bounds)} is not [fewest, most], two whole numbers in this order")
+
+
 def options_schema(kind: str, options: type) -> Schema:
     """Return the schema of `source:` for a kind: the key `kind`, and a key per field of the dataclass `options`.
 

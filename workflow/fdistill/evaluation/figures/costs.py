@@ -5,9 +5,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.evaluation.aggregate import METRICS_FILE, main_metric
+from fdistill.evaluation.aggregate import main_metric, read_aggregated
 from fdistill.evaluation.comparisons import TEACHER
 from fdistill.evaluation.costs import student_costs
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
@@ -22,7 +21,7 @@ def cost_scatter(
     students' `train.jsonl`, as for `training_curves`. A bar shows the 95 % interval. Students without a time or a
     value are left out. `systems` and errors as for `training_curves`.
     """
-    files = [read_json(path, METRICS_FILE) for path in metrics]
+    files = [read_aggregated(path, "metrics") for path in metrics]
     common_lineage(*metrics, *(path for _, path in logs), seeds_differ=True)
     for file, path in zip(files, metrics, strict=True):
         known(file["method"], systems, path)

@@ -7,10 +7,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.systems import split_size
-from fdistill.evaluation.aggregate import METRICS_FILE
+from fdistill.evaluation.aggregate import read_aggregated
 from fdistill.evaluation.comparisons import TEACHER
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 from fdistill.runtime.errors import UserError
@@ -31,7 +30,7 @@ def scores_by_size(paths: list[Path], sizes: Sizes, systems: dict[str, str], tit
     """
     files: dict[tuple[str, str | None], dict[str, Any]] = {}
     for path in paths:
-        file = read_json(path, METRICS_FILE)
+        file = read_aggregated(path, "metrics")
         method, size = split_size(file["method"])
         known(method, systems, path)
         if size not in sizes:

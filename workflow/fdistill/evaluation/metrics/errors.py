@@ -13,13 +13,23 @@ def per(hypotheses: list[str], references: list[list[str]], options: dict) -> Sc
     Symbols between blanks are phonemes; an edit inserts, deletes or substitutes one. With several references the one
     with the fewest edits counts, and of those the longest, whose rate is the lowest.
 
-    Raises MetricMissing for references in scripts without blanks, and where no reference has one: a whole word would
-    count as one symbol. Source: Bisani & Ney 2008, section 4.
+    Raises MetricMissing where words would count as symbols: in references without a blank, and in those of a script
+    without spaces between words if more than a few letters stand together. Source: Bisani & Ney 2008, section 4.
     """
     from rapidfuzz.distance import Levenshtein
 
-    fix = "set per.tokenizer to unicode, which makes every character a symbol"
-    scripts.check_spaced("PER", references, options, fix)
+    fix = (
+        "separate symbols by blanks, or, in a script without spaces between words, set per.tokenizer to unicode, which "
+        "makes every character a symbol"
+    )
+    scripts.check_share(
+        references,
+        lambda symbol: scripts.unspaced_letters(symbol) > scripts.SYMBOL,
+        scripts.FOREIGN,
+        f"PER compares symbols between blanks, and {{share}} of those of the references are more than {scripts.SYMBOL} "
+        "letters of a script without spaces between words, as Chinese, Japanese and Thai",
+        fix,
+    )
     if not any(len(reference.split()) > 1 for of_input in references for reference in of_input):
         raise MetricMissing("PER compares symbols between blanks, and no reference has two", fix)
     counts = []

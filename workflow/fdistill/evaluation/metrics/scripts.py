@@ -19,6 +19,8 @@ FOREIGN = 0.1
 # than WORD letters: separated words have about 2 in Chinese and Japanese, and 4 in Thai.
 PHRASES = 0.3
 WORD = 5
+# A symbol of such a script that stands between spaces has at most as many letters: long kana with a small one (キャー).
+SYMBOL = 3
 
 
 @cache

@@ -46,7 +46,9 @@ def origins(parts: dict[str, list[Path]], command: str) -> Origins:
             widths={headings[1]: 0.6},
             marks=pd.DataFrame(marks, cells.index, cells.columns),
         ),
-        commits=sorted({record["code"]["commit"] + " (changed)" * bool(record["code"]["dirty"]) for record in found}),
+        commits=sorted(
+            {record["code"]["commit"][:12] + " (changed)" * bool(record["code"]["dirty"]) for record in found}
+        ),
         packages=sorted({f"{name} {version}" for record in found for name, version in record["packages"].items()}),
         unrecorded=[path for path, record in records.items() if record is None],
     )

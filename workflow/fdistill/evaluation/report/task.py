@@ -8,7 +8,7 @@ import pandas as pd
 
 from fdistill.artifacts.files import note_input, read_json
 from fdistill.artifacts.records import check
-from fdistill.evaluation.aggregate import METRICS_FILE, main_metric
+from fdistill.evaluation.aggregate import main_metric, read_aggregated
 from fdistill.evaluation.comparisons import FULL_FILE, TEACHER
 from fdistill.evaluation.costs import Cost, student_costs
 from fdistill.evaluation.report.inputs import Files, Study
@@ -28,7 +28,7 @@ class TaskResults:
     main: Standing | None
     summary: Table
     untrained: list[str]
-    matrices: list[Table]
+    matrices: list[Table]  # the main metric's first
     costs: dict[str, Cost]
     cost_table: Table
     without_costs: list[str]
@@ -59,7 +59,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
     trivial = [name for section in study.layout for name in section.systems if not section.ranked and name != TEACHER]
     titles = {name: systems[name] for name in (*compared["students"], TEACHER) if name in systems}
     found = standings(compared, frame)
-    key = main_metric([read_json(path, METRICS_FILE) for (of, _), path in files.metrics.items() if of == task])
+    key = main_metric([read_aggregated(path, "metrics") for (of, _), path in files.metrics.items() if of == task])
     main = found.get(key)
     costs = student_costs([(system, path) for of, system, path in files.logs if of == task])
     means = frame[(frame["task"] == task) & frame["seed"].isna() & frame["system"].isin(compared["students"])]
@@ -71,7 +71,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
         main=main,
         summary=standings_table(list(found.values()), systems),
         untrained=untrained_teacher(main, trivial) if main else [],
-        matrices=[matrix(standing, compared["metrics"][key], titles) for key, standing in found.items()],
+        matrices=[matrix(found[of], compared["metrics"][of], titles) for of in sorted(found, key=lambda of: of != key)],
         costs=costs,
         cost_table=cost_table(main, costs, {name: systems[name] for name in compared["students"]}),
         without_costs=[name for name in compared["students"] if name not in costs],

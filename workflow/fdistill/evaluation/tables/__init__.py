@@ -5,6 +5,7 @@ from fdistill.evaluation.tables.examples import examples_table
 from fdistill.evaluation.tables.formats import write, write_frame
 from fdistill.evaluation.tables.frame import results_frame, sections
 from fdistill.evaluation.tables.human import human_table
+from fdistill.evaluation.tables.online import online_table
 from fdistill.evaluation.tables.results import main_table, risk_table
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "examples_table",
     "human_table",
     "main_table",
+    "online_table",
     "results_frame",
     "risk_table",
     "sections",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pandas as pd
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import Shape
-from fdistill.evaluation.aggregate import METRICS_FILE, RISK_TITLES, RISKS_FILE, TEACHER_DIST
+from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
 from fdistill.evaluation.comparisons import COMPARISONS_FILE, TEACHER
+from fdistill.evaluation.tables.marks import PLACE, add_marks
 from fdistill.runtime.errors import UserError
 
 DECIMALS = 2  # of every printed number, as in the paper
@@ -30,7 +31,6 @@ COLUMNS = {
     **{"collapsed": "boolean", "leads": "boolean", "best": "boolean"},
     **{"signature": "str", "missing_reason": "str", "missing_fix": "str"},
 }
-PLACE = ["task", "metric"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,20 @@ class Section:
 
 
 def sections(teacher: dict[str, str], trivial: dict[str, str], students: dict[str, str]) -> list[Section]:
-    """Return the sections in the paper's order: teacher, trivial systems, and students, which are ranked."""
+    """Return the sections in the paper's order: teacher, trivial systems, and students, which are ranked.
+
+    Raises UserError for a system in two of them.
+    """
     all_sections = [
         Section("Teacher", teacher),
         Section("Trivial", trivial),
         Section("Student", students, ranked=True),
     ]
+    for one, other in combinations(all_sections, 2):
+        for system in one.systems:
+            if system in other.systems:
+                labels = f"{one.label.lower()} and {other.label.lower()}"
+                raise UserError(f"'{system}' is given as {labels}; a system has one row: leave one of them out")
     return [section for section in all_sections if section.systems]
 
 
@@ -59,11 +67,12 @@ def results_frame(
 
     `comparisons` has a file for each task, which says of its students who leads. Rows have the order of tasks and of
     the layout's systems; all metrics are before the risks. Raises UserError for a file of a task or system that is not
-    there, for a second file of the same, for files that belong to different data or teachers, for a metric that was
-    computed in different ways, for risks from different teacher samples, and for a student that was not compared.
+    there, for a second file of the same, for a system without a file, for files that belong to different data or
+    teachers, for a metric that was computed in different ways, for risks from different teacher samples, and for
+    comparisons of other students or seeds.
     """
     students = [system for section in layout if section.ranked for system in section.systems]
-    of_metrics, of_risks = _read(metrics, tasks, layout, METRICS_FILE), _read(risks, tasks, layout, RISKS_FILE)
+    of_metrics, of_risks = _read(metrics, tasks, layout, "metrics"), _read(risks, tasks, layout, "risks")
     compared = {path: read_json(path, COMPARISONS_FILE) for path in comparisons}
     for task in tasks:
         paths = [file["path"] for file in (*of_metrics, *of_risks) if file["task"] == task]
@@ -87,15 +96,16 @@ def results_frame(
             "cannot encode; give files that the workflow wrote"
         ) from None
     _check_signatures(frame)
-    return _compared(_above_teacher(_of_teacher(frame)), list(compared.values()), students)
+    _check_rows(layout, [*of_metrics, *of_risks])
+    return add_marks(_above_teacher(_of_teacher(frame)), list(compared.values()), students).astype(COLUMNS)
 
 
-def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape: Shape) -> list[dict[str, Any]]:
+def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], kind: str) -> list[dict[str, Any]]:
     """The contents of the files, in the order of tasks and rows."""
     order = {(task, system): None for task in tasks for section in layout for system in section.systems}
     files: dict[tuple[str, str], dict] = {}
     for path in paths:
-        file = read_json(path, shape)
+        file = read_aggregated(path, kind)
         place = (file["task"], file["method"])
         if place not in order:
             raise UserError(
@@ -107,6 +117,18 @@ def _read(paths: list[Path], tasks: dict[str, str], layout: list[Section], shape
             raise UserError(f"{path}: a second file for task '{place[0]}', method '{place[1]}'; give one")
         files[place] = file | {"path": path}
     return [files[place] for place in order if place in files]
+
+
+def _check_rows(layout: list[Section], files: list[dict[str, Any]]) -> None:
+    """Raise UserError for a row without a file, whose name may be misspelt."""
+    known = list(dict.fromkeys(file["method"] for file in files))
+    for section in layout:
+        for system in section.systems:
+            if system not in known:
+                raise UserError(
+                    f"'{system}' has a row in the table, but the files are of {', '.join(known) or 'no system'}; "
+                    "give a file of it, or leave it out"
+                )
 
 
 def _rows(file: dict[str, Any], metric: str, entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -163,26 +185,3 @@ def _above_teacher(frame: pd.DataFrame) -> pd.DataFrame:
     teachers = frame[means & (frame["system"] == TEACHER)].set_index(PLACE)["value"]
     theirs = teachers.reindex(pd.MultiIndex.from_frame(frame[PLACE])).set_axis(frame.index)
     return frame.assign(above_teacher=(frame["value"] - theirs).where(means & (frame["system"] != TEACHER)))
-
-
-def _compared(frame: pd.DataFrame, comparisons: list[dict[str, Any]], students: list[str]) -> pd.DataFrame:
-    """The frame with `collapsed`, `leads` and `best` of the students' means, from files of comparisons."""
-    entries = {
-        (file["task"], system, metric): entry
-        for file in comparisons
-        for metric, entry in file["metrics"].items()
-        for system in file["students"]
-    }
-    is_student = frame["seed"].isna() & frame["system"].isin(students) & frame["value"].notna()
-    marks: dict[str, list] = {"collapsed": [], "leads": [], "best": []}
-    for row, student in zip(frame.itertuples(), is_student, strict=True):
-        entry = entries.get((row.task, row.system, row.metric))
-        if student and entry is None:
-            raise UserError(
-                f"'{row.system}' was not compared with the other students of '{row.task}' in '{row.metric}'; give the "
-                "task's file of comparisons of all students (compare.py makes it)"
-            )
-        marks["collapsed"].append(row.system in entry["collapsed"] if student else pd.NA)
-        marks["leads"].append(row.system in entry["leaders"] if student else pd.NA)
-        marks["best"].append(row.system == entry["best"] if student else pd.NA)
-    return frame.assign(**marks).astype(COLUMNS)

@@ -128,6 +128,7 @@ _LATEX = {
     "↑": "$\\uparrow$",
     "↓": "$\\downarrow$",
     "±": "$\\pm$",
+    "α": "$\\alpha$",
     "−": "$-$",
     "–": "\\textendash{}",
     "…": "\\dots{}",

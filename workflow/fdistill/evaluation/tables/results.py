@@ -1,5 +1,6 @@
 """The tables of results: metrics (Wen et al. 2023, Table 2) and risks (Table 3)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pandas as pd
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
+from fdistill.evaluation.tables.marks import noted_limits
 from fdistill.evaluation.tables.table import Table, cells_of
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -33,11 +35,13 @@ def main_table(
     `tasks` maps keys to titles in the order of columns, `layout` has the rows, and `paper` is the published table to
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
+    frame = results_frame(paths, [], comparisons, tasks, layout)
     return pivot(
-        results_frame(paths, [], comparisons, tasks, layout),
+        frame,
         tasks,
         layout,
         paper,
+        limits=noted_limits(comparisons, tasks, frame),
         title="Main results",
         caption=f"Main results on the test sets. {LEADERS} ↑/↓: the higher/lower, the better.",
     )
@@ -55,17 +59,19 @@ def risk_table(
     Arguments as in `main_table`. CSV has one record per task, system and risk, and one `teacher_dist` per task, for
     the teacher. Raises UserError as `results_frame` does.
     """
+    frame = results_frame([], paths, comparisons, tasks, layout)
     return pivot(
-        results_frame([], paths, comparisons, tasks, layout),
+        frame,
         tasks,
         layout,
         paper,
+        limits=noted_limits(comparisons, tasks, frame),
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
-        f"difference to the teacher's own value. The closer to the teacher's from above, the better. {LEADERS}"
-        f"{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier than the "
-        "teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all bi-grams "
-        "of five teacher samples per input, in percent.",
+        "difference to the teacher's own value. The lower, the better, among students that have not collapsed. "
+        f"{LEADERS}{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier "
+        "than the teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all "
+        "bi-grams of five teacher samples per input, in percent.",
     )
 
 
@@ -77,10 +83,11 @@ def pivot(
     *,
     title: str,
     caption: str,
+    limits: Sequence[str] = (),
 ) -> Table:
     """Return the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
 
-    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file.
+    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file. `limits` are notes.
     """
     means = frame[frame["seed"].isna()].drop(columns="seed")
     means = comparison.add_published(means, paper) if paper else means
@@ -116,6 +123,7 @@ def pivot(
     shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
     cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
     notes = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
+    notes += limits
     if paper:
         found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
         notes += comparison.notes(found, paper)

@@ -10,7 +10,7 @@ from fdistill.data.archives import Archive
 from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.embedded.botocore_models import ATTRIBUTES, KINDS, Record, model_records, read_models
 from fdistill.data.sources.filters import Overlap, capped, distinct, position, shuffled, words
-from fdistill.data.sources.options import read_options
+from fdistill.data.sources.options import check_bounds, read_options
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = (
@@ -38,7 +38,9 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     attributes: tuple[str, ...] = ATTRIBUTES
     target_words: tuple[int, int] = (3, 40)
-    min_word_records: int | None = None  # records with a word that fewer training records hold go; None keeps all
+    # Records go with a word that fewer training records hold, of those that pass the other filters; None keeps all. A
+    # word may be in fewer records afterwards, when those that held it go for their other words.
+    min_word_records: int | None = None
     train_size: int | None = None
     dev_size: int | None = None
     test_size: int | None = None
@@ -48,10 +50,7 @@ class Options:
             for value in getattr(self, key):
                 if value not in known:
                     raise UserError(f"source.{key}: unknown value '{value}'; known: {', '.join(known)}")
-        if [type(value) for value in self.target_words] != [int, int] or self.target_words != tuple(
-            sorted(self.target_words)
-        ):
-            raise UserError(f"source.target_words: {list(self.target_words)} is not [fewest, most], in this order")
+        check_bounds("target_words", self.target_words)
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
@@ -148,6 +147,7 @@ def split(records: list[Record], corpus: Corpus) -> dict[str, list[Record]]:
 def with_known_words(splits: dict[str, list[Record]], chosen: Options, corpus: Corpus) -> dict[str, list[Record]]:
     """Return the records of which at least `min_word_records` of the given training records hold each word.
 
+    Words are counted once, before any record goes, and so may be in fewer of the returned training records.
     Words are those of source and target. Rarer ones are mostly names of one service's own things: no model can learn
     them from the other services, and a small one makes up words in their place.
     """

