@@ -115,13 +115,14 @@ ONLINE = {
 }
 if ONLINE:
     TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-MIXTURES = ["js", "js_exact"]  # what the figure of the mixture compares
+# What the figure of the mixture compares.
+MIXTURES = [method for method in ("js", "js_exact", "js_exact_held") if method in STUDY.methods]
 
 
 def figure_kinds(task):
     """Return the kinds of figures that the study has of a task."""
     sizes = ["sizes"] if len(STUDY.sizes(task)) > 1 else []
-    mixture = ["mixture"] if set(MIXTURES) <= {*STUDY.methods} else []
+    mixture = ["mixture"] if {"js", "js_exact"} <= {*MIXTURES} else []
     return ["curves", "risk", "cost", *sizes, *mixture]
 
 

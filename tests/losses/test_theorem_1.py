@@ -162,6 +162,23 @@ def test_gradient_of_the_exact_p_half_is_that_of_the_sequence_level(pair, beta):
 
 
 @pytest.mark.parametrize("half", ["kl_p_mixture", "kl_q_mixture"])
+def test_held_weights_are_those_of_the_exact_mixture_without_their_gradient(pair, half):
+    teacher, student, *_ = pair
+    tokens = SEQUENCES[-1]
+    inputs = inputs_of(tokens, teacher, student)
+    held, exact = (LOSSES[half].function(inputs, exact=which) for which in ("held", True))
+    torch.testing.assert_close(held, exact)
+    expected, of_teacher, of_student = 0, 1.0, 1.0  # the prefix's probabilities, as numbers
+    for t, token in enumerate(tokens):
+        p, q = (torch.softmax(logits[tokens[:t]], -1) for logits in (teacher, student))
+        m = (of_teacher * p + of_student * q) / (of_teacher + of_student)
+        expected = expected + kl(p if half == "kl_p_mixture" else q, m)
+        of_teacher, of_student = of_teacher * p[token].item(), of_student * q[token].item()
+    torch.testing.assert_close(gradient(held.sum(), student), gradient(expected, student), rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(gradient(exact.sum(), student), gradient(held.sum(), student))
+
+
+@pytest.mark.parametrize("half", ["kl_p_mixture", "kl_q_mixture"])
 @pytest.mark.parametrize("beta", [0.2, 0.5])
 def test_stepwise_halves_weigh_p_and_q_as_named(pair, half, beta):
     teacher, student, *_ = pair

@@ -125,27 +125,33 @@ def energy(inputs: LossInputs) -> Tensor:
     return -(log_q.exp() * log_p).sum(-1)
 
 
-def _mixture_half(half: Callable[..., Tensor], inputs: LossInputs, beta: float, exact: bool) -> Tensor:
-    """Return one half of JS. `beta` is the weight of q in m; `exact` uses the true conditional of m (Eq. 12)."""
+def _mixture_half(half: Callable[..., Tensor], inputs: LossInputs, beta: float, exact: bool | str) -> Tensor:
+    """Return one half of JS. `beta` is the weight of q in m; `exact` uses the true conditional of m (Eq. 12).
+
+    With `exact` "held", the weights that the prefix gives to p and q are constants for the gradient.
+    """
     log_p, log_q = inputs.log_p_and_log_q
     log_odds = torch.logit(torch.tensor(1 - beta, dtype=log_p.dtype, device=log_p.device))
     if exact:
-        log_odds = log_odds + inputs.prefix_log_odds
+        of_prefix = inputs.prefix_log_odds
+        log_odds = log_odds + (of_prefix.detach() if exact == "held" else of_prefix)
     return half(log_p, log_q, log_odds)
 
 
-def kl_p_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool = False) -> Tensor:
+def kl_p_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool | str = False) -> Tensor:
     """Return KL(p‖m), m = (1-β) p + β q: the half of JS on teacher samples (Wen et al. 2023, Eq. 8).
 
-    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11).
+    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11);
+    "held" is the same without the gradient through the weights of the mixture.
     """
     return _mixture_half(divergences.kl_p_mixture, inputs, beta, exact)
 
 
-def kl_q_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool = False) -> Tensor:
+def kl_q_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool | str = False) -> Tensor:
     """Return KL(q‖m), m = (1-β) p + β q: the half of JS on student samples (Wen et al. 2023, Eq. 8).
 
-    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11).
+    `exact` uses the true conditional of the mixture of sequences (Eq. 12) instead of the step-wise one (Eq. 11);
+    "held" is the same without the gradient through the weights of the mixture.
     """
     return _mixture_half(divergences.kl_q_mixture, inputs, beta, exact)
 
