@@ -248,6 +248,8 @@ def test_the_page_has_verdicts_then_numbers(tmp_path):
     assert missing[2][2:] == ["JS", "engine", "–", "–", "–", "–", "– n/a"]
     assert "N/a: the study has no engine on t. Remedy: add engine to the study's methods." in text
     assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, :4]) == ["t", "BLEU-4 ↑", "js", "kl"]
+    decided["claims"][0]["tests"][0] |= {"p": 0.00012, "p_holm": 1e-9}
+    assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, 6:8]) == ["0.0001", "< 0.0001"]  # never 0
 
 
 def test_script_reads_the_users_own_file_and_refuses_mistakes(tmp_path):

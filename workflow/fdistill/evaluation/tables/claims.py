@@ -56,7 +56,7 @@ def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Map
                 *names,
                 NONE if test["difference"] is None else signed(test["difference"], FORM),
                 f"{signed(interval[0], FORM)} to {signed(interval[-1], FORM)}" if interval else NONE,
-                *(NONE if p is None else f"{p:.4f}" for p in p_values),
+                *(_p_value(p) for p in p_values),
                 SIGNS[test["verdict"]],
             ]
         )
@@ -74,6 +74,12 @@ def claims_markdown(decided: Mapping[str, Any], tasks: Mapping[str, str], system
         if claim["tests"]:
             parts.append(to_markdown(claim_tests(claim, tasks, systems)).strip())
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return NONE
+    return f"{p:.4f}" if p >= 0.00005 else "< 0.0001"
 
 
 def _reason(claim: Mapping[str, Any]) -> str:
