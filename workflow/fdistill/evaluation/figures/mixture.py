@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
@@ -16,11 +17,7 @@ from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
 
 WEIGHTS = [{"n": COUNT, "quantiles": [float]}]
 MIXTURE_FILE = {"weights": {...: WEIGHTS}, "gradients": {...: {"signal": float, "noise": float}}}
-# Colour, label, and the height of the corner that their weights, which begin at a half, leave free.
-SAMPLES = {
-    TEACHER_SAMPLES: ("#0072B2", "on the teacher's samples", 0.95),
-    STUDENT_SAMPLES: ("#D55E00", "on the student's samples", 0.05),
-}
+SAMPLES = {TEACHER_SAMPLES: ("#0072B2", "teacher's samples"), STUDENT_SAMPLES: ("#D55E00", "student's samples")}
 
 
 def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
@@ -33,11 +30,13 @@ def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], t
     common_lineage(path, *(log for _, log in logs), seeds_differ=True)
     metric = dev_metrics(log for _, log in runs)[0]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+        figure = Figure(figsize=(10.5, 3.5), layout="constrained")
         along, gradients, training = figure.subplots(1, 3)
-        for kind, (colour, label, corner) in SAMPLES.items():
-            _weights(along, measured["weights"][kind], colour)
-            along.text(0.04, corner, label, color=colour, transform=along.transAxes, verticalalignment="center")
+        medians = [_weights(along, measured["weights"][kind], colour) for kind, (colour, _) in SAMPLES.items()]
+        labels = [label for _, label in SAMPLES.values()]
+        # Above the axes, for the bands fill them.
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+        along.legend(medians, labels, **place, columnspacing=1, handlelength=1, frameon=False)
         along.set_xlabel("position in the sequence")
         along.set_ylabel("teacher's weight in the exact mixture")
         along.set_ylim(0, 1)
@@ -56,10 +55,11 @@ def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], t
         finish(figure, title, systems, output)
 
 
-def _weights(ax: Axes, positions: list[dict[str, Any]], colour: str) -> None:
-    """Draw the median of the weights by position, and bands with half and nine tenths of them."""
+def _weights(ax: Axes, positions: list[dict[str, Any]], colour: str) -> Line2D:
+    """Draw the median of the weights by position, and bands with half and nine tenths of them; return the median."""
     low, lower, median, upper, high = zip(*(position["quantiles"] for position in positions), strict=True)
     places = range(1, len(positions) + 1)
     ax.fill_between(places, low, high, color=colour, alpha=0.12, linewidth=0)
     ax.fill_between(places, lower, upper, color=colour, alpha=0.25, linewidth=0)
-    ax.plot(places, median, color=colour)
+    (line,) = ax.plot(places, median, color=colour)
+    return line
