@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/functions.smk"
+include: "rules/table_functions.smk"
 include: "rules/preflight.smk"
 include: "rules/data.smk"
 include: "rules/teacher.smk"

@@ -1,0 +1,90 @@
+# What the rules of tables, figures and the report read, by task and system.
+
+
+# What tables and figures call each task without mistakes, and each system.
+TEXTS = {
+    "tasks": {
+        task: {key: STUDY.task(task)[key] for key in ("title", "description", "stands_for")}
+        for task in STUDY.all_tasks
+        if task not in STUDY.task_mistakes
+    },
+    "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
+    | {student: STUDY.method(student)["title"] for student in STUDENTS},
+}
+TEXTS_FILE = settings_file(TEXTS)
+
+
+def placed(tasks, systems_of, name):
+    """Return TASK/SYSTEM=FILE arguments: the script refuses a file that says another task or system."""
+    return [f"{task}/{system}={RESULTS}/{task}/{system}/{name}" for task in tasks for system in systems_of(task)]
+
+
+def online_metrics(wildcards):
+    """Return the metrics of the methods of ONLINE."""
+    if not ONLINE:
+        raise WorkflowError("no method is both offline and online; add js and js_online to the study's methods")
+    return files_in(placed(STUDY.tasks, online_systems, "metrics.json"))
+
+
+def online_systems(task):
+    """Return the methods of ONLINE, which are the same in every task."""
+    return [*ONLINE, *ONLINE.values()]
+
+
+def of_tasks(name):
+    """Return TASK=FILE arguments for the file `name` of each task."""
+    return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]
+
+
+def files_in(arguments):
+    """Return the files of KEY=FILE arguments."""
+    return [argument.partition("=")[2] for argument in arguments]
+
+
+# The outputs that examples are of: those of each system's first seed.
+FIRST_OUTPUTS = [
+    f"{task}/{system}={results(task, system, 'generate.parquet')[0]}"
+    for task in STUDY.tasks
+    for system in risk_systems(task)
+]
+
+
+# The training curves of all students, one per seed.
+STUDENT_LOGS = [
+    f"{task}/{system}={path}"
+    for task in STUDY.tasks
+    for system in ask(STUDY.students, task)
+    for path in results(task, system, "train.jsonl")
+]
+
+
+def study_options():
+    """Return the file of the options that Snakemake was given for the study, which the report's commands repeat.
+
+    Not texts in a command, for the reasons in `settings_file`.
+    """
+    files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+    values = list(COMMAND_LINE.config_args or ())
+    given = [*(["--configfile", *files] if files else []), *(["--config", *values] if values else [])]
+    return settings_file({"options": ["--cores", "1", *given]})
+
+
+def row_flags(systems_of):
+    """Return the flags of a table's rows, in order, by section: those of the first task, and what others add."""
+    systems = dict.fromkeys(system for task in STUDY.tasks for system in systems_of(task))
+    groups = {
+        "--teacher": [s for s in systems if s == "teacher"],
+        "--trivial": [s for s in systems if s in TRIVIAL],
+        "--students": [s for s in systems if s in STUDENTS],
+    }
+    return [part for flag, group in groups.items() if group for part in (flag, *group)]
+
+
+def records_of_jobs():
+    """Return the records that jobs have written below the folder of results, without the ledger's own."""
+    return sorted(str(path) for path in Path(RESULTS).glob("*/**/*.provenance.json"))
+
+
+def table_page(name):
+    """Return the output for a table that the report shows."""
+    return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
