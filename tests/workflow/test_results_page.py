@@ -1,5 +1,6 @@
-"""The tables of docs/results.md have the numbers of the results that are committed beside the page."""
+"""The tables of the pages of results have the numbers of the results that are committed beside them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from snake import ROOT
 
+PAGES = [ROOT / "docs" / name for name in ("results.md", "experiments.md")]
 FOLDER = ROOT / "docs/results"
 STUDIES = sorted(folder.name for folder in FOLDER.iterdir())
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text(encoding="utf-8"))
@@ -16,16 +18,20 @@ SYSTEMS |= {method["title"]: key for key, method in METHODS.items()}
 CELL = re.compile(r"([\d.]+) ± ([\d.]+)")
 
 
-def tables() -> list[tuple[str, str, pd.DataFrame]]:
-    """The study, the task's title, and the cells of each table of results; a section begins with its study's name."""
+def tables(heading: str) -> list[tuple[str, str, pd.DataFrame]]:
+    """The study, the task's title, and the cells of each table with a column `heading`.
+
+    A section has its study's file at the beginning of a line.
+    """
     found = []
-    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    for section in page.split("\n## ")[1:]:
-        study = re.search(r"^`config/(\w+)\.yaml`", section, re.MULTILINE)
-        for part in section.split("\n### ")[1:]:
-            for table in re.findall(r"(?:^\|.*\|\n)+", part, re.MULTILINE):
-                head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-                found.append((study[1], part.split("\n")[0], pd.DataFrame(rows, columns=head)))
+    for page in PAGES:
+        for section in page.read_text(encoding="utf-8").split("\n## ")[1:]:
+            study = re.search(r"^`config/(\w+)\.yaml`", section, re.MULTILINE)
+            for part in section.split("\n### ")[1:]:
+                for table in re.findall(r"(?:^\|.*\|\n)+", part, re.MULTILINE):
+                    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+                    if heading in head:
+                        found.append((study[1], part.split("\n")[0], pd.DataFrame(rows, columns=head)))
     return found
 
 
@@ -33,8 +39,14 @@ def title_of(task: str) -> str:
     return yaml.safe_load((ROOT / f"config/tasks/{task}.yaml").read_text(encoding="utf-8"))["title"]
 
 
-def test_every_study_has_its_tables_on_the_page():
-    assert sorted({study for study, _, _ in tables()}) == STUDIES
+def system_of(title: str) -> str:
+    """The system that a table calls `title`: that of a method and, after a comma, of a student's size."""
+    method, _, size = title.partition(", ")
+    return "-".join([SYSTEMS.get(method, "teacher"), *filter(None, [size])])
+
+
+def test_every_study_has_its_tables_on_a_page():
+    assert sorted({study for study, _, _ in tables("Model")}) == STUDIES
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -42,14 +54,15 @@ def test_the_numbers_are_those_of_the_results(study):
     frame = pd.read_csv(FOLDER / study / "results.csv")
     frame = frame[frame.seed.isna()]
     compared = 0
-    for _, title, table in (entry for entry in tables() if entry[0] == study):
+    for _, title, table in (entry for entry in tables("Model") if entry[0] == study):
         of_task = frame[frame.task.map(title_of) == title]
         for _, row in table.iterrows():
-            system = SYSTEMS.get(row["Model"], "teacher")
             for heading, cell in row.iloc[2:].items():
                 if shown := CELL.search(cell):
                     metric = re.sub(r" [↑↓]$", "", heading).replace("\\", "")
-                    (result,) = of_task[(of_task.system == system) & (of_task.title == metric)].itertuples()
+                    (result,) = of_task[
+                        (of_task.system == system_of(row["Model"])) & (of_task.title == metric)
+                    ].itertuples()
                     half = (result.high - result.low) / 2
                     assert shown.groups() == (f"{result.value:.2f}", f"{half:.2f}"), (title, row["Model"], heading)
                     compared += 1
@@ -61,3 +74,35 @@ def test_the_hashes_are_of_all_systems(study):
     frame = pd.read_csv(FOLDER / study / "results.csv")
     hashed = [line.split("  ")[1] for line in (FOLDER / study / "SHA256SUMS").read_text().splitlines()]
     assert {Path(name).parent.as_posix() for name in hashed} == {f"{r.task}/{r.system}" for r in frame.itertuples()}
+
+
+def test_the_steps_are_those_that_were_measured():
+    ((study, _, table),) = tables("Step, ms")
+    pairs = json.loads((FOLDER / study / "pronunciation.online.json").read_text())["pairs"]
+    measured = [
+        [METHODS[pair["offline"]]["title"], f"{pair['seconds']['online']['median'] * 1000:.0f}",
+         f"{pair['seconds']['offline']['median'] * 1000:.0f}", f"{pair['speedup']['median']:.2f}"]
+        for pair in pairs
+    ]  # fmt: skip
+    assert table.to_numpy().tolist() == measured
+
+
+def test_the_first_gradients_are_those_that_were_measured():
+    found = tables("Signal over noise")
+    for study, task, table in found:
+        (path,) = (
+            path for path in (FOLDER / study).glob("*.mixture.json") if title_of(path.name.split(".")[0]) == task
+        )
+        gradients = json.loads(path.read_text())["gradients"]
+        sizes = {METHODS[method]["title"]: size["signal"] / size["noise"] for method, size in gradients.items()}
+        assert dict(zip(table["Method"], table["Signal over noise"], strict=True)) == {
+            title: f"{size:.2f}" for title, size in sizes.items()
+        }
+    assert len(found) == 2
+
+
+def test_the_claims_are_those_that_were_decided():
+    (table,) = re.findall(
+        r"(?:^\|.*\|\n)+", PAGES[0].read_text().split("\n## The paper's claims")[1].split("\n## ")[0], re.M
+    )
+    assert table in (FOLDER / "seeds/claims.md").read_text()
