@@ -166,3 +166,23 @@ rule compare:
     shell:
         "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
         " --students {params.students:q} --task {wildcards.task:q} --output {output.comparison:q} 2> {log:q}"
+
+
+# The methods that the study has offline and online by themselves, for the table of these alone.
+use rule compare as compare_online with:
+    input:
+        script=script("compare"),
+        files=lambda wildcards: [
+            f"{RESULTS}/{wildcards.task}/{system}/{kind}.{suffix}"
+            for system in ["teacher", *online_systems(wildcards.task)]
+            for kind in ("metrics", "risk")
+            for suffix in ("json", "replicates.parquet")
+        ],
+    output:
+        comparison="<results>/comparisons/{task}.online.json",
+    log:
+        "<logs>/comparisons/{task}.online.log",
+    params:
+        students=lambda wildcards: online_systems(wildcards.task),
+        metrics=lambda wildcards: placed([wildcards.task], online_systems, "metrics.json"),
+        risks=lambda wildcards: placed([wildcards.task], lambda task: ["teacher", *online_systems(task)], "risk.json"),

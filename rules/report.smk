@@ -117,7 +117,7 @@ rule online_table:
         script=script("tables"),
         times=expand("<results>/bench/{task}.online.json", task=STUDY.tasks),
         metrics=online_metrics,
-        comparisons=COMPARISONS,
+        comparisons=expand("<results>/comparisons/{task}.online.json", task=STUDY.tasks),
     output:
         multiext("<results>/tables/online", ".csv", ".md", ".tex"),
         page=table_page("online"),
@@ -134,7 +134,7 @@ rule online_table:
         tasks=STUDY.tasks,
         times=[f"{task}={RESULTS}/bench/{task}.online.json" for task in STUDY.tasks],
         metrics=placed(STUDY.tasks, online_systems, "metrics.json"),
-        comparisons=COMPARED,
+        comparisons=[f"{task}={RESULTS}/comparisons/{task}.online.json" for task in STUDY.tasks],
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} online --times {params.times:q} --metrics {params.metrics:q}"

@@ -56,7 +56,7 @@ def test_variances_over_seeds_and_inputs_add_up():
 
 @pytest.mark.parametrize(("over_seeds", "over_inputs"), [(1.0, 0.0), (1.0, 0.5), (0.3, 1.0)])
 def test_equal_systems_differ_significantly_as_often_as_they_should(over_seeds, over_inputs):
-    """Five seeds: when they were resampled, two systems that differ by their seeds alone did in 15 % of cases."""
+    """Five seeds. A bootstrap over them would find 15 % of the pairs that differ by their seeds alone."""
     generator = np.random.default_rng(1)
     of_inputs = generator.normal(0, over_inputs, size=300)
     spread = generator.normal(0, over_inputs, size=100)

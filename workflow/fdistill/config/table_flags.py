@@ -8,9 +8,8 @@ from fdistill.config import arguments, schema_flags
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import Section
+from fdistill.evaluation.tables.numbers import NONE
 from fdistill.runtime.errors import UserError
-
-NO_TEXT = "–"  # in the place of the paper's task that a task stands for
 
 
 def add_files_flag(parser: argparse.ArgumentParser, flag: str, form: str, text: str) -> None:
@@ -71,7 +70,7 @@ def layout(args: argparse.Namespace) -> list[Section]:
 
 def data_texts(args: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
     """Return what each of `args.tasks` (titles by task) stands for, and its description."""
-    stands_for = {task: args.texts.of_task(task, "stands_for", NO_TEXT) for task in args.tasks}
+    stands_for = {task: args.texts.of_task(task, "stands_for", NONE) for task in args.tasks}
     return stands_for, {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
 
 

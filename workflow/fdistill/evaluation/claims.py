@@ -17,7 +17,7 @@ from typing import Any
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import RISK_TITLES
-from fdistill.evaluation.comparisons import FULL_FILE
+from fdistill.evaluation.comparisons import FULL_FILE, differences
 from fdistill.evaluation.resampling import CONFIDENCE, holm
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
@@ -124,13 +124,10 @@ def _test(file: Compared, metric: str, better: str, than: str) -> Test:
     test = {"task": file["task"], "metric": metric, "title": entry["title"], "direction": entry["direction"]}
     test |= {"better": better, "than": than, "difference": None, "interval": None, "p": None, "p_holm": None}
     for pair in entry["pairs"]:
-        if (pair["a"], pair["b"]) == (better, than):
-            found = {"difference": pair["difference"], "interval": pair["interval"]}
-        elif (pair["b"], pair["a"]) == (better, than):
-            found = {"difference": -pair["difference"], "interval": [-bound for bound in reversed(pair["interval"])]}
-        else:
-            continue
-        return test | found | {"p": pair["p"], "verdict": UNDECIDED, "missing": None}
+        if {pair["a"], pair["b"]} == {better, than}:
+            difference = differences([pair])[better, than]
+            found = {"difference": difference.value, "interval": [difference.low, difference.high], "p": pair["p"]}
+            return test | found | {"verdict": UNDECIDED, "missing": None}
     return test | {"verdict": MISSING, "missing": _why_untested(file, metric, entry["title"], [better, than])}
 
 

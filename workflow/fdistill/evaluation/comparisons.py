@@ -31,10 +31,7 @@ COMPARISONS_FILE = {
     "task": str,
     "students": [str],
     "metrics": {
-        ...: {
-            **{"best": (str, None), "leaders": [str], "collapsed": [str]},
-            **{"seeds": [str], "missing": [str], "notes": [str]},
-        }
+        ...: {"best": (str, None), **{key: [str] for key in ("leaders", "collapsed", "seeds", "missing", "notes")}}
     },
 }
 _PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}

@@ -9,7 +9,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.evaluation.aggregate import main_metric, read_aggregated
 from fdistill.evaluation.comparisons import TEACHER
 from fdistill.evaluation.costs import student_costs
-from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.figures.drawing import STYLE, error_bars, finish, known, style_of
 
 
 def cost_scatter(
@@ -36,10 +36,8 @@ def cost_scatter(
             if system == TEACHER:
                 ax.axhline(entry["mean"], color="#777777", linestyle=":", linewidth=1, zorder=0, label=style["label"])
             elif system in costs:
-                low, high = entry["interval"] or [entry["mean"]] * 2
-                errors = [[max(0, entry["mean"] - low)], [max(0, high - entry["mean"])]]  # percentiles may leave it out
                 style |= {"linestyle": "", "markersize": 7, "elinewidth": 0.8}
-                ax.errorbar(costs[system].seconds, entry["mean"], yerr=errors, **style)
+                ax.errorbar(costs[system].seconds, entry["mean"], yerr=error_bars([entry]), **style)
         ax.set_xlabel("wall time of the training and what it needs\nbeside data and teacher, seconds (mean over seeds)")
         if measured:
             entry = next(iter(measured.values()))

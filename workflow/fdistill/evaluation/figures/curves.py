@@ -36,7 +36,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
             style = style_of(system, systems)
             draw_line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
             for ax, key in zip(axes[1:], metrics, strict=True):
-                draw_line(ax, [(line["step"], line["dev"][key]) for line in log if key in line.get("dev", {})], style)
+                draw_line(ax, dev_points(log, key), style)
         axes[0].set_ylabel("training loss (each method's own)")
         if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
             axes[0].set_yscale("log")  # objectives differ by an order of magnitude
@@ -63,6 +63,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 def dev_metrics(logs: Iterable[list[dict[str, Any]]]) -> list[str]:
     """Return the metrics on the development split that the logs have."""
     return list(dict.fromkeys(key for log in logs for line in log for key in line.get("dev", {})))
+
+
+def dev_points(log: list[dict[str, Any]], metric: str) -> list[tuple[float, float]]:
+    """Return the steps at which a log has a metric on the development split, with its values."""
+    return [(line["step"], line["dev"][metric]) for line in log if metric in line.get("dev", {})]
 
 
 def label_dev(ax: Axes, metric: str) -> None:

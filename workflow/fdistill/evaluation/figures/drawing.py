@@ -45,6 +45,15 @@ def style_of(system: str, systems: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def error_bars(entries: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    """Return how far below and above its mean the interval of each entry reaches, 0 without one.
+
+    An interval of percentiles may leave the mean out.
+    """
+    bounds = [(entry["mean"], *(entry["interval"] or [entry["mean"]] * 2)) for entry in entries]
+    return [max(0, mean - low) for mean, low, _ in bounds], [max(0, high - mean) for mean, _, high in bounds]
+
+
 def finish(figure: Figure, title: str, systems: dict[str, str], output: Path) -> None:
     """Add title and legend, with each system once, and write the file.
 

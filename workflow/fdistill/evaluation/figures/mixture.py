@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.figures.curves import dev_metrics, draw_line, label_dev, read_log
+from fdistill.evaluation.figures.curves import dev_metrics, dev_points, draw_line, label_dev, read_log
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
 
@@ -28,15 +28,15 @@ def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], t
     measured = read_json(path, MIXTURE_FILE)
     runs = [(system, read_log(log)) for system, log in logs if known(system, systems, log)]
     common_lineage(path, *(log for _, log in logs), seeds_differ=True)
-    metric = dev_metrics(log for _, log in runs)[0]
+    metric = next(iter(dev_metrics(log for _, log in runs)), None)  # none, if nothing was trained
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 3.5), layout="constrained")
         along, gradients, training = figure.subplots(1, 3)
         medians = [_weights(along, measured["weights"][kind], colour) for kind, (colour, _) in SAMPLES.items()]
         labels = [label for _, label in SAMPLES.values()]
-        # Above the axes, for the bands fill them.
-        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
-        along.legend(medians, labels, **place, columnspacing=1, handlelength=1, frameon=False)
+        # The bands fill the axes, so that the legend stands above them.
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+        along.legend(medians, labels, **above, columnspacing=1, handlelength=1, frameon=False)
         along.set_xlabel("position in the sequence")
         along.set_ylabel("teacher's weight in the exact mixture")
         along.set_ylim(0, 1)
@@ -44,14 +44,15 @@ def mixture(path: Path, logs: list[tuple[str, Path]], systems: dict[str, str], t
         for place, method in enumerate(shown):
             size = measured["gradients"][method]
             style = style_of(method, systems)
-            gradients.bar(place, size["signal"] / size["noise"], color=style["color"], alpha=0.6, width=0.6)
+            bar = {"color": style["color"], "label": style["label"], "alpha": 0.6, "width": 0.6}
+            gradients.bar(place, size["signal"] / size["noise"], **bar)
         gradients.set_xticks(range(len(shown)), [""] * len(shown))
         gradients.set_ylabel("first step's gradient: signal over noise")
         for system, log in runs:
-            points = [(line["step"], line["dev"][metric]) for line in log if metric in line.get("dev", {})]
-            draw_line(training, points, style_of(system, systems))
+            draw_line(training, dev_points(log, metric), style_of(system, systems))
         training.set_xlabel("step")
-        label_dev(training, metric)
+        if metric:
+            label_dev(training, metric)
         finish(figure, title, systems, output)
 
 

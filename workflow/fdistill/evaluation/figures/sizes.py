@@ -11,7 +11,7 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import read_aggregated
 from fdistill.evaluation.comparisons import TEACHER
-from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.figures.drawing import STYLE, error_bars, finish, known, style_of
 from fdistill.runtime.errors import UserError
 
 APART = 0.04  # of the distance between two sizes: that between two methods' bars
@@ -83,9 +83,6 @@ def _size_axis(sizes: Sizes) -> tuple[str, dict[str | None, str]]:
 
 def _line(ax: Axes, points: list[tuple[int, dict[str, Any]]], shift: float, style: dict[str, Any]) -> None:
     """Draw means with their intervals, if they have one, at their places moved by `shift`."""
-    means = [entry["mean"] for _, entry in points]
-    bounds = [entry["interval"] or (entry["mean"], entry["mean"]) for _, entry in points]
-    below = [max(0, mean - low) for mean, (low, _) in zip(means, bounds, strict=True)]
-    above = [max(0, high - mean) for mean, (_, high) in zip(means, bounds, strict=True)]
-    places = [place + shift for place, _ in points]
-    ax.errorbar(places, means, yerr=(below, above), linewidth=1.2, elinewidth=0.8, markersize=5, **style)
+    places, entries = [place + shift for place, _ in points], [entry for _, entry in points]
+    means = [entry["mean"] for entry in entries]
+    ax.errorbar(places, means, yerr=error_bars(entries), linewidth=1.2, elinewidth=0.8, markersize=5, **style)

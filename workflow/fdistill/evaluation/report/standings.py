@@ -25,7 +25,6 @@ class Standing:
     them that are not significantly worse. `missing` maps students without a value to reason and remedy.
     """
 
-    metric: str
     title: str
     direction: str
     best: str | None
@@ -64,7 +63,6 @@ def _standing(metric: str, entry: dict[str, Any], means: pd.DataFrame) -> Standi
     found = differences(entry["pairs"])
     leads = {name: found[order[0], name] for name in order[1:]}
     return Standing(
-        metric=metric,
         title=entry["title"],
         direction=entry["direction"],
         best=entry["best"],

@@ -7,16 +7,13 @@ import pandas as pd
 from fdistill.evaluation.comparisons import TEACHER, Difference, differences
 from fdistill.evaluation.costs import Cost
 from fdistill.evaluation.report.standings import Standing
-from fdistill.evaluation.tables.comparison import plain, signed
-from fdistill.evaluation.tables.frame import DECIMALS
+from fdistill.evaluation.tables.numbers import NONE, plain, signed
 from fdistill.evaluation.tables.results import ARROWS
 from fdistill.evaluation.tables.table import Table, cells_of
 
-FORM = f".{DECIMALS}f"
 SIGNS = {"better": " ▲", "worse": " ▼", "different": " ≠"}
 SELF = "·"
 TIMES = ("Training", "What it needs", "Together")
-NONE = "–"
 
 
 def matrix(standing: Standing, entry: dict[str, Any], titles: dict[str, str]) -> Table:
@@ -54,7 +51,7 @@ def _mark(difference: Difference | None, sign: int, *, is_ranked: bool) -> str:
 
 
 def _shown(difference: Difference, mark: str) -> str:
-    return signed(difference.value, FORM) + SIGNS.get(mark, "")
+    return signed(difference.value) + SIGNS.get(mark, "")
 
 
 def standings_table(standings: list[Standing], titles: dict[str, str]) -> Table:
@@ -79,11 +76,11 @@ def _first(standing: Standing, titles: dict[str, str]) -> list[str]:
     """The system with the best mean, the mean, how far it is ahead, and who is not worse."""
     if standing.first is None:
         return [NONE] * 4
-    value = plain(standing.means[standing.first].value, FORM)
+    value = plain(standing.means[standing.first].value)
     if not standing.rivals:
         return [titles[standing.first], value, NONE, NONE]
     lead = standing.rivals[0].lead
-    ahead = f"{plain(lead.value, FORM)} ({plain(lead.low, FORM)} to {plain(lead.high, FORM)})"
+    ahead = f"{plain(lead.value)} ({plain(lead.low)} to {plain(lead.high)})"
     tied = ", ".join(titles[rival.system] for rival in standing.tied) or "no other"
     return [titles[standing.first], value, ahead, tied]
 
@@ -93,7 +90,7 @@ def cost_table(standing: Standing | None, costs: dict[str, Cost], titles: dict[s
     rows = []
     for system, title in titles.items():
         row, cost = standing.means.get(system) if standing else None, costs.get(system)
-        value = NONE if row is None or pd.isna(row.value) else plain(row.value, FORM)
+        value = NONE if row is None or pd.isna(row.value) else plain(row.value)
         seconds = () if cost is None else (cost.training, cost.before, cost.seconds)
         times = [f"{time:,.1f}" for time in seconds] or [NONE] * len(TIMES)
         rows.append([title, value, *times, NONE if cost is None else f"{cost.gpu_hours:,.3f}"])

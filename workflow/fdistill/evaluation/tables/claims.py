@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED
-from fdistill.evaluation.tables.comparison import signed
 from fdistill.evaluation.tables.markdown import escape_markdown, to_markdown
-from fdistill.evaluation.tables.results import ARROWS, NONE
+from fdistill.evaluation.tables.numbers import NONE, p_value, signed
+from fdistill.evaluation.tables.results import ARROWS
 from fdistill.evaluation.tables.table import Table, cells_of
 
 FORM = ".3f"  # of differences: those of risks are often below 0.01
@@ -56,7 +56,7 @@ def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Map
                 *names,
                 NONE if test["difference"] is None else signed(test["difference"], FORM),
                 f"{signed(interval[0], FORM)} to {signed(interval[-1], FORM)}" if interval else NONE,
-                *(_p_value(p) for p in p_values),
+                *(NONE if p is None else p_value(p) for p in p_values),
                 SIGNS[test["verdict"]],
             ]
         )
@@ -74,12 +74,6 @@ def claims_markdown(decided: Mapping[str, Any], tasks: Mapping[str, str], system
         if claim["tests"]:
             parts.append(to_markdown(claim_tests(claim, tasks, systems)).strip())
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def _p_value(p: float | None) -> str:
-    if p is None:
-        return NONE
-    return f"{p:.4f}" if p >= 0.00005 else "< 0.0001"
 
 
 def _reason(claim: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ row show them.
 import pandas as pd
 
 from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.tables.numbers import signed
 
 ROWS = {"published": "paper", "difference": "difference"}  # what is compared -> title of its row
 
@@ -38,14 +39,3 @@ def notes(found: dict[str, bool], paper: PublishedTable) -> list[str]:
     rows = f"Rows 'paper': {paper.source} ({paper.units}). Rows 'difference': measured less the paper's."
     none = f"The paper has no numbers for {', '.join(lacking)}."
     return ([rows] if len(lacking) < len(found) else []) + ([none] if lacking else [])
-
-
-def plain(number: float, form: str) -> str:
-    """Return the number as `form` (see `format`) shows it, with a minus sign in the place of a hyphen."""
-    return format(number, f"z{form}").replace("-", "−")
-
-
-def signed(number: float, form: str) -> str:
-    """Return the number with its sign, as `form` (see `format`) shows it; a number that is shown as 0 has none."""
-    text = plain(number, form)
-    return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"

@@ -10,6 +10,7 @@ from fdistill.artifacts.shapes import COUNT
 from fdistill.data.sources import SPLITS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
+from fdistill.evaluation.tables.numbers import NONE
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
@@ -25,7 +26,6 @@ SHAPE = {
 }
 SOURCE = "Source (licence)"
 GROUPS = {"sizes": "Inputs and references", "leakage": "Share of the inputs that is in the training split, %"}
-NONE = "–"  # the task stands for no other, or its leakage was not measured
 
 
 def datasets_table(

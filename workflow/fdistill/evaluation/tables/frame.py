@@ -15,7 +15,6 @@ from fdistill.evaluation.comparisons import COMPARISONS_FILE, TEACHER
 from fdistill.evaluation.tables.marks import PLACE, add_marks
 from fdistill.runtime.errors import UserError
 
-DECIMALS = 2  # of every printed number, as in the paper
 NO_BIGRAMS = {
     "reason": "no sample of the teacher has two tokens",
     "fix": "train the teacher longer, or look at its outputs",
@@ -23,13 +22,14 @@ NO_BIGRAMS = {
 # The columns of the frame. A row with a `seed` is one run. A row without is the mean of `seeds` runs, with their sample
 # standard deviation `std`, and is what the tables show; only such rows have the columns from `low` to `best`.
 COLUMNS = {
-    **{"task": "str", "system": "str", "metric": "str", "title": "str", "direction": "str", "seed": "Int64"},
-    **{"seeds": "Int64", "value": "float64", "std": "float64"},
-    **{"low": "float64", "high": "float64"},  # the 95 % interval of the value
+    **dict.fromkeys(("task", "system", "metric", "title", "direction"), "str"),
+    **dict.fromkeys(("seed", "seeds"), "Int64"),
+    **dict.fromkeys(("value", "std"), "float64"),
+    **dict.fromkeys(("low", "high"), "float64"),  # the 95 % interval of the value
     "above_teacher": "float64",  # a student's risk less the teacher's own
     # Of students: see `fdistill.evaluation.comparisons.compare`.
-    **{"collapsed": "boolean", "leads": "boolean", "best": "boolean"},
-    **{"signature": "str", "missing_reason": "str", "missing_fix": "str"},
+    **dict.fromkeys(("collapsed", "leads", "best"), "boolean"),
+    **dict.fromkeys(("signature", "missing_reason", "missing_fix"), "str"),
 }
 
 

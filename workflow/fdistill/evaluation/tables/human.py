@@ -14,11 +14,9 @@ from fdistill.evaluation.tables.table import Table
 
 # Columns of the CSV file beside the frame's.
 OWN = {
-    **{"n_inputs": "Int64", "n_ratings": "Int64"},  # of which the mean is
-    **{
-        "above_baseline": "float64",
-        "tested_inputs": "Int64",
-    },  # the mean difference to the first system, and its inputs
+    **dict.fromkeys(("n_inputs", "n_ratings"), "Int64"),  # of which the mean is
+    "above_baseline": "float64",  # the mean difference to the first system
+    "tested_inputs": "Int64",  # of which that difference is
     **dict.fromkeys(("p", "p_holm", "wilcoxon_p", "wilcoxon_p_holm"), "float64"),
     "alpha": "float64",  # of the aspect
 }

@@ -12,7 +12,9 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import COLUMNS, Section, results_frame
-from fdistill.evaluation.tables.results import FORM, LEADERS, pivot
+from fdistill.evaluation.tables.marks import noted_limits
+from fdistill.evaluation.tables.numbers import FORM
+from fdistill.evaluation.tables.results import LEADERS, pivot
 from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
 
@@ -82,7 +84,8 @@ def online_table(
     frame = pd.concat([scores, pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)], ignore_index=True)
     frame = frame.sort_values("task", key=lambda column: column.map(list(tasks).index), kind="stable")
     caption = f"{CAPTION}{LEADERS} ↑/↓: the higher/lower, the better."
-    table = pivot(frame, tasks, layout, paper, title="Online and offline samples", caption=caption)
+    limits = noted_limits(comparisons, tasks, scores)
+    table = pivot(frame, tasks, layout, paper, limits=limits, title="Online and offline samples", caption=caption)
     conditions = [f"{tasks[task]}: {_conditions(file)}" for task, file in measured.items()]
     return replace(table, notes=[*conditions, *table.notes])
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fdistill.evaluation.tables.comparison import plain
-from fdistill.evaluation.tables.frame import DECIMALS
+from fdistill.evaluation.tables.numbers import p_value, plain
 from fdistill.evaluation.tables.table import Table, panels
 
 
@@ -35,7 +34,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(panels=panels, sections=_sections, panel_title=_panel_title)
-    environment.filters.update(number=_number, p_value=_p_value, listed=_listed)
+    environment.filters.update(number=plain, p_value=_p_value, listed=_listed)
     return environment
 
 
@@ -54,12 +53,9 @@ def _panel_title(panel: Table) -> str:
     return f"{panel.title}: {groups}" if panel.title and groups else panel.title or groups or panel.caption
 
 
-def _number(value: float) -> str:
-    return plain(value, f".{DECIMALS}f")
-
-
 def _p_value(p: float) -> str:
-    return ("p < 0.001" if p < 0.001 else f"p = {p:.3f}").replace(" ", "\N{NO-BREAK SPACE}")
+    text = p_value(p)
+    return (f"p {text}" if text.startswith("<") else f"p = {text}").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _listed(names: Iterable[str], titles: Mapping[str, str] | None = None) -> str:

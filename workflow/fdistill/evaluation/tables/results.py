@@ -7,20 +7,19 @@ import pandas as pd
 
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
-from fdistill.evaluation.tables.frame import DECIMALS, Section, results_frame
+from fdistill.evaluation.tables.frame import Section, results_frame
 from fdistill.evaluation.tables.marks import noted_limits
+from fdistill.evaluation.tables.numbers import FORM, NONE, signed
 from fdistill.evaluation.tables.table import Table, cells_of
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 COLLAPSED = " †"
-FORM = f".{DECIMALS}f"
 LEADERS = (
     "Bold: better than every other student that has not collapsed, by a paired test (p < 0.05, corrected by Holm). "
     "Where no student is, those that are not significantly worse than the best are underlined."
 )
 # Nine columns with both bounds do not fit on a page; the CSV file has the bounds.
 MARGIN = "±: half the width of the 95 % interval."
-NONE = "–"  # the system was not run on the task, or does not have the value
 
 
 def main_table(
@@ -94,19 +93,19 @@ def pivot(
     columns = pd.MultiIndex.from_frame(means[["task", "metric"]].drop_duplicates())
     systems = [system for section in layout for system in section.systems]
 
-    def pivot(values: list[str], empty: str) -> pd.DataFrame:
-        wide = means.assign(values=values).pivot(index="system", columns=["task", "metric"], values="values")
-        return wide.reindex(index=systems, columns=columns).fillna(empty)
+    def wide(values: list[str], empty: str) -> pd.DataFrame:
+        cells = means.assign(values=values).pivot(index="system", columns=["task", "metric"], values="values")
+        return cells.reindex(index=systems, columns=columns).fillna(empty)
 
     margins = (means["high"] - means["low"]) / 2
     footnotes = _footnotes(means)
-    texts = pivot(_texts(means, margins, footnotes), NONE)
+    texts = wide(_texts(means, margins, footnotes), NONE)
     marks = means["leads"].map({True: "tied"}).mask(means["best"].fillna(False), "best")
-    marked = pivot(marks.fillna(""), "")
+    marked = wide(marks.fillna(""), "")
     below = {}
     if paper:
         for key, name in comparison.ROWS.items():
-            below[name] = pivot([comparison.shown(key, number, FORM) for number in means[key]], "")
+            below[name] = wide([comparison.shown(key, number, FORM) for number in means[key]], "")
     rows, row_marks = [], []
     for section in layout:
         rows.append([])
@@ -148,7 +147,7 @@ def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, s
             texts.append(f"n/a [{note}]" if note else NONE)
             continue
         spread = "" if pd.isna(margin) else f" ± {margin:{FORM}}"
-        distance = "" if pd.isna(row.above_teacher) else f" ({comparison.signed(row.above_teacher, FORM)})"
+        distance = "" if pd.isna(row.above_teacher) else f" ({signed(row.above_teacher, FORM)})"
         collapsed = COLLAPSED if not pd.isna(row.collapsed) and row.collapsed else ""
         texts.append(f"{row.value:{FORM}}{spread}{distance}{collapsed}")
     return texts

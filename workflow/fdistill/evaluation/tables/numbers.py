@@ -1,0 +1,20 @@
+"""How tables and the report write numbers."""
+
+FORM = ".2f"  # of scores and risks, as in the papers
+NONE = "–"  # in the place of a value that there is not
+
+
+def plain(number: float, form: str = FORM) -> str:
+    """Return the number as `form` (see `format`) shows it, with a minus sign in the place of a hyphen."""
+    return format(number, f"z{form}").replace("-", "−")
+
+
+def signed(number: float, form: str = FORM) -> str:
+    """Return the number with its sign, as `form` (see `format`) shows it; a number that is shown as 0 has none."""
+    text = plain(number, form)
+    return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value, which is never shown as 0."""
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
