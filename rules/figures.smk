@@ -4,9 +4,7 @@
 rule training_curves:
     input:
         script=script("figures"),
-        histories=lambda wildcards: [
-            path for system in risk_systems(wildcards.task) for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: files_in(curves_of(wildcards.task, risk_systems(wildcards.task))),
     output:
         report(
             "<results>/figures/{task}.curves.svg",
@@ -24,11 +22,7 @@ rule training_curves:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        histories=lambda wildcards: [
-            f"{system}={path}"
-            for system in risk_systems(wildcards.task)
-            for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: curves_of(wildcards.task, risk_systems(wildcards.task)),
         systems=lambda wildcards: risk_systems(wildcards.task),
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
@@ -38,9 +32,7 @@ rule training_curves:
 rule risk_figure:
     input:
         script=script("figures"),
-        risks=lambda wildcards: [
-            f"{RESULTS}/{wildcards.task}/{system}/risk.json" for system in risk_systems(wildcards.task)
-        ],
+        risks=lambda wildcards: files_in(placed([wildcards.task], risk_systems, "risk.json")),
     output:
         report(
             "<results>/figures/{task}.risk.svg",
@@ -68,15 +60,9 @@ rule risk_figure:
 rule cost_figure:
     input:
         script=script("figures"),
-        metrics=lambda wildcards: [
-            f"{RESULTS}/{wildcards.task}/{system}/metrics.json" for system in risk_systems(wildcards.task)
-        ],
+        metrics=lambda wildcards: files_in(placed([wildcards.task], risk_systems, "metrics.json")),
         # Beside them are the records of the trainings, with the times.
-        histories=lambda wildcards: [
-            path
-            for system in ask(STUDY.students, wildcards.task)
-            for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: files_in(curves_of(wildcards.task, ask(STUDY.students, wildcards.task))),
     output:
         report(
             "<results>/figures/{task}.cost.svg",
@@ -95,11 +81,7 @@ rule cost_figure:
     params:
         texts=TEXTS_FILE,
         metrics=lambda wildcards: placed([wildcards.task], risk_systems, "metrics.json"),
-        histories=lambda wildcards: [
-            f"{system}={path}"
-            for system in ask(STUDY.students, wildcards.task)
-            for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: curves_of(wildcards.task, ask(STUDY.students, wildcards.task)),
         systems=lambda wildcards: risk_systems(wildcards.task),
     shell:
         "exec python {input.script:q} cost --metrics {params.metrics:q} --logs {params.histories:q}"
@@ -109,9 +91,7 @@ rule cost_figure:
 rule size_figure:
     input:
         script=script("figures"),
-        metrics=lambda wildcards: [
-            f"{RESULTS}/{wildcards.task}/{system}/metrics.json" for system in risk_systems(wildcards.task)
-        ],
+        metrics=lambda wildcards: files_in(placed([wildcards.task], risk_systems, "metrics.json")),
     output:
         report(
             "<results>/figures/{task}.sizes.svg",
@@ -145,9 +125,7 @@ rule mixture_figure:
     input:
         script=script("figures"),
         mixture="<results>/{task}/mixture.json",
-        histories=lambda wildcards: [
-            path for system in MIXTURES for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: files_in(curves_of(wildcards.task, MIXTURES)),
     output:
         report(
             "<results>/figures/{task}.mixture.svg",
@@ -165,9 +143,7 @@ rule mixture_figure:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        histories=lambda wildcards: [
-            f"{system}={path}" for system in MIXTURES for path in results(wildcards.task, system, "train.jsonl")
-        ],
+        histories=lambda wildcards: curves_of(wildcards.task, MIXTURES),
         systems=lambda wildcards: risk_systems(wildcards.task),
     shell:
         "exec python {input.script:q} mixture --mixture {input.mixture:q} --logs {params.histories:q}"

@@ -49,13 +49,13 @@ FIRST_OUTPUTS = [
 ]
 
 
-# The training curves of all students, one per seed.
-STUDENT_LOGS = [
-    f"{task}/{system}={path}"
-    for task in STUDY.tasks
-    for system in ask(STUDY.students, task)
-    for path in results(task, system, "train.jsonl")
-]
+def curves_of(task, systems):
+    """Return SYSTEM=FILE arguments for the training curves of `systems`, one per seed."""
+    return [f"{system}={path}" for system in systems for path in results(task, system, "train.jsonl")]
+
+
+# Those of all students, with their tasks.
+STUDENT_LOGS = [f"{task}/{curve}" for task in STUDY.tasks for curve in curves_of(task, ask(STUDY.students, task))]
 
 
 def study_options():
