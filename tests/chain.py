@@ -221,7 +221,7 @@ class Study:
             ),
             "tables datasets": (
                 {f"--manifests={task}": self.manifest},
-                [f"--tasks={task}=Task", f"--stands-for={task}=–", f"--descriptions={task}=A task", *tables],
+                [f"--tasks={task}=Task", *tables],
             ),
             "tables examples": (
                 {f"--tests={task}": self.test, f"--generations={task}/{self.method}": self.generations}

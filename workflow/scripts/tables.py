@@ -65,19 +65,14 @@ def main() -> None:
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
     table_flags.add_files_flag(command, "--manifests", "TASK", "manifest.json files")
-    for flag, text in (
-        ("--stands-for", "the paper's task that each task imitates"),
-        ("--descriptions", "a description of each task"),
-    ):
-        command.add_argument(
-            flag,
-            nargs="+",
-            type=arguments.pair,
-            default=[],
-            metavar="TASK=TEXT",
-            help=f"{text} (default: that of --texts)",
-        )
-    command.set_defaults(build=_datasets)
+    command.set_defaults(
+        build=lambda args: tables.datasets_table(
+            table_flags.by_task(args.manifests),
+            args.tasks,
+            *table_flags.data_texts(args),
+            table_flags.paper(args, "fdistill_table6"),
+        ),
+    )
 
     command = commands.add_parser("examples", help="example outputs (Table 7)")
     table_flags.add_files_flag(command, "--tests", "TASK", "test splits")
@@ -115,17 +110,6 @@ def main() -> None:
 def _compared(args: argparse.Namespace) -> tuple:
     """The comparisons of each task, the tasks, and the rows."""
     return list(table_flags.by_task(args.comparisons).values()), args.tasks, table_flags.layout(args)
-
-
-def _datasets(args: argparse.Namespace) -> object:
-    stands_for, descriptions = table_flags.data_texts(args)
-    return tables.datasets_table(
-        table_flags.by_task(args.manifests),
-        args.tasks,
-        stands_for | dict(args.stands_for),
-        descriptions | dict(args.descriptions),
-        table_flags.paper(args, "fdistill_table6"),
-    )
 
 
 def _examples(args: argparse.Namespace) -> object:
