@@ -57,18 +57,25 @@ def test_the_best_beyond_chance_and_several_seeds(tmp_path):
     assert ONLY_INPUTS not in text
 
 
+def test_students_with_equal_means_are_first_together(tmp_path):
+    text = answer(tmp_path, BLEU | {"js": BLEU["kl"]})
+    assert "No student is the best in BLEU-4 beyond chance. KL and JS (exact) have the best mean. " in text
+    assert "KL and JS (exact) have 30.00" in text and "They are ahead of ENGINE, the next, by 5.00" in text
+    assert re.search(r"BLEU-4 ↑ \| KL, JS \(exact\) \| 30.00 \| 5.00 ", text)
+
+
 def test_a_metric_where_lower_is_better_has_positive_leads(page):
     assert "TER ↓ | KL | 70.00 | 0.20 (−0.34 to 0.73) | JS (exact)" in words(page, "answer")
 
 
 def test_a_collapsed_student_is_named_and_leads_nothing(page):
     text = words(page, "answer")
-    assert "Collapsed: ENGINE." in text
+    assert "Collapsed: in Rllh/token ENGINE; in Rllh/seq. ENGINE. " in text
     assert "R_llh" not in text  # as the paper prints it
     assert re.search(r"Rllh/token ↓ \| JS \(exact\) \| 2.90", text)
     matrix = words(page, "pairs").partition("Rllh/token")[2].partition("Rllh/seq")[0]
-    assert "ENGINE | −3.00 ≠ | −2.00 ≠ | −1.90 ≠ | · | −1.00 ≠ |" in matrix  # the last with the teacher
-    assert "JS (exact) | −1.10 ▲ | −0.10 | · | +1.90 ≠ | +0.90 ≠ |" in matrix
+    assert "ENGINE | −3.000 ≠ | −2.000 ≠ | −1.900 ≠ | · | −1.000 ≠ |" in matrix  # the last with the teacher
+    assert "JS (exact) | −1.100 ▲ | −0.100 | · | +1.900 ≠ | +0.900 ≠ |" in matrix
 
 
 def test_a_metric_that_no_student_has_is_named_once_with_its_remedy(page):

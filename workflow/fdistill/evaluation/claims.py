@@ -152,7 +152,8 @@ def _missing(claim: Claim, tests: list[Test]) -> dict[str, str]:
         reason = f"the study has no {' and no '.join(claim['tasks'] or ['task'])}, which the claim is about"
         return {"reason": reason, "fix": "add such a task to the study's tasks"}
     first, *others = {tuple(test["missing"].values()): None for test in tests if test["missing"]}
-    return {"reason": first[0] + (f" (and {len(others)} more like it)" if others else ""), "fix": first[1]}
+    more = f" (and {len(others)} more like it)" if others else ""
+    return {"reason": first[0] + more, "fix": first[1] + (", and see the others in claims.json" if others else "")}
 
 
 def _why(cases: list[tuple[str, list[Test]]], texts: Texts) -> str:

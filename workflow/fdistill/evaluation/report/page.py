@@ -27,6 +27,7 @@ def report_page(files: Files, study: Study) -> str:
     compared = (list(comparisons.values()), study.tasks, study.layout)
     frame = tables.results_frame(metrics, risks, *compared)
     decided = read_json(files.claims, CLAIMS_FILE)
+    verdicts = claims_table(decided, study.tasks)
     page = render(
         "report",
         study=study,
@@ -37,8 +38,11 @@ def report_page(files: Files, study: Study) -> str:
         datasets=tables.datasets_table(
             files.manifests, study.tasks, study.stands_for, study.descriptions, study.paper.get("datasets")
         ),
-        verdicts=claims_table(decided, study.tasks),
-        claims=[(claim, claim_tests(claim, study.tasks, study.systems)) for claim in decided["claims"]],
+        verdicts=verdicts,
+        claims=[
+            (claim, claim_tests(claim, study.tasks, study.systems), *verdicts.cells.iloc[place, :2])
+            for place, claim in enumerate(decided["claims"])
+        ],
         examples=_examples(files, study),
         origins=origins(_parts(files), study.command),
     )

@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from fdistill.evaluation.aggregate import RISK_TITLES
 from fdistill.evaluation.comparisons import TEACHER, Difference, differences
+from fdistill.evaluation.tables.numbers import FINE, FORM
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Standing:
 
     title: str
     direction: str
+    form: str  # of differences, as in `format`
     best: str | None
     first: str | None
     rivals: list[Rival]
@@ -35,9 +38,19 @@ class Standing:
     means: dict[str, Any]  # of every system, a row of the frame
 
     @property
+    def firsts(self) -> list[str]:
+        """Return the students that have the best mean: `first`, and those with the same mean."""
+        return [self.first, *(rival.system for rival in self.rivals if rival.lead.value == 0)]
+
+    @property
+    def behind(self) -> list[Rival]:
+        """Return the rivals with a worse mean than the first."""
+        return [rival for rival in self.rivals if rival.lead.value != 0]
+
+    @property
     def tied(self) -> list[Rival]:
-        """Return the rivals that are not significantly worse than the first."""
-        return [rival for rival in self.rivals if not rival.lead.is_significant]
+        """Return the rivals with a worse mean that are not significantly worse than the first."""
+        return [rival for rival in self.behind if not rival.lead.is_significant]
 
     @property
     def beaten(self) -> list[Rival]:
@@ -65,6 +78,7 @@ def _standing(metric: str, entry: dict[str, Any], means: pd.DataFrame) -> Standi
     return Standing(
         title=entry["title"],
         direction=entry["direction"],
+        form=FINE if metric in RISK_TITLES else FORM,
         best=entry["best"],
         first=order[0] if order else None,
         rivals=[Rival(name, lead if sign > 0 else -lead) for name, lead in leads.items()],

@@ -34,7 +34,8 @@ def matrix(standing: Standing, entry: dict[str, Any], titles: dict[str, str]) ->
         for column in columns:
             difference = found.get((row, column))
             mark = _mark(difference, sign, is_ranked=not unranked & {row, column})
-            rows[-1].append(SELF if row == column else NONE if difference is None else _shown(difference, mark))
+            shown = NONE if difference is None else signed(difference.value, standing.form) + SIGNS.get(mark, "")
+            rows[-1].append(SELF if row == column else shown)
             marks[-1].append(mark)
     cells = cells_of(["", *(titles[name] for name in columns)], [rows])
     title = f"{standing.title}{ARROWS[standing.direction]}"
@@ -50,17 +51,15 @@ def _mark(difference: Difference | None, sign: int, *, is_ranked: bool) -> str:
     return "better" if sign * difference.value > 0 else "worse"
 
 
-def _shown(difference: Difference, mark: str) -> str:
-    return signed(difference.value) + SIGNS.get(mark, "")
-
-
 def standings_table(standings: list[Standing], titles: dict[str, str]) -> Table:
     """Build the table of who has the best mean in each metric and risk of a task, and of who is not worse."""
     headings = ["Metric", "Best mean", "Value", "Ahead of the next (95 % interval)", "Not significantly worse"]
     rows, marks = [], []
     for standing in standings:
         rows.append([standing.title + ARROWS[standing.direction], *_first(standing, titles)])
-        marks.append(["", "best" if standing.best else "tied" * bool(standing.tied), "", "", ""])
+        marks.append(
+            ["", "best" if standing.best else "tied" * (len(standing.rivals) > len(standing.beaten)), "", "", ""]
+        )
     cells = cells_of(headings, [rows])
     return Table(
         "",
@@ -77,12 +76,14 @@ def _first(standing: Standing, titles: dict[str, str]) -> list[str]:
     if standing.first is None:
         return [NONE] * 4
     value = plain(standing.means[standing.first].value)
-    if not standing.rivals:
-        return [titles[standing.first], value, NONE, NONE]
-    lead = standing.rivals[0].lead
-    ahead = f"{plain(lead.value)} ({plain(lead.low)} to {plain(lead.high)})"
+    firsts = ", ".join(titles[name] for name in standing.firsts)
+    if not standing.behind:
+        return [firsts, value, NONE, NONE]
+    lead = standing.behind[0].lead
+    value_ahead, low, high = (plain(number, standing.form) for number in (lead.value, lead.low, lead.high))
+    ahead = f"{value_ahead} ({low} to {high})"
     tied = ", ".join(titles[rival.system] for rival in standing.tied) or "no other"
-    return [titles[standing.first], value, ahead, tied]
+    return [firsts, value, ahead, tied]
 
 
 def cost_table(standing: Standing | None, costs: dict[str, Cost], titles: dict[str, str]) -> Table:

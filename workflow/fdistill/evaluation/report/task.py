@@ -35,9 +35,9 @@ class TaskResults:
     figures: dict[str, str]
 
     @property
-    def collapsed(self) -> list[str]:
-        """Return the students that have collapsed in some risk."""
-        return list(dict.fromkeys(name for standing in self.standings.values() for name in standing.collapsed))
+    def collapsed(self) -> dict[str, list[str]]:
+        """Return the students that have collapsed, by the title of the risk."""
+        return {standing.title: standing.collapsed for standing in self.standings.values() if standing.collapsed}
 
     @property
     def missing(self) -> dict[tuple[str, str, str], list[str]]:

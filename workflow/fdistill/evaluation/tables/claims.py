@@ -5,11 +5,10 @@ from typing import Any
 
 from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED
 from fdistill.evaluation.tables.markdown import escape_markdown, to_markdown
-from fdistill.evaluation.tables.numbers import NONE, p_value, signed
+from fdistill.evaluation.tables.numbers import FINE, NONE, p_value, signed
 from fdistill.evaluation.tables.results import ARROWS
 from fdistill.evaluation.tables.table import Table, cells_of
 
-FORM = ".3f"  # of differences: those of risks are often below 0.01
 SIGNS = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided", MISSING: "– n/a"}
 CAPTION = (
     "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
@@ -54,8 +53,8 @@ def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Map
                 tasks.get(test["task"], test["task"]),
                 test["title"] + ARROWS.get(test["direction"], ""),
                 *names,
-                NONE if test["difference"] is None else signed(test["difference"], FORM),
-                f"{signed(interval[0], FORM)} to {signed(interval[-1], FORM)}" if interval else NONE,
+                NONE if test["difference"] is None else signed(test["difference"], FINE),
+                f"{signed(interval[0], FINE)} to {signed(interval[-1], FINE)}" if interval else NONE,
                 *(NONE if p is None else p_value(p) for p in p_values),
                 SIGNS[test["verdict"]],
             ]

@@ -1,6 +1,7 @@
 """How tables and the report write numbers."""
 
 FORM = ".2f"  # of scores and risks, as in the papers
+FINE = ".3f"  # of differences of risks, which are often below 0.01
 NONE = "–"  # in the place of a value that there is not
 
 
