@@ -41,7 +41,7 @@ def title_of(task: str) -> str:
 
 def system_of(title: str) -> str:
     """The system that a table calls `title`: that of a method and, after a comma, of a student's size."""
-    method, _, size = title.partition(", ")
+    method, _, size = (title, "", "") if title in SYSTEMS else title.rpartition(", ")
     return "-".join([SYSTEMS.get(method, "teacher"), *filter(None, [size])])
 
 
