@@ -48,14 +48,18 @@ def slurm_profile_problem():
 onstart:
     if submits_to_slurm() and (problem := slurm_profile_problem()):
         raise WorkflowError(problem)
-    try:
-        claim(Path(".snakemake/fdistill/run.lock"))
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
     made = {job.rule.name for job in workflow.dag.jobs}
+    if made != {"preflight"}:  # which writes nothing that another run reads
+        try:
+            claim(Path(".snakemake/fdistill/run.lock"))
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
     result = f"; the results are in {REPORT_PAGE} and {RESULTS}/tables" if "report_page" in made else ""
     show_job_lines(logger, workflow.output_settings, len(workflow.dag), result)
 
 
 onerror:
-    logger.info("Stopped. The same command goes on: finished jobs are kept, and training resumes from its checkpoint.")
+    logger.info(
+        "Stopped. What is finished is kept. After an interruption the same command goes on, and training resumes from its"
+        " checkpoint; after an error, mend what the lines above name first."
+    )

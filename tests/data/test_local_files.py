@@ -178,6 +178,8 @@ def test_sources_and_targets_must_be_equally_many(tmp_path, targets, numbers, li
         (".csv", 'a,b\n1,2\n3,"4\n', "a.csv, line 3: not valid CSV (unexpected end of data)"),
         (".tsv", 'a\tb\n"1" 2\t3\n', "a.tsv, line 2: not valid TSV ("),
         (".csv", 'a,b\n"x\ny",2\n1,2,3\n', "a.csv, line 4: has 3 fields, the header 2 (a, b)"),
+        (".tsv", "a\tb\n1\n", "a.tsv, line 2: has 1 fields, the header 2 (a, b); add what is missing"),
+        (".jsonl", '{"a": 1}\n{"a"\n', "a.jsonl, line 2: not valid JSON (Expecting ':' delimiter, character 6)"),
         (".csv", "a,b,a\n", "a.csv, line 1: column 'a' occurs twice"),
         (".tsv", "a\ta\n", "a.tsv, line 1: column 'a' occurs twice"),
         (".jsonl", '{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "a.jsonl, line 2: key 'a' occurs twice"),

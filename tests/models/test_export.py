@@ -133,11 +133,16 @@ def test_the_usage_is_read_back(tmp_path):
     folder, _ = exported(tmp_path, "bart-large")
     usage = read_usage(folder)
     assert usage.text == TEXT and usage.generation["num_beams"] == 3
-    with pytest.raises(UserError, match=r"has no fdistill\.json.* snakemake -c1 .*/export$"):
+    with pytest.raises(
+        UserError, match=r"has no fdistill\.json.* snakemake -c1 \[--configfile FILE --\] .*/export, with"
+    ):
         read_usage(tmp_path / "model")
     with pytest.raises(UserError, match="give a folder that rule export wrote"):
         read_usage(tmp_path / "hub")
-    with pytest.raises(UserError, match="no such folder"):
+    folder = folder.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"no such folder; export the model: snakemake -c1 .*/export, with the file"):
+        read_usage(tmp_path / "export")
+    with pytest.raises(UserError, match="no such folder; give a folder that rule export wrote"):
         read_usage(tmp_path / "nowhere")
     (folder / "fdistill.json").write_text(json.dumps(TEXT | {"format": 2}))
     with pytest.raises(UserError, match="has format 2, but this version reads 1"):

@@ -30,6 +30,8 @@ def test_a_second_run_names_the_first(holder, tmp_path):
     assert refused.returncode == 1 and f"another run works here (process {holder.pid})" in refused.stdout
     assert not (tmp_path / "results").exists()
     assert snakemake("-n", *target, directory=tmp_path, check=False).returncode == 0
+    preflight = ["-c1", "--configfile", SMOKE, "--", "preflight"]
+    assert "another run works here" not in snakemake(*preflight, directory=tmp_path, check=False).stdout
 
 
 def test_the_lock_ends_with_its_process(holder, tmp_path):

@@ -97,14 +97,17 @@ def read_usage(folder: Path) -> Usage:
 
     Raises UserError for a folder that does not exist, that is not an exported model, or whose files are damaged.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder of an exported model")
-    if not (folder / TEXT).is_file():
-        ours = folder.name == "model" and manifest_of(folder)
-        remedy = f"snakemake -c1 {folder.parent / 'export'}" if ours else "give a folder that rule export wrote"
-        raise UserError(
-            f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; export the model: {remedy}"
+    ours = folder.name in ("model", "export") and manifest_of(folder.parent / "model")
+    remedy = "give a folder that rule export wrote"
+    if ours:
+        remedy = (
+            "export the model: snakemake -c1 [--configfile FILE --] "
+            f"{folder.parent / 'export'}, with the file of the study if it has one of its own"
         )
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {remedy}")
+    if not (folder / TEXT).is_file():
+        raise UserError(f"{folder}: has no {TEXT}, so how its texts are prepared is unknown; {remedy}")
     text = read_json(folder / TEXT, {"format": int})
     if text["format"] != _FORMAT["format"]:
         raise UserError(

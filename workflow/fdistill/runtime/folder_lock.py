@@ -19,8 +19,9 @@ def claim(path: Path) -> None:
     except BlockingIOError:
         holder = os.read(file, 20).decode(errors="replace").strip()
         raise UserError(
-            f"{Path.cwd()}: another run works here (process {holder}). Wait until it ends; a dry run (-n) may run "
-            "beside it, and so may a run with --directory and another folder"
+            f"{Path.cwd()}: another run works here (process {holder}). Wait until it ends; a dry run (-n) and "
+            "target preflight may run beside it, and so may a run with --directory and another folder, in which "
+            "relative paths of data begin"
         ) from None
     except OSError:
         return

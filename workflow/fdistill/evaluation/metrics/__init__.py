@@ -32,6 +32,7 @@ class Metric:
     own_options: dict[str, dict] = field(default_factory=dict)  # name -> schema
     required: tuple[str, ...] = ()  # names of options without which it cannot be computed
     parallel: bool = False
+    note: str = ""  # what the title means here, where readers may expect something else
     by_sentence: bool = False  # whether texts come as a line per sentence, instead of as one line
     # Returns, from the options, the hub id of a model to download, if any; raises MetricMissing if it cannot run here.
     needs: Callable[[dict], str | None] = lambda options: None
@@ -62,8 +63,16 @@ METRICS = {
     "bleu4": _bleu(4),
     "chrf": Metric("chrF", "higher", overlap.chrf, _SACREBLEU),
     "ter": Metric("TER", "lower", overlap.ter, _SACREBLEU, parallel=True),
-    "per": Metric("PER", "lower", errors.per, ("rapidfuzz",)),
-    "wer": Metric("WER", "lower", errors.wer),
+    "per": Metric(
+        "PER",
+        "lower",
+        errors.per,
+        ("rapidfuzz",),
+        note="edits of phonemes (symbols between blanks) to the nearest reference, in percent of its phonemes",
+    ),
+    "wer": Metric(
+        "WER", "lower", errors.wer, note="inputs whose output is none of the references, in percent; not edits of words"
+    ),
     "rouge1": _rouge("rouge1", "ROUGE-1"),
     "rouge2": _rouge("rouge2", "ROUGE-2"),
     "rougeL": _rouge("rougeL", "ROUGE-L"),

@@ -93,8 +93,10 @@ def datasets_table(
     cells = cells_of(pd.MultiIndex.from_tuples(headings), [rows])
     return Table(
         title="Data sets",
-        caption="The data sets: inputs and references per split, and the share of dev and test inputs that "
-        "leak from the training split.",
+        caption="The data sets: inputs and references per split, and what of the dev and test splits is also in the "
+        "training split. Groups: of the texts that must stay together, those in both. Sources: inputs. Targets: "
+        "references. Ngrams: of a reference's sequences of eight words, or of a shorter one as a whole, those that "
+        "training references contain, averaged over references; common phrases count.",
         cells=cells,
         groups=GROUPS,
         names=len(names),

@@ -1,7 +1,6 @@
 """The table of online and offline samples of the teacher (Wen et al. 2023, Table 4): scores, and the time of a step."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +83,9 @@ def online_table(
     frame = pd.concat([scores, pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)], ignore_index=True)
     frame = frame.sort_values("task", key=lambda column: column.map(list(tasks).index), kind="stable")
     caption = f"{CAPTION}{LEADERS} ↑/↓: the higher/lower, the better."
-    limits = noted_limits(comparisons, tasks, scores)
-    table = pivot(frame, tasks, layout, paper, limits=limits, title="Online and offline samples", caption=caption)
-    conditions = [f"{tasks[task]}: {_conditions(file)}" for task, file in measured.items()]
-    return replace(table, notes=[*conditions, *table.notes])
+    notes = [f"{tasks[task]}: {_conditions(file)}" for task, file in measured.items()]
+    notes += noted_limits(comparisons, tasks, scores)
+    return pivot(frame, tasks, layout, paper, notes=notes, title="Online and offline samples", caption=caption)
 
 
 def _time_rows(task: str, file: dict[str, Any]) -> Iterator[dict[str, Any]]:

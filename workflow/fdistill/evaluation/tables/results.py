@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fdistill.evaluation.metrics import METRICS
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.frame import Section, results_frame
@@ -35,12 +36,14 @@ def main_table(
     compare with. CSV has one record per task, system and metric. Raises UserError as `results_frame` does.
     """
     frame = results_frame(paths, [], comparisons, tasks, layout)
+    metrics = [METRICS[key] for key in frame["metric"].unique() if key in METRICS]
+    meanings = [f"{metric.title}: {metric.note}." for metric in metrics if metric.note]
     return pivot(
         frame,
         tasks,
         layout,
         paper,
-        limits=noted_limits(comparisons, tasks, frame),
+        notes=[*meanings, *noted_limits(comparisons, tasks, frame)],
         title="Main results",
         caption=f"Main results on the test sets. {LEADERS} ↑/↓: the higher/lower, the better.",
     )
@@ -64,7 +67,7 @@ def risk_table(
         tasks,
         layout,
         paper,
-        limits=noted_limits(comparisons, tasks, frame),
+        notes=noted_limits(comparisons, tasks, frame),
         title="Risks",
         caption="Likelihood risk R_llh and coverage risk R_cvg in nats, per token and per sequence; in brackets, the "
         "difference to the teacher's own value. The lower, the better, among students that have not collapsed. "
@@ -82,11 +85,11 @@ def pivot(
     *,
     title: str,
     caption: str,
-    limits: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Table:
     """Return the table of the frame's means: a row per system, a column per task and metric, the paper's rows below.
 
-    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file. `limits` are notes.
+    The frame has the columns of `frame.COLUMNS`; its other ones become columns of the CSV file. `notes` stand below it.
     """
     means = frame[frame["seed"].isna()].drop(columns="seed")
     means = comparison.add_published(means, paper) if paper else means
@@ -121,8 +124,8 @@ def pivot(
     headings = titles["title"] + titles["direction"].map(ARROWS).fillna("")
     shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
     cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
-    notes = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
-    notes += limits
+    numbered = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
+    notes = [*numbered, *notes]
     if paper:
         found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
         notes += comparison.notes(found, paper)

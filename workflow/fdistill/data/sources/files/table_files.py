@@ -74,7 +74,11 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
             yield BadRow(
                 f"{file}, line {lines.first}",
                 f"has {len(record)} fields, the header {len(header)} ({listed(header)}); "
-                "put a field that contains the delimiter or a quotation mark in quotation marks",
+                + (
+                    "put a field that contains the delimiter or a quotation mark in quotation marks"
+                    if len(record) > len(header)
+                    else "add what is missing, with a delimiter between the fields"
+                ),
             )
 
 

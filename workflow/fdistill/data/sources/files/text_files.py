@@ -108,7 +108,8 @@ def _parsed(text: str, place: str) -> Any:
             f"{place}: {half} is half of a surrogate pair and no character; correct or remove the text"
         ) from None
     except ValueError as error:
-        raise UserError(f"{place}: not valid JSON ({error}); check that it is complete") from None
+        what = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+        raise UserError(f"{place}: not valid JSON ({what}); check that it is complete") from None
     except RecursionError:
         raise UserError(f"{place}: brackets are nested too deeply to be data; correct or remove it") from None
     return value
