@@ -2,34 +2,6 @@
 # people: the user puts their files into results/{task}/human/ratings/.
 
 
-def rated_systems(wildcards):
-    return task_of(wildcards)["human"]["systems"]
-
-
-def rated_outputs(wildcards):
-    """Return the outputs that annotators rate: those of each system's first seed, as in the table of examples."""
-    return [results(wildcards.task, system, "generate.parquet")[0] for system in rated_systems(wildcards)]
-
-
-def ratings_folder(wildcards):
-    return f"{RESULTS}/{wildcards.task}/human/ratings"
-
-
-def ratings(wildcards):
-    """Return the annotators' files. Raises WorkflowError when there are none, or where one's name has a wildcard."""
-    folder = Path(ratings_folder(wildcards))
-    files = sorted(str(file) for file in folder.glob("*") if file.is_file() and not file.name.startswith("."))
-    if not files:
-        page = f"{RESULTS}/{wildcards.task}/human/annotate.html"
-        raise WorkflowError(
-            f"{folder}: no annotator's file; make {page}, send it to the annotators, and put the files that they export "
-            "there (docs/human.md)"
-        )
-    if named := [file for file in files if re.search("[{}]", file)]:
-        raise WorkflowError(f"{named[0]}: rename it without {{ and }}, which are wildcards of Snakemake")
-    return files
-
-
 rule human_kit:
     input:
         script=script("human"),

@@ -53,7 +53,7 @@ RECORD = {
     "attempts": 1,
     **COST,
 }
-PAIR = {"a": "js", "b": "kl", "difference": 1.0, "interval": [0.5, 1.5], "p": 0.01, "p_holm": 0.02}
+PAIR = {"a": "js", "b": "kl", "difference": 0.0, "interval": [-0.5, 0.5], "p": 0.01, "p_holm": 0.02}
 CLAIM = {"text": "KL beats JS.", "source": "s", "better": ["kl"], "than": ["js"]}
 CLAIM |= dict.fromkeys(("than_one_of", "metrics", "tasks", "missing"))
 RATED = {"title": "Fluency", "better": "higher", "question": "Is it?", "lowest": "no", "highest": "yes"}
@@ -150,7 +150,7 @@ def read_comparisons(path):
     written(tables.main_table([path.parent / "metrics"], [path], {"t": "T"}, LAYOUT), path)
     decided = decide_claims({"kl": CLAIM}, [path], Texts())
     claims_markdown(decided, {"t": "T"}, {})
-    written(claims_table(decided, {"t": "T"}), path)
+    tables.write(claims_table(decided, {"t": "T"}), [path.with_suffix(".html")])
 
 
 def read_times(path):

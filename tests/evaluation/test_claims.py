@@ -141,6 +141,19 @@ def test_every_task_counts(tmp_path):
     assert found["first"]["tasks"] == {"t": HOLDS} and found["first"]["verdict"] == HOLDS
 
 
+def test_what_the_tests_of_a_claim_cannot_say_is_said(tmp_path):
+    """With one seed no p-value is below 1/5001, which 251 tests make 0.05; with few inputs p-values are too small."""
+    path = compared(tmp_path, CLEAR)
+    content = read_json(path)
+    write_json(path, content | {"n_inputs": 3})
+    assert "With fewer than 20 test inputs, here 3, intervals" in decide([path], x=claim(["js"], ["kl"]))["x"]["why"]
+    titles = {f"m{number}": content["metrics"]["bleu4"] for number in range(251)}
+    write_json(path, content | {"metrics": titles})
+    found = decide([path], x=claim(["js"], ["kl"]))["x"]
+    assert found["verdict"] == UNDECIDED and "No difference can be significant: with one seed and 251" in found["why"]
+    assert decide([path], x=claim(["js"], ["kl"], metrics=["m0"]))["x"]["why"] == "1 case: 1 for it."
+
+
 # --- what is missing
 
 
@@ -148,7 +161,7 @@ def test_a_method_that_the_study_does_not_have(tmp_path):
     found = decide([compared(tmp_path, CLEAR)], x=claim(["js"], ["kl", "engine"]), y=claim(["kl"], ["js", "engine"]))
     assert found["x"]["verdict"] == MISSING and found["x"]["why"] == "2 cases: 1 for it, 1 n/a."
     assert found["x"]["missing"] == {
-        "reason": "the study has no engine on t",
+        "reason": "the study has no student engine on t",
         "fix": "add engine to the study's methods",
     }
     assert [test["verdict"] for test in found["x"]["tests"]] == [HOLDS, MISSING]
@@ -159,14 +172,11 @@ def test_a_system_without_a_value_in_one_metric(tmp_path):
     path = compared(tmp_path, CLEAR | {"ter": {"kl": 10.0, "rkl": 9.0, "js": None, "tvd": 1.0}})
     found = decide([path], x=claim(["js", "tvd"], ["kl"]))["x"]
     assert found["verdict"] == MISSING and "3 for it, 1 n/a" in found["why"]
-    assert (
-        found["missing"]["reason"] == "TER has no value for js or kl on t"
-        and "tables/main.md" in found["missing"]["fix"]
-    )
+    assert found["missing"]["reason"] == "TER has no value for js on t" and "tables/main.md" in found["missing"]["fix"]
     [missing] = [test for test in found["tests"] if test["verdict"] == MISSING]
     assert (missing["metric"], missing["better"], missing["p"], missing["interval"]) == ("ter", "js", None, None)
     several = decide([path], x=claim(["js"], ["kl", "rkl", "engine"]))["x"]["missing"]
-    assert several["reason"] == "the study has no engine on t (and 2 more like it)"
+    assert several["reason"] == "the study has no student engine on t (and 1 more like it)"
 
 
 def test_a_metric_or_a_task_that_the_study_does_not_have(tmp_path):
@@ -246,10 +256,10 @@ def test_the_page_has_verdicts_then_numbers(tmp_path):
     assert verdicts[2:] == [["1. JS beats KL.", "✓ holds", "✓ holds", "–"], ["2. JS / ENGINE.", "– n/a", "– n/a", "–"]]
     assert tests[2][:5] == ["Task", "BLEU-4 ↑", "JS", "KL", "+1.000"] and tests[2][-1] == "✓ holds"
     assert missing[2][2:] == ["JS", "engine", "–", "–", "–", "–", "– n/a"]
-    assert "N/a: the study has no engine on t. Remedy: add engine to the study's methods." in text
+    assert "N/a: the study has no student engine on t. Remedy: add engine to the study's methods." in text
     assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, :4]) == ["t", "BLEU-4 ↑", "js", "kl"]
     decided["claims"][0]["tests"][0] |= {"p": 0.0112, "p_holm": 1e-9}
-    assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, 6:8]) == ["0.011", "< 0.001"]  # never 0
+    assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, 6:8]) == ["0.0112", "< 0.0001"]  # never 0
 
 
 def test_script_reads_the_users_own_file_and_refuses_mistakes(tmp_path):
@@ -278,3 +288,5 @@ def test_script_reads_the_users_own_file_and_refuses_mistakes(tmp_path):
     own.write_text(own.read_text().replace("beter:", "better:"))
     done = warm.run_script("claims", "--claims", own, "--comparisons", f"u={path}", *outputs)
     assert done.returncode == 1 and str(path) in done.stdout
+    done = warm.run_script("claims", *(str(word).replace("x.html", "x.csv") for word in arguments))
+    assert done.returncode == 1 and "has no form as CSV; its numbers are in the JSON file" in done.stdout

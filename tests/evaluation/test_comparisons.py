@@ -186,18 +186,32 @@ def test_replicates_without_a_metric_that_has_values_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("replicates", "message"),
+    [
+        ([[1.0] * 99 + [float("inf")]], r"js.metrics.replicates.parquet: 'bleu4' must have as many finite numbers"),
+        ([[1.0] * 99], r"js.metrics.json: has the number of replicates 99, but .*kl.metrics.json has"),
+    ],
+)
+def test_damaged_replicates_are_refused(replicates, message, tmp_path):
+    kl, js = (write(tmp_path, name, measurement(4.0, 1)) for name in ("kl", "js"))
+    write_replicates(js[0], {"bleu4": replicates}, {"task": "t", "method": "js"})
+    with pytest.raises(UserError, match=message):
+        compare_task([kl[0], js[0]], [], ["kl", "js"], "t")
+
+
+@pytest.mark.parametrize(
     ("students", "n_inputs", "seeds", "notes"),
     [
         (22, 400, ("1",), []),
-        (23, 400, ("1",), ["no difference can be significant: with one seed and 253 pairs, .* is 0.051 once"]),
+        (23, 400, ("1",), ["no difference can be significant: with one seed and 253 tests, .* is 0.051 once"]),
         (23, 400, ("1", "2"), []),
         (2, 20, ("1",), []),
-        (2, 19, ("1",), ["with one seed and 19 test inputs, intervals are too narrow"]),
-        (2, 19, ("1", "2"), []),
+        (2, 19, ("1",), ["with fewer than 20 test inputs, here 19, intervals are too narrow"]),
+        (2, 19, ("1", "2"), ["with fewer than 20 test inputs, here 19, intervals are too narrow"]),
     ],
 )
-def test_what_one_seed_cannot_say_is_noted(students, n_inputs, seeds, notes, tmp_path):
-    """With one seed no p-value is below 1/5001, and a bootstrap over few inputs varies too little."""
+def test_what_one_seed_or_few_inputs_cannot_say_is_noted(students, n_inputs, seeds, notes, tmp_path):
+    """With one seed no p-value is below 1/5001. A bootstrap over few inputs varies too little, also with more seeds."""
     names = [f"s{number}" for number in range(students)]
     value = Measurement([1.0], [[1.0] * REPLICATES])
     files = [write(tmp_path, name, value, n_inputs=n_inputs, seeds=seeds)[0] for name in names]

@@ -183,13 +183,21 @@ def test_claims_with_their_verdicts_and_tests(page, tmp_path):
     text = words(page, "claims")
     assert "1. KL is better than &lt;MLE&gt;. | ✓ holds | ✓ holds |" in text
     assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "3. KL is fast. | – n/a | – |" in text
-    assert "✓ holds. 2 cases: 2 for it. Source: Wen et al. 2023." in text and "Tests of this claim: 2" in text
+    assert "✓ holds. 2 cases: 2 for it. With fewer than 20 test inputs" in text and "Tests of this claim: 2" in text
     assert "Data-to-text | TER ↓ | KL | Non-distill (MLE) | −10.000 |" in text
     assert "– n/a. Nothing in this study tests it. Reason: no time was measured. Remedy: run it here. Source" in text
     assert "There is one seed: intervals and p-values are over test inputs" in text
     files, settings = study(tmp_path)
     write_json(files.claims, {"claims": [read_json(files.claims)["claims"][0] | {"verdict": "maybe"}], "seeds": 1})
     with pytest.raises(UserError, match=r"claims\[0\].verdict' must be 'holds' or 'fails'"):
+        report_page(files, settings)
+    claims = read_json(study(tmp_path)[0].claims)
+    write_json(files.claims, claims | {"seeds": 5})
+    with pytest.raises(UserError, match="its claims are of a study with 5 seeds, which this one has not"):
+        report_page(files, settings)
+    claims["claims"][0]["tasks"] = {"other": "holds"}
+    write_json(files.claims, claims)
+    with pytest.raises(UserError, match="its claims are of a study with task 'other', which"):
         report_page(files, settings)
 
 

@@ -156,6 +156,13 @@ def test_only_the_students_and_seeds_that_were_compared_are_in_a_table(files, tm
     with pytest.raises(UserError, match="'kl' was not compared with the other students of 'd2t' in 'bleu4'"):
         tables.main_table(files, compared, TASKS, LAYOUT)
     compared = write_comparisons(files, STUDENTS)
+    other = write_comparisons(files, STUDENTS)[0]
+    content = json.loads(other.read_text())
+    content["metrics"]["bleu4"]["pairs"][0]["difference"] += 0.5
+    write_json(other, content)
+    with pytest.raises(UserError, match=r"d2t: the comparisons say that 'mle' and 'kl' are .* apart in 'bleu4', but"):
+        tables.main_table(files, [other, *compared[1:]], TASKS, LAYOUT)
+    compared = write_comparisons(files, STUDENTS)
     few = sections({}, {}, {"mle": "MLE", "kl": "KL", "tvd": "TVD"})
     given = [path for path in files if path.name.split(".")[1] in ("mle", "kl", "tvd")]
     with pytest.raises(UserError, match=r"d2t: 'js' was compared with these students in 'bleu4', but .*--students"):

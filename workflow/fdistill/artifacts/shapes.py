@@ -2,7 +2,8 @@
 
 A shape is `str`, `int`, `float` (any number), `bool`, `list`, `dict`, or None for null; `AtLeast`, a number; `{key:
 shape}`, a mapping with at least these keys, of which `"key?"` may be missing; `{...: shape}`, a mapping with any keys;
-`[shape]`, a list; a text, exactly this one; or a tuple of shapes, of which one fits.
+`[shape]`, a list, and `ListOf`, one of a fixed length; a text, exactly this one; or a tuple of shapes, of which one
+fits.
 """
 
 import json
@@ -18,6 +19,14 @@ class AtLeast:
 
     kind: type
     least: int = 0
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list of `length` values of one shape."""
+
+    shape: Shape
+    length: int
 
 
 COUNT = AtLeast(int)
@@ -44,6 +53,9 @@ def mistake(value: Any, shape: Shape, place: str = "") -> str | None:
         return None if value == shape else _expected(value, shape, place)
     if isinstance(shape, AtLeast):
         return None if _has_type(value, shape.kind) and value >= shape.least else _expected(value, shape, place)
+    if isinstance(shape, ListOf):
+        fits = isinstance(value, list) and len(value) == shape.length
+        return mistake(value, [shape.shape], place) if fits else _expected(value, shape, place)
     if not _has_type(value, type(shape) if isinstance(shape, dict | list) else shape):
         return _expected(value, shape, place)
     if isinstance(shape, list):
@@ -91,6 +103,8 @@ def _name(shape: Shape) -> str:
         return f"'{shape}'"
     if isinstance(shape, AtLeast):
         return f"{_NAMES[shape.kind]} of at least {shape.least}"
+    if isinstance(shape, ListOf):
+        return f"a list of {shape.length}"
     return _NAMES[shape if isinstance(shape, type | None) else type(shape)]
 
 

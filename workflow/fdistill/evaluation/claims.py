@@ -17,8 +17,8 @@ from typing import Any
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.aggregate import RISK_TITLES
-from fdistill.evaluation.comparisons import FULL_FILE, differences
-from fdistill.evaluation.resampling import CONFIDENCE, holm
+from fdistill.evaluation.comparisons import COMPARISONS_FILE, differences
+from fdistill.evaluation.resampling import CONFIDENCE, holm, limits
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
 
@@ -56,7 +56,7 @@ def decide_claims(claims: Mapping[str, Claim], comparisons: Iterable[Path], text
     files: dict[str, Compared] = {}
     first: tuple[Path | None, list[str]] = (None, [])  # a file with seeds, and they
     for path in comparisons:
-        file = read_json(path, FULL_FILE)
+        file = read_json(path, COMPARISONS_FILE)
         if file["task"] in files:
             raise UserError(f"{path}: a second file of task '{file['task']}'; give one of each task")
         files[file["task"]] = file
@@ -67,7 +67,7 @@ def decide_claims(claims: Mapping[str, Claim], comparisons: Iterable[Path], text
                     f"{path}: has the seeds {', '.join(seeds)}, but {first[0]} has {', '.join(first[1])}; give files "
                     "of one study, or, of two that the workflow made, delete the older one and run again"
                 )
-    decided = [{"name": name, **_decide(claim, files.values(), texts)} for name, claim in claims.items()]
+    decided = [{"name": name, **_decide(claim, list(files.values()), texts)} for name, claim in claims.items()]
     return {"claims": decided, "seeds": len(first[1])}
 
 
@@ -89,11 +89,27 @@ def _decide(claim: Claim, files: Iterable[Compared], texts: Texts) -> dict[str, 
         "text": claim["text"],
         "source": claim["source"],
         "verdict": verdict,
-        "why": _why([(verdicts[case], of_case) for case, of_case in cases.items()], texts),
+        "why": " ".join(
+            [_why([(verdicts[case], of_case) for case, of_case in cases.items()], texts), *_limits(tests, files)]
+        ),
         "tasks": tasks,
         "tests": tests,
         "missing": _missing(claim, tests) if verdict == MISSING else None,
     }
+
+
+def _limits(tests: list[Test], files: Iterable[Compared]) -> list[str]:
+    """What the claim's p-values cannot say, as sentences."""
+    tasks = {test["task"] for test in tests if test["p"] is not None}
+    tested = [file for file in files if file["task"] in tasks]
+    n_tests = sum(test["p"] is not None for test in tests)
+    found = {
+        note[0].upper() + note[1:]: None
+        for file in tested
+        for entry in file["metrics"].values()
+        for note in limits(len(entry["seeds"]), file["n_inputs"], n_tests)
+    }
+    return list(found)
 
 
 def _every(verdicts: Iterable[str]) -> str:
@@ -136,12 +152,17 @@ def _why_untested(file: Compared, metric: str, title: str, systems: list[str]) -
     task = file["task"]
     if absent := [system for system in systems if system not in file["students"]]:
         names = " and ".join(absent)
-        return {"reason": f"the study has no {names} on {task}", "fix": f"add {names} to the study's methods"}
+        return {"reason": f"the study has no student {names} on {task}", "fix": f"add {names} to the study's methods"}
     if metric not in file["metrics"]:
         fix = f"add {metric} to the task's metrics, or limit the claim (its key tasks) to tasks that have it"
         return {"reason": f"{task} is not scored by {metric}", "fix": fix}
-    reason = f"{title} has no value for {' or '.join(systems)} on {task}"
-    return {"reason": reason, "fix": "see why, and what to do, below the study's main table (tables/main.md)"}
+    without = [system for system in systems if system in file["metrics"][metric]["missing"]]
+    reason = f"{title} has no value for {' and '.join(without or systems)} on {task}"
+    table = "risk" if metric in RISK_TITLES else "main"
+    return {
+        "reason": reason,
+        "fix": f"see the study's table tables/{table}.md, and the score.json or risk.json of each seed",
+    }
 
 
 def _missing(claim: Claim, tests: list[Test]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT
+from fdistill.artifacts.shapes import COUNT, AtLeast, ListOf
 from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, limits, p_value
@@ -26,20 +26,14 @@ TEACHER = "teacher"
 # R_cvg is measured on the teacher's samples, which the teacher itself predicts best.
 COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
-# What the tables read of a file of comparisons, and what is in all of it.
-COMPARISONS_FILE = {
-    "task": str,
-    "students": [str],
-    "metrics": {
-        ...: {"best": (str, None), **{key: [str] for key in ("leaders", "collapsed", "seeds", "missing", "notes")}}
-    },
+# A file of comparisons, as `artifacts.shapes` describes it.
+_P = AtLeast(float)
+_PAIR = {"a": str, "b": str, "difference": float, "interval": ListOf(float, 2), "p": _P, "p_holm": _P}
+_METRIC = {
+    **{"title": str, "direction": ("higher", "lower"), "pairs": [_PAIR], "best": (str, None)},
+    **{key: [str] for key in ("leaders", "collapsed", "seeds", "missing", "notes")},
 }
-_PAIR = {"a": str, "b": str, "difference": float, "interval": [float], "p": float, "p_holm": float}
-_METRIC = {"title": str, "direction": ("higher", "lower"), "pairs": [_PAIR]}
-FULL_FILE = COMPARISONS_FILE | {
-    "n_inputs": COUNT,
-    "metrics": {...: COMPARISONS_FILE["metrics"][...] | _METRIC},
-}
+COMPARISONS_FILE = {"task": str, "students": [str], "n_inputs": COUNT, "metrics": {...: _METRIC}}
 
 
 @dataclass(frozen=True)
@@ -132,6 +126,7 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             )
     entries: dict[str, dict[str, dict]] = {}  # by metric and system
     sizes: dict[Path, int] = {}
+    lengths: dict[Path, int] = {}
     systems: dict[str, set[str]] = {"metrics": set(), "risks": set()}
     for path, field in [*((path, "metrics") for path in metrics), *((path, "risks") for path in risks)]:
         file = read_aggregated(path, field)
@@ -147,8 +142,11 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             if (key in replicates or None not in values) and len(replicates.get(key, [])) != len(values):
                 raise UserError(f"{path}: the replicates beside it are not of its seeds; delete both and run again")
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
+            if key in replicates:
+                lengths[path] = len(replicates[key][0])
     _check_complete(systems, students)
     _check_equal(sizes, "test inputs")
+    _check_equal(lengths, "number of replicates")
     n_inputs = next(iter(sizes.values()))
     compared = {
         key: compare_metric(key, of_systems, students) for key, of_systems in entries.items() if key != TEACHER_DIST

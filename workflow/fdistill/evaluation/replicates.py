@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from fdistill.artifacts.files import read_parquet, write_parquet
 from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.data import schemas
@@ -29,7 +31,7 @@ def read_replicates(path: Path) -> Replicates:
     """Read the replicates beside the JSON file at `path`.
 
     Raises UserError as `fdistill.artifacts.files` does, for replicates that belong to another run than the JSON file,
-    and for inputs that were sampled in another way.
+    for another number of them, one that is not finite, and inputs that were sampled in another way.
     """
     common_lineage(path, beside(path))
     columns, identity = read_parquet(beside(path), schemas.REPLICATES)
@@ -40,5 +42,10 @@ def read_replicates(path: Path) -> Replicates:
         )
     replicates: Replicates = {}
     for key, of_seed in zip(columns["metric"], columns["values"], strict=True):
+        if len(of_seed) != len(columns["values"][0]) or not np.isfinite(of_seed).all():
+            raise UserError(
+                f"{beside(path)}: '{key}' must have as many finite numbers for each seed as the others; delete {path} "
+                "and run again"
+            )
         replicates.setdefault(key, []).append(of_seed)
     return replicates

@@ -9,13 +9,14 @@ from fdistill.evaluation import tables
 from fdistill.evaluation.claims import CLAIMS_FILE
 from fdistill.evaluation.report.inputs import FIGURES, Files, Study
 from fdistill.evaluation.report.origins import origins
-from fdistill.evaluation.report.task import task_results
+from fdistill.evaluation.report.task import TaskResults, task_results
 from fdistill.evaluation.report.words import word_differences
 from fdistill.evaluation.tables.claims import claim_tests, claims_table
 from fdistill.evaluation.tables.examples import SEED, sample_examples, shorten
 from fdistill.evaluation.tables.formats import visible
 from fdistill.evaluation.tables.frame import Section
 from fdistill.evaluation.tables.page import render
+from fdistill.runtime.errors import UserError
 
 
 def report_page(files: Files, study: Study) -> str:
@@ -27,12 +28,14 @@ def report_page(files: Files, study: Study) -> str:
     compared = (list(comparisons.values()), study.tasks, study.layout)
     frame = tables.results_frame(metrics, risks, *compared)
     decided = read_json(files.claims, CLAIMS_FILE)
+    results = [task_results(task, files, study, frame) for task in study.tasks]
+    _check_claims(files.claims, decided, study, results)
     verdicts = claims_table(decided, study.tasks)
     page = render(
         "report",
         study=study,
         without=set(FIGURES) - {"risk", "cost"} - {kind for _, kind in files.figures},
-        tasks=[task_results(task, files, study, frame) for task in study.tasks],
+        tasks=results,
         main=tables.main_table(metrics, *compared, study.paper.get("main")),
         risk=tables.risk_table(risks, *compared[:2], _with_risks(files, study), study.paper.get("risk")),
         datasets=tables.datasets_table(
@@ -47,6 +50,16 @@ def report_page(files: Files, study: Study) -> str:
         origins=origins(_parts(files), study.command),
     )
     return visible(page)
+
+
+def _check_claims(path: Path, decided: dict[str, Any], study: Study, results: list[TaskResults]) -> None:
+    """Raise UserError for claims that were decided in another study: with other tasks, or another number of seeds."""
+    others = {task for claim in decided["claims"] for task in claim["tasks"]} - set(study.tasks)
+    if others or decided["seeds"] not in {0, *(task.seeds for task in results)}:
+        what = f"task '{min(others)}'" if others else f"{decided['seeds']} seeds"
+        raise UserError(
+            f"{path}: its claims are of a study with {what}, which this one has not; make it again (claims.py)"
+        )
 
 
 def _with_risks(files: Files, study: Study) -> list[Section]:

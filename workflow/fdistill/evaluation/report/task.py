@@ -9,7 +9,7 @@ import pandas as pd
 from fdistill.artifacts.files import note_input, read_json
 from fdistill.artifacts.records import check
 from fdistill.evaluation.aggregate import main_metric, read_aggregated
-from fdistill.evaluation.comparisons import FULL_FILE, TEACHER
+from fdistill.evaluation.comparisons import COMPARISONS_FILE, TEACHER
 from fdistill.evaluation.costs import Cost, student_costs
 from fdistill.evaluation.report.inputs import Files, Study
 from fdistill.evaluation.report.standings import Standing, standings, untrained_teacher
@@ -55,7 +55,7 @@ def task_results(task: str, files: Files, study: Study, frame: pd.DataFrame) -> 
     Raises UserError as the files' readers do.
     """
     systems = study.systems
-    compared = read_json(files.comparisons[task], FULL_FILE)
+    compared = read_json(files.comparisons[task], COMPARISONS_FILE)
     trivial = [name for section in study.layout for name in section.systems if not section.ranked and name != TEACHER]
     titles = {name: systems[name] for name in (*compared["students"], TEACHER) if name in systems}
     found = standings(compared, frame)

@@ -12,8 +12,10 @@ from fdistill.evaluation.tables.table import Table, cells_of
 SIGNS = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided", MISSING: "– n/a"}
 CAPTION = (
     "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
-    "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction. Tests are "
-    "paired, of two students on the same inputs and seeds. {certainty}"
+    "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction; if one of "
+    "several others is enough, it fails where a student is worse than all of them. Tests are paired, of two students "
+    "of the default size on the same inputs and seeds. In a risk lower is better, also below the teacher's own. "
+    "{certainty}"
 )
 CERTAINTY = {
     True: "There is one seed: intervals and p-values are over test inputs, and say nothing of another training run.",

@@ -16,7 +16,11 @@ from fdistill.runtime.errors import UserError
 
 
 def to_csv(table: Table) -> str:
-    """Return the records as CSV; what is missing is an empty field."""
+    """Return the records as CSV; what is missing is an empty field. Raises UserError for a table without records."""
+    if not len(table.records.columns):
+        raise UserError(
+            f"--output: table '{table.title}' has no form as CSV; its numbers are in the JSON file beside it"
+        )
     return _csv(table.records)
 
 

@@ -133,6 +133,8 @@ _LATEX = {
     "–": "\\textendash{}",
     "…": "\\dots{}",
     "†": "$\\dagger$",
+    "✓": "$\\surd$",
+    "✗": "$\\times$",
     "\t": " ",
     "\N{ZERO WIDTH SPACE}": "\\allowbreak{}",
 }

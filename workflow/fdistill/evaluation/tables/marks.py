@@ -1,5 +1,6 @@
 """What files of comparisons say in the tables: which students are marked, and where that cannot be relied on."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ PLACE = ["task", "metric"]
 def add_marks(frame: pd.DataFrame, comparisons: list[dict[str, Any]], students: list[str]) -> pd.DataFrame:
     """Return the frame of results with `collapsed`, `leads` and `best` of the means of `students`.
 
-    Raises UserError when the files are not comparisons of exactly the students and seeds that the frame has.
+    Raises UserError when the files are not comparisons of exactly the students, seeds and means that the frame has.
     """
     entries = {
         (file["task"], metric): entry | {"systems": [name for name in file["students"] if name not in entry["missing"]]}
@@ -38,7 +39,7 @@ def _check_compared(means: pd.DataFrame, runs: pd.DataFrame, entries: dict[tuple
     seeds = {place: [*map(str, of_system["seed"])] for place, of_system in runs.groupby([*PLACE, "system"])}
     for (task, metric), group in means.groupby(PLACE, sort=False):
         shown = list(group["system"])
-        entry = entries.get((task, metric), {"systems": []})
+        entry = entries.get((task, metric), {"systems": [], "pairs": []})
         for system in shown:
             if system not in entry["systems"]:
                 raise UserError(
@@ -49,6 +50,15 @@ def _check_compared(means: pd.DataFrame, runs: pd.DataFrame, entries: dict[tuple
                 raise UserError(
                     f"{task}/{system}: has the seeds {', '.join(own)} in '{metric}', but the task's comparisons are of "
                     f"the seeds {', '.join(entry['seeds'])}; make them from these files (compare.py)"
+                )
+        values = dict(zip(group["system"], group["value"], strict=True))
+        for pair in entry["pairs"]:
+            a, b = values.get(pair["a"]), values.get(pair["b"])
+            if a is not None and b is not None and not math.isclose(pair["difference"], a - b, abs_tol=1e-6):
+                raise UserError(
+                    f"{task}: the comparisons say that '{pair['a']}' and '{pair['b']}' are {pair['difference']:.4f} "
+                    f"apart in '{metric}', but their means here are {a - b:.4f} apart; make them from these "
+                    "files (compare.py)"
                 )
         if others := [system for system in entry["systems"] if system not in shown]:
             raise UserError(

@@ -18,4 +18,4 @@ def signed(number: float, form: str = FORM) -> str:
 
 def p_value(p: float) -> str:
     """Return a p-value, which is never shown as 0."""
-    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
+    return "< 0.0001" if p < 0.00005 else f"{p:.4f}" if p < 0.1 else f"{p:.3f}"
