@@ -23,7 +23,7 @@ def test_only_what_compares_distributions_needs_a_teacher():
 
 # --- reduction
 
-STEPWISE = [name for name, loss in LOSSES.items() if not loss.needs_hidden]
+STEPWISE = [name for name, loss in LOSSES.items() if not loss.compares_layers]
 
 
 def random_inputs(seed=0):
