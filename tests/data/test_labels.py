@@ -55,7 +55,7 @@ def test_labels_that_miss_inputs_or_name_unknown_ones_are_refused(tmp_path, rows
 
 
 def test_a_file_that_does_not_exist_or_has_no_text_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no such file; correct other_teacher.labels"):
+    with pytest.raises(UserError, match=r"no such file; correct other_teacher\.labels"):
         read_label_file(str(tmp_path / "none.csv"), ["a"], KNOWN)
     (tmp_path / "bare.csv").write_text("id,label\na,b\n")
     with pytest.raises(UserError, match="no 'text'"):

@@ -70,7 +70,6 @@ def task_problems(
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),
-        partial(method_checks.check_other_labels, methods=used),
         partial(method_checks.check_attention, methods=used),
     )
     for check in (*CHECKS, *method_task_checks):

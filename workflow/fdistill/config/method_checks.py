@@ -136,14 +136,17 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
             )
 
 
-def check_other_labels(task: Task, methods: Methods) -> Iterator[Problem]:
-    """Check that a task has another teacher for the methods that learn from its labels."""
-    for name, method in methods.items() if task["other_teacher"] is None else ():
-        if OTHER_TEACHER_BEAM in _stored_kinds(method):
-            yield Problem(
-                ("other_teacher",),
-                f"null, but method '{name}' learns from {OTHER_TEACHER_BEAM}; set its init (a checkpoint) or "
-                f"its labels (a file), or remove '{name}' from methods",
+def check_other_teacher(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield those of the `selected` methods, by number, that learn from another teacher, if task `name` has none."""
+    if task.get("other_teacher") is not None:
+        return
+    for index, method in enumerate(selected):
+        if OTHER_TEACHER_BEAM in _stored_kinds(methods.get(method, {})):
+            yield (
+                index,
+                f"'{method}' learns from {OTHER_TEACHER_BEAM}, but task '{name}' has no other teacher; set "
+                f"task_overrides.{name}.other_teacher: its init (a fine-tuned checkpoint) or its labels (a file), or "
+                "remove the method",
             )
 
 
