@@ -130,7 +130,7 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
         if trained_count != sampled_count:
             yield Problem(
                 ("training", stage, "max_examples"),
-                f"{show(trained_count)}, but method '{name}' trains with it on {kinds[0]}, which are made for "
+                f"{show(trained_count)}, but method '{name}' trains with it on {kinds[0]}, which are sampled for "
                 f"training.{DISTILL}.max_examples, {show(sampled_count)} examples; "
                 f"make the two equal, or set the method's training to {DISTILL}",
             )
