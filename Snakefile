@@ -19,6 +19,7 @@ include: "rules/table_functions.smk"
 include: "rules/preflight.smk"
 include: "rules/data.smk"
 include: "rules/teacher.smk"
+include: "rules/labels.smk"
 include: "rules/student.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
@@ -35,6 +36,7 @@ rule all:
         TABLES,
         FIGURES,
         METRICS,
+        LABEL_QUALITY,
         COMPARISONS,
         CLAIMS,
         REPORT_PAGE,

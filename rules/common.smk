@@ -17,7 +17,9 @@ from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
+from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
+from fdistill.data.labels import files_of as label_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
 from fdistill.models import location
@@ -101,6 +103,14 @@ wildcard_constraints:
 
 METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in table_systems(task)]
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in risk_systems(task)]
+# The teachers' labels. A study with labels of several teachers compares their quality.
+LABEL_KINDS = ["teacher_beam", "other_teacher_beam"]
+LABEL_QUALITY = [
+    f"{RESULTS}/{task}/label_quality/{kind}.json"
+    for task in STUDY.tasks
+    for kind in LABEL_KINDS
+    if "other_teacher_beam" in STUDY.sequences(task)
+]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
 CLAIMS = [f"{RESULTS}/claims.{suffix}" for suffix in ("json", "md")]

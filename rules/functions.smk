@@ -215,9 +215,48 @@ def teacher_sequences(kind):
 
     def stored(wildcards):
         kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
-        return [f"{RESULTS}/{wildcards.task}/sample_teacher/train.{kind}.parquet"] if kind in kinds else []
+        return [stored_sequences(wildcards.task, kind)] if kind in kinds else []
 
     return stored
+
+
+def stored_sequences(task, kind):
+    """Return the file of a kind of offline sequences of the training split."""
+    maker = "encode_labels" if kind == "other_teacher_beam" else "sample_teacher"
+    return f"{RESULTS}/{task}/{maker}/train.{kind}.parquet"
+
+
+def other_teacher_files(wildcards):
+    """Return the files of a task's other teacher that lie on this machine: its checkpoint, or its labels."""
+    other = other_teacher(wildcards)
+    if other["labels"] is not None:
+        return list(map(str, label_files(other["labels"])))
+    return location.input_files(other["init"])
+
+
+def other_teacher(wildcards):
+    """Return the section of a task's other teacher, which a target of its labels needs."""
+    other = task_of(wildcards)["other_teacher"]
+    if other is None:
+        raise WorkflowError(f"task '{wildcards.task}': other_teacher is null; set its init or its labels")
+    return other
+
+
+def other_teacher_flags(wildcards):
+    """Return the flags of label."""
+    task, other = task_of(wildcards), other_teacher(wildcards)
+    sampling = task["other_teacher_beam"]
+    pickle = ["--allow-pickle"] if other["allow_pickle"] else []
+    codes = {side: other[f"{side}_language"] for side in ("source", "target")}
+    return [
+        *(["--init", other["init"]] if other["labels"] is None else ["--file", other["labels"]]),
+        *pickle,
+        *(f"--{side}-language={code}" for side, code in codes.items() if code),
+        *flags("text", text_of(task)),
+        *flags("offline_sampling", sampling),
+        *size_flags(task),
+        *memory_flags(sampling),
+    ]
 
 
 def teacher_cache(wildcards):
@@ -245,6 +284,7 @@ def sequence_flags(wildcards, input):
     stored = {
         "--teacher-samples": input.teacher_samples,
         "--teacher-beam": input.teacher_beam,
+        "--other-teacher-beam": input.other_teacher_beam,
         "--teacher-cache": input.teacher_cache,
     }
     return [part for flag, path in stored.items() if path for part in (flag, path)]

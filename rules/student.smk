@@ -35,6 +35,7 @@ rule distill:
         dev="<results>/{task}/prepare/dev.parquet",
         teacher_samples=teacher_sequences("teacher_samples"),
         teacher_beam=teacher_sequences("teacher_beam"),
+        other_teacher_beam=teacher_sequences("other_teacher_beam"),
         teacher_cache=teacher_cache,
         encoder=lambda wildcards: encoder_files(
             wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])

@@ -3,10 +3,11 @@
 import pytest
 import tiny
 import torch
-from fdistill.bench import caches, losses, plain, steps
+from fdistill.bench import caches, encoders, losses, plain, steps
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.workload import AS_IN_TEXT, FULL
 from fdistill.data.batches import source_batch
+from fdistill.data.encoding import Limits
 from fdistill.losses.objectives import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import ancestral_sample
@@ -42,6 +43,19 @@ def test_both_steps_have_the_same_loss_and_gradient(family, method):
     assert value.item() == pytest.approx(ours, rel=1e-6) and ours > 0.01  # its softmax is float32
     for gradient, weight in zip(gradients, bench_steps.trainer.trainable, strict=True):
         torch.testing.assert_close(gradient, weight.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_one_encoder_instead_of_two_has_the_same_loss_in_less_time():
+    """The row of a frozen encoder: of a deep encoder and a shallow decoder, a third is saved at least."""
+    config = tiny.CONFIGS["bart"] | {"encoder_layers": 8, "d_model": 64, "encoder_ffn_dim": 256}
+    config |= {"max_position_embeddings": 128}
+    teacher = {"init": "scratch", "vocab_size": 300, "config": config}
+    model = {"family": "bart", "teacher": teacher, "student": {"encoder": 1, "decoder": 1}}
+    result = encoders.compare(model, Limits(96, 8), tiny.settings(batch_size=16), FULL, repeats=3, seed=1, device="cpu")
+    once, twice = (result["steps"][name] for name in (steps.OURS, encoders.TWICE))
+    assert result["losses"][steps.OURS] == result["losses"][encoders.TWICE] > 0
+    assert twice["times_ours"]["median"] > 1.2 and once["parts"]["teacher"] < twice["parts"]["teacher"]
+    assert once["peak_memory_bytes"] <= twice["peak_memory_bytes"] and result["encoder_bytes"] > 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -108,7 +108,7 @@ def test_unknown_keys_are_refused_wherever_keys_are_known():
 
 
 def test_a_filled_task_is_complete_and_stays_as_it_is():
-    task = fill_defaults(WEB, section("task"))
+    task = fill_defaults(WEB | {"other_teacher": {}}, section("task"))
     assert fill_defaults(task, section("task")) == task
     for path, _, _ in described_properties(section("task"), "task"):
         if path.startswith("task.model.student_sizes."):

@@ -18,12 +18,12 @@ def test_methods_ask_for_the_sequences_of_the_paper(name, sequences):
 
 def test_only_what_compares_distributions_needs_a_teacher():
     needing = [name for name in METHODS if Objective.from_config(METHODS[name]["terms"]).needs_teacher]
-    assert set(METHODS) - set(needing) == {"mle", "seqkd"}
+    assert set(METHODS) - set(needing) == {"mle", "seqkd", "sft", "pl", "orig_pl", "orig_pl_pl"}
 
 
 # --- reduction
 
-STEPWISE = [name for name, loss in LOSSES.items() if not loss.needs_hidden]
+STEPWISE = [name for name, loss in LOSSES.items() if not loss.compares_layers]
 
 
 def random_inputs(seed=0):
@@ -95,6 +95,64 @@ def test_hidden_mse_against_loops(normalize):
     term = Term("ground_truth", "hidden_mse", weight=3.0, parameters={"normalize": normalize})
     counts = {LABELS: 14, SOURCE: int(inputs.source_mask.sum())}
     assert term.evaluate(inputs, counts).item() == pytest.approx(3 * total, rel=1e-5)
+
+
+def test_hidden_cosine_of_the_last_layers_against_loops():
+    generator = torch.Generator().manual_seed(1)
+    inputs = random_inputs()
+    inputs.source_mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]])
+    pairs = [
+        (*(torch.randn(4, length, 5, generator=generator, dtype=torch.float64) for _ in range(2)), positions)
+        for length, positions in ((3, SOURCE), (3, SOURCE), (6, LABELS), (6, LABELS))
+    ]
+    inputs.hidden_pairs = pairs
+    total = 0.0
+    for student, teacher, positions in (pairs[1], pairs[3]):  # the first layer of each stack is not compared
+        places = (inputs.source_mask == 1 if positions == SOURCE else inputs.labels != IGNORE).nonzero().tolist()
+        cosines = [
+            float(student[b, t] @ teacher[b, t] / (student[b, t].norm() * teacher[b, t].norm())) for b, t in places
+        ]
+        total += sum(1 - cosine for cosine in cosines) / len(places)
+    counts = {LABELS: 14, SOURCE: int(inputs.source_mask.sum())}
+    assert Term("ground_truth", "hidden_cosine").evaluate(inputs, counts).item() == pytest.approx(total, rel=1e-5)
+
+
+def test_attention_mse_against_loops_and_whatever_the_padding():
+    """Over real queries and keys of each row alone, in float64."""
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.zeros(2, 4, dtype=torch.long)
+    labels[1, 2:] = IGNORE
+    allowed = (labels != IGNORE)[:, None, None, :] & torch.ones(4, 4, dtype=torch.bool).tril()
+    scores = torch.randn(2, 2, 3, 4, 4, generator=generator, dtype=torch.float64)  # model, row, head, query, key
+    student, teacher = torch.softmax(scores.masked_fill(~allowed, -torch.inf), -1)
+    total, count = 0.0, 0
+    for row, length in enumerate((4, 2)):
+        for query in range(length):
+            squares = [
+                float(student[row, head, query, key] - teacher[row, head, query, key]) ** 2
+                for head in range(3)
+                for key in range(length)
+            ]
+            total, count = total + sum(squares) / len(squares), count + 1
+    inputs = LossInputs(labels, attention_pairs=[(student, teacher, LABELS)])
+    term = Term("ground_truth", "attention_mse")
+    assert term.evaluate(inputs, {LABELS: count}).item() == pytest.approx(total / count, rel=1e-5)
+
+
+@pytest.mark.parametrize("counts", [(14, 14), (14, 5)])
+def test_labels_of_several_teachers_are_their_concatenation(counts):
+    """Σ of weight · mean is the mean over all tokens where the weights are the kinds' shares of the tokens."""
+    generator = torch.Generator().manual_seed(3)
+    values = [torch.rand(count, generator=generator, dtype=torch.float64) for count in counts]
+    concatenated = torch.cat(values).mean()
+    shares = [count / sum(counts) for count in counts]
+    mixed = sum(share * value.mean() for share, value in zip(shares, values, strict=True))
+    torch.testing.assert_close(mixed, concatenated)
+    weights = [term["weight"] for term in METHODS["orig_pl"]["terms"]]
+    equal_lengths = counts[0] == counts[1]
+    ours = sum(weight * value.mean() for weight, value in zip(weights, values, strict=True))
+    assert torch.isclose(ours, concatenated).item() == equal_lengths
+    assert sum(term["weight"] for term in METHODS["orig_pl_pl"]["terms"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

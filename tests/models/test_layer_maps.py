@@ -60,11 +60,25 @@ def test_impossible_depths_are_refused(sizes):
         copied_layers(*sizes)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "layers"),
+    {
+        **{(12, 1): [11], (12, 2): [5, 11], (12, 3): [3, 7, 11], (12, 6): [1, 3, 5, 8, 10, 11]},
+        **{(16, 1): [15], (16, 4): [4, 9, 12, 15], (16, 8): [1, 3, 5, 7, 9, 11, 13, 15]},
+        **{(6, 1): [5], (6, 2): [3, 5], (6, 3): [1, 4, 5], (6, 4): [1, 2, 4, 5]},
+    }.items(),
+)
+def test_published_supervision(sizes, layers):
+    """The lists behind footnote 5 of Shleifer & Rush 2020."""
+    teacher, student = sizes
+    assert supervising_layers(student, teacher) == layers
+
+
 def test_supervision_ends_each_block():
     assert supervising_layers(3, 12) == [3, 7, 11]
     assert supervising_layers(12, 12) == list(range(12))
     assert supervising_layers(1, 12) == [11]
-    assert supervising_layers(6, 12) == [1, 3, 5, 7, 9, 11]
+    assert supervising_layers(4, 12) == [2, 5, 8, 11]
     for teacher in range(1, 25):
         for student in range(1, 25):  # deeper than the teacher too, as repeated layers may make it
             layers = supervising_layers(student, teacher)

@@ -17,6 +17,7 @@ from fdistill.preflight import data, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
 from plans import from_checkpoint, plan, problems
 from safetensors.torch import load_file
+from small_config import METHODS, TABLE
 
 
 @pytest.fixture
@@ -270,3 +271,31 @@ def test_an_encoder_on_the_hub_is_named_with_what_nodes_without_a_network_need(p
     (finding,) = metrics.check(plan(project, *changes, jobs={"score": {}}))
     assert not finding.problem
     assert "hf download someone/encoder" in finding.text
+
+
+# --- another teacher
+
+
+def with_other(project, **other):
+    """Return the findings about the other teacher of a study that learns from its labels."""
+    terms = [{"sequences": "other_teacher_beam", "loss": "nll"}]
+    project.write(METHODS, TABLE | {"kl": TABLE["mle"] | {"training": "distill", "terms": terms}})
+    findings = teachers.check(plan(project, ("other_teacher", other)))
+    return [finding for finding in findings if finding.where == "web: other teacher"]
+
+
+def test_another_teacher_that_fits_and_one_that_does_not(project, checkpoint):
+    (finding,) = with_other(project, init=str(checkpoint), text={"max_source_tokens": 32})
+    assert not finding.problem and "a folder on this machine" in finding.text
+    (finding,) = with_other(project, init=str(checkpoint), text={"max_source_tokens": 64})
+    assert finding.problem and "64, but the model has 32 positions" in finding.text
+    (finding,) = with_other(project, init="./nowhere")
+    assert finding.problem and "./nowhere: there is no such folder" in finding.text
+
+
+def test_labels_that_exist_already(project, tmp_path):
+    (tmp_path / "own.csv").write_text("id,text\n")
+    (finding,) = with_other(project, labels=str(tmp_path / "own.csv"))
+    assert not finding.problem
+    (finding,) = with_other(project, labels=str(tmp_path / "none.csv"))
+    assert finding.problem and "none.csv: no such file; correct other_teacher.labels" in finding.text

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import replace
 
-from fdistill.bench import command, report, steps
+from fdistill.bench import command, encoders, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import LENGTHS, Workload
 from fdistill.config import arguments, cli, schema_flags
@@ -43,6 +43,9 @@ def main() -> None:
             workload = Workload.random(args.model, limits, settings.batch_size, lengths, args.seed, device)
             compared = steps.compare(workload, method, terms, settings, args.repeats, args.seed, args.top_k)
             measured.append({"lengths": lengths, "method": method, **compared})
+        if has_encoder:
+            given = (args.model, limits, settings, lengths, args.repeats, args.seed, device)
+            measured.append({"lengths": lengths, "method": encoders.KD, **encoders.compare(*given)})
     where = machine(device, args.threads)
     sizes = {
         "batch": settings.batch_size,

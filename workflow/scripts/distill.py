@@ -12,7 +12,7 @@ from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SEQUENCES, Objective
+from fdistill.losses.objectives import STORED_SEQUENCES, STUDENT_SAMPLES, Objective
 from fdistill.models import checkpoints
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--start-method", help="the key of the method that made it (default: any)")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
-    for kind in TEACHER_SEQUENCES:
+    for kind in STORED_SEQUENCES:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
         )
@@ -45,7 +45,7 @@ def main() -> None:
     schema_flags.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
-    optional = filter(None, (*(getattr(args, kind) for kind in TEACHER_SEQUENCES), args.teacher_cache))
+    optional = filter(None, (*(getattr(args, kind) for kind in STORED_SEQUENCES), args.teacher_cache))
     inputs = (args.train, args.dev, *optional)
     check_splits(train=args.train, dev=args.dev)
     place = {"seed": args.seed, "task": args.task, "method": args.method}
@@ -67,7 +67,7 @@ def main() -> None:
     train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = sample_identity(args.teacher, student.tokenizer, args.train)
     stored, hashes = {}, {}
-    for kind in (k for k in TEACHER_SEQUENCES if k in objective.sequences):
+    for kind in (k for k in STORED_SEQUENCES if k in objective.sequences):
         if getattr(args, kind) is None:
             raise UserError(f"--{kind.replace('_', '-')}: missing; a term of --terms learns from {kind}")
         stored[kind] = read_samples(getattr(args, kind), train.ids, identity, kind)

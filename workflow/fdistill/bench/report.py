@@ -5,6 +5,7 @@ from typing import Any
 
 from fdistill.bench import offline
 from fdistill.bench.clock import PEAK
+from fdistill.bench.encoders import KD, TWICE
 from fdistill.bench.losses import LIGER
 from fdistill.bench.steps import CACHED, ON_POLICY, OURS, PLAIN, TRL
 from fdistill.bench.workload import FULL
@@ -15,7 +16,8 @@ from fdistill.training.step_parts import PARTS
 
 TITLES = {OURS: "this project", PLAIN: "plain recipe", TRL: "TRL", LIGER: "Liger"}
 TITLES |= {name: f"{TITLES[OURS]}, {kind}" for kind, name in CACHED.items()}
-METHODS = {"js": "JS", "tvd": "TVD", ON_POLICY: "JS on student samples"}
+TITLES[TWICE] = f"{TITLES[OURS]}, encoder in both models"
+METHODS = {"js": "JS", "tvd": "TVD", ON_POLICY: "JS on student samples", KD: "KD, frozen encoder"}
 WAYS = {offline.PLAIN: "plain loop", TRANSFORMERS: "transformers", CTRANSLATE2: "CTranslate2"}
 ABSENT = "n/a"
 
@@ -50,6 +52,11 @@ def step_table(measured: list[dict[str, Any]], what: str, where: dict[str, Any])
                 for name, cost in entry["caches"].items()
             )
             notes.append(f"Cost of the teacher cache, {labels[0]} texts, {labels[1]}: {'; '.join(costs)}.")
+        if "encoder_bytes" in entry:
+            freed = f"{entry['encoder_bytes'] / 2**20:,.1f} MiB of weights"
+            notes.append(
+                f"{METHODS[KD]}: the teacher's whole encoder, which the student copies, in memory once: {freed}."
+            )
         if TRL in entry["losses"] and entry["lengths"] != FULL:
             notes.append("TRL counts padding among GPT-2's positions: its loss differs where sources are padded.")
     explanation = (

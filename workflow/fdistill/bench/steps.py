@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from fdistill.training import step_parts
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from fdistill.bench.encoders import EncoderSteps
 
 OURS, PLAIN, TRL = "ours", "plain", "trl"
 CACHED = {kind: f"{OURS}, teacher_cache: {kind}" for kind in (STATES, TOPK)}  # ours, reading a teacher cache
@@ -64,12 +67,16 @@ def compare(
     that number of tokens. The time to write the cache is not part of a step.
     """
     with nullcontext({}) if top_k is None else stored(workload, terms, settings, top_k) as caches:
-        measured = _measure(Steps(workload, method, terms, settings, seed, caches), repeats)
+        measured = measure(Steps(workload, method, terms, settings, seed, caches), repeats)
     reasons = {TRL: missing(workload)} if method == ON_POLICY and missing(workload) else {}
     return {**measured, "missing": reasons, "caches": {CACHED[kind]: cache.cost for kind, cache in caches.items()}}
 
 
-def _measure(steps: "Steps", repeats: int) -> dict[str, Any]:
+def measure(steps: "Steps | EncoderSteps", repeats: int) -> dict[str, Any]:
+    """Return the costs and the losses of several steps, by name, which run in turn on the same batches.
+
+    `compare` says what a repeat is.
+    """
     device, names = steps.workload.student.device, list(steps.by_name)
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     stream = steps.trainer.batches()

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from fdistill.data.batches import POOL_BATCHES, label_batch, source_batch
 from fdistill.data.encoding import Encoded, Limits
-from fdistill.losses.objectives import TEACHER_SEQUENCES
+from fdistill.losses.objectives import STORED_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import FAMILIES, NEVER
@@ -106,7 +106,7 @@ def random_texts(model: LanguageModel, limits: Limits, count: int, lengths: str,
         return [[target] for target in texts(limits.max_target_tokens, [model.eos_token_id])]
 
     train = Encoded([str(i) for i in range(count)], texts(limits.max_source_tokens, []), targets())
-    return TrainingData(train, {kind: targets() for kind in TEACHER_SEQUENCES})
+    return TrainingData(train, {kind: targets() for kind in STORED_SEQUENCES})
 
 
 def add_bias(model: LanguageModel, bias: Tensor, eos_probability: float) -> None:

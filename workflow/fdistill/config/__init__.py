@@ -16,7 +16,7 @@ from fdistill.config.crosschecks import (
     task_problems,
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
-from fdistill.config.method_checks import Methods, read_methods
+from fdistill.config.method_checks import Methods, check_other_teacher, methods_for, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.config.study import Study
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
@@ -66,6 +66,10 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
 
     for problem in _unknown_names(study, overrides, tasks, methods):
         report.add(merged.file_of(problem.path), [problem])
+    for name in (name for name in study.get("tasks", []) if name in tasks):
+        of_task = methods_for(tasks[name], methods)[0]
+        for index, text in check_other_teacher(name, tasks[name], of_task, study.get("methods", [])):
+            report.add(merged.file_of(("methods", index)), [Problem(("methods", index), text)])
     study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
     read_claims(study["claims"], report, methods, tasks)
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}

@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fdistill.config import engine_checks, human_checks, method_checks, metric_checks, model_checks
+from fdistill.config import (
+    engine_checks,
+    human_checks,
+    method_checks,
+    metric_checks,
+    model_checks,
+    other_teacher_checks,
+)
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
@@ -31,6 +38,9 @@ NOT_METHODS = (
     "init_student",
     "sample_teacher",
     "cache_teacher",
+    "label",
+    "encode_labels",
+    "label_quality",
     "human",
     "tables",
     "figures",
@@ -60,6 +70,7 @@ def task_problems(
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),
+        partial(method_checks.check_attention, methods=used),
     )
     for check in (*CHECKS, *method_task_checks):
         try:
@@ -172,6 +183,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_freeze,
     _decoding,
     human_checks.check_aspects,
+    other_teacher_checks.check_other_teacher,
     engine_checks.check_engines,
     metric_checks.check_metrics,
     metric_checks.check_options,

@@ -10,12 +10,12 @@ from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
 def check_engines(task: Task) -> Iterator[Problem]:
     """Check that each section's engine supports the section's settings."""
     teacher = task["model"]["teacher"]
-    for name in ("teacher_samples", "teacher_beam", "decoding", "risk"):
+    for name in ("teacher_samples", "teacher_beam", "other_teacher_beam", "decoding", "risk"):
         settings = task[name]
         if settings["engine"] != CTRANSLATE2:
             continue
         for key, reason in refusals(settings):
             yield Problem((name, key), reason)
-        if teacher is not None and teacher["shard"]:
+        if teacher is not None and teacher["shard"] and name != "other_teacher_beam":
             reason = f"{CTRANSLATE2} cannot run a teacher that is sharded over GPUs (model.teacher.shard)"
             yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")

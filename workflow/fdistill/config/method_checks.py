@@ -10,6 +10,7 @@ from typing import Any
 from fdistill.config.files import merge
 from fdistill.config.model_checks import NLL, SCRATCH, Task
 from fdistill.config.schema import fill_defaults, section
+from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
 
 Method = dict[str, Any]
@@ -17,9 +18,13 @@ Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
 STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is sampled
-TEACHER_SEQUENCES = ("teacher_samples", "teacher_beam")  # the same for the teacher; the keys are the task's
+OTHER_TEACHER_BEAM = "other_teacher_beam"
+# The same for the teachers; the keys are the task's.
+STORED_SEQUENCES = ("teacher_samples", "teacher_beam", OTHER_TEACHER_BEAM)
 PREDISTILL = "predistill"  # the method that `start: predistill` refers to
 BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter of a loss
+# Losses that read the inside of the teacher, and what they read.
+LAYER_LOSSES = {"hidden_mse": "hidden states", "hidden_cosine": "hidden states", "attention_mse": "attention weights"}
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -131,10 +136,35 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
             )
 
 
+def check_other_teacher(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield those of the `selected` methods, by number, that learn from another teacher, if task `name` has none."""
+    if task.get("other_teacher") is not None:
+        return
+    for index, method in enumerate(selected):
+        if OTHER_TEACHER_BEAM in _stored_kinds(methods.get(method, {})):
+            yield (
+                index,
+                f"'{method}' learns from {OTHER_TEACHER_BEAM}, but task '{name}' has no other teacher; set "
+                f"task_overrides.{name}.other_teacher: its init (a fine-tuned checkpoint) or its labels (a file), or "
+                "remove the method",
+            )
+
+
+def check_attention(task: Task, methods: Methods) -> Iterator[Problem]:
+    """Check that the attention of a method's models can be compared: only that of encoder-decoder models is."""
+    family = FAMILIES.get(task["model"]["family"])
+    for name, method in methods.items() if family and not family.is_encoder_decoder else ():
+        if any(term["loss"] == "attention_mse" for term in method.get("terms", [])):
+            text = f"has only a decoder, but method '{name}' has the loss attention_mse, for encoder-decoder models"
+            yield Problem(("model", "family"), f"'{task['model']['family']}' {text}; remove '{name}' from methods")
+
+
 def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
     """Check that no sampled sequence is longer than a target: other checks compare only targets with the positions."""
     longest = task["text"]["max_target_tokens"]
-    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
+    # The other teacher's lengths are in its own tokens, see `other_teacher_checks`.
+    kinds = [kind for kind in STORED_SEQUENCES if kind != OTHER_TEACHER_BEAM]
+    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in kinds]
     sections += [  # reported at the task's own key: the method's may be in the table that all tasks share
         (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
     ]
@@ -153,8 +183,8 @@ def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
             if term["sequences"] != "teacher_samples":
                 continue
             missing = None
-            if term["loss"] == "hidden_mse":
-                missing = "hidden states (loss hidden_mse)"
+            if term["loss"] in LAYER_LOSSES:
+                missing = f"{LAYER_LOSSES[term['loss']]} (loss {term['loss']})"
             elif stored == "topk" and term["parameters"].get("exact"):
                 missing = "every sampled token's probability (parameter exact)"
             elif stored == "topk" and term["temperature"] != 1:
@@ -198,6 +228,6 @@ def _use_of_teacher(method: Method) -> str:
 
 
 def _stored_kinds(method: Method) -> list[str]:
-    """Return the kinds of the teacher's offline sequences that the method learns from."""
+    """Return the kinds of the teachers' offline sequences that the method learns from."""
     kinds = [term["sequences"] for term in method.get("terms", [])]
-    return [kind for kind in kinds if kind.startswith("teacher_")]
+    return [kind for kind in kinds if kind in STORED_SEQUENCES]

@@ -34,15 +34,20 @@ def check_locations(task: Task) -> Iterator[Problem]:
         if isinstance(options.get("model"), str):
             names["metric_options", metric, "model"] = options["model"]
     for path, name in names.items():
-        if "://" in name:
-            yield Problem(path, f"{show(name)} is an address; give a folder on this machine, or a hub id")
-        elif "{" in name:
-            yield Problem(path, f"{show(name)} has a brace, a wildcard to Snakemake; rename the folder")
-        else:
-            try:
-                local_folder(name)
-            except UserError as error:
-                yield Problem(path, str(error))
+        yield from check_location(path, name)
+
+
+def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
+    """Check the name of one model, the value of the key `path`."""
+    if "://" in name:
+        yield Problem(path, f"{show(name)} is an address; give a folder on this machine, or a hub id")
+    elif "{" in name:
+        yield Problem(path, f"{show(name)} has a brace, a wildcard to Snakemake; rename the folder")
+    else:
+        try:
+            local_folder(name)
+        except UserError as error:
+            yield Problem(path, str(error))
 
 
 def check_stacks(task: Task) -> Iterator[Problem]:

@@ -74,6 +74,10 @@ class Study:
         """Return the students that the study has of a task: every method in the default size, then in each other."""
         return [of_size(method, size) for size in self.sizes(task) for method in self.methods]
 
+    def sequences(self, task: str) -> set[str]:
+        """Return the kinds of sequence that the study's methods learn from in a task."""
+        return {term["sequences"] for name in self.methods for term in self.method(name, task)["terms"]}
+
     def selection(self, task: str, stage: str) -> Settings:
         """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""
         settings = self.task(task)

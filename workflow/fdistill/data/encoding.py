@@ -69,6 +69,24 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     return Encoded(split["id"], cut_sources(sources, tokenizer, limits), references)
 
 
+def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> list[list[int]]:
+    """Tokenise a model's labels as the references of a split; `name` stands for them in messages.
+
+    A label that is too long is cut in any case: its model did not write it in this tokenizer's tokens.
+    """
+    tokens = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
+    cut = sum(len(label) > limits.max_target_tokens for label in tokens)
+    if cut:
+        log.info("%s: %d of %d labels cut to %d tokens", name, cut, len(tokens), limits.max_target_tokens)
+    return _cut(tokens, limits.max_target_tokens)
+
+
+def rows_of(size: int, max_examples: int | None) -> list[int]:
+    """Return the rows of a split of `size` that are used: all, or `max_examples` at even distances."""
+    count = size if max_examples is None else min(size, max_examples)
+    return [i * size // count for i in range(count)]
+
+
 def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise UserError, with the symbol, unless each word of a split's texts is one token that is read back as it is.
 
@@ -146,10 +164,8 @@ def read_split(
     columns, _ = read_parquet(path, SPLIT)
     if limits.symbols:
         check_symbols(columns, checkpoint.tokenizer, str(path))
-    size = len(columns["id"])
-    if max_examples is not None and max_examples < size:
-        rows = [i * size // max_examples for i in range(max_examples)]
-        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+    rows = rows_of(len(columns["id"]), max_examples)
+    columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     return encode_split(columns, checkpoint.tokenizer, limits, str(path)), columns
 
 

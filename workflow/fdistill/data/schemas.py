@@ -34,12 +34,24 @@ REPLICATES = pa.schema(
 )
 """Bootstrap replicates of the values in a `score.json` or `risk.json`: `score.replicates.parquet` beside it."""
 
+LABELS = pa.schema(
+    [
+        ("id", pa.string()),  # id of the input in its split
+        ("sample", pa.int32()),  # 0-based index among the labels of one input
+        ("text", pa.string()),  # without special tokens
+        ("log_prob", pa.float64()),  # under the model that made it, in nats; null if it is not known
+    ]
+)
+"""Another teacher's labels of the training split as text: `results/{task}/label/train.parquet`."""
+
 SAMPLES = pa.schema(
     [
         ("id", pa.string()),  # id of the input in its split
         ("sample", pa.int32()),  # 0-based index among the samples of one input
         ("tokens", pa.list_(pa.int32())),  # token ids up to and including the first EOS
-        ("log_prob", pa.float64()),  # of the whole sequence under the model that it was sampled from, in nats
+        # Of the whole sequence under the model that it was sampled from, in nats; of labels that come through text, of
+        # that model's own tokens, or null.
+        ("log_prob", pa.float64()),
         ("finished", pa.bool_()),  # whether EOS was reached within the length limit
     ]
 )

@@ -96,7 +96,7 @@ def experiment(methods: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         raise UserError("--methods: there is none; give at least one method with its terms")
     for method, terms in methods.items():
         for name in (term["loss"] for term in terms):
-            if LOSSES[name].needs_hidden or not LOSSES[name].needs_teacher:
+            if LOSSES[name].compares_layers or not LOSSES[name].needs_teacher:
                 raise UserError(
                     f"{method}: the loss '{name}' needs texts or hidden states, and here are only two distributions; "
                     "leave the method out"

@@ -22,8 +22,11 @@ STUDENT_SAMPLES = "student_samples"  # on-policy: y' ~ q, sampled from the curre
 ONLINE_TEACHER_SAMPLES = "online_teacher_samples"  # y ~ p, sampled from the teacher anew in every epoch
 SAMPLED = (STUDENT_SAMPLES, ONLINE_TEACHER_SAMPLES)  # what training samples itself; it reads the others
 TEACHER_SAMPLES = "teacher_samples"  # offline: y ~ p, sampled from the teacher before training, stored as Parquet
-TEACHER_SEQUENCES = (TEACHER_SAMPLES, "teacher_beam")  # teacher_beam: offline too, the teacher's beam-search outputs
-SEQUENCES = (GROUND_TRUTH, *SAMPLED, *TEACHER_SEQUENCES)
+TEACHER_BEAM = "teacher_beam"  # offline too: the teacher's beam-search outputs, its pseudo-labels
+OTHER_TEACHER_BEAM = "other_teacher_beam"  # another teacher's, of any tokenizer: they come through text
+TEACHER_SEQUENCES = (TEACHER_SAMPLES, TEACHER_BEAM)
+STORED_SEQUENCES = (*TEACHER_SEQUENCES, OTHER_TEACHER_BEAM)
+SEQUENCES = (GROUND_TRUTH, *SAMPLED, *STORED_SEQUENCES)
 
 IGNORE = -100  # the label of a padded position
 
@@ -45,6 +48,8 @@ class LossInputs:
     source_mask: Tensor | None = None  # (B, S), 1 at real source tokens
     # (student state, teacher state, positions): states (B, L, D), positions LABELS (L = T) or SOURCE (L = S)
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
+    # Likewise the weights of self-attention: (B, heads, L, keys), 0 where a position may not look
+    attention_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)
     # Instead of teacher_logits, where `teacher_cache` stores the teacher's K likeliest tokens:
     top_tokens: Tensor | None = None  # (N, K)
     top_log_probs: Tensor | None = None  # (N, K+1): those of the tokens, and of all other tokens together
@@ -172,6 +177,33 @@ def hidden_mse(inputs: LossInputs, normalize: bool = False) -> list[tuple[Tensor
     return layers
 
 
+def hidden_cosine(inputs: LossInputs) -> list[tuple[Tensor, str]]:
+    """Return 1 - cos(student state, teacher state) of the last layer of each stack (Sanh et al. 2019, DistilBERT).
+
+    Shleifer & Rush 2020, section 6.3, add it to Eq. 5. The list is that of `hidden_mse`, with one entry per stack.
+    """
+    last = {positions: (student, teacher) for student, teacher, positions in inputs.hidden_pairs}
+    return [
+        ((1 - torch.cosine_similarity(student.float(), teacher.float(), dim=-1))[inputs.mask(positions)], positions)
+        for positions, (student, teacher) in last.items()
+    ]
+
+
+def attention_mse(inputs: LossInputs) -> list[tuple[Tensor, str]]:
+    """Return the mean squared difference of paired self-attention weights, over heads and real positions.
+
+    It is TinyBERT's attention loss (Jiao et al. 2020, Eq. 7) on the weights, as Shleifer & Rush 2020, section 6.3, say;
+    TinyBERT itself compares the scores before the softmax. The list is that of `hidden_mse`: the value of a position is
+    the mean over the heads and over the positions that its row has.
+    """
+    layers = []
+    for student, teacher, positions in inputs.attention_pairs:
+        mask = inputs.mask(positions)  # (B, L)
+        squares = (student.float() - teacher.float()).square().sum(-1).mean(1)  # (B, L)
+        layers.append(((squares / mask.sum(-1, keepdim=True).clamp(min=1))[mask], positions))
+    return layers
+
+
 @dataclass(frozen=True)
 class Loss:
     """A step-wise loss: its function of `LossInputs`, its parameters with their defaults, and what it needs."""
@@ -180,6 +212,12 @@ class Loss:
     parameters: dict[str, Any] = field(default_factory=dict)
     needs_teacher: bool = True
     needs_hidden: bool = False
+    needs_attentions: bool = False
+
+    @property
+    def compares_layers(self) -> bool:
+        """Whether it reads what is inside the models, instead of their distributions."""
+        return self.needs_hidden or self.needs_attentions
 
 
 def _divergence(name: str) -> Callable[..., Tensor]:
@@ -192,6 +230,8 @@ LOSSES: dict[str, Loss] = {
     "kl_p_mixture": Loss(kl_p_mixture, {"beta": 0.5, "exact": False}),
     "kl_q_mixture": Loss(kl_q_mixture, {"beta": 0.5, "exact": False}),
     "hidden_mse": Loss(hidden_mse, {"normalize": False}, needs_hidden=True),
+    "hidden_cosine": Loss(hidden_cosine, needs_hidden=True),
+    "attention_mse": Loss(attention_mse, needs_attentions=True),
     **{name: Loss(_divergence(name), d.parameters) for name, d in divergences.DIVERGENCES.items()},
 }
 
@@ -275,3 +315,8 @@ class Objective:
     def needs_hidden(self) -> bool:
         """Whether any loss reads hidden states."""
         return any(LOSSES[term.loss].needs_hidden for term in self.terms)
+
+    @property
+    def needs_attentions(self) -> bool:
+        """Whether any loss reads attention weights, which memory-efficient attention does not compute."""
+        return any(LOSSES[term.loss].needs_attentions for term in self.terms)

@@ -24,7 +24,10 @@ class EncoderDecoder(LanguageModel):
         """See `LanguageModel.encode`."""
         outputs = self.run(
             lambda: self.module.get_encoder()(
-                input_ids=source.input_ids, attention_mask=source.attention_mask, output_hidden_states=hidden
+                input_ids=source.input_ids,
+                attention_mask=source.attention_mask,
+                output_hidden_states=hidden,
+                output_attentions=hidden and self.reports_attentions,
             )
         )
         return Context(source, outputs)
@@ -43,10 +46,12 @@ class EncoderDecoder(LanguageModel):
             attention_mask=context.source.attention_mask,
             decoder_input_ids=decoder_input_ids.masked_fill(decoder_input_ids == IGNORE, self.pad_token_id),
             output_hidden_states=hidden,
+            output_attentions=hidden and self.reports_attentions,
             use_cache=False,
         )
         states, *hidden_states = (h[:, begin:] for h in (states, *(output.decoder_hidden_states or ())))
-        return Decoded(states[labels != IGNORE], tuple(hidden_states))
+        attentions = tuple(a[:, :, begin:] for a in output.decoder_attentions or ())
+        return Decoded(states[labels != IGNORE], tuple(hidden_states), attentions)
 
     def start(self, context: Context) -> tuple[Tensor, dict[str, Any]]:
         """See `LanguageModel.start`."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of layers: the paths of its modules, and the configuration key of its number of layers."""
+    """One stack of layers: the paths of its modules, and the configuration keys of its numbers of layers and heads."""
 
     modules: str  # dotted path of the module list, also the prefix of its parameters' names
     size_key: str
     module: str  # dotted path of the whole stack, which `freeze` uses
+    heads_key: str
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ _BART = Family(
     config_class="BartConfig",
     is_encoder_decoder=True,
     stacks={
-        "encoder": Stack("model.encoder.layers", "encoder_layers", "model.encoder"),
-        "decoder": Stack("model.decoder.layers", "decoder_layers", "model.decoder"),
+        "encoder": Stack("model.encoder.layers", "encoder_layers", "model.encoder", "encoder_attention_heads"),
+        "decoder": Stack("model.decoder.layers", "decoder_layers", "model.decoder", "decoder_attention_heads"),
     },
     embeddings=("model.shared", *_POSITIONS),
     scratch_tokens={"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
@@ -89,8 +90,8 @@ FAMILIES = {
         config_class="T5Config",
         is_encoder_decoder=True,
         stacks={
-            "encoder": Stack("encoder.block", "num_layers", "encoder"),
-            "decoder": Stack("decoder.block", "num_decoder_layers", "decoder"),
+            "encoder": Stack("encoder.block", "num_layers", "encoder", "num_heads"),
+            "decoder": Stack("decoder.block", "num_decoder_layers", "decoder", "num_heads"),
         },
         embeddings=("shared",),
         scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
@@ -100,7 +101,7 @@ FAMILIES = {
         model_class="GPT2LMHeadModel",
         config_class="GPT2Config",
         is_encoder_decoder=False,
-        stacks={"decoder": Stack("transformer.h", "n_layer", "transformer")},
+        stacks={"decoder": Stack("transformer.h", "n_layer", "transformer", "n_head")},
         embeddings=("transformer.wte", "transformer.wpe"),
         scratch_tokens={"eos_token": "<|endoftext|>", "pad_token": "<pad>"},
         closes_text=False,

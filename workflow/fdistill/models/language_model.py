@@ -18,6 +18,7 @@ from fdistill.losses.divergences import log_softmax
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.decoding import effective
 from fdistill.models.families import NEVER, Family
+from fdistill.runtime.errors import UserError
 
 
 @dataclass
@@ -37,11 +38,13 @@ class Decoded:
     """The decoder's outputs for a batch of labels (B, T), without logits.
 
     `states` (N, D) are the inputs of the output layer at the N valid labels, row by row (see `LanguageModel.logits`).
-    `hidden_states` are those of the embeddings and of each layer at all labels, (B, T, D) each; empty unless requested.
+    `hidden_states` are those of the embeddings and of each layer at all labels, (B, T, D) each; `attentions` are the
+    self-attention weights of each layer, (B, heads, T, keys) each. Both are empty unless requested.
     """
 
     states: Tensor
     hidden_states: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] = ()
 
 
 @dataclass
@@ -71,6 +74,11 @@ class Context:
     def hidden_states(self) -> tuple[Tensor, ...]:
         """The encoder's hidden states, (B, S, D) each: of the embeddings and each layer; empty without an encoder."""
         return getattr(self.encoder_outputs, "hidden_states", None) or ()
+
+    @property
+    def attentions(self) -> tuple[Tensor, ...]:
+        """The encoder's self-attention weights, (B, heads, S, S) per layer; empty unless requested."""
+        return getattr(self.encoder_outputs, "attentions", None) or ()
 
 
 def _select(value: Any, rows: Tensor) -> Any:
@@ -108,6 +116,7 @@ class LanguageModel(ABC):
         self.module = module
         self.family = family
         self.is_sharded = False
+        self.reports_attentions = False
         # Every call of the module goes through `run`, which `fsdp.shard` replaces.
         self.run: Callable[[Callable[[], Any]], Any] = _call
 
@@ -136,6 +145,23 @@ class LanguageModel(ABC):
     def pad_token_id(self) -> int:
         """The id of the token at padded positions."""
         return self.module.config.pad_token_id
+
+    def heads(self) -> dict[str, int]:
+        """Return the number of attention heads of each stack."""
+        return {name: getattr(self.module.config, stack.heads_key) for name, stack in self.family.stacks.items()}
+
+    def report_attentions(self) -> None:
+        """Compute attention as transformers' `eager`, and return its weights wherever hidden states are requested.
+
+        The memory-efficient attention of torch does not have them. Raises UserError for a decoder-only model.
+        """
+        if not self.family.is_encoder_decoder:
+            raise UserError(
+                "loss attention_mse compares the attention of encoder-decoder models, and a "
+                f"{self.module.config.model_type} model has only a decoder; remove the term"
+            )
+        self.module.set_attn_implementation("eager")
+        self.reports_attentions = True
 
     @abstractmethod
     def encode(self, source: Source, hidden: bool = False) -> Context:

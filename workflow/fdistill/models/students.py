@@ -29,6 +29,15 @@ LAYER_MAPS: dict[int, dict[int, list[int]]] = {
 }
 
 
+# Teacher layers -> student layers -> supervising layers: the published ones (footnote 5 of Shleifer & Rush 2020) that
+# are not the ends of equal blocks.
+SUPERVISING_MAPS: dict[int, dict[int, list[int]]] = {
+    6: {2: [3, 5], 3: [1, 4, 5]},
+    12: {6: [1, 3, 5, 8, 10, 11]},
+    16: {4: [4, 9, 12, 15]},
+}
+
+
 def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
     """Return the teacher layers that a student of this depth copies.
 
@@ -53,8 +62,12 @@ def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
 def supervising_layers(student_layers: int, teacher_layers: int) -> list[int]:
     """Return φ: student layer i learns from teacher layer φ(i), the last one of the block that it stands for.
 
-    A student of 3 layers and a teacher of 12 give [3, 7, 11] (Shleifer & Rush 2020, section 3).
+    A student of 3 layers and a teacher of 12 give [3, 7, 11] (Shleifer & Rush 2020, section 3). `SUPERVISING_MAPS` has
+    their exceptions.
     """
+    table = SUPERVISING_MAPS.get(teacher_layers, {})
+    if student_layers in table:
+        return list(table[student_layers])
     return [math.ceil((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
 
 
@@ -85,6 +98,18 @@ def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Che
     _untie(student, module)
     student.load_state_dict(weights, strict=True)
     return Checkpoint(wrap(student, teacher.model.decoder_prompt or None), teacher.tokenizer)
+
+
+def check_same_heads(student: LanguageModel, teacher: LanguageModel) -> None:
+    """Raise UserError unless the stacks of both models have as many attention heads, which can then be paired."""
+    own, theirs = student.heads(), teacher.heads()
+    for stack in own:
+        if own[stack] != theirs.get(stack):
+            raise UserError(
+                f"loss attention_mse: the student's {stack} has {own[stack]} attention heads and the teacher's "
+                f"{theirs.get(stack, 'none')}, so that they cannot be compared; remove the term, or start from a "
+                "student of this teacher (rule init_student)"
+            )
 
 
 def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:

@@ -53,12 +53,30 @@ def architecture(task: dict[str, Any], students: dict[str | None, Layers]) -> Ar
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
     where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
+    teacher = _on_meta(config, where)
     with _MAKING, torch.device("meta"):
-        teacher = Checkpoint(wrap(without_numbers(config, family, where)), SimpleNamespace())
         sizes = {name: size_of(_student(teacher, name, layers), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
     return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch)
+
+
+def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> tuple[Size, str, hub.Download | None]:
+    """Return the size of a task's other teacher, where it comes from, and what must be downloaded of it.
+
+    `text` is the section with its own limits. Raises UserError as `architecture` does for a teacher's checkpoint.
+    """
+    config, origin, to_fetch = configuration({"teacher": other}, "other_teacher.init")
+    checkpoint = _on_meta(config, f"{other['init']}/{CONFIG}")
+    check_positions(checkpoint, Limits(**text))
+    return size_of(checkpoint.model.module, checkpoint.model.family), origin, to_fetch
+
+
+def _on_meta(config: PreTrainedConfig, where: str) -> Checkpoint:
+    """Return the model of a configuration without its weights; `where` is the configuration's place, for messages."""
+    with _MAKING, torch.device("meta"):
+        module = without_numbers(config, FAMILIES[config.model_type], where)
+        return Checkpoint(wrap(module), SimpleNamespace())
 
 
 def _student(teacher: Checkpoint, size: str | None, layers: Layers) -> Any:
@@ -69,17 +87,20 @@ def _student(teacher: Checkpoint, size: str | None, layers: Layers) -> Any:
         raise UserError(str(error) if size is None else f"size '{size}' in model.student_sizes: {error}") from None
 
 
-def configuration(model: dict[str, Any]) -> tuple[PreTrainedConfig, str, hub.Download | None]:
+def configuration(
+    model: dict[str, Any], key: str = "model.teacher.init"
+) -> tuple[PreTrainedConfig, str, hub.Download | None]:
     """Return the teacher's configuration, where it comes from in words, and what must be downloaded of it.
 
-    `model` is a task's section. Raises UserError when the checkpoint is not available.
+    `model` is a task's section, and `key` names the checkpoint in messages. Raises UserError when the checkpoint is
+    not available.
     """
     teacher = model["teacher"]
     if teacher["init"] == SCRATCH:
         return _scratch(model), "trained from scratch", None
     init, allow_pickle = teacher["init"], teacher["allow_pickle"]
     if local_folder(init) is None:
-        return _on_the_hub(init, allow_pickle)
+        return _on_the_hub(init, allow_pickle, key)
     with _MAKING:
         outline = describe(init, allow_pickle)
     set_languages(outline.tokenizer, init, teacher["source_language"], teacher["target_language"])
@@ -93,23 +114,23 @@ def _scratch(model: dict[str, Any]) -> PreTrainedConfig:
     return scratch_configuration(family, teacher["config"], tokens | start)
 
 
-def _on_the_hub(init: str, allow_pickle: bool) -> tuple[PreTrainedConfig, str, hub.Download | None]:
+def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:
     if hub.is_cached(init, allow_pickle, TOKENIZERS):
         with reading(init):
             return read_configuration(init, local_only=True)[0], f"{init}, in this machine's cache", None
-    files = _asked(lambda: reach.hub_model(init))
+    files = _asked(lambda: reach.hub_model(init), key)
     check_names(init, set(files), allow_pickle)
-    to_fetch = _asked(lambda: hub.download(init, files))
+    to_fetch = _asked(lambda: hub.download(init, files), key)
     with reading(init):
         return read_configuration(init)[0], "", to_fetch
 
 
-def _asked(ask: Callable[[], Any]) -> Any:
+def _asked(ask: Callable[[], Any], key: str) -> Any:
     """The hub's answer, or a UserError that says what else would do."""
     try:
         return ask()
     except UserError as error:
         raise UserError(
             f"{error}, nor in this machine's cache; check the name and the network (HF_TOKEN for a private model), or "
-            "set model.teacher.init to the folder of a copy"
+            f"set {key} to the folder of a copy"
         ) from None

@@ -1,14 +1,19 @@
-"""The check of teachers: whether each task's checkpoint is available and fits the task's settings."""
+"""The check of teachers: whether each task's checkpoints are available and fit the task's settings."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from fdistill.artifacts.systems import of_size
+from fdistill.config.other_teacher_checks import OTHER_TEACHER, text_of
+from fdistill.data.labels import checked_label_file
+from fdistill.losses.objectives import OTHER_TEACHER_BEAM
+from fdistill.preflight.architectures import other_teacher
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
 
 def check(plan: Plan) -> Iterator[Finding]:
-    """Yield one finding per task with a teacher."""
+    """Yield one finding per task with a teacher, and one for another teacher whose labels a method learns from."""
     for task, result in plan.architectures.items():
         if isinstance(result, UserError):
             yield Finding(f"{task}: teacher", str(result), problem=True)
@@ -19,6 +24,20 @@ def check(plan: Plan) -> Iterator[Finding]:
         )
         origin = plan.on_the_hub(result.to_fetch) if result.to_fetch else result.origin
         yield Finding(f"{task}: teacher", f"{sizes}; {origin}")
+    for task, settings in plan.tasks():
+        if OTHER_TEACHER_BEAM in plan.study.sequences(task):
+            yield _other(plan, task, settings)
+
+
+def _other(plan: Plan, task: str, settings: dict[str, Any]) -> Finding:
+    where, other = f"{task}: other teacher", settings[OTHER_TEACHER]
+    try:
+        if other["labels"] is not None:
+            return Finding(where, f"{checked_label_file(other['labels'])}: labels that exist already")
+        size, origin, to_fetch = other_teacher(other, text_of(settings))
+    except UserError as error:
+        return Finding(where, str(error), problem=True)
+    return Finding(where, f"{_millions(size.parameters)}; {plan.on_the_hub(to_fetch) if to_fetch else origin}")
 
 
 def _millions(count: int) -> str:

@@ -26,6 +26,7 @@ class SequenceOutputs:
     top_log_probs: Tensor | None = None  # as in `LossInputs`
     source_mask: Tensor | None = None  # as in `LossInputs`
     hidden_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)  # as in `LossInputs`
+    attention_pairs: list[tuple[Tensor, Tensor, str]] = field(default_factory=list)  # as in `LossInputs`
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ def batch_loss(
 
 def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str, int], models: Models) -> Tensor:
     """Return the sum of the terms on one kind of sequence."""
-    on_hidden_states = [term for term in terms if LOSSES[term.loss].needs_hidden]
-    on_logits = [term for term in terms if term not in on_hidden_states]
-    inputs = LossInputs(outputs.labels, source_mask=outputs.source_mask, hidden_pairs=outputs.hidden_pairs)
-    total = sum(term.evaluate(inputs, counts) for term in on_hidden_states)
+    on_layers = [term for term in terms if LOSSES[term.loss].compares_layers]
+    on_logits = [term for term in terms if term not in on_layers]
+    inputs = LossInputs(
+        outputs.labels,
+        source_mask=outputs.source_mask,
+        hidden_pairs=outputs.hidden_pairs,
+        attention_pairs=outputs.attention_pairs,
+    )
+    total = sum(term.evaluate(inputs, counts) for term in on_layers)
     if not on_logits:
         return total
 

@@ -1,7 +1,8 @@
 """The gradient of an objective on an effective batch, computed by one or several ranks."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,8 @@ from fdistill.losses.objectives import (
     Objective,
 )
 from fdistill.models.language_model import Context, Decoded, LanguageModel
-from fdistill.models.students import supervising_layers
+from fdistill.models.shared_encoder import has_frozen_encoder, is_shared_encoder, share_encoder
+from fdistill.models.students import check_same_heads, supervising_layers
 from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
@@ -26,6 +28,8 @@ from fdistill.sampling.teacher_cache import concatenate
 from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 from fdistill.training.micro_batches import MicroBatch
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
+
+log = logging.getLogger(__name__)
 
 # Seeds consist of one of these numbers, the run's seed, the step and the examples. Random numbers therefore depend
 # neither on the rank that uses them nor on whether the run was interrupted before.
@@ -47,7 +51,8 @@ class Learner:
     ):
         """`sampling` says how the student is sampled; `seed` determines samples and dropout.
 
-        Raises UserError when the objective needs a teacher and there is none.
+        Raises UserError when the objective needs a teacher and there is none, and when it compares the attention of
+        models that have other numbers of heads or only a decoder.
         """
         if objective.needs_teacher and teacher is None:
             raise UserError("this method compares the student's distributions with a teacher's; give --teacher")
@@ -61,9 +66,25 @@ class Learner:
         self.teacher = teacher if objective.needs_teacher else None  # seqkd does not run it
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
+        self.needs_layers = objective.needs_hidden or objective.needs_attentions
+        if objective.needs_attentions:
+            check_same_heads(student, teacher)
+            student.report_attentions()
+            teacher.report_attentions()
         # A forward pass of an FSDP-sharded model is a collective operation.
         self.is_sharded = student.is_sharded or (self.teacher is not None and self.teacher.is_sharded)
         self.trainable = [p for p in student.module.parameters() if p.requires_grad]
+        self.has_frozen_encoder = has_frozen_encoder(student)
+        # The encoder then runs once for both models (Shleifer & Rush 2020, footnote 6).
+        self.shares_encoder = (
+            self.has_frozen_encoder
+            and self.teacher is not None
+            and not self.is_sharded
+            and is_shared_encoder(student, self.teacher)
+        )
+        if self.shares_encoder:
+            share_encoder(student, self.teacher)
+            log.info("the student's encoder is a frozen copy of the teacher's: it runs once for both")
         self.autocast = autocast(precision, student.device.type)
         self.tokens = 0  # valid label positions of the last effective batch, on all ranks
 
@@ -91,6 +112,8 @@ class Learner:
                 counts[kind] += count
         self.tokens = sum(count[LABELS] for count in counts.values())
         self.student.module.train()
+        if self.has_frozen_encoder:  # without dropout, as the teacher's: nothing in it is trained
+            self.student.module.get_encoder().eval()
 
         def add_own_gradients() -> dict[int, float]:
             for i in padding:
@@ -116,7 +139,7 @@ class Learner:
         if STUDENT_SAMPLES in self.objective.sequences:
             with self.autocast, step_part(SAMPLING):
                 if is_single and self.sampling.mode == ANCESTRAL and not self.student.has_dropout:
-                    micro_batch.context = self.student.encode(micro_batch.source, self.objective.needs_hidden)
+                    micro_batch.context = self.student.encode(micro_batch.source, self.needs_layers)
                 seed = (SAMPLES, self.seed, step)
                 samples = sample_batch(
                     self.student, micro_batch.source, self.sampling, seed, micro_batch.rows, micro_batch.context
@@ -150,28 +173,31 @@ class Learner:
 
         `counts` are the valid positions of the effective batch (see `Term.evaluate`).
         """
-        needs_hidden, source = self.objective.needs_hidden, micro_batch.source
+        needs_layers, source = self.needs_layers, micro_batch.source
         with_teacher = {kind for kind in micro_batch.labels if self.objective.needs_teacher_on(kind)}
         from_cache = with_teacher & ({TEACHER_SAMPLES} if micro_batch.cached_distributions else set())
         from_model = with_teacher - from_cache
         with self.autocast:
             with step_part(STUDENT):
-                student_context = micro_batch.context or self.student.encode(source, needs_hidden)
+                student_context = micro_batch.context or self.student.encode(source, needs_layers)
                 micro_batch.context = None  # its graph can be used for one backward pass only
-            with torch.no_grad(), step_part(TEACHER):
-                teacher_context = self.teacher.encode(source, needs_hidden) if from_model else None
+            teacher_context = student_context if self.shares_encoder else None
+            if from_model and not self.shares_encoder:
+                with torch.no_grad(), step_part(TEACHER):
+                    teacher_context = self.teacher.encode(source, needs_layers)
             outputs = {}
             for kind, labels in micro_batch.labels.items():
                 with step_part(STUDENT):
-                    student = self.student.decode(student_context, labels, needs_hidden)
+                    student = self.student.decode(student_context, labels, needs_layers)
                 outputs[kind] = SequenceOutputs(labels, student.states, source_mask=source.attention_mask)
                 if kind in from_model:
                     with torch.no_grad(), step_part(TEACHER):
-                        teacher = self.teacher.decode(teacher_context, labels, needs_hidden)
+                        teacher = self.teacher.decode(teacher_context, labels, needs_layers)
                     outputs[kind].teacher_states = teacher.states
-                    if needs_hidden:
-                        pairs = hidden_pairs((student_context, student), (teacher_context, teacher))
-                        outputs[kind].hidden_pairs = pairs
+                    if needs_layers:
+                        both = (student_context, student), (teacher_context, teacher)
+                        outputs[kind].hidden_pairs = hidden_pairs(*both)
+                        outputs[kind].attention_pairs = attention_pairs(*both)
                 elif kind in from_cache:
                     cached = concatenate(micro_batch.cached_distributions, labels.device)
                     outputs[kind] = replace(outputs[kind], **cached)
@@ -187,11 +213,31 @@ def hidden_pairs(
     Returns (student state, teacher state, positions) as `LossInputs.hidden_pairs` has them. State 0 is the output of
     the embeddings and is not supervised.
     """
-    pairs = []
-    for part, positions in ((0, SOURCE), (1, LABELS)):
-        student_states, teacher_states = student[part].hidden_states, teacher[part].hidden_states
-        if not student_states:  # a decoder-only model has no encoder
-            continue
-        supervisors = supervising_layers(len(student_states) - 1, len(teacher_states) - 1)
-        pairs += [(student_states[i + 1], teacher_states[j + 1], positions) for i, j in enumerate(supervisors)]
-    return pairs
+    return [
+        pair
+        for part, positions in enumerate((SOURCE, LABELS))
+        for pair in _paired(student[part].hidden_states[1:], teacher[part].hidden_states[1:], positions)
+    ]
+
+
+def attention_pairs(
+    student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
+) -> list[tuple[Tensor, Tensor, str]]:
+    """Pair the attention weights of student layer i and teacher layer φ(i), of encoder and decoder, if there are any.
+
+    Returns (student weights, teacher weights, positions) as `LossInputs.attention_pairs` has them.
+    """
+    return [
+        pair
+        for part, positions in enumerate((SOURCE, LABELS))
+        for pair in _paired(student[part].attentions, teacher[part].attentions, positions)
+    ]
+
+
+def _paired(
+    student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], positions: str
+) -> Iterator[tuple[Tensor, Tensor, str]]:
+    """Yield the pairs of one stack, which a decoder-only model may not have."""
+    if student:
+        for i, j in enumerate(supervising_layers(len(student), len(teacher))):
+            yield student[i], teacher[j], positions

@@ -1,0 +1,91 @@
+"""Labels of the training split that another teacher made, as text: read from a user's file, checked, stored."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from fdistill.artifacts.files import note_input, read_parquet, write_parquet
+from fdistill.data.schemas import LABELS
+from fdistill.data.sources.files import local_files
+from fdistill.data.sources.files.identification import check_regular, suffix_of
+from fdistill.data.sources.files.local_files import expanded
+from fdistill.data.sources.files.parquet_files import parts
+from fdistill.runtime.errors import UserError
+
+FORMATS = {suffix: reader for suffix, reader in local_files.FORMATS.items() if suffix != ".source"}  # which has no ids
+ID, TEXT = "id", "text"
+NAMED = 3  # ids that a refusal names
+
+
+def label_file(name: str) -> Path:
+    """Return the path of a user's file of labels; raises UserError for a name of no known format."""
+    file = expanded(name)
+    if suffix_of(file) not in FORMATS:
+        raise UserError(f"'{name}' ends in none of {', '.join(FORMATS)}; convert or rename it")
+    if "{" in name:
+        raise UserError(f"'{name}' has a brace, a wildcard to Snakemake; rename it")
+    return file
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files that a user's labels are in: one, or the parts of a Parquet table."""
+    return parts(label_file(name))
+
+
+def checked_label_file(name: str) -> Path:
+    """Return the path of a user's file of labels; raises UserError when there is none."""
+    file = label_file(name)
+    if not file.is_dir() and not check_regular(file):  # a folder of Parquet parts is one table
+        raise UserError(f"{file}: no such file; correct other_teacher.labels")
+    return file
+
+
+def read_label_file(name: str, wanted: Sequence[str], known: Sequence[str]) -> dict[str, list]:
+    """Return a user's labels as the columns of `schemas.LABELS`, by input in the order of `wanted`.
+
+    An input may have several labels, which keep their order. `known` are the ids of the whole split: labels of inputs
+    that are not `wanted` are left out. Raises UserError for a file that cannot be read, for a row without `id` and
+    `text`, for labels that miss a wanted input, and for labels of unknown inputs.
+    """
+    file = checked_label_file(name)
+    for part in files_of(name):
+        note_input(part)
+    texts: dict[str, list[str]] = {}
+    for row in FORMATS[suffix_of(file)](file):
+        texts.setdefault(row.text(ID), []).append(row.text(TEXT))
+    check_ids(file, texts, wanted, known)
+    rows = [(example, number, text) for example in wanted for number, text in enumerate(texts[example])]
+    ids, numbers, labels = (list(column) for column in zip(*rows, strict=True))
+    return {"id": ids, "sample": numbers, "text": labels, "log_prob": [None] * len(rows)}
+
+
+def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Raise UserError, with the first ids and how many there are, unless `labelled` are ids of inputs, all `wanted`."""
+    inputs = set(known)
+    missing = [example for example in wanted if example not in labelled]
+    unknown = [example for example in labelled if example not in inputs]
+    mistakes = [
+        f"{what} {len(ids):,} {of} ({', '.join(map(repr, ids[:NAMED]))}{', ...' if len(ids) > NAMED else ''})"
+        for what, ids, of in (
+            ("has no label for", missing, f"of {len(wanted):,} inputs"),
+            ("labels", unknown, "inputs that the training split does not have"),
+        )
+        if ids
+    ]
+    if mistakes:
+        raise UserError(
+            f"{file}: {' and '.join(mistakes)}; its column '{ID}' must have the ids of results/TASK/prepare/"
+            "train.parquet, so make the labels for that file, or correct the ids"
+        )
+
+
+def write_labels(path: Path, columns: dict[str, list], identity: dict[str, Any]) -> None:
+    """Write the columns of `schemas.LABELS`; `identity` says which model or file they come from, and how."""
+    write_parquet(path, columns, LABELS, identity)
+
+
+def read_labels(path: Path, ids: Sequence[str]) -> tuple[dict[str, list], dict[str, Any]]:
+    """Return what `write_labels` wrote, and its identity; raises UserError unless every input has a label."""
+    columns, identity = read_parquet(path, LABELS)
+    check_ids(path, dict.fromkeys(columns["id"]), ids, ids)
+    return columns, identity
