@@ -3,7 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from fdistill.models.students import copied_layers, supervising_layers
+from fdistill.models.student_layers import (
+    copied_layers,
+    supervising_layers,
+)
 from fdistill.runtime.errors import UserError
 
 # Shleifer & Rush 2020, section 3, and Wen et al. 2023 for 24 layers (DialoGPT)

@@ -17,7 +17,7 @@ from fdistill.losses.objectives import (
     Objective,
 )
 from fdistill.models.language_model import Context, Decoded, LanguageModel
-from fdistill.models.students import supervising_layers
+from fdistill.models.student_layers import supervising_layers
 from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast
