@@ -8,7 +8,7 @@ from fdistill.artifacts.manifest import model_identity
 from fdistill.config import arguments, cli
 from fdistill.models import checkpoints
 from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
-from fdistill.models.students import init_student
+from fdistill.models.students import check_same_tokens, init_student
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
         languages = (args.source_language, args.target_language)
         others[PRETRAINED] = checkpoints.load(args.pretrained, "cpu", *languages, args.allow_pickle)
     for name, other in others.items():
-        checkpoints.check_same_tokens(teacher, other, f"model.student: the model of '{name}'")
+        check_same_tokens(teacher, other, f"model.student: the model of '{name}'")
     student = init_student(teacher, args.layers, others, args.seed)
     manifest = {
         "stage": "init_student",

@@ -16,19 +16,9 @@ from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
 
 def check_notation(task: Task) -> Iterator[Problem]:
     """Check that a size in the notation `12-3` is one, and that the family has both stacks."""
-    family, name = family_of(task), task["model"]["family"]
     for path, student in _students(task):
-        if isinstance(student, dict):
-            continue
-        if len(family.stacks) == 1:
-            (stack,) = family.stacks
-            text = f"{show(student)} has layers of two stacks, and '{name}' only those of its {stack}"
-            yield Problem(path, f"{text}; write a mapping, as {{{stack}: 3}}")
-        else:
-            try:
-                read_notation(student)
-            except UserError as error:
-                yield Problem(path, str(error))
+        if text := _no_size(task, student):
+            yield Problem(path, text)
 
 
 def check_stacks(task: Task) -> Iterator[Problem]:
@@ -79,8 +69,6 @@ def _unfit(name: str, other: str, tasks: dict[str, Task], selected: list[str]) -
     if other not in tasks:  # its own mistakes are reported
         return None
     teachers = [tasks[task]["model"]["teacher"] for task in (other, name)]
-    if teachers[0] is None:
-        return f"task '{other}' has no teacher; take another task"
     families = [tasks[task]["model"]["family"] for task in (other, name)]
     if families[0] != families[1]:
         return f"the teacher of '{other}' is a {families[0]} model, not {families[1]}; take a task of the same family"
@@ -95,12 +83,13 @@ def check_student_sizes(task: Task) -> Iterator[Problem]:
     """Check the names of the student's further sizes, and that no two sizes are the same."""
     earlier: list[tuple[KeyPath, Any]] = []
     for path, layers in _sizes(task):
+        starts = {stack: Start.read(value) for stack, value in layers.items()}
         if not re.fullmatch("[a-z0-9_]+(-[a-z0-9_]+)*", path[-1]):
             text = "becomes part of a folder's name; use lower-case letters, digits, _ and, between them, -"
             yield Problem(path, f"'{path[-1]}' {text}")
-        for other in (other for other, theirs in earlier if theirs == layers):
+        for other in (other for other, theirs in earlier if theirs == starts):
             yield Problem(path, f"{show(layers)} is {dotted(other)} already; remove this one")
-        earlier.append((path, layers))
+        earlier.append((path, starts))
 
 
 def check_depth(task: Task) -> Iterator[Problem]:
@@ -124,12 +113,26 @@ def check_depth(task: Task) -> Iterator[Problem]:
 
 
 def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
-    """Yield the key and the layers per stack of each size of the student, without those that are none."""
+    """Yield the key and the layers per stack of each size of the student that `check_notation` accepts."""
     for path, student in _students(task):
-        try:
+        if _no_size(task, student) is None:
             yield path, read_notation(student)
-        except UserError:
-            continue  # `check_notation` reports it
+
+
+def _no_size(task: Task, student: Any) -> str | None:
+    """Return why a text is no size of the student; None if it is one, and for a mapping."""
+    family, name = family_of(task), task["model"]["family"]
+    if isinstance(student, dict):
+        return None
+    if len(family.stacks) == 1:
+        (stack,) = family.stacks
+        text = f"{show(student)} has layers of two stacks, and '{name}' only those of its {stack}"
+        return f"{text}; write a mapping, as {{{stack}: 3}}"
+    try:
+        read_notation(student)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _students(task: Task) -> Iterator[tuple[KeyPath, Any]]:

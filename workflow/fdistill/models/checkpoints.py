@@ -174,20 +174,6 @@ def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTo
     return Checkpoint(wrap(module), tokenizer)
 
 
-def check_same_tokens(teacher: Checkpoint, other: Checkpoint, where: str) -> None:
-    """Raise UserError, which begins with `where`, unless each token id means the same to another model.
-
-    Layers of a model that reads other tokens mean nothing behind the teacher's embeddings.
-    """
-    vocabularies = [checkpoint.tokenizer.get_vocab() for checkpoint in (other, teacher)]
-    if vocabularies[0] != vocabularies[1]:
-        sizes = [len(vocabulary) for vocabulary in vocabularies]
-        found = f"{sizes[0]} tokens, not {sizes[1]}" if sizes[0] != sizes[1] else f"{sizes[0]} tokens, but others"
-        raise UserError(
-            f"{where} has another vocabulary than the teacher ({found}); copy layers from a model with the same tokenizer"
-        )
-
-
 def check_same_vocabulary(teacher: Checkpoint, student: Checkpoint) -> None:
     """Raise UserError unless teacher and student have the same vocabulary, over which they can be compared."""
     sizes = [checkpoint.model.module.config.vocab_size for checkpoint in (teacher, student)]

@@ -133,8 +133,3 @@ def read_notation(student: str | dict[str, Any]) -> dict[str, Any]:
     if not (match := re.fullmatch(r"([1-9]\d{0,2})-([1-9]\d{0,2})", student)):
         raise UserError(f"'{student}' is no size; write the layers of encoder and decoder, as in 12-3")
     return {"encoder": int(match[1]), "decoder": int(match[2])}
-
-
-def notation(student: dict[str, Any]) -> str:
-    """Return a student's numbers of layers as `12-3`: those of the encoder, if it has one, and of the decoder."""
-    return "-".join(str(Start.read(student[stack]).count) for stack in ("encoder", "decoder") if stack in student)

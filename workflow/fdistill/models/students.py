@@ -65,6 +65,20 @@ def init_student(
     return Checkpoint(wrap(student, teacher.model.decoder_prompt or None), teacher.tokenizer)
 
 
+def check_same_tokens(teacher: Checkpoint, other: Checkpoint, where: str) -> None:
+    """Raise UserError, which begins with `where`, unless each token id means the same to another model.
+
+    Layers of a model that reads other tokens mean nothing behind the teacher's embeddings.
+    """
+    vocabularies = [checkpoint.tokenizer.get_vocab() for checkpoint in (other, teacher)]
+    if vocabularies[0] != vocabularies[1]:
+        sizes = [len(vocabulary) for vocabulary in vocabularies]
+        found = f"{sizes[0]} tokens, not {sizes[1]}" if sizes[0] != sizes[1] else f"{sizes[0]} tokens, but others"
+        raise UserError(
+            f"{where} has another vocabulary than the teacher ({found}); copy layers from a model with the same one"
+        )
+
+
 def _check_same_architecture(where: str, origin: Checkpoint, teacher: Checkpoint) -> None:
     """Raise UserError unless a model has the shape of the teacher, so that its layers fit into the teacher's place."""
     kinds = [checkpoint.model.module.config.model_type for checkpoint in (origin, teacher)]

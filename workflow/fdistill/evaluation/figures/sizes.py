@@ -77,11 +77,10 @@ def _size_axis(sizes: Sizes) -> tuple[str, dict[str | None, str]]:
     def counts(size: str | None) -> list[int]:
         return [Start.read(sizes[size][stack]).count for stack in stacks]
 
-    labels = {
-        size: "-".join(Start.read(sizes[size][stack]).label for stack in differing)
-        for size in sorted(sizes, key=counts)
-    }
-    return f"{'-'.join(differing)} layers of the student", labels
+    def label(size: str | None) -> str:
+        return "-".join(Start.read(sizes[size][stack]).label for stack in differing)
+
+    return f"{'-'.join(differing)} layers of the student", {size: label(size) for size in sorted(sizes, key=counts)}
 
 
 def _line(ax: Axes, points: list[tuple[int, dict[str, Any]]], shift: float, style: dict[str, Any]) -> None:
