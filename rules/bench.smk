@@ -118,6 +118,57 @@ rule bench_growth:
         " --json {output.json:q} --table {output.table:q} {params.run:q} 2> {log:q}"
 
 
+# Inference time by numbers of layers, for the table `shleifer_rush/layers`.
+rule bench_layers:
+    input:
+        script=script("bench_layers"),
+        init=init_files,
+    output:
+        json="<results>/bench/{task}.layers.json",
+    log:
+        "<logs>/bench/{task}.layers.log",
+    conda:
+        ENVIRONMENT
+    threads: 64
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        model=lambda wildcards: json.dumps(task_of(wildcards)["model"]),
+        contents=lambda wildcards: contents(init_files(wildcards)),
+        text=text_flags,
+        precision=lambda wildcards: task_of(wildcards)["training"]["distill"]["precision"],
+        run=run_flags(STUDY.teacher_seed),
+    shell:
+        "exec python {input.script:q} --model {params.model:q} --json {output.json:q} --task {wildcards.task:q}"
+        " --precision {params.precision:q} {params.run:q} {params.text:q} 2> {log:q}"
+
+
+rule layers_table:
+    input:
+        script=script("tables"),
+        times=expand("<results>/bench/{task}.layers.json", task=BENCH_TASKS),
+    output:
+        multiext("<results>/tables/shleifer_rush/layers", ".csv", ".md", ".tex"),
+        page=table_page("shleifer_rush/layers"),
+    log:
+        "<logs>/tables/shleifer_rush/layers.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        tasks=BENCH_TASKS,
+        times=[f"{task}={RESULTS}/bench/{task}.layers.json" for task in BENCH_TASKS],
+        shown=flags("tables", STUDY.tables),
+    shell:
+        "exec python {input.script:q} layers --times {params.times:q} --tasks {params.tasks:q}"
+        " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
+
+
 # The steps of the table `online`, with the models and data of the study.
 rule bench_online:
     input:

@@ -23,6 +23,7 @@ from fdistill.data.labels import files_of as label_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
 from fdistill.models import location
+from fdistill.models.student_layers import PRETRAINED, Start, origins
 from fdistill.runtime.errors import UserError
 
 if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():

@@ -164,11 +164,16 @@ def teacher_flags(model):
     """Return the flags of the model that the teacher is fine-tuned from, without the keys that it does not use."""
     start = ["--family", model["family"], "--init", model["teacher"]["init"]]
     if model["teacher"]["init"] != "scratch":
-        codes = {side: model["teacher"][f"{side}_language"] for side in ("source", "target")}
-        pickle = ["--allow-pickle"] if model["teacher"]["allow_pickle"] else []
-        return [*start, *pickle, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
+        return [*start, *checkpoint_flags(model["teacher"])]
     size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
     return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
+
+
+def checkpoint_flags(teacher):
+    """Return the flags of how a teacher's checkpoint is read."""
+    codes = {side: teacher[f"{side}_language"] for side in ("source", "target")}
+    pickle = ["--allow-pickle"] if teacher["allow_pickle"] else []
+    return [*pickle, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
 
 
 def memory_flags(settings):
@@ -200,6 +205,37 @@ def size_flags(task):
     """Return the flag of the number of training examples that have the teacher's sequences, if the task sets it."""
     max_examples = task["training"]["distill"]["max_examples"]
     return ["--max-examples", str(max_examples)] if max_examples else []
+
+
+def student_of(wildcards):
+    """Return the layers per stack of an untrained student."""
+    return task_of(wildcards, split_size(wildcards.initial_student)[1])["model"]["student"]
+
+
+def pretrained_files(wildcards):
+    """Return the files of the checkpoint before fine-tuning, if the student copies its layers and they lie here."""
+    return init_files(wildcards) if PRETRAINED in origins(student_of(wildcards)) else []
+
+
+def other_teachers(wildcards):
+    """Return the teacher of each other task whose layers the student copies, by task."""
+    tasks = [origin for origin in origins(student_of(wildcards)) if origin != PRETRAINED]
+    return {task: f"{RESULTS}/{task}/teacher/seed{STUDY.teacher_seed}/model" for task in tasks}
+
+
+def other_models(wildcards):
+    return [*other_teachers(wildcards).values(), *pretrained_files(wildcards)]
+
+
+def other_model_flags(wildcards):
+    """Return the flags of a student whose layers are not all copied from its teacher."""
+    student, teacher = student_of(wildcards), task_of(wildcards)["model"]["teacher"]
+    given = [f"--other-teachers={task}={model}" for task, model in other_teachers(wildcards).items()]
+    if PRETRAINED in origins(student):
+        given += ["--pretrained", teacher["init"], *checkpoint_flags(teacher)]
+    if any(Start.read(start).choose == "random" for start in student.values()):
+        given += ["--seed", str(STUDY.teacher_seed)]
+    return given
 
 
 def start_model(wildcards):

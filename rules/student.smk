@@ -7,6 +7,8 @@ rule init_student:
     input:
         script=script("init_student"),
         teacher=teacher_model,
+        # The other models, if the student copies layers from any: teachers of other tasks, the pre-trained checkpoint.
+        others=other_models,
     output:
         model=directory("<results>/{task}/{initial_student}/model"),
     log:
@@ -18,12 +20,12 @@ rule init_student:
         mem_mb=3000,
         runtime=30,
     params:
-        layers=lambda wildcards: json.dumps(
-            task_of(wildcards, split_size(wildcards.initial_student)[1])["model"]["student"]
-        ),
+        layers=lambda wildcards: json.dumps(student_of(wildcards)),
+        others=other_model_flags,
+        contents=lambda wildcards: contents(pretrained_files(wildcards)),
     shell:
-        "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} --model {output.model:q}"
-        " --task {wildcards.task:q} 2> {log:q}"
+        "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} {params.others:q}"
+        " --model {output.model:q} --task {wildcards.task:q} 2> {log:q}"
 
 
 rule distill:

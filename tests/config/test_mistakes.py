@@ -100,7 +100,7 @@ def test_what_the_message_tells_to_write_is_read_as_a_number():
         assert yaml.safe_load(written) == float(text)
 
 
-@pytest.mark.parametrize("name", ["Web-2", "tables"])
+@pytest.mark.parametrize("name", ["Web-2", "tables", "pretrained"])
 def test_names_of_tasks(project, name):
     project.write(f"config/tasks/{name}.yaml", WEB)
     (line,) = project.mistakes()
@@ -191,4 +191,4 @@ def test_mistakes_in_the_table_of_methods(project, key, value, text):
 def test_names_of_methods_that_results_uses_otherwise(project, name):
     project.write(METHODS, TABLE | {name: TABLE["mle"]})
     (line,) = project.mistakes()
-    assert line.startswith(f"{METHODS}: {name}: '{name}' is a folder of results already; choose another name")
+    assert line.startswith(f"{METHODS}: {name}: '{name}' already means something else there; choose another name")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from fdistill import config
 from fdistill.config.files import merge
-from fdistill.models.students import copied_layers
+from fdistill.models.student_layers import copied_layers
 from snake import ROOT, snakemake
 
 PAPER = [ROOT / "config/config.yaml", ROOT / "config/paper.yaml"]

@@ -181,10 +181,19 @@ def shleifer_rush_table9(table):
     return starts(table, ["cnn_dailymail", "wmt16_en_ro"])
 
 
+def shleifer_rush_section6_4(table):
+    assert list(table.tasks) == ["bart"]
+    [[decoder, encoder]] = [[row["decoder"], row["encoder"]] for row in table.tasks["bart"]]
+    yield "The results suggest that adding a"
+    words = "layer would slow down inference by"
+    yield f"decoder {words} {decoder}%, while adding an encoder {words}"
+    yield f"only {encoder}%."
+
+
 TABLES = [
     *(fdistill_table2, fdistill_table3, fdistill_table4, fdistill_table5, fdistill_table6),
     *(shleifer_rush_table5, shleifer_rush_table6, shleifer_rush_table7),
-    *(shleifer_rush_table8, shleifer_rush_table9, shleifer_rush_table10),
+    *(shleifer_rush_table8, shleifer_rush_table9, shleifer_rush_table10, shleifer_rush_section6_4),
 ]
 
 
@@ -205,7 +214,8 @@ def test_every_table_is_tested_and_says_where_it_is_from():
     assert published.names() == sorted(path.stem for path in PAPERS.glob("*.txt"))
     for name in published.names():
         table = published.read(name)
-        assert table.source.endswith(f", Table {re.search('[0-9]+$', name)[0]}")
+        kind, number = re.search("_(table|section)([0-9_]+)$", name).groups()
+        assert table.source.endswith(f", {kind.title()} {number.replace('_', '.')}")
         assert table.caption and table.units
 
 

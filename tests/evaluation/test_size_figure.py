@@ -82,6 +82,9 @@ def test_sizes_that_differ_in_two_stacks_or_in_the_copied_layers_are_told_apart(
     paths = [metrics_file(tmp_path, system, bleu=1.0) for system in ("kl", "kl-top")]
     scores_by_size(paths, sizes, SYSTEMS, "t", tmp_path / "b.svg")
     assert {"3", "[9, 10, 11]", "decoder layers of the student"} <= set(texts(tmp_path / "b.svg"))
+    sizes["top"] = {"decoder": {"layers": 3, "choose": "high", "from": "pretrained"}}
+    scores_by_size(paths, sizes, SYSTEMS, "t", tmp_path / "c.svg")
+    assert {"3", "3 high pretrained"} <= set(texts(tmp_path / "c.svg"))
 
 
 def test_what_is_missing(tmp_path):

@@ -7,7 +7,7 @@ from fdistill.data.batches import label_batch, source_batch
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
-from fdistill.models.students import freeze, init_student
+from fdistill.models.students import check_same_tokens, freeze, init_student
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import ancestral_sample
 
@@ -148,6 +148,75 @@ def test_impossible_students_are_refused(layers, message):
 def test_a_decoder_only_student_has_no_encoder():
     with pytest.raises(UserError, match="layers of decoder"):
         init_student(teacher_of("gpt2"), {"encoder": 1, "decoder": 1})
+
+
+# --- layers of other models, and random ones
+
+
+def check_stack(student, name, expected):
+    """Check that a stack's layers have the weights of the layers `expected`."""
+    blocks = stacks(student)[name]
+    assert len(blocks) == len(expected)
+    for block, original in zip(blocks, expected, strict=True):
+        weights, theirs = block.state_dict(), original.state_dict()
+        assert all(torch.equal(weights[key], theirs[key]) for key in weights if not key.endswith(BIAS))
+
+
+def test_layers_of_another_model_and_all_else_of_the_teacher(family):
+    """Shleifer & Rush's "From Pre-trained" and "From FT on CNN": only the decoder's layers come from there."""
+    depths = dict(zip(tiny.LAYER_KEYS[family], (5, 4), strict=False))
+    teacher, other = teacher_of(family), tiny.checkpoint(family, 7, **depths)
+    layers = layers_of(family, 5, None) | {"decoder": {"layers": 3, "choose": "high", "from": "pretrained"}}
+    student = init_student(teacher, layers, {"pretrained": other})
+    check_stack(student, "decoder", list(stacks(other)["decoder"])[-3:])
+    if "encoder" in stacks(teacher):
+        check_stack(student, "encoder", stacks(teacher)["encoder"])
+    prefix = f"{FAMILIES[family].stacks['decoder'].modules}."
+    weights = teacher.model.module.state_dict()
+    rest = {key: value for key, value in student.model.module.state_dict().items() if not key.startswith(prefix)}
+    assert rest and all(torch.equal(value, weights[key]) for key, value in rest.items())
+    if family == "t5":  # the position bias belongs to the layers that were trained with it
+        bias = f"{prefix}0.layer.0.{BIAS}"
+        assert torch.equal(student.model.module.state_dict()[bias], other.model.module.state_dict()[bias])
+
+
+def test_random_layers_are_new_and_the_seeds(family):
+    teacher = teacher_of(family)
+    layers = layers_of(family, 5, None) | {"decoder": {"layers": 2, "choose": "random"}}
+    first, again, second = (init_student(teacher, layers, seed=seed).model.module.state_dict() for seed in (1, 1, 2))
+    prefix = f"{FAMILIES[family].stacks['decoder'].modules}."
+    theirs = [value for key, value in teacher.model.module.state_dict().items() if key.startswith(prefix)]
+    new = [k for k, value in first.items() if k.startswith(prefix) and value.dim() == 2 and not k.endswith(BIAS)]
+    assert new and all(torch.equal(first[key], again[key]) for key in first)
+    for key in new:
+        assert not torch.equal(first[key], second[key])
+        assert not any(value.shape == first[key].shape and torch.equal(value, first[key]) for value in theirs)
+        assert abs(first[key].mean()) < first[key].std()  # initialised, not what lay in memory
+    assert all(torch.equal(first[key], second[key]) for key in first if key not in new)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (("bart", {"d_model": 8, "encoder_layers": 5, "decoder_layers": 4}), "has another architecture or vocabulary"),
+        (("bart", {"encoder_layers": 5, "decoder_layers": 5}), r".*decoder\.layers\.4.*the teacher's: no such weight"),
+        (("marian", {"encoder_layers": 5, "decoder_layers": 4}), "is a marian model, the teacher a bart"),
+    ],
+)
+def test_layers_of_another_architecture_are_refused(other, message):
+    family, config = other
+    layers = {"encoder": 5, "decoder": {"layers": 1, "from": "web"}}
+    with pytest.raises(UserError, match=rf"model\.student\.decoder\.from: web {message}"):
+        init_student(teacher_of("bart"), layers, {"web": tiny.checkpoint(family, **config)})
+
+
+def test_layers_of_another_vocabulary_are_refused():
+    teacher, swapped, smaller = (tiny.checkpoint("bart", letters=letters) for letters in ("abcdef", "fbcdea", "abc"))
+    check_same_tokens(teacher, tiny.checkpoint("bart", 9, "abcdef"), "x")
+    with pytest.raises(UserError, match=r"^x has another vocabulary than the teacher \(\d+ tokens, but others\)"):
+        check_same_tokens(teacher, swapped, "x")
+    with pytest.raises(UserError, match=r"^x has another vocabulary than the teacher \(\d+ tokens, not \d+\)"):
+        check_same_tokens(teacher, smaller, "x")
 
 
 # --- freezing

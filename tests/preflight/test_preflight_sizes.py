@@ -5,6 +5,7 @@ import tiny
 from fdistill.models import checkpoints
 from fdistill.preflight import disk, gpu, teachers
 from plans import from_checkpoint, plan, problems
+from small_config import WEB, put
 
 DEEP = ("model.student_sizes", {"e4d2": {"encoder": 4, "decoder": 2}})
 
@@ -38,3 +39,22 @@ def test_the_largest_size_decides_what_a_gpu_needs_and_all_what_the_disk_needs(p
     assert grown == {"predistill", "distill", "generate"} and after["sample_teacher"] == before["sample_teacher"]
     trained = 1 + 3  # untrained, and by mle, kl and pre-distillation, from which kl starts
     assert more_room - room == pytest.approx(trained * 4 * sizes.students["e4d2"].parameters / 1e9, abs=0.1)
+
+
+def test_layers_of_another_tasks_teacher_must_fit_before_anything_is_trained(project, tmp_path):
+    checkpoints.save(tiny.checkpoint("bart"), tmp_path / "bart")
+    checkpoints.save(tiny.checkpoint("bart", d_model=8), tmp_path / "narrow")
+    starts = {"pt": "pretrained", "other": "news"}
+    sizes = {name: {"encoder": 1, "decoder": {"layers": 1, "from": origin}} for name, origin in starts.items()}
+    for folder in ("bart", "narrow"):
+        news = WEB
+        for key, value in from_checkpoint(tmp_path / folder):
+            news = put(news, key, value)
+        project.write("config/tasks/news.yaml", news)
+        changes = from_checkpoint(tmp_path / "bart", ("model.student_sizes", sizes))
+        found = problems(teachers.check(plan(project, *changes, tasks=["web", "news"])))
+        if folder == "bart":
+            assert found == []
+        else:
+            (problem,) = found
+            assert "size 'other' in model.student_sizes: model.student.decoder.from: news has another arch" in problem

@@ -53,6 +53,16 @@ def test_the_table_of_online_samples_is_of_studies_that_have_pairs(tmp_path):
     assert refused.returncode and "add js and js_online to the study's methods" in refused.stdout
 
 
+def test_the_table_of_what_a_layer_costs_is_made_when_it_is_asked_for(tmp_path):
+    tasks = "tasks=[pronunciation,dialogue]"
+    jobs = dry_run(tmp_path, "--config", tasks, "--", "results/tables/shleifer_rush/layers.csv")
+    assert set(jobs) == {
+        *(("bench_layers", f"task={task}") for task in ("pronunciation", "dialogue")),
+        ("layers_table", ""),
+    }
+    assert "layers_table" not in {rule for rule, _ in dry_run(tmp_path, "--config", tasks, "--", "all")}
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_a_target_whatever_the_config_lists(task, tmp_path):
     jobs = dry_run(tmp_path, f"results/{task}/tvd/metrics.json")

@@ -30,15 +30,7 @@ def main() -> None:
         metavar="JSON",
         help="keyword arguments of the family's transformers configuration class, with --init scratch",
     )
-    for side in ("source", "target"):
-        parser.add_argument(
-            f"--{side}-language", metavar="CODE", help=f"code of the {side} language, for an mBART checkpoint"
-        )
-    parser.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="read a checkpoint without model.safetensors from its pickle",
-    )
+    cli.add_checkpoint_flags(parser)
     parser.add_argument(
         "--test",
         type=Path,

@@ -1,13 +1,14 @@
-"""Make a student from its teacher by copying layers."""
+"""Make a student from its teacher by copying layers, or from other models' layers and random ones."""
 
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import TEACHER_METHOD, check_place, common_lineage
 from fdistill.artifacts.manifest import model_identity
 from fdistill.config import arguments, cli
 from fdistill.models import checkpoints
-from fdistill.models.students import init_student
+from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
+from fdistill.models.students import check_same_tokens, init_student
 
 
 def main() -> None:
@@ -18,18 +19,56 @@ def main() -> None:
         type=arguments.layers,
         required=True,
         metavar="JSON",
-        help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}',
+        help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}, or '
+        'a mapping, {"layers": 3, "choose": "high", "from": "pretrained"}; or "12-3"',
+    )
+    parser.add_argument(
+        "--other-teachers",
+        nargs="+",
+        action="extend",
+        type=arguments.file_pair,
+        default=[],
+        metavar="TASK=FOLDER",
+        help="teachers of other tasks, from which --layers copies some",
+    )
+    parser.add_argument(
+        "--pretrained", metavar="NAME", help="folder or hub id of the teacher before fine-tuning, likewise"
+    )
+    cli.add_checkpoint_flags(parser)
+    parser.add_argument(
+        "--seed", type=arguments.seed, default=1, help="seed of layers with random weights (default: %(default)s)"
     )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "model")
-    student = init_student(checkpoints.load(args.teacher), args.layers)
+    teachers = dict(args.other_teachers)
+    given = {*teachers, *([PRETRAINED] if args.pretrained else [])}
+    if given != set(origins(args.layers)):
+        parser.error(
+            f"--layers copies from {', '.join([TEACHER, *origins(args.layers)])}: give the same models with "
+            "--other-teachers and --pretrained"
+        )
+    lineage = common_lineage(teacher=args.teacher, task=args.task, method="init_student")
+    for task, folder in teachers.items():
+        check_place(folder, task, TEACHER_METHOD)
+
+    teacher = checkpoints.load(args.teacher)
+    others = {task: checkpoints.load(folder) for task, folder in teachers.items()}
+    if args.pretrained:
+        languages = (args.source_language, args.target_language)
+        others[PRETRAINED] = checkpoints.load(args.pretrained, "cpu", *languages, args.allow_pickle)
+    for name, other in others.items():
+        check_same_tokens(teacher, other, f"model.student: the model of '{name}'")
+    student = init_student(teacher, args.layers, others, args.seed)
     manifest = {
         "stage": "init_student",
-        "lineage": common_lineage(teacher=args.teacher, task=args.task, method="init_student"),
+        "lineage": lineage,
         "teacher": model_identity(args.teacher),
         "layers": args.layers,
     }
+    if others:
+        manifest["others"] = {task: model_identity(folder) for task, folder in teachers.items()}
+        manifest["others"] |= {PRETRAINED: args.pretrained} if args.pretrained else {}
     checkpoints.save(student, args.model, manifest)
 
 

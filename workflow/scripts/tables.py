@@ -51,6 +51,14 @@ def main() -> None:
         ),
     )
 
+    command = commands.add_parser("layers", help="inference time by layers (Shleifer & Rush, section 6.4)")
+    table_flags.add_files_flag(command, "--times", "TASK", "each task's fit, from bench_layers.py")
+    command.set_defaults(
+        build=lambda args: tables.layers_table(
+            table_flags.by_task(args.times), args.tasks, table_flags.paper(args, "shleifer_rush_section6_4")
+        ),
+    )
+
     command = commands.add_parser(
         "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
@@ -84,11 +92,11 @@ def main() -> None:
     command.set_defaults(build=_examples)
 
     for table, command in commands.choices.items():
-        if table not in ("datasets", "online"):
+        if table not in ("datasets", "online", "layers"):
             table_flags.add_row_flags(command)
         if table in ("main", "risk", "online", "results"):
             table_flags.add_comparisons_flag(command)
-        if table in ("main", "risk", "online", "datasets"):
+        if table in ("main", "risk", "online", "datasets", "layers"):
             schema_flags.add_flags(command, "tables")
         command.set_defaults(write=command.get_default("write") or tables.write)
         table_flags.add_task_flags(command)

@@ -16,6 +16,7 @@ from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import FAMILIES, NEVER
 from fdistill.models.language_model import LanguageModel
+from fdistill.models.student_layers import origins
 from fdistill.models.students import init_student
 from fdistill.preflight.architectures import configuration
 from fdistill.training.micro_batches import TrainingData
@@ -60,7 +61,8 @@ class Workload:
         teacher = Checkpoint(wrap(model_class(FAMILIES[config.model_type])(config)), SimpleNamespace())
         with torch.no_grad():
             teacher.model.module.get_output_embeddings().weight.mul_(SCALE)
-        student = init_student(teacher, model["student"])
+        # With random weights it makes no difference which model the layers are copied from.
+        student = init_student(teacher, model["student"], dict.fromkeys(origins(model["student"]), teacher))
         data = random_texts(teacher.model, limits, POOL_BATCHES * batch_size, lengths, seed)
         eos_probability = 0 if lengths == FULL else 1 / np.mean([len(target) for target in data.train.targets])
         shared_bias = SHARED * torch.randn(config.vocab_size)

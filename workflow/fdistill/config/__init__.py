@@ -18,6 +18,7 @@ from fdistill.config.crosschecks import (
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import Methods, check_other_teacher, methods_for, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
+from fdistill.config.student_checks import origin_problems
 from fdistill.config.study import Study
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
 
@@ -51,14 +52,14 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         report.add(merged.file_of(("results",)), [Problem(("results",), text)])
 
     methods = _methods(folders, report)
-    tasks, reports = {}, {}
+    tasks, reports, labels = {}, {}, {}
     paths = {path.stem: path for folder in reversed(folders) for path in (folder / TASKS).glob("*.yaml")}
     for path in sorted(paths.values(), key=lambda path: path.name):
         reports[path.stem] = Report(root)
         task = _Task(path, methods, study.get("methods", []), reports[path.stem])
         if path.stem in overrides:
             task.override(overrides[path.stem], form_mistakes, merged, report)
-        tasks[path.stem] = task.settings
+        tasks[path.stem], labels[path.stem] = task.settings, task.label
         own = own_output_problems(task.settings.get("source"), Path(study.get("results", RESULTS)) / path.stem)
         reports[path.stem].add(task.label, own)
     if not tasks:
@@ -70,6 +71,14 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         of_task = methods_for(tasks[name], methods)[0]
         for index, text in check_other_teacher(name, tasks[name], of_task, study.get("methods", [])):
             report.add(merged.file_of(("methods", index)), [Problem(("methods", index), text)])
+    valid = {name: task for name, task in tasks.items() if not reports[name].lines}
+    for name in valid:
+        for problem in origin_problems(name, valid, study.get("tasks", [])):
+            if set_in(overrides.get(name, {}), problem.path) is None:
+                reports[name].add(labels[name], [problem])
+            else:
+                own = problem.under(OVERRIDES, name)
+                report.add(merged.file_of(own.path), [own])
     study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
     read_claims(study["claims"], report, methods, tasks)
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}

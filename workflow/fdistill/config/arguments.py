@@ -9,6 +9,7 @@ from typing import Any
 
 from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import reader
+from fdistill.models.student_layers import read_notation
 from fdistill.runtime.validation import Problem, problems, show
 
 # A number of things, and the seed of a run.
@@ -105,22 +106,26 @@ def tasks(text: str) -> dict[str, Any]:
 
 def model(text: str) -> dict[str, Any]:
     """Return a task's section `model` from a text of JSON."""
-    from fdistill.config.model_checks import check_family, check_stacks
+    from fdistill.config.model_checks import check_family
+    from fdistill.config.student_checks import check_notation, check_stacks
 
     task = {"model": fill_defaults(_checked(text, "model"), section("model"))}
-    for check in (check_family, check_stacks):
+    for check in (check_family, check_notation, check_stacks):
         _refuse(check(task))
-    return task["model"]
+    return task["model"] | {"student": read_notation(task["model"]["student"])}
 
 
 def layers(text: str) -> dict[str, Any]:
-    """Return a task's section `model.student` from a text of JSON."""
-    return _checked(text, "model.student")
+    """Return a task's section `model.student` from a text of JSON: a mapping, or a text such as "12-3"."""
+    value = _json(text)
+    schema = {"type": "object", "properties": {"student": section("model.student")}}
+    _refuse(problems({"student": value}, schema))
+    return read_notation(value)
 
 
 def sizes(text: str) -> dict[str, Any]:
-    """Return a task's section `model.student_sizes` from a text of JSON."""
-    return _checked(text, "model.student_sizes")
+    """Return a task's section `model.student_sizes` from a text of JSON, with the layers per stack of each size."""
+    return {name: read_notation(student) for name, student in _checked(text, "model.student_sizes").items()}
 
 
 def aspects(text: str) -> list[dict[str, Any]]:

@@ -149,6 +149,17 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add_shard_flag(parser)
 
 
+def add_checkpoint_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of how a pretrained checkpoint is read."""
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-language", metavar="CODE", help=f"code of the {side} language, for an mBART checkpoint"
+        )
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="read a checkpoint without model.safetensors from its pickle"
+    )
+
+
 def add_offline_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory, sharding."""
     add_resume_flag(parser, "--shards", "finished batches")

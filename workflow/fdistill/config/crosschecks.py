@@ -19,19 +19,22 @@ from fdistill.config import (
     metric_checks,
     model_checks,
     other_teacher_checks,
+    student_checks,
 )
 from fdistill.config.method_checks import Methods
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema, read_options
+from fdistill.models.student_layers import PRETRAINED, TEACHER
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
 from fdistill.runtime.value_schemas import text_mistake
 
 OTHER_SYSTEMS = ("teacher", "most_frequent", "copy")  # those that are no methods
 
-# Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have.
+# Names that a method may not have, because results/{task}/ has such a folder, and that a task may not have, because
+# results/ has such a folder or because they mean another model in `model.student`.
 NOT_METHODS = (
     *OTHER_SYSTEMS,
     "prepare",
@@ -45,7 +48,7 @@ NOT_METHODS = (
     "tables",
     "figures",
 )
-NOT_TASKS = ("tables", "figures", "human", "bench", "logs", "benchmarks", "checkpoints")
+NOT_TASKS = ("tables", "figures", "human", "bench", "logs", "benchmarks", "checkpoints", TEACHER, PRETRAINED)
 
 # The project's own folders, and those that the results of the default study have beside them.
 NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "profiles", "rules", "tests", "workflow")
@@ -86,11 +89,11 @@ def task_problems(
 
 
 def name_problems(name: str, reserved: tuple[str, ...]) -> Iterator[str]:
-    """Yield the reasons why `name` cannot be the name of a folder of results; `reserved` names are taken."""
+    """Yield the reasons why `name` cannot be the name of a task or method; `reserved` names are taken."""
     if not re.fullmatch("[a-z0-9_]+", name):
         yield f"'{name}' becomes a folder's name; use lower-case letters, digits and _ only"
     if name in reserved:
-        yield f"'{name}' is a folder of results already; choose another name (taken: {', '.join(reserved)})"
+        yield f"'{name}' already means something else there; choose another name (taken: {', '.join(reserved)})"
 
 
 def folder_problems(folder: str) -> Iterator[str]:
@@ -175,10 +178,12 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     _source,
     model_checks.check_family,
     model_checks.check_locations,
-    model_checks.check_stacks,
-    model_checks.check_student_sizes,
+    student_checks.check_notation,
+    student_checks.check_stacks,
+    student_checks.check_starts,
+    student_checks.check_student_sizes,
     model_checks.check_sizes,
-    model_checks.check_depth,
+    student_checks.check_depth,
     model_checks.check_positions,
     model_checks.check_freeze,
     _decoding,

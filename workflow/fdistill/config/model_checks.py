@@ -3,15 +3,13 @@
 See `fdistill.config.crosschecks`, which runs them.
 """
 
-import re
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 from fdistill.models.families import FAMILIES, Family
 from fdistill.models.location import local_folder
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
+from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 
 Task = dict[str, Any]
 
@@ -50,71 +48,26 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
             yield Problem(path, str(error))
 
 
-def check_stacks(task: Task) -> Iterator[Problem]:
-    """Check that each size of the student has the layers of each of the family's stacks, and of no other stack."""
-    family, name = _family_of(task), task["model"]["family"]
-    stacks = " and ".join(family.stacks)
-    for path, student in _sizes(task):
-        for stack in student:
-            if stack not in family.stacks:
-                yield Problem((*path, stack), f"'{name}' has no {stack}, only {stacks}; remove this key")
-        for stack in family.stacks:
-            if stack not in student:
-                yield Problem((*path, stack), f"missing; set the layers of every stack of '{name}': {stacks}")
-
-
-def check_student_sizes(task: Task) -> Iterator[Problem]:
-    """Check the names of the student's further sizes, and that no two sizes are the same."""
-    earlier: list[tuple[KeyPath, Any]] = []
-    for path, layers in _sizes(task):
-        if not re.fullmatch("[a-z0-9_]+(-[a-z0-9_]+)*", path[-1]):
-            text = "becomes part of a folder's name; use lower-case letters, digits, _ and, between them, -"
-            yield Problem(path, f"'{path[-1]}' {text}")
-        for other in (other for other, theirs in earlier if theirs == layers):
-            yield Problem(path, f"{show(layers)} is {dotted(other)} already; remove this one")
-        earlier.append((path, layers))
-
-
 def check_sizes(task: Task) -> Iterator[Problem]:
     """Check that the configuration of a teacher from scratch has its numbers of layers and of positions."""
-    config = _scratch_config(task)
+    config = scratch_config(task)
     if config is None:
         return
     if "vocab_size" in config:
         path = ("model", "teacher", "config", "vocab_size")
         yield Problem(path, "the tokenizer decides it; remove it and set model.teacher.vocab_size")
-    for key in _size_keys(_family_of(task)):
+    for key in _size_keys(family_of(task)):
         path = ("model", "teacher", "config", key)
         if key not in config:
             yield Problem(path, "missing; a teacher from scratch needs its size: set an integer >= 1")
-        elif not _is_size(config[key]):
+        elif not is_size(config[key]):
             yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
-
-
-def check_depth(task: Task) -> Iterator[Problem]:
-    """Check that the teacher, if it is trained from scratch, has the layers that each size of the student copies."""
-    config = _scratch_config(task)
-    if config is None:
-        return
-    stacks = {stack: layout.size_key for stack, layout in _family_of(task).stacks.items()}
-    for (path, student), (stack, key) in product(_sizes(task), stacks.items()):
-        layers, depth = student[stack], config[key]
-        if not _is_size(depth):
-            continue
-        count = layers if isinstance(layers, int) else len(layers)
-        if count > depth:
-            reason = f"the teacher has {depth} (model.teacher.config.{key})"
-            text = f"{show(layers)} is a student of {count} layers, but {reason}; set 1 to {depth}"
-            yield Problem((*path, stack), text)
-        if isinstance(layers, list) and max(layers) >= depth:
-            text = f"{show(layers)}: the teacher has no layer {max(layers)}; its layers are 0 to {depth - 1}"
-            yield Problem((*path, stack), text)
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
     """Check that texts fit the number of positions of a teacher from scratch."""
-    config, family = _scratch_config(task), _family_of(task)
-    if config is None or family.positions_key is None or not _is_size(config[family.positions_key]):
+    config, family = scratch_config(task), family_of(task)
+    if config is None or family.positions_key is None or not is_size(config[family.positions_key]):
         return
     positions, source = config[family.positions_key], task["text"]["max_source_tokens"]
     # In a decoder-only model the target's positions follow the source's.
@@ -136,7 +89,7 @@ def check_positions(task: Task) -> Iterator[Problem]:
 
 def check_freeze(task: Task) -> Iterator[Problem]:
     """Check that the frozen parts exist, and that some part is left to train."""
-    family, name = _family_of(task), task["model"]["family"]
+    family, name = family_of(task), task["model"]["family"]
     parts = ["embeddings", *family.stacks]
     for stage, settings in task["training"].items():
         frozen = settings["freeze"]
@@ -168,19 +121,12 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
             )
 
 
-def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
-    """Yield the key and the layers of each size of the student."""
-    model = task["model"]
-    yield ("model", "student"), model["student"]
-    for name, layers in model["student_sizes"].items():
-        yield ("model", "student_sizes", name), layers
-
-
-def _family_of(task: Task) -> Family:
+def family_of(task: Task) -> Family:
+    """Return the family of a task's models."""
     return FAMILIES[task["model"]["family"]]
 
 
-def _scratch_config(task: Task) -> dict[str, Any] | None:
+def scratch_config(task: Task) -> dict[str, Any] | None:
     """Return the configuration of a teacher from scratch; None for a checkpoint, whose size is not known here."""
     teacher = task["model"]["teacher"]
     return teacher["config"] if teacher is not None and teacher["init"] == SCRATCH else None
@@ -191,5 +137,6 @@ def _size_keys(family: Family) -> list[str]:
     return keys if family.positions_key is None else [*keys, family.positions_key]
 
 
-def _is_size(value: Any) -> bool:
+def is_size(value: Any) -> bool:
+    """Return whether a value is a number of layers or positions."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

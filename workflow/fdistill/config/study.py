@@ -7,6 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
 from fdistill.config.method_checks import OVERRIDES, PREDISTILL, complete
+from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest
 
@@ -62,8 +63,8 @@ class Study:
         sizes = task["model"].pop(SIZES)
         if size is not None and size not in sizes:
             raise UserError(f"task '{name}' has no student size '{size}' (model.{SIZES}); {nearest(size, sizes)}")
-        if size is not None:
-            task["model"]["student"] = sizes[size]
+        student = task["model"]["student"] if size is None else sizes[size]
+        task["model"]["student"] = read_notation(student)
         return task
 
     def sizes(self, task: str) -> list[str | None]:

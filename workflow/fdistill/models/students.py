@@ -1,6 +1,7 @@
-"""Student initialisation: the teacher layers that are copied, those that supervise the student, and frozen parts."""
+"""Student initialisation: weights copied from the teacher or from another model, and frozen parts."""
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch.nn import Parameter
@@ -9,93 +10,57 @@ from transformers import PreTrainedModel
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.language_model import LanguageModel
+from fdistill.models.student_layers import RANDOM, TEACHER, Layers, Start
 from fdistill.runtime.errors import UserError
 
-# Teacher layers -> student layers -> copied layers: maximally spaced, first and last kept (Shleifer & Rush 2020,
-# section 3; 24 layers, DialoGPT-medium: Wen et al. 2023). The published tables follow no formula: 12 -> 6 copies layer
-# 7 where even spacing would copy 6 or 8.
-LAYER_MAPS: dict[int, dict[int, list[int]]] = {
-    6: {1: [0], 2: [0, 5], 3: [0, 2, 5], 4: [0, 1, 3, 5]},
-    12: {
-        1: [0],
-        2: [0, 6],
-        3: [0, 6, 11],
-        4: [0, 4, 8, 11],
-        6: [0, 2, 4, 7, 9, 11],
-        9: [0, 1, 2, 4, 5, 7, 9, 10, 11],
-    },
-    16: {1: [0], 2: [0, 15], 3: [0, 8, 15], 4: [0, 5, 10, 15], 8: [0, 2, 4, 6, 8, 10, 12, 15]},
-    24: {4: [0, 8, 16, 23], 6: [0, 5, 10, 15, 20, 23], 12: [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 23]},
-}
+Weights = dict[str, torch.Tensor]
 
 
-# Teacher layers -> student layers -> supervising layers: the published ones (footnote 5 of Shleifer & Rush 2020) that
-# are not the ends of equal blocks.
-SUPERVISING_MAPS: dict[int, dict[int, list[int]]] = {
-    6: {2: [3, 5], 3: [1, 4, 5]},
-    12: {6: [1, 3, 5, 8, 10, 11]},
-    16: {4: [4, 9, 12, 15]},
-}
+def init_student(
+    teacher: Checkpoint,
+    layers: dict[str, Any],
+    others: Mapping[str, Checkpoint] | None = None,
+    seed: int = 1,
+) -> Checkpoint:
+    """Return a student of the teacher's architecture with fewer layers.
 
+    `layers` has, for each stack ("encoder", "decoder"), what `Start.read` reads: how many layers, which ones, from
+    which model. `others` are the models besides the teacher that they are copied from. Random layers are initialised
+    as the model class does it, with `seed`. All else, embeddings and final norms too, is the teacher's (Shleifer & Rush
+    2020, section 6.1: only the layers come from different sources).
 
-def copied_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """Return the teacher layers that a student of this depth copies.
-
-    These are the published ones of `LAYER_MAPS`, else evenly spaced layers with both ends; a single layer is layer 0.
-    Raises UserError for a student without layers or with more layers than the teacher.
-    """
-    if not 1 <= student_layers <= teacher_layers:
-        raise UserError(
-            f"model.student: a student of {student_layers} layers cannot be copied from a teacher of {teacher_layers}; "
-            f"give 1 to {teacher_layers}"
-        )
-    if student_layers == teacher_layers:
-        return list(range(teacher_layers))
-    table = LAYER_MAPS.get(teacher_layers, {})
-    if student_layers in table:
-        return list(table[student_layers])
-    if student_layers == 1:
-        return [0]
-    return [round(i * (teacher_layers - 1) / (student_layers - 1)) for i in range(student_layers)]
-
-
-def supervising_layers(student_layers: int, teacher_layers: int) -> list[int]:
-    """Return φ: student layer i learns from teacher layer φ(i), the last one of the block that it stands for.
-
-    A student of 3 layers and a teacher of 12 give [3, 7, 11] (Shleifer & Rush 2020, section 3). `SUPERVISING_MAPS` has
-    their exceptions.
-    """
-    table = SUPERVISING_MAPS.get(teacher_layers, {})
-    if student_layers in table:
-        return list(table[student_layers])
-    return [math.ceil((i + 1) * teacher_layers / student_layers) - 1 for i in range(student_layers)]
-
-
-def init_student(teacher: Checkpoint, layers: dict[str, int | list[int]]) -> Checkpoint:
-    """Return a student of the teacher's architecture with fewer layers, all weights copied from the teacher.
-
-    `layers` has, for each stack ("encoder", "decoder"), the number of layers (see `copied_layers`) or the list of
-    teacher layers to copy. Raises UserError for a stack that the family does not have or that is missing, and for a
-    layer that the teacher does not have.
+    Raises UserError for a stack that the family does not have or that is missing, for a layer that the teacher does not
+    have, and for another model whose architecture or vocabulary differs from the teacher's.
     """
     module, family = teacher.model.module, teacher.model.family
     if set(layers) != set(family.stacks):
         raise UserError(
             f"model.student: give the layers of {' and '.join(family.stacks)} for this family; got {', '.join(layers)}"
         )
+    models = {TEACHER: teacher, **(others or {})}
     config = type(module.config).from_dict(module.config.to_dict())
-    weights = module.state_dict()
+    starts = {name: Start.read(layers[name]) for name in family.stacks}
+    copied: dict[str, Layers] = {}
     for name, stack in family.stacks.items():
-        depth, choice = getattr(module.config, stack.size_key), layers[name]
-        copied = copied_layers(choice, depth) if isinstance(choice, int) else choice
-        if not copied or not all(0 <= layer < depth for layer in copied):
+        depth = getattr(module.config, stack.size_key)
+        copied[name] = starts[name].copied(depth)
+        if not copied[name] or not all(layer is RANDOM or 0 <= layer < depth for layer in copied[name]):
             raise UserError(
-                f"model.student.{name}: {copied} must be layers of the teacher, at least one; it has 0..{depth - 1}"
+                f"model.student.{name}: {copied[name]} must be layers of the teacher, at least one; "
+                f"it has 0..{depth - 1}"
             )
-        setattr(config, stack.size_key, len(copied))
-        weights = _copy_stack(weights, f"{stack.modules}.", copied)
+        setattr(config, stack.size_key, len(copied[name]))
+    if any(RANDOM in numbers for numbers in copied.values()):
+        torch.manual_seed(seed)
     student = model_class(family)(config)
     _untie(student, module)
+    weights, fresh = module.state_dict(), student.state_dict()
+    for name, stack in family.stacks.items():
+        origin = models[starts[name].origin]
+        if origin is not teacher:
+            _check_same_architecture(f"model.student.{name}.from: {starts[name].origin}", origin, teacher)
+        source = origin.model.module.state_dict()
+        weights = _copy_stack(weights, f"{stack.modules}.", copied[name], source, fresh)
     student.load_state_dict(weights, strict=True)
     return Checkpoint(wrap(student, teacher.model.decoder_prompt or None), teacher.tokenizer)
 
@@ -112,6 +77,38 @@ def check_same_heads(student: LanguageModel, teacher: LanguageModel) -> None:
             )
 
 
+def check_same_tokens(teacher: Checkpoint, other: Checkpoint, where: str) -> None:
+    """Raise UserError, which begins with `where`, unless each token id means the same to another model.
+
+    Layers of a model that reads other tokens mean nothing behind the teacher's embeddings.
+    """
+    vocabularies = [checkpoint.tokenizer.get_vocab() for checkpoint in (other, teacher)]
+    if vocabularies[0] != vocabularies[1]:
+        sizes = [len(vocabulary) for vocabulary in vocabularies]
+        found = f"{sizes[0]} tokens, not {sizes[1]}" if sizes[0] != sizes[1] else f"{sizes[0]} tokens, but others"
+        raise UserError(
+            f"{where} has another vocabulary than the teacher ({found}); copy layers from a model with the same one"
+        )
+
+
+def _check_same_architecture(where: str, origin: Checkpoint, teacher: Checkpoint) -> None:
+    """Raise UserError unless a model has the shape of the teacher, so that its layers fit into the teacher's place."""
+    kinds = [checkpoint.model.module.config.model_type for checkpoint in (origin, teacher)]
+    if kinds[0] != kinds[1]:
+        raise UserError(f"{where} is a {kinds[0]} model, the teacher a {kinds[1]}; copy layers of the same family only")
+    theirs, ours = (
+        {key: list(value.shape) for key, value in checkpoint.model.module.state_dict().items()}
+        for checkpoint in (origin, teacher)
+    )
+    for key in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(key) != ours.get(key):
+            found, expected = (shapes.get(key, "no such weight") for shapes in (theirs, ours))
+            raise UserError(
+                f"{where} has another architecture or vocabulary than the teacher ({key}: {found}, the teacher's: "
+                f"{expected}); copy layers from a model of the teacher's shape only"
+            )
+
+
 def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
     """Untie those weights of the student that the teacher does not tie.
 
@@ -125,18 +122,19 @@ def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
             del student.all_tied_weights_keys[name]
 
 
-def _copy_stack(weights: dict[str, torch.Tensor], prefix: str, layers: list[int]) -> dict[str, torch.Tensor]:
-    """Rename the copied layers of one stack to 0, 1, ... and drop the others."""
+def _copy_stack(weights: Weights, prefix: str, layers: Layers, source: Weights, fresh: Weights) -> Weights:
+    """Return `weights` with one stack's layers replaced by layers of `source`, or of `fresh` where they are RANDOM."""
     copied = {key: value for key, value in weights.items() if not key.startswith(prefix)}
-    for key, value in weights.items():
-        if key.startswith(prefix):
-            layer, rest = key.removeprefix(prefix).split(".", 1)
-            for new in (i for i, old in enumerate(layers) if old == int(layer)):
-                copied[f"{prefix}{new}.{rest}"] = value.clone()
+    for new, old in enumerate(layers):
+        origin, layer = (fresh, new) if old is RANDOM else (source, old)
+        begin = f"{prefix}{layer}."
+        for key, value in origin.items():
+            if key.startswith(begin):
+                copied[f"{prefix}{new}.{key.removeprefix(begin)}"] = value.clone()
     # T5 stores the relative position bias of a whole stack in layer 0, whichever layer is copied there.
     bias = "0.layer.0.SelfAttention.relative_attention_bias.weight"
-    if prefix + bias in weights:
-        copied[prefix + bias] = weights[prefix + bias]
+    if prefix + bias in source:
+        copied[prefix + bias] = source[prefix + bias]
     return {key: value for key, value in copied.items() if not _stray_bias(key, prefix, bias)}
 
 

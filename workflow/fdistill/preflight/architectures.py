@@ -19,12 +19,13 @@ from fdistill.models.families import FAMILIES
 from fdistill.models.location import CONFIG, local_folder
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
+from fdistill.models.student_layers import PRETRAINED, origins
 from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
-Layers = dict[str, int | list[int]]
+Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
 _MAKING = Lock()
@@ -40,11 +41,16 @@ class Architecture:
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
 
 
-def architecture(task: dict[str, Any], students: dict[str | None, Layers]) -> Architecture:
+def architecture(
+    task: dict[str, Any], students: dict[str | None, Layers], tasks: dict[str, dict[str, Any]]
+) -> Architecture:
     """Return the sizes of a task's models; `students` has the layers per stack of each size of the student.
 
+    `tasks` are the study's, from whose teachers a student may copy layers.
+
     Raises UserError when the checkpoint is not available or would be refused when it is loaded, belongs to another
-    family, has fewer layers than a student copies, or has fewer positions than the task's texts may need.
+    family, has fewer layers than a student copies, differs from another model from which a student copies layers, or
+    has fewer positions than the task's texts may need.
     """
     model = task["model"]
     init = model["teacher"]["init"]
@@ -53,9 +59,13 @@ def architecture(task: dict[str, Any], students: dict[str | None, Layers]) -> Ar
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
     where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
-    teacher = _on_meta(config, where)
+    named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
+    configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
     with _MAKING, torch.device("meta"):
-        sizes = {name: size_of(_student(teacher, name, layers), family) for name, layers in students.items()}
+        teacher = _outline(config, where)
+        others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
+        others[PRETRAINED] = teacher
+        sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
     return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch)
@@ -67,22 +77,21 @@ def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> tuple[Size, st
     `text` is the section with its own limits. Raises UserError as `architecture` does for a teacher's checkpoint.
     """
     config, origin, to_fetch = configuration({"teacher": other}, "other_teacher.init")
-    checkpoint = _on_meta(config, f"{other['init']}/{CONFIG}")
+    with _MAKING, torch.device("meta"):
+        checkpoint = _outline(config, f"{other['init']}/{CONFIG}")
     check_positions(checkpoint, Limits(**text))
     return size_of(checkpoint.model.module, checkpoint.model.family), origin, to_fetch
 
 
-def _on_meta(config: PreTrainedConfig, where: str) -> Checkpoint:
-    """Return the model of a configuration without its weights; `where` is the configuration's place, for messages."""
-    with _MAKING, torch.device("meta"):
-        module = without_numbers(config, FAMILIES[config.model_type], where)
-        return Checkpoint(wrap(module), SimpleNamespace())
+def _outline(config: PreTrainedConfig, where: str) -> Checkpoint:
+    """Return a model without numbers; errors begin with `where`."""
+    return Checkpoint(wrap(without_numbers(config, FAMILIES[config.model_type], where)), SimpleNamespace())
 
 
-def _student(teacher: Checkpoint, size: str | None, layers: Layers) -> Any:
+def _student(teacher: Checkpoint, size: str | None, layers: Layers, others: dict[str, Checkpoint]) -> Any:
     """Return the module of a student; the error of a further size names it."""
     try:
-        return init_student(teacher, layers).model.module
+        return init_student(teacher, layers, others).model.module
     except UserError as error:
         raise UserError(str(error) if size is None else f"size '{size}' in model.student_sizes: {error}") from None
 

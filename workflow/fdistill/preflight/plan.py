@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Plan:
             {size: self.study.task(name, size)["model"]["student"] for size in self.study.sizes(name)} for name in tasks
         ]
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:  # in parallel, because each waits for the hub
-            return dict(zip(tasks, pool.map(_architecture_or_error, tasks.values(), students), strict=True))
+            found = pool.map(_architecture_or_error, tasks.values(), students, repeat(tasks))
+            return dict(zip(tasks, found, strict=True))
 
     def known(self) -> Iterator[tuple[str, dict[str, Any], Architecture]]:
         """Yield the tasks whose models are known: name, settings and models."""
@@ -69,8 +71,10 @@ class Plan:
                 yield name, self.study.task(name), result
 
 
-def _architecture_or_error(task: dict[str, Any], students: dict[str | None, Layers]) -> Architecture | UserError:
+def _architecture_or_error(
+    task: dict[str, Any], students: dict[str | None, Layers], tasks: dict[str, dict[str, Any]]
+) -> Architecture | UserError:
     try:
-        return architecture(task, students)
+        return architecture(task, students, tasks)
     except UserError as error:
         return error

@@ -19,7 +19,8 @@ from fdistill.losses.objectives import (
 )
 from fdistill.models.language_model import Context, Decoded, LanguageModel
 from fdistill.models.shared_encoder import has_frozen_encoder, is_shared_encoder, share_encoder
-from fdistill.models.students import check_same_heads, supervising_layers
+from fdistill.models.student_layers import supervising_layers
+from fdistill.models.students import check_same_heads
 from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import autocast

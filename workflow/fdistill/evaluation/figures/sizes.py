@@ -12,12 +12,13 @@ from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import read_aggregated
 from fdistill.evaluation.comparisons import TEACHER
 from fdistill.evaluation.figures.drawing import STYLE, error_bars, finish, known, style_of
+from fdistill.models.student_layers import Start
 from fdistill.runtime.errors import UserError
 
 APART = 0.04  # of the distance between two sizes: that between two methods' bars
 IN_A_ROW = 3  # panels
 
-Sizes = dict[str | None, dict[str, int | list[int]]]  # layers per stack, by size; None is the default size
+Sizes = dict[str | None, dict[str, Any]]  # layers per stack, by size; None is the default size
 
 
 def scores_by_size(paths: list[Path], sizes: Sizes, systems: dict[str, str], title: str, output: Path) -> None:
@@ -74,11 +75,12 @@ def _size_axis(sizes: Sizes) -> tuple[str, dict[str | None, str]]:
     differing = [stack for stack in stacks if any(sizes[size][stack] != sizes[None][stack] for size in sizes)] or stacks
 
     def counts(size: str | None) -> list[int]:
-        layers = [sizes[size][stack] for stack in stacks]
-        return [number if isinstance(number, int) else len(number) for number in layers]
+        return [Start.read(sizes[size][stack]).count for stack in stacks]
 
-    labels = {size: "-".join(str(sizes[size][stack]) for stack in differing) for size in sorted(sizes, key=counts)}
-    return f"{'-'.join(differing)} layers of the student", labels
+    def label(size: str | None) -> str:
+        return "-".join(Start.read(sizes[size][stack]).label for stack in differing)
+
+    return f"{'-'.join(differing)} layers of the student", {size: label(size) for size in sorted(sizes, key=counts)}
 
 
 def _line(ax: Axes, points: list[tuple[int, dict[str, Any]]], shift: float, style: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from fdistill.evaluation.tables.examples import examples_table
 from fdistill.evaluation.tables.formats import write, write_frame
 from fdistill.evaluation.tables.frame import results_frame, sections
 from fdistill.evaluation.tables.human import human_table
+from fdistill.evaluation.tables.layers import layers_table
 from fdistill.evaluation.tables.online import online_table
 from fdistill.evaluation.tables.results import main_table, risk_table
 
@@ -12,6 +13,7 @@ __all__ = [
     "datasets_table",
     "examples_table",
     "human_table",
+    "layers_table",
     "main_table",
     "online_table",
     "results_frame",
