@@ -49,6 +49,10 @@ FIRST_OUTPUTS = [
 ]
 
 
+# What each model costs in use, in a study whose report has it.
+DEPLOYMENTS = placed(STUDY.tasks, risk_systems, "deployment.json") if STUDY.deployment else []
+
+
 # The training curves of all students, one per seed.
 STUDENT_LOGS = [
     f"{task}/{system}={path}"
