@@ -43,7 +43,8 @@ def converted_files(
     """
     from ctranslate2.converters import transformers as converters
 
-    module = copy.copy(model.module)
+    # The converters quantise weights in place: without a copy, the model itself would be changed.
+    module = copy.copy(model.module) if weights == FLOAT32 else copy.deepcopy(model.module)
     module.config = copy.deepcopy(module.config)
     if model.family.positions_key == "max_position_embeddings":  # BART and its relatives
         # The loaders for the relatives drop the pad token, or use names that transformers 5 does not have.

@@ -92,7 +92,7 @@ def generate_texts(
     """Decode every source once; return columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, by source.
 
     `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters with
-    `do_sample`. `engine` is the name of one, or one that has been made. Raises UserError for settings that `engine` does
+    `do_sample`. `engine` is the name of one, or one that has been made. Raises UserError for settings that it does
     not support.
     """
     options = dict(decoding)

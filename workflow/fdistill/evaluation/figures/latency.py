@@ -14,7 +14,7 @@ FRONT = "Pareto front"
 
 
 def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
-    """Draw the main metric over the median latency of one input, of every system and runtime, from deployment.json files.
+    """Draw the main metric over the median latency of one input, by system and runtime, from deployment.json files.
 
     Bars are the quartiles of the latency and the 95 % interval of the score. A line joins the points that no other one
     beats. A system without a score, and a runtime that could not run, have no point. Errors as of `read_deployments`

@@ -25,7 +25,7 @@ CAPTION = (
     "the median. Speed-up: the median ratio of the teacher's time by transformers to this one, of the same inputs. "
     "Less the study's: the score less that of the study's outputs, by transformers, with the 95 % interval over inputs."
 )
-LINEAR = ("latency_ms", "inputs_per_s", "tokens_per_s")
+SPREADS = ("latency_ms", "inputs_per_s", "tokens_per_s")
 
 
 def deployment_table(paths: list[Path], tasks: dict[str, str], layout: list[Section]) -> Table:
@@ -101,7 +101,7 @@ def _records(task: str, system: str, file: dict[str, Any]) -> Iterator[dict[str,
             yield place | {f"missing_{name}": text for name, text in found["missing"].items()}
             continue
         place |= {"weights_bytes": found["weights_bytes"], "memory_bytes": found["memory"]["bytes"]}
-        place |= {f"{name}_{part}": value for name in LINEAR for part, value in found[name].items()}
+        place |= {f"{name}_{part}": value for name in SPREADS for part, value in found[name].items()}
         place |= {
             f"speedup_{name}_{part}": value for name, parts in found["speedup"].items() for part, value in parts.items()
         }
@@ -133,7 +133,7 @@ def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str]
     yield (
         f"{title}: {conditions['latency_inputs']} inputs one at a time and {conditions['batches']} batches of "
         f"{conditions['batch_size']}, chosen at random from {conditions['test_inputs']:,} test inputs, on "
-        f"{machine['name']} ({machine['threads']} threads); outputs of {min(lengths):.1f} to {max(lengths):.1f} tokens "
+        f"{machine['name']}; outputs of {min(lengths):.1f} to {max(lengths):.1f} tokens "
         f"on average, decoded with {_settings(first['decoding'])}.{name}"
     )
     yield from (f"{title}, memory: {text}." for text in dict.fromkeys(found["memory"]["measure"] for found in entries))
