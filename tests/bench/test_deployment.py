@@ -131,7 +131,7 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path):
     block[::4096] = b"x" * len(block[::4096])
     assert resident() >= before and resident("VmRSS") > 50_000_000
     request = {"runtime": "transformers", "folder": str(tmp_path), "device": "cpu", "threads": 1}
-    with pytest.raises(UserError, match="memory could not be measured.*ended with status 1"):
+    with pytest.raises(UserError, match=r"memory could not be measured.*ended with status 1"):
         footprint(request | {"sources": [[4, 5]], "sampling": vars(GREEDY)})
 
 

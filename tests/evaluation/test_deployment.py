@@ -123,7 +123,7 @@ def test_the_load_of_the_machine_may_differ(files, tmp_path):
 
 
 def test_a_row_without_a_file(files):
-    with pytest.raises(UserError, match="'js' has a row in the table, but no deployment.json"):
+    with pytest.raises(UserError, match=r"'js' has a row in the table, but no deployment\.json"):
         deployment_table(files[:2], {"dart": "DART"}, LAYOUT)
-    with pytest.raises(UserError, match="no deployment.json of task 'xsum'"):
+    with pytest.raises(UserError, match=r"no deployment\.json of task 'xsum'"):
         deployment_table(files, {"dart": "DART", "xsum": "XSum"}, LAYOUT)

@@ -81,7 +81,8 @@ def push(folder, hub, tmp_path, *arguments, token=TOKEN, repository="owner/name"
     }
     command = [sys.executable, ROOT / "workflow/scripts/push_to_hub.py", folder, "--repository", repository]
     done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=120)
-    assert TOKEN not in done.stdout + done.stderr and "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert TOKEN not in done.stdout + done.stderr
     return done
 
 

@@ -102,6 +102,15 @@ def main_score(scores: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
     return next((score for score in scores.values() if score["value"] is not None), None)
 
 
+def relative_latency(found: dict[str, Any]) -> dict[str, float]:
+    """Return the quartiles of the latency of a runtime's entry, as a share of the teacher's, measured in turn with it.
+
+    These can be compared between jobs: what slowed one job slowed its teacher too.
+    """
+    ratios = found["speedup"]["latency"]
+    return {name: 1 / ratios[opposite] for name, opposite in (("median", "median"), ("q1", "q3"), ("q3", "q1"))}
+
+
 def pareto_front(points: Mapping[Any, tuple[float, float]], direction: str) -> list[Any]:
     """Return the keys of the points (latency, score) that no other point beats, by latency.
 

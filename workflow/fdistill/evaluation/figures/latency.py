@@ -1,4 +1,4 @@
-"""The figure of a task's main metric over latency, with the Pareto front."""
+"""The figure of a task's main metric over latency relative to the teacher's, with the Pareto front."""
 
 from pathlib import Path
 
@@ -6,7 +6,16 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fdistill.evaluation.deployment import FLOAT32, FULL, INT8, RUNTIMES, main_score, pareto_front, read_deployments
+from fdistill.evaluation.deployment import (
+    FLOAT32,
+    FULL,
+    INT8,
+    RUNTIMES,
+    main_score,
+    pareto_front,
+    read_deployments,
+    relative_latency,
+)
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 
 FILLS = {FULL: "none", FLOAT32: "left", INT8: "full"}  # of the markers
@@ -14,11 +23,12 @@ FRONT = "Pareto front"
 
 
 def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, output: Path) -> None:
-    """Draw the main metric over the median latency of one input, by system and runtime, from deployment.json files.
+    """Draw the main metric over the latency of one input, by system and runtime, from deployment.json files.
 
-    Bars are the quartiles of the latency and the 95 % interval of the score. A line joins the points that no other one
-    beats. A system without a score, and a runtime that could not run, have no point. Errors as of `read_deployments`
-    and, for a system without a title, `known`.
+    The latency is the share of the teacher's by transformers that was measured in turn with it: jobs at other times
+    have other absolute ones. Bars are its quartiles and the 95 % interval of the score. A line joins the points that
+    no other one beats. A system without a score, and a runtime that could not run, have no point. Errors as of
+    `read_deployments` and, for a system without a title, `known`.
     """
     files = read_deployments(paths)
     measured = {}
@@ -28,7 +38,7 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
             found = file["runtimes"][runtime]
             score = None if "missing" in found else main_score(found["scores"])
             if score is not None:
-                measured[system, runtime] = found["latency_ms"], score
+                measured[system, runtime] = relative_latency(found), score
     extra = {**RUNTIMES, FRONT: "Pareto front: none is faster and as good"}
     shown = systems | {f"{name} ": text for name, text in extra.items()}  # a blank, as a system may have such a name
     labels = {name: str(list(shown).index(f"{name} ")) for name in extra}
@@ -58,7 +68,9 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
             for runtime in dict.fromkeys(runtime for _, runtime in measured):
                 look = {"color": "#777777", "fillstyle": FILLS[runtime], "linestyle": "", "marker": "o"}
                 ax.add_line(Line2D([], [], label=labels[runtime], markersize=7, **look))
-        ax.set_xlabel(f"latency of one input, ms (median and quartiles)\n{_machine(files)}")
+        ax.set_xlabel(
+            f"latency of one input, share of the teacher's by transformers\n(median and quartiles) {_machine(files)}"
+        )
         finish(figure, title, shown, output)
 
 

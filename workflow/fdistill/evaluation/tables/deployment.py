@@ -22,7 +22,8 @@ HEADINGS = (
 )
 CAPTION = (
     "What models cost in use. Latency: of one input, the median and in brackets the quartiles. Inputs/s: in batches, "
-    "the median. Speed-up: the median ratio of the teacher's time by transformers to this one, of the same inputs. "
+    "the median. Speed-up: the median ratio of the teacher's time by transformers to this one, of the same inputs, "
+    "measured in turn; compare models by it, as their times come from different jobs. "
     "Less the study's: the score less that of the study's outputs, by transformers, with the 95 % interval over inputs."
 )
 SPREADS = ("latency_ms", "inputs_per_s", "tokens_per_s")
@@ -137,6 +138,8 @@ def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str]
         f"on average, decoded with {_settings(first['decoding'])}.{name}"
     )
     yield from (f"{title}, memory: {text}." for text in dict.fromkeys(found["memory"]["measure"] for found in entries))
+    teacher = [file["reference"]["latency_ms"]["median"] for file in files.values()]
+    yield f"{title}: the teacher by transformers took {min(teacher):,.1f} to {max(teacher):,.1f} ms in these jobs."
     used = [file["other_cpus"] for file in files.values()]
     if None not in used and max(used) >= BUSY:
         yield f"{title}: other programs used up to {max(used):.1f} CPUs meanwhile, which made times longer."
