@@ -43,10 +43,11 @@ def hub():
                 files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
                 self.answer(200, {"files": files})
             elif "/commit/" in self.path:
-                self.answer(200, {"commitUrl": "http://hub/owner/name/commit/1", "commitOid": "1", "success": True})
+                self.answer(200, {"commitUrl": f"{address}/owner/name/commit/1", "commitOid": "1", "success": True})
             else:
-                name = json.loads(body).get("name", "name")
-                self.answer(200, {"url": f"http://hub/owner/{name}", "errors": [], "warnings": []})
+                asked = json.loads(body)
+                place = f"{address}/{asked.get('organization')}/{asked.get('name')}"
+                self.answer(200, {"url": place, "errors": [], "warnings": []})
 
         def do_GET(self):
             self.answer(200, {"id": "owner/name", "sha": "0" * 40, "siblings": []})
@@ -63,8 +64,9 @@ def hub():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    address = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", received
+    yield address, received
     server.shutdown()
     server.server_close()
 
@@ -106,7 +108,7 @@ def test_without_a_token_it_is_refused(folder, hub, tmp_path):
 def test_with_yes_the_files_are_uploaded(folder, hub, public, tmp_path):
     done = push(folder, hub, tmp_path, "--yes", *(["--public"] if public else []))
     assert done.returncode == 0, done.stderr
-    assert "uploaded: http://hub/owner/name/commit/1" in done.stdout
+    assert f"uploaded: {hub[0]}/owner/name/commit/1" in done.stdout
     paths = [path for path, _, _ in hub[1]]
     created = json.loads(hub[1][paths.index("/api/repos/create")][2])
     assert (created["name"], created["organization"]) == ("name", "owner")
