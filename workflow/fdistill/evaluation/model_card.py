@@ -54,7 +54,7 @@ scored. The workflow's `infer.py` reads both, and takes files: `python workflow/
 
 ## Results
 
-On the task's test split ({inputs} inputs), this model, by transformers, with the 95 % interval over inputs:
+On the task's test split ({inputs} inputs), this model, with the 95 % interval over inputs:
 
 {results}
 

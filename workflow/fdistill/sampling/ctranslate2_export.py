@@ -46,7 +46,9 @@ def convert(checkpoint: Checkpoint, decoding: dict[str, Any]) -> Conversion:
     sampling = SamplingConfig(given["max_new_tokens"], "beam", given)
     options = search_options(sampling) | _lengths(checkpoint, sampling)
     del options["return_scores"]
-    return Conversion(files, None, options, tuple(reason for _, reason in refusals(given)))
+    return Conversion(
+        files, None, options, tuple(f"{key}: {reason.partition(';')[0]}" for key, reason in refusals(given))
+    )
 
 
 def token_names(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
