@@ -39,11 +39,11 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
             score = None if "missing" in found else main_score(found["scores"])
             if score is not None:
                 measured[system, runtime] = relative_latency(found), score
-    extra = {**RUNTIMES, FRONT: "Pareto front: none is faster and as good"}
+    extra = {**RUNTIMES, FRONT: FRONT}
     shown = systems | {f"{name} ": text for name, text in extra.items()}  # a blank, as a system may have such a name
     labels = {name: str(list(shown).index(f"{name} ")) for name in extra}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+        figure = Figure(figsize=(5.8, 3.9), layout="constrained")
         ax = figure.subplots()
         for (system, runtime), (latency, score) in measured.items():
             style = style_of(system, systems)
@@ -69,7 +69,7 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
                 look = {"color": "#777777", "fillstyle": FILLS[runtime], "linestyle": "", "marker": "o"}
                 ax.add_line(Line2D([], [], label=labels[runtime], markersize=7, **look))
         ax.set_xlabel(
-            f"latency of one input, share of the teacher's by transformers\n(median and quartiles) {_machine(files)}"
+            f"latency of one input, share of the teacher's\nby transformers (median, quartiles)\n{_machine(files)}"
         )
         finish(figure, title, shown, output)
 
