@@ -45,6 +45,8 @@ def test_the_table_of_online_samples_is_of_studies_that_have_pairs(tmp_path):
     assert ("bench_online", "task=pronunciation") in jobs and ("online_table", "") in jobs
     without = dry_run(tmp_path, "--config", "methods=[js,tvd]", "--", "all")
     assert not {"bench_online", "online_table"} & {rule for rule, _ in without}
+    refused = snakemake("-n", "--config", "methods=[js,tvd]", "--", target, directory=tmp_path, check=False)
+    assert refused.returncode and "add js and js_online to the study's methods" in refused.stdout
 
 
 def test_what_models_cost_in_use_is_measured_only_if_it_is_asked_for(tmp_path):
@@ -58,8 +60,6 @@ def test_what_models_cost_in_use_is_measured_only_if_it_is_asked_for(tmp_path):
     assert "--deployments en_ro/teacher=results/en_ro/teacher/deployment.json" in shown
     by_target = planned(snakemake(*given, "--", "deployment", directory=tmp_path).stdout)
     assert rules <= {rule for rule, _ in by_target}
-    refused = snakemake("-n", "--config", "methods=[js,tvd]", "--", target, directory=tmp_path, check=False)
-    assert refused.returncode and "add js and js_online to the study's methods" in refused.stdout
 
 
 @pytest.mark.parametrize("task", TASKS)
