@@ -27,6 +27,7 @@ include: "rules/human.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/bench.smk"
+include: "rules/deployment.smk"
 include: "rules/cluster.smk"
 
 

@@ -126,6 +126,8 @@ ONLINE = {
 }
 if ONLINE:
     TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+if STUDY.deployment:
+    TABLES += [f"{RESULTS}/tables/deployment.{suffix}" for suffix in ("csv", "md", "tex", "html")]
 # What the figure of the mixture compares.
 MIXTURES = [method for method in ("js", "js_exact", "js_exact_held") if method in STUDY.methods]
 
@@ -134,7 +136,8 @@ def figure_kinds(task):
     """Return the kinds of figures that the study has of a task."""
     sizes = ["sizes"] if len(STUDY.sizes(task)) > 1 else []
     mixture = ["mixture"] if {"js", "js_exact"} <= {*MIXTURES} else []
-    return ["curves", "risk", "cost", *sizes, *mixture]
+    latency = ["latency"] if STUDY.deployment else []
+    return ["curves", "risk", "cost", *latency, *sizes, *mixture]
 
 
 FIGURES = [f"{RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in figure_kinds(task)]

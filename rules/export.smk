@@ -10,17 +10,17 @@ rule export:
         teacher=teacher_model,
         data="<results>/{task}/prepare/manifest.json",
         score="<results>/{task}/{system}/seed{seed}/score.json",
+        replicates="<results>/{task}/{system}/seed{seed}/score.replicates.parquet",
     output:
         folder=directory("<results>/{task}/{system}/seed{seed}/export"),
     log:
         "<logs>/{task}/{system}/seed{seed}/export.log",
     wildcard_constraints:
         system="|".join(MODELS),
-    localrule: True
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=8000,  # the weights three times: the model, its conversion, and the check of it
         runtime=30,
     params:
         text=text_flags,

@@ -26,6 +26,11 @@ def results(task, system, name):
     return [f"{RESULTS}/{task}/{system}/seed{seed}/{name}" for seed in seeds_of(system)]
 
 
+def first_seed(wildcards, name):
+    """Return the path of file `name` of the first seed of a system of a task."""
+    return results(wildcards.task, wildcards.system, name)[0]
+
+
 def teacher_model(wildcards):
     return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 

@@ -208,6 +208,7 @@ rule report_page:
         tests=expand("<results>/{task}/prepare/test.parquet", task=STUDY.tasks),
         generations=files_in(FIRST_OUTPUTS),
         histories=files_in(STUDENT_LOGS),
+        deployments=files_in(DEPLOYMENTS),
         figures=FIGURES,
     output:
         "<results>/report/index.html",
@@ -233,6 +234,7 @@ rule report_page:
         figures=[
             f"{task}/{kind}={RESULTS}/figures/{task}.{kind}.svg" for task in STUDY.tasks for kind in figure_kinds(task)
         ],
+        deployments=["--deployments", *DEPLOYMENTS] if DEPLOYMENTS else [],
         examples=STUDY.examples_per_task,
         shown=flags("tables", STUDY.tables),
         # By a function of outputs, which Snakemake does not compare: other options for the same study re-run nothing.
@@ -241,7 +243,7 @@ rule report_page:
         "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
         " --comparisons {params.comparisons:q} --claims {input.claims:q} --manifests {params.manifests:q}"
         " --tests {params.tests:q} --generations {params.generations:q} --logs {params.histories:q}"
-        " --figures {params.figures:q} --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --figures {params.figures:q} {params.deployments:q} --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q}"
         " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 

@@ -49,6 +49,10 @@ FIRST_OUTPUTS = [
 ]
 
 
+# What each model costs in use, in a study whose report has it.
+DEPLOYMENTS = placed(STUDY.tasks, risk_systems, "deployment.json") if STUDY.deployment else []
+
+
 def curves_of(task, systems):
     """Return SYSTEM=FILE arguments for the training curves of `systems`, one per seed."""
     return [f"{system}={path}" for system in systems for path in results(task, system, "train.jsonl")]

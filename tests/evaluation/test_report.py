@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import warm
+from deployment_files import write_deployment
 from fdistill.artifacts.files import read_json, sha256, write_json
 from fdistill.artifacts.records import record_of
 from fdistill.evaluation.costs import student_costs
@@ -334,3 +335,12 @@ def test_a_picture_that_was_replaced_is_refused(tmp_path):
     picture.write_text("<svg></svg>")
     with pytest.raises(UserError, match=r"d2t.risk.svg: was changed or replaced"):
         report_page(files, settings)
+
+
+def test_what_models_cost_in_use_is_shown_if_it_was_measured(page, tmp_path):
+    assert "In use" not in words(page, "cost")
+    files, settings = study(tmp_path)
+    task = next(iter(settings.tasks))
+    deployments = {(task, system): write_deployment(tmp_path, system, task, lineage={}) for system in ("teacher", "kl")}
+    text = words(report_page(replace(files, deployments=deployments), settings), "cost")
+    assert "In use" in text and "CTranslate2, int8" in text and "200.0 (150.0–300.0)" in text

@@ -15,12 +15,14 @@ import pytest
 import torch
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
+from fdistill.models import outlines
 from fdistill.models.checkpoints import load
 from fdistill.models.location import WEIGHTS, local_folder
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
 from hub_checkpoints import write
 from safetensors.torch import load_file, save_file
+from tokenizers.pre_tokenizers import PreTokenizer
 
 SECONDS = 2  # for one refusal on a busy machine
 
@@ -339,3 +341,25 @@ def test_damage_at_random_is_refused_in_words_or_harmless(copy, name):
         except UserError as error:
             assert "\n" not in str(error) and "delete" not in str(error), (number, what)
         assert time.monotonic() - began < SECONDS, (number, what)
+
+
+class Reversed:
+    """A part of a tokenizer that is written in Python."""
+
+    def pre_tokenize(self, text):
+        text.split(lambda number, part: [part])
+
+
+def test_a_tokenizer_that_cannot_be_saved(copy, monkeypatch):
+    folder = copy()
+    original = outlines.AutoTokenizer.from_pretrained
+
+    def with_own_part(*arguments, **options):
+        tokenizer = original(*arguments, **options)
+        tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizer.custom(Reversed())
+        return tokenizer
+
+    monkeypatch.setattr(outlines.AutoTokenizer, "from_pretrained", with_own_part)
+    for function in (describe, load):
+        with pytest.raises(UserError, match=r"its tokenizer \(\w+\) cannot be saved \(Custom PreTokenizer cannot be"):
+            function(folder)

@@ -2,7 +2,9 @@
 
 import json
 import re
+from functools import partial
 
+import ctranslate2
 import hub_checkpoints
 import pytest
 import tiny
@@ -11,12 +13,17 @@ import transformers
 from fdistill.artifacts.manifest import check_files
 from fdistill.data.batches import source_batch
 from fdistill.data.encoding import Limits, encode_split
-from fdistill.evaluation.model_card import model_card
+from fdistill.evaluation.model_card import Facts, model_card
 from fdistill.models import checkpoints
 from fdistill.models.decoding import effective
 from fdistill.models.export import export, read_usage
 from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.ctranslate2_conversion import INT8
+from fdistill.sampling.ctranslate2_engine import CTranslate2
+from fdistill.sampling.ctranslate2_export import FOLDER, Conversion, convert, token_names
+from fdistill.sampling.sampler import SamplingConfig
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 TEXT = {"source_prefix": "say: ", "max_source_tokens": 12, "max_target_tokens": 9}
@@ -34,7 +41,8 @@ BEAMS = {
 SOURCES = ["the quick brown fox", "what a day it is my friend, the quick brown fox jumps", "my {dog}"]
 MANIFEST = {
     "terms": [{"loss": "kl", "sequences": "teacher_samples", "weight": 0.5}],
-    "versions": {"transformers": "5"},
+    "versions": {"transformers": "5", "torch": "2"},
+    "training": {"learning_rate": 0.001},
     "init": "scratch",
 }
 DATA = {
@@ -51,6 +59,31 @@ SCORES = {
 }
 
 
+RECORD = {
+    "code": {"commit": "c0ffee", "dirty": True},
+    "hardware": {"cpu": "a CPU", "gpus": []},
+    "ended": "2026-01-01T00:00:00+00:00",
+}
+
+
+def facts(family, teacher, conversion, **changes):
+    given = {
+        "task": "t",
+        "system": "kl",
+        "seed": 1,
+        "family": family,
+        "manifest": MANIFEST,
+        "teacher": teacher,
+        "data": DATA,
+        "scores": SCORES,
+        "intervals": {"bleu4": [11.5, 13.25]},
+        "record": RECORD,
+        "text": TEXT,
+        "conversion": conversion,
+    }
+    return Facts(**given | changes)
+
+
 def exported(tmp_path, name, decoding=BEAMS):
     """The folder of an exported checkpoint of the hub, and the checkpoint as the library loads it."""
     languages = hub_checkpoints.HUB[name].languages or (None, None)
@@ -58,10 +91,10 @@ def exported(tmp_path, name, decoding=BEAMS):
     checkpoints.save(made, tmp_path / "model", MANIFEST)
     manifest = json.loads((tmp_path / "model/manifest.json").read_text())
 
-    def card(prompt):
-        return model_card(tmp_path / "model", "t", "kl", 1, MANIFEST, manifest, DATA, SCORES, TEXT, prompt)
-
-    export(tmp_path / "model", tmp_path / "export", TEXT, decoding, card)
+    conversion = convert(made, decoding)
+    card = partial(model_card, facts(made.model.module.config.model_type, manifest, conversion))
+    files = {f"{FOLDER}/{file}": content for file, content in conversion.files.items()}
+    export(tmp_path / "model", tmp_path / "export", TEXT, decoding, card, files)
     return tmp_path / "export", checkpoints.load(tmp_path / "model")
 
 
@@ -112,17 +145,86 @@ def test_the_card_has_what_is_on_record_and_code_that_runs(name, tmp_path, capsy
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: ")
     assert 'tags: ["knowledge-distillation", "f-distill", "kl"]' in card
-    assert "0.5 × kl on teacher samples" in card and "| BLEU-4 | 12.35 | `a\\|b` |" in card
-    assert "| METEOR | n/a | `c` |" in card and "p\\|q 1, licence: MIT, SHA-256 `ab`" in card
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    exec(code.replace('"."', repr(str(folder))).replace('"..."', repr(SOURCES[0])), {})
-    assert capsys.readouterr().out.strip()
+    assert "0.5 × kl on teacher samples" in card and "| BLEU-4 | 12.35 | 11.50 to 13.25 | `a\\|b` |" in card
+    assert "| METEOR | n/a | n/a | `c` |" in card and "p\\|q 1, licence: MIT, SHA-256 `ab`" in card
+    assert "| Code | commit `c0ffee`, with changes that are not committed |" in card
+    assert "| `learning_rate` | 0.001 |" in card and "transformers 5, torch 2" in card
+    codes = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    outputs = []
+    for code in codes:
+        exec(code.replace('"."', repr(str(folder))).replace('"..."', repr(SOURCES[0])), {})
+        outputs.append(capsys.readouterr().out.strip())
+    assert len(codes) == 2 and all(outputs)
+
+
+@pytest.mark.parametrize("name", hub_checkpoints.HUB)
+def test_the_hub_accepts_the_card(name, tmp_path):
+    card = ModelCard.load(exported(tmp_path, name)[0] / "README.md")
+    assert card.data.library_name == "transformers" and card.data.tags[-1] == "kl"
+    assert card.data.base_model is None  # the checkpoint is a folder
+    on_hub = facts(
+        "bart", {"init": "facebook/bart-large", "files": {"model.safetensors": "0"}}, Conversion(missing="x")
+    )
+    card = model_card(on_hub, [])
+    assert ModelCard(card).data.base_model == "facebook/bart-large" and "n/a: x." in card
+
+
+def test_a_licence_that_is_not_known_is_said_to_be_unknown(tmp_path):
+    teacher = {"init": "scratch", "files": {"model.safetensors": "0"}}
+    data = DATA | {"archives": [{"package": "p", "version": "1"}]}
+    card = model_card(facts("bart", teacher, Conversion(missing="x"), data=data, record=None), [])
+    assert "licence: unknown: look for the terms of its publisher" in card and "| Code | not on record |" in card
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_the_converted_model_outputs_what_the_engine_outputs(family, tmp_path):
+    """Greedy decoding by int8 weights: those of the folder, whose vocabulary are tokens, and those of the engine."""
+    made = tiny.checkpoint(family, seed=3)
+    before = {name: value.clone() for name, value in made.model.module.state_dict().items()}
+    decoding = {"max_new_tokens": 5, "num_beams": 1}
+    conversion = convert(made, decoding)
+    assert all(torch.equal(value, before[name]) for name, value in made.model.module.state_dict().items())
+    for name, content in conversion.files.items():
+        (tmp_path / name).write_bytes(content)
+    sources = tiny.random_pairs(made, 5)[0]
+    sampling = SamplingConfig(5, "beam", {"num_beams": 1})
+    labels = CTranslate2(made.model, INT8).sample_batch(source_batch(made.model, sources), sampling, (0,), range(5))
+    expected = [[token for token in row if token >= 0] for row in labels.labels.tolist()]
+    is_causal = not made.model.family.is_encoder_decoder
+    model = (ctranslate2.Generator if is_causal else ctranslate2.Translator)(str(tmp_path))
+    words = [made.tokenizer.convert_ids_to_tokens(source) for source in sources]
+    call = partial(model.generate_batch, include_prompt_in_result=False) if is_causal else model.translate_batch
+    found = [call([row], **conversion.options)[0] for row in words]
+    tokens = [(result.sequences if is_causal else result.hypotheses)[0] for result in found]
+    assert [made.tokenizer.convert_tokens_to_ids(row) for row in tokens] == expected
+
+
+def test_tokens_of_a_vocabulary_differ(tmp_path):
+    made = tiny.checkpoint("bart")
+    size = len(made.tokenizer)
+    names = token_names(made.tokenizer, size + 2)
+    assert names[size:] == [f"<unused {size}>", f"<unused {size + 1}>"] and len(set(names)) == size + 2
+
+
+def test_what_ctranslate2_cannot_run_has_a_reason(monkeypatch):
+    made = tiny.checkpoint("bart")
+    made.model.module.config.activation_function = "quick"
+    conversion = convert(made, BEAMS)
+    assert not conversion.files and "cannot run this model" in conversion.missing
+
+
+def test_other_searches_are_named():
+    conversion = convert(tiny.checkpoint("bart"), BEAMS | {"early_stopping": False, "no_repeat_ngram_size": 0})
+    assert any("as many finished hypotheses as beams" in reason for reason in conversion.differs)
+    assert conversion.options["beam_size"] == 3 and conversion.options["max_decoding_length"] == 9
+    assert conversion.options["min_decoding_length"] == 1
 
 
 def test_every_file_is_in_the_manifest(tmp_path):
     folder, _ = exported(tmp_path, "bart-large")
     files = json.loads((folder / "manifest.json").read_text())["files"]
-    assert files.keys() == {path.name for path in folder.iterdir()} - {"manifest.json"}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files.keys() == written - {"manifest.json"} and f"{FOLDER}/model.bin" in files
     check_files(folder)
     (folder / "fdistill.json").write_text("{}")
     with pytest.raises(UserError, match="is damaged"):

@@ -10,7 +10,7 @@ from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.architectures import wrap
 from fdistill.runtime.errors import UserError
-from fdistill.sampling import ctranslate2_engine, engines, offline
+from fdistill.sampling import ctranslate2_conversion, engines, offline
 from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.engines import engine_for
@@ -37,7 +37,7 @@ def test_log_probabilities_equal_the_models(checkpoint):
     weights = {name: weight.clone() for name, weight in checkpoint.model.module.state_dict().items()}
     runtime = CTranslate2(checkpoint.model)
     sources, targets = tiny.random_pairs(checkpoint, 12)
-    log_probs = runtime._log_probs(sources, targets)
+    log_probs = runtime._runtime.log_probs(sources, targets)
     for source, target, row in zip(sources, targets, log_probs, strict=True):
         with torch.no_grad():
             expected = tiny.reference_log_probs(checkpoint.model, source, target)
@@ -202,7 +202,7 @@ def test_a_missing_package_is_reported_before_any_work(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(ctranslate2_engine, "version", missing)
+    monkeypatch.setattr(ctranslate2_conversion, "version", missing)
     for attempt in (lambda: engines.version_of(CTRANSLATE2), lambda: CTranslate2(tiny.checkpoint("bart").model)):
         with pytest.raises(UserError, match="not installed; pip install ctranslate2; use engine transformers"):
             attempt()

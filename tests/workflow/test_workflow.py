@@ -63,6 +63,19 @@ def test_the_table_of_what_a_layer_costs_is_made_when_it_is_asked_for(tmp_path):
     assert "layers_table" not in {rule for rule, _ in dry_run(tmp_path, "--config", tasks, "--", "all")}
 
 
+def test_what_models_cost_in_use_is_measured_only_if_it_is_asked_for(tmp_path):
+    given = ["-n", "--config", "tasks=[en_ro]", "methods=[kl]"]
+    rules = {"deployment_model", "deployment_table", "latency_figure"}
+    plain = planned(snakemake(*given, "--", "all", directory=tmp_path).stdout)
+    assert not rules & {rule for rule, _ in plain}
+    shown = snakemake(*given, "deployment=true", "-p", "--", "all", directory=tmp_path).stdout
+    jobs = planned(shown)
+    assert {("deployment_model", f"task=en_ro, system={system}") for system in ("teacher", "kl")} <= jobs.keys()
+    assert "--deployments en_ro/teacher=results/en_ro/teacher/deployment.json" in shown
+    by_target = planned(snakemake(*given, "--", "deployment", directory=tmp_path).stdout)
+    assert rules <= {rule for rule, _ in by_target}
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_a_target_whatever_the_config_lists(task, tmp_path):
     jobs = dry_run(tmp_path, f"results/{task}/tvd/metrics.json")

@@ -1,4 +1,4 @@
-"""Export a trained model: a folder for transformers that contains all that is needed to use it."""
+"""Export a trained model: a folder for transformers, and in it one for CTranslate2, with all that its use needs."""
 
 import argparse
 from functools import partial
@@ -8,12 +8,16 @@ from typing import Any
 from fdistill.artifacts.files import check_shape, read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import manifest_of
-from fdistill.artifacts.records import MANIFEST
+from fdistill.artifacts.records import MANIFEST, record_of_job
 from fdistill.artifacts.shapes import Shape
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
+from fdistill.evaluation.model_card import DATA, MODEL, RECORD, SCORE, TEACHER, Facts, model_card
+from fdistill.evaluation.replicates import read_replicates
+from fdistill.evaluation.resampling import interval
+from fdistill.models import checkpoints
 from fdistill.models.export import export
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.ctranslate2_export import FOLDER, convert
 
 
 def main() -> None:
@@ -35,19 +39,24 @@ def main() -> None:
     text, decoding = schema_flags.read_flags(args, "text"), schema_flags.read_flags(args, "decoding")
     for key in ("batch_size", "engine"):  # not of the model, but of the machine that it runs on
         del decoding[key]
-    card = partial(
-        model_card,
-        args.model,
-        args.task,
-        args.method,
-        args.seed,
-        _manifest(args.model, MODEL),
-        _manifest(args.teacher, TEACHER),
-        read_json(args.data, DATA),
-        read_json(args.score, SCORE),
-        text,
+    scores, replicates = read_json(args.score, SCORE), read_replicates(args.score)
+    values = {key: score["value"] for key, score in scores["metrics"].items() if score["value"] is not None}
+    checkpoint = checkpoints.load(args.model, reports_decoding=False)
+    conversion = convert(checkpoint, decoding)
+    facts = Facts(
+        **{"task": args.task, "system": args.method, "seed": args.seed},
+        family=checkpoint.model.module.config.model_type,
+        manifest=_manifest(args.model, MODEL),
+        teacher=_manifest(args.teacher, TEACHER),
+        data=read_json(args.data, DATA),
+        scores=scores,
+        intervals={key: interval([value], replicates[key]) for key, value in values.items() if key in replicates},
+        record=record_of_job(args.model / MANIFEST, RECORD),
+        text=text,
+        conversion=conversion,
     )
-    export(args.model, args.folder, text, decoding, card)
+    files = {f"{FOLDER}/{name}": content for name, content in conversion.files.items()}
+    export(args.model, args.folder, text, decoding, partial(model_card, facts), files)
 
 
 def _manifest(folder: Path, shape: dict[str, Shape]) -> dict[str, Any]:

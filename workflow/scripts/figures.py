@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, risks, scores over cost or size, or the mixture of JS."""
+"""Draw a figure of one task as SVG: training curves, risks, scores over cost, latency or size, or the mixture of JS."""
 
 import argparse
 from pathlib import Path
@@ -37,6 +37,16 @@ def main() -> None:
     command.set_defaults(
         draw=lambda args: figures.cost_scatter(
             [path for _, _, path in args.metrics], args.logs, args.systems, args.title, args.output
+        )
+    )
+
+    command = commands.add_parser("latency", help="the main metric over the latency of one input")
+    command.add_argument(
+        "--deployments", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="deployment.json files"
+    )
+    command.set_defaults(
+        draw=lambda args: figures.latency_scatter(
+            [path for _, _, path in args.deployments], args.systems, args.title, args.output
         )
     )
 
@@ -102,7 +112,8 @@ def add_logs_flag(command: argparse.ArgumentParser) -> None:
 def check_files(args: argparse.Namespace) -> None:
     """Raise UserError when a file belongs to another task or system than it was given with."""
     given = vars(args)
-    files = [*given.get("risks", []), *given.get("metrics", []), *((None, *log) for log in given.get("logs", []))]
+    files = [entry for flag in ("risks", "metrics", "deployments") for entry in given.get(flag, [])]
+    files += [(None, *log) for log in given.get("logs", [])]
     for task, system, path in files:
         common_lineage(path, task=task or args.task, method=system, seeds_differ=True)
 

@@ -30,6 +30,10 @@ def main() -> None:
         "the students' train.jsonl, one per seed; the records beside them have the cost",
     )
     add(parser, "--figures", "TASK/KIND", f"figures to show, from figures.py (kinds: {', '.join(FIGURES)})")
+    parser.add_argument(
+        "--deployments", nargs="+", type=arguments.file_pair, default=[], metavar="TASK/SYSTEM=FILE",
+        help="deployment.json files: what each model costs in use (default: not shown)",
+    )  # fmt: skip
     parser.add_argument("--claims", type=Path, required=True, metavar="FILE", help="claims.json, from claims.py")
     parser.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
     parser.add_argument(
@@ -62,6 +66,7 @@ def _files(args: argparse.Namespace) -> Files:
         logs=logs,
         figures=_figures(args),
         claims=args.claims,
+        deployments=table_flags.by_place(args.deployments),
     )
 
 

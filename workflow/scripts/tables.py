@@ -59,6 +59,14 @@ def main() -> None:
         ),
     )
 
+    command = commands.add_parser("deployment", help="what models cost in use, by each runtime")
+    command.add_argument(
+        "--deployments", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="deployment.json files"
+    )
+    command.set_defaults(
+        build=lambda args: tables.deployment_table(cli.checked(args.deployments), args.tasks, table_flags.layout(args)),
+    )
+
     command = commands.add_parser(
         "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )

@@ -21,8 +21,8 @@ SHAPE: dict[str, Shape] = {"files": {...: str}, "lineage?": {...: str}}
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest`, and with it the hashes of all files in `folder`."""
-    files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    """Write `manifest`, and with it the hashes of all files in `folder`, by their paths in it."""
+    files = {file.relative_to(folder).as_posix(): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
     write_json(folder / MANIFEST, {**manifest, "files": files})
 
 

@@ -27,6 +27,7 @@ class Study:
     cache: str
     results: str
     examples_per_task: int
+    deployment: bool
     tables: Settings
     claims: list[Path]
     _tasks: dict[str, Settings] = field(repr=False)

@@ -5,32 +5,27 @@ A card states what is on record. It has no field for what nobody has measured.
 
 import json
 import os.path
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
 from fdistill.artifacts.shapes import COUNT
 from fdistill.data.lines import one_line
+from fdistill.evaluation.model_card_code import ctranslate2_code, transformers_code
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
+from fdistill.sampling.ctranslate2_export import FOLDER, Conversion
 
-_USE = """\
-from transformers import {auto_class}, AutoTokenizer
-
-folder = "."  # this folder
-tokenizer, model = AutoTokenizer.from_pretrained(folder), {auto_class}.from_pretrained(folder)
-source = {prefix} + "..."
-inputs = tokenizer(source, truncation=True, return_tensors="pt")
-output = model.generate(**inputs{prompt})[0]{continuation}
-print(tokenizer.decode(output, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-"""
+UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
 
 _CARD = """\
 ---
 library_name: transformers
 pipeline_tag: {pipeline}
 tags: {tags}
----
+{base_model}---
 
 # {task}: {system}, seed {seed}
 
@@ -46,24 +41,34 @@ tags: {tags}
 {use}```
 
 `generation_config.json` holds the task's decoding settings, `fdistill.json` the source prefix and the lengths in
-tokens; the tokenizer cuts longer sources with `truncation=True`. The workflow's `infer.py` reads both, and takes files:
-`python workflow/scripts/infer.py FOLDER --input FILE`.
+tokens; the tokenizer cuts longer sources with `truncation=True`. With these settings the model generates what was
+scored. The workflow's `infer.py` reads both, and takes files: `python workflow/scripts/infer.py FOLDER --input FILE`.
+
+### CTranslate2, int8
+
+{ctranslate2}
+
+## Training
+
+{training}
 
 ## Results
 
-On the task's test split ({inputs} inputs), this model:
+On the task's test split ({inputs} inputs), this model, with the 95 % interval over inputs:
 
 {results}
 
 ## Not known
 
-No intended use, bias or safety was evaluated. The licences of the data and of the checkpoint that the teacher came from
-may restrict the use of this model.
+No intended use, bias or safety was evaluated, and no licence is stated for this model. Those of the data and of the
+checkpoint that the teacher came from may restrict its use: read them before you publish it. Where a licence is unknown,
+look for the terms of the data set's publisher.
 """
 
 
-# What the card reads, as `artifacts.shapes` describes it: manifests of the model and its teacher, the data's, scores.
-MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "versions": {"transformers": str}}
+# What the card reads, as `artifacts.shapes` describes it: manifests of the model and its teacher, the data's, scores,
+# and the record of the job that made the model.
+MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "versions": {...: str}, "training?": dict}
 TEACHER = {"init": str, "files": {"model.safetensors": str}}
 DATA = {
     "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
@@ -71,62 +76,118 @@ DATA = {
     "sha256": {"train": str},
 }
 SCORE = {"n_inputs": COUNT, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
+RECORD = {"code": {"commit": str, "dirty": (bool, None)}, "hardware": {"cpu": str, "gpus": [str]}, "ended": str}
 
 
-def model_card(
-    model: Path,
-    task: str,
-    system: str,
-    seed: int,
-    manifest: dict[str, Any],
-    teacher: dict[str, Any],
-    data: dict[str, Any],
-    scores: dict[str, Any],
-    text: dict[str, Any],
-    prompt: list[int],
-) -> str:
-    """Return the card of the model in the folder `model`.
+@dataclass(frozen=True)
+class Facts:
+    """What is on record of an exported model.
 
     `manifest` and `teacher` are the manifests of the model and of its teacher, `data` the manifest of the task's data,
-    `scores` the content of the model's score.json. `text` has the source prefix, and `prompt` the tokens that
-    `generate` has to be given, those of mBART.
+    `scores` the content of the model's score.json, `intervals` [low, high] by metric, and `record` that of the job that
+    made the model, None if there is none. `text` has the source prefix; `conversion` is the one to CTranslate2.
     """
-    family_name = json.loads((model / "config.json").read_text(encoding="utf-8"))["model_type"]
-    family = FAMILIES[family_name]
+
+    task: str
+    system: str
+    seed: int
+    family: str
+    manifest: dict[str, Any]
+    teacher: dict[str, Any]
+    data: dict[str, Any]
+    scores: dict[str, Any]
+    intervals: dict[str, list[float]]
+    record: dict[str, Any] | None
+    text: dict[str, Any]
+    conversion: Conversion
+
+
+def model_card(facts: Facts, prompt: list[int]) -> str:
+    """Return the card of a model; `prompt` are the tokens that `generate` has to be given, those of mBART."""
+    family, manifest = FAMILIES[facts.family], facts.manifest
     is_teacher = "terms" not in manifest
-    kind = "teacher: fine-tuned on the references" if is_teacher else f"student, trained by method `{system}`"
-    facts = {
-        "Task": f"`{task}`",
-        "Architecture": family_name,
+    kind = "teacher: fine-tuned on the references" if is_teacher else f"student, trained by method `{facts.system}`"
+    init, weights = facts.teacher["init"], facts.teacher["files"]["model.safetensors"]
+    splits = facts.data["splits"]
+    table = {
+        "Task": f"`{facts.task}`",
+        "Architecture": facts.family,
         **({} if is_teacher else {"Objective": "; ".join(map(_term, manifest["terms"]))}),
-        "Teacher": f"from {_origin(teacher['init'])}, weights SHA-256 `{teacher['files']['model.safetensors']}`",
-        "Data": "; ".join(map(_archive, data["archives"])),
-        "Training split": f"{data['splits']['train']:,} examples, SHA-256 `{data['sha256']['train']}`",
-        "Made by": f"f-DISTILL workflow {__version__}, transformers {manifest['versions']['transformers']}",
+        "Teacher": f"from {_origin(init)}, weights SHA-256 `{weights}`",
+        "Data": "; ".join(map(_archive, facts.data["archives"])) or UNKNOWN,
+        "Training split": f"{splits['train']:,} examples, SHA-256 `{facts.data['sha256']['train']}`",
+        "Made by": f"f-DISTILL workflow {__version__}, {_versions(manifest['versions'])}",
+        **_provenance(facts.record),
     }
-    auto_class = "AutoModelForSeq2SeqLM" if family.is_encoder_decoder else "AutoModelForCausalLM"
-    continuation = "" if family.is_encoder_decoder else '[inputs["input_ids"].shape[1] :]  # without the source'
-    tags = ["knowledge-distillation", "f-distill", *([] if is_teacher else [system])]
+    tags = ["knowledge-distillation", "f-distill", *([] if is_teacher else [facts.system])]
     return redact(
         _CARD.format(
             pipeline="text2text-generation" if family.is_encoder_decoder else "text-generation",
             tags=json.dumps(tags),
-            task=task,
-            system=system,
-            seed=seed,
-            what=f"A {family_name} model ({kind}) of a study with the f-DISTILL workflow (sequence-level knowledge "
+            base_model=f"base_model: {json.dumps(init)}\n" if _is_on_hub(init) else "",
+            task=facts.task,
+            system=facts.system,
+            seed=facts.seed,
+            what=f"A {facts.family} model ({kind}) of a study with the f-DISTILL workflow (sequence-level knowledge "
             "distillation as f-divergence minimisation, Wen et al., ACL 2023).",
-            facts="\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items()),
-            use=_USE.format(
-                auto_class=auto_class,
-                prefix=json.dumps(text["source_prefix"], ensure_ascii=False),
-                prompt=f", decoder_input_ids=inputs.input_ids.new_tensor([{prompt}])" if prompt else "",
-                continuation=continuation,
-            ),
-            inputs=f"{scores['n_inputs']:,}",
-            results=_results(scores["metrics"]),
+            facts=_table(table),
+            use=transformers_code(family, facts.text, prompt),
+            ctranslate2=_ctranslate2(facts, prompt),
+            training=_training(manifest.get("training")),
+            inputs=f"{facts.scores['n_inputs']:,}",
+            results=_results(facts.scores["metrics"], facts.intervals),
         )
     )
+
+
+def _table(rows: dict[str, str]) -> str:
+    return "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows.items())
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in versions.items() if package != "fdistill")
+
+
+def _provenance(record: dict[str, Any] | None) -> dict[str, str]:
+    """The code and the machine that made the model."""
+    if record is None:
+        return {"Code": "not on record"}
+    code, hardware = record["code"], record["hardware"]
+    changed = {True: ", with changes that are not committed", None: "", False: ""}[code["dirty"]]
+    gpus = ", ".join(hardware["gpus"]) or "no GPU"
+    return {
+        "Code": f"commit `{code['commit']}`{changed}",
+        "Trained on": f"{hardware['cpu']}, {gpus}; ended {record['ended']}",
+    }
+
+
+def _training(training: dict[str, Any] | None) -> str:
+    """The settings of the training."""
+    if training is None:
+        return "Its settings are not on record."
+    settings = {f"`{key}`": json.dumps(value) for key, value in training.items()}
+    return "\n".join(["| setting | value |", "| --- | --- |", _table(settings)])
+
+
+def _ctranslate2(facts: Facts, prompt: list[int]) -> str:
+    """How to use the converted model, or why there is none."""
+    conversion = facts.conversion
+    if conversion.missing is not None:
+        return f"n/a: {conversion.missing}."
+    code = ctranslate2_code(FAMILIES[facts.family], facts.text, prompt, conversion)
+    differs = [f"It decodes otherwise than transformers: {reason}." for reason in conversion.differs]
+    notes = " ".join(
+        ["The weights are rounded to 8 bits, so that outputs may differ from those scored below.", *differs]
+    )
+    return f"The folder `{FOLDER}` has the model for CTranslate2. {notes}\n\n```python\n{code}```"
+
+
+def _is_on_hub(init: str) -> bool:
+    return init != "scratch" and not _is_local(init) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", init) is not None
+
+
+def _is_local(init: str) -> bool:
+    return os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
 
 
 def _term(term: dict[str, Any]) -> str:
@@ -136,24 +197,24 @@ def _term(term: dict[str, Any]) -> str:
 def _origin(init: str) -> str:
     if init == "scratch":
         return "random weights"
-    is_local = os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
-    return f"`{Path(init).name if is_local else init}`"
+    return f"`{Path(init).name if _is_local(init) else init}`"
 
 
 def _archive(archive: dict[str, Any]) -> str:
-    licence, digest = archive.get("licence", "not stated"), archive.get("sha256")  # a hub data set has none
+    licence, digest = archive.get("licence", UNKNOWN), archive.get("sha256")  # a hub data set has none
     return f"{archive['package']} {archive['version']}, licence: {licence}" + (
         f", SHA-256 `{digest}`" if digest else ""
     )
 
 
-def _results(metrics: dict[str, dict[str, Any]]) -> str:
+def _results(metrics: dict[str, dict[str, Any]], intervals: dict[str, list[float]]) -> str:
     rows = [
         f"| {_cell(score['title'])} | {'n/a' if score['value'] is None else format(score['value'], '.2f')} "
+        f"| {' to '.join(format(bound, '.2f') for bound in intervals.get(key, [])) or 'n/a'} "
         f"| `{_cell(score['signature'])}` |"
-        for score in metrics.values()
+        for key, score in metrics.items()
     ]
-    return "\n".join(["| metric | value | signature |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| metric | value | interval | signature |", "| --- | --- | --- | --- |", *rows])
 
 
 def _cell(text: object) -> str:

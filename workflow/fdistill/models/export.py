@@ -6,7 +6,7 @@ reads), what is done to a source before it is tokenised (`fdistill.json`), and a
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,19 @@ class Usage:
 
 
 def export(
-    model: Path, path: Path, text: dict[str, Any], decoding: dict[str, Any], card: Callable[[list[int]], str]
+    model: Path,
+    path: Path,
+    text: dict[str, Any],
+    decoding: dict[str, Any],
+    card: Callable[[list[int]], str],
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Copy the folder `model` to `path`, with the settings that it was trained and is decoded with, and a model card.
 
     `text` holds the task's settings of that name, `decoding` GenerationConfig settings. `card` returns the model card,
-    given the tokens that the decoder has to be given before an output (see `decoder_prompt`). With `truncation=True`,
-    the tokenizer cuts sources at their maximum length. Raises UserError when `model` is damaged or was not written by
-    this workflow.
+    given the tokens that the decoder has to be given before an output (see `decoder_prompt`). `files` are further
+    files: contents by path in the folder. With `truncation=True`, the tokenizer cuts sources at their maximum length.
+    Raises UserError when `model` is damaged or was not written by this workflow.
     """
     manifest = manifest_of(model)
     if not manifest:
@@ -84,6 +89,9 @@ def export(
         _update(folder / GENERATION_CONFIG, effective(decoding) | forced)
         write_json(folder / TEXT, _FORMAT | text)
         (folder / CARD).write_text(card(prompt), encoding="utf-8")
+        for name, content in (files or {}).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
         write_manifest(folder, {key: value for key, value in manifest.items() if key != "files"})
 
 

@@ -13,12 +13,13 @@ import transformers
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import read_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.location import CONFIG, local_folder
-from fdistill.models.tokenization import has_languages
+from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -114,6 +115,8 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
             f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
             f"{CONFIG}; give a tokenizer and a model that belong together"
         )
+    if not Path(source, MANIFEST).is_file():  # a checkpoint of this workflow has been saved before
+        check_can_be_saved(name, tokenizer)
     config.eos_token_id = tokenizer.eos_token_id
     has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
     if family.is_encoder_decoder and not has_start:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -156,6 +157,21 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     if settings.get("tokenizer_class") == "TokenizersBackend":
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the same class, which transformers 5 renamed
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_can_be_saved(name: str | Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise UserError for a tokenizer that cannot be written: the models that need it could not be saved or exported.
+
+    `name` is the checkpoint, for the message.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer.save_pretrained(folder)
+    except Exception as error:  # tokenizers raise this type itself, for parts that are written in Python
+        raise UserError(
+            f"{name}: its tokenizer ({type(tokenizer).__name__}) cannot be saved ({error}), nor could a model with it; "
+            "give a checkpoint whose tokenizer is a tokenizer.json without parts of your own code"
+        ) from None
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:

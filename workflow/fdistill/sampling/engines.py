@@ -5,7 +5,8 @@ from functools import partial
 
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.ctranslate2_engine import CTranslate2, package_version, unsupported
+from fdistill.sampling.ctranslate2_conversion import package_version, unsupported
+from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import TRANSFORMERS, refusals
 from fdistill.sampling.sampler import Samples, SamplingConfig, mode_settings, sample_batch
 

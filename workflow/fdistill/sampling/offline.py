@@ -14,7 +14,7 @@ from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.models.tokenization import decode
 from fdistill.sampling.engine_limits import TRANSFORMERS
-from fdistill.sampling.engines import engine_for
+from fdistill.sampling.engines import Engine, engine_for
 from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_probs
 
 OFFLINE = 0  # the first number of the seeds of offline samples; on-policy samples have others
@@ -50,7 +50,7 @@ def _map_batches(
 
 def _generate_all(
     what: str,
-    engine: str,
+    engine: str | Engine,
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
     sampling: SamplingConfig,
@@ -62,7 +62,7 @@ def _generate_all(
 ) -> list:
     """Sample `per_input` sequences of every source; return their rows, made by `as_rows`, by source, then by sample."""
     model.module.eval()
-    sample = engine_for(engine, model, sampling)
+    sample = engine_for(engine, model, sampling) if isinstance(engine, str) else engine
 
     def process(indices: list[int], number: int) -> list:
         source = source_batch(model, [sources[i] for i in indices])
@@ -87,12 +87,13 @@ def generate_texts(
     batch_size: BatchSize,
     seed: int,
     store: BatchStore = IN_MEMORY,
-    engine: str = TRANSFORMERS,
+    engine: str | Engine = TRANSFORMERS,
 ) -> dict[str, list]:
     """Decode every source once; return columns hypothesis, n_tokens, finished of `schemas.GENERATIONS`, by source.
 
     `decoding` holds `max_new_tokens`, `num_beams` and further `GenerationConfig` settings; `seed` matters with
-    `do_sample`. Raises UserError for settings that `engine` does not support.
+    `do_sample`. `engine` is the name of one, or one that has been made. Raises UserError for settings that it does
+    not support.
     """
     options = dict(decoding)
     sampling = SamplingConfig(options.pop("max_new_tokens"), "beam", options)

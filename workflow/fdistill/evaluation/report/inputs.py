@@ -10,6 +10,7 @@ COMMAND = "snakemake --cores 1 --"
 FIGURES = {  # by kind, what the page calls the part of the report that shows it
     "risk": "Risk figure",
     "cost": "Quality against cost",
+    "latency": "Quality against latency",
     "sizes": "Quality against size",
     "mixture": "The mixture of JS",
     "curves": "Learning curves",
@@ -29,6 +30,7 @@ class Files:
     logs: list[tuple[str, str, Path]]  # task, student, train.jsonl of a seed
     figures: dict[tuple[str, str], Path]  # kinds: those of FIGURES
     claims: Path
+    deployments: dict[tuple[str, str], Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from fdistill.evaluation.tables.examples import SEED, sample_examples, shorten
 from fdistill.evaluation.tables.formats import visible
 from fdistill.evaluation.tables.frame import Section
 from fdistill.evaluation.tables.page import render
+from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
 
 
@@ -37,10 +38,11 @@ def report_page(files: Files, study: Study) -> str:
         without=set(FIGURES) - {"risk", "cost"} - {kind for _, kind in files.figures},
         tasks=results,
         main=tables.main_table(metrics, *compared, study.paper.get("main")),
-        risk=tables.risk_table(risks, *compared[:2], _with_risks(files, study), study.paper.get("risk")),
+        risk=tables.risk_table(risks, *compared[:2], _with(files.risks, study), study.paper.get("risk")),
         datasets=tables.datasets_table(
             files.manifests, study.tasks, study.stands_for, study.descriptions, study.paper.get("datasets")
         ),
+        deployment=_deployment(files, study),
         verdicts=verdicts,
         claims=[
             (claim, claim_tests(claim, study.tasks, study.systems), *verdicts.cells.iloc[place, :2])
@@ -62,14 +64,20 @@ def _check_claims(path: Path, decided: dict[str, Any], study: Study, results: li
         )
 
 
-def _with_risks(files: Files, study: Study) -> list[Section]:
-    """The rows of systems that have risks: the trivial ones have no distribution."""
-    measured = {system for _, system in files.risks}
+def _with(measured_files: dict[tuple[str, str], Path], study: Study) -> list[Section]:
+    """The rows of systems that have such a file: the trivial ones have no model."""
+    measured = {system for _, system in measured_files}
     rows = [
         replace(section, systems={key: title for key, title in section.systems.items() if key in measured})
         for section in study.layout
     ]
     return [section for section in rows if section.systems]
+
+
+def _deployment(files: Files, study: Study) -> Table | None:
+    """The table of what models cost in use, if the study has measured it."""
+    paths = list(files.deployments.values())
+    return tables.deployment_table(paths, study.tasks, _with(files.deployments, study)) if paths else None
 
 
 def _examples(files: Files, study: Study) -> list[dict[str, Any]]:
@@ -99,6 +107,7 @@ def _parts(files: Files) -> dict[str, list[Path]]:
         "Answer, comparisons": list(files.comparisons.values()),
         "Claims": [files.claims],
         **{part: [path for (_, of), path in files.figures.items() if of == kind] for kind, part in FIGURES.items()},
+        "Cost in use": list(files.deployments.values()),
         "Examples": list(files.generations.values()),
         "Data": list(files.manifests.values()),
     }

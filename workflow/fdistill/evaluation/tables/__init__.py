@@ -1,6 +1,7 @@
 """Builds the paper's tables from the files of earlier stages, and writes them in every format."""
 
 from fdistill.evaluation.tables.datasets import datasets_table
+from fdistill.evaluation.tables.deployment import deployment_table
 from fdistill.evaluation.tables.examples import examples_table
 from fdistill.evaluation.tables.formats import write, write_frame
 from fdistill.evaluation.tables.frame import results_frame, sections
@@ -11,6 +12,7 @@ from fdistill.evaluation.tables.results import main_table, risk_table
 
 __all__ = [
     "datasets_table",
+    "deployment_table",
     "examples_table",
     "human_table",
     "layers_table",
