@@ -29,12 +29,13 @@ from fdistill.evaluation.human.analysis import analyse
 from fdistill.evaluation.human.kit import kit_name, read_key
 from fdistill.evaluation.human.ratings import read_ratings
 from fdistill.evaluation.metrics import ScoreStore
-from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, model_card
+from fdistill.evaluation.model_card import DATA, MODEL, SCORE, TEACHER, Facts, model_card
 from fdistill.evaluation.replicates import write_replicates
 from fdistill.evaluation.tables.claims import claims_markdown, claims_table
 from fdistill.evaluation.texts import Texts
 from fdistill.models.export import read_usage
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.ctranslate2_export import Conversion
 from fdistill.training.state import TrainingCheckpoints
 
 SEED = 0
@@ -88,7 +89,8 @@ def read_manifest(path):
 
 
 def card(folder, manifest, data, scores):
-    return model_card(folder, "t", "kl", 1, manifest, manifest, data, scores, {"source_prefix": ""}, [])
+    text = {"source_prefix": ""}
+    return model_card(Facts("t", "kl", 1, "bart", manifest, manifest, data, scores, {}, None, text, Conversion()), [])
 
 
 def with_replicates(path, seeds=1):

@@ -65,4 +65,4 @@ def test_nothing_else_decodes():
     """Beside `decode`, only the model card has the word: in an example for people without this library."""
     files = (ROOT / "workflow").rglob("*.py")
     decoding = {file.name for file in files if "skip_special_tokens" in file.read_text()}
-    assert decoding == {"tokenization.py", "model_card.py"}
+    assert decoding == {"tokenization.py", "model_card_code.py"}

@@ -79,7 +79,7 @@ def test_every_method_learns(family, name):
     )
     samples = [sampled[i // 16][j::16] for i in range(64) for j in [i % 16]]
     hard = [[everything[row.argmax()]] for row in p for _ in range(16)]
-    data = TrainingData(train, {"teacher_samples": samples, "teacher_beam": hard})
+    data = TrainingData(train, {"teacher_samples": samples, "teacher_beam": hard, "other_teacher_beam": hard})
 
     trainer = trainer_of(
         student, teacher, name, data, batch_size=16, learning_rate=5e-3, sampling=SamplingConfig(length)

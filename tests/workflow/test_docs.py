@@ -196,7 +196,7 @@ def test_the_readme_loads_a_student_in_six_lines(tmp_path, capsys):
 def test_outputs_are_read_as_the_page_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = block_on("docs/your_data.md", "python")
-    test, outputs = re.findall(r'"(results/.*?)"', code)
+    test, outputs = re.findall(r'"(studies/.*?)"', code)
     row = {"id": ["a"], "group": ["g"], "source": ["os getcwd"], "references": [["Return it."]]}
     write_parquet(test, row, SPLIT)
     write_parquet(outputs, {"id": ["a"], "hypothesis": ["Return."], "n_tokens": [2], "finished": [True]}, GENERATIONS)
