@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from fdistill.evaluation.deployment import RUNTIMES, main_score, read_deployments
-from fdistill.evaluation.tables.comparison import plain, signed
-from fdistill.evaluation.tables.frame import DECIMALS, Section
+from fdistill.evaluation.tables.frame import Section
+from fdistill.evaluation.tables.numbers import FORM, NONE, plain, signed
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
-NONE, MISSING = "–", "n/a"
-FORM = f".{DECIMALS}f"
+MISSING = "n/a"
 MB = 1e6
 BUSY = 0.1  # CPUs used by other programs; less is the system itself
 HEADINGS = (
