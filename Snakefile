@@ -28,6 +28,7 @@ include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/bench.smk"
 include: "rules/deployment.smk"
+include: "rules/shleifer_rush.smk"
 include: "rules/cluster.smk"
 
 

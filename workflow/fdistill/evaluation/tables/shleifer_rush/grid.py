@@ -1,4 +1,4 @@
-"""What the tables share: rows of numbers with intervals, the paper's rows below them, and the reasons of missing ones."""
+"""What the tables share: rows of numbers with intervals, the paper's rows below them, reasons of missing ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

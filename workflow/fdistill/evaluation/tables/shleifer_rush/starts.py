@@ -82,7 +82,7 @@ def _numbers(layers: Layers) -> str:
 
 
 def _key(models: Models, size: str | None) -> dict[str, str | None] | None:
-    """What the paper's row of a start says: its decoder's layers and their model, where the encoder is the teacher's."""
+    """What the paper's row of a start says: the decoder's layers and their model, beside the teacher's encoder."""
     *others, decoder = models.depths
     copied, starts = models.copied(size), models.starts_of(size)
     if any(copied[stack] != list(range(models.depths[stack])) or starts[stack].origin != TEACHER for stack in others):
