@@ -18,7 +18,6 @@ class Column:
 
     key: str
     title: str
-    group: str = ""
     form: str = FORM
     signed: bool = False
     comparable: bool = True
@@ -54,25 +53,26 @@ class Row:
 
 
 def grid(
-    sections: list[list[Row]],
+    sections: Mapping[str, list[Row]],
+    tasks: Mapping[str, str],
     names: list[str],
     columns: list[Column],
     paper: PublishedTable | None,
     *,
     title: str,
     caption: str,
-    groups: dict[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """Return the table of a section per task. The first of `names` heads the task's title, which is printed once.
+    """Return the table of a section per task; `tasks` has titles, and `names` heads the names of the rows.
 
-    A column that a row has no number for is a dash. CSV has one record per row and number.
+    The first name is the task's, which is printed once. A column that a row has no number for is a dash. CSV has one
+    record per row and number.
     """
     rows: list[list[list[str]]] = []
     marks: list[list[str]] = []
     records: list[dict[str, Any]] = []
     reasons: dict[tuple[str, str], int] = {}
-    for section in sections:
+    for section in sections.values():
         rows.append([])
         for row in section:
             first = "" if rows[-1] else row.names[0]
@@ -83,17 +83,12 @@ def grid(
             for name, below in _rows_below(row, columns).items():
                 rows[-1].append(["", name, *blank, *below])
                 marks.append(["aside" if text else "" for text in rows[-1][-1]])
-            records += [
-                row.place | _record(column, row.numbers[column.key], paper)
-                for column in columns
-                if column.key in row.numbers
-            ]
-    places = [(column.group, column.title) for column in columns]
-    headings = [*(("", name) for name in names), *places]
-    cells = cells_of(pd.MultiIndex.from_tuples(headings) if groups else [name for _, name in headings], rows)
+            given = [column for column in columns if column.key in row.numbers]
+            records += [row.place | _record(column, row.numbers[column.key], paper) for column in given]
+    cells = cells_of([*names, *(column.title for column in columns)], rows)
     found = {
-        section[0].names[0]: any(number.is_compared for row in section for number in row.numbers.values())
-        for section in sections
+        tasks[task]: any(number.is_compared for row in section for number in row.numbers.values())
+        for task, section in sections.items()
     }
     return Table(
         title=title,
@@ -106,7 +101,6 @@ def grid(
             *notes,
             *(comparison.notes(found, paper) if paper else []),
         ],
-        groups=groups or {},
         marks=pd.DataFrame(marks, cells.index, cells.columns),
     )
 
@@ -129,14 +123,15 @@ def _rows_below(row: Row, columns: list[Column]) -> dict[str, list[str]]:
     """The paper's numbers and the differences from them, by the name of their row; none without any."""
     if not any(number.is_compared for number in row.numbers.values()):
         return {}
-    below: dict[str, list[str]] = {}
-    for key, name in comparison.ROWS.items():
-        below[name] = []
-        for column in columns:
-            value = _compared(column, row.numbers.get(column.key, Number()))[key]
-            write = column.text if key == "published" else lambda number, form=column.form: signed(number, form)
-            below[name].append("" if value is None else write(value))
-    return below
+    numbers = {column: row.numbers.get(column.key, Number()) for column in columns}
+    differences = [_compared(column, number)["difference"] for column, number in numbers.items()]
+    return {
+        comparison.ROWS["published"]: [(number.published or "").replace("-", "−") for number in numbers.values()],
+        comparison.ROWS["difference"]: [
+            comparison.shown("difference", difference, column.form)
+            for column, difference in zip(columns, differences, strict=True)
+        ],
+    }
 
 
 def _compared(column: Column, number: Number) -> dict[str, float | None]:
@@ -148,7 +143,7 @@ def _record(column: Column, number: Number, paper: PublishedTable | None) -> dic
     low, high = number.interval or (None, None)
     missing = number.missing or {}
     return {
-        **{"group": column.group, "column": column.title, "value": number.value, "low": low, "high": high},
+        **{"column": column.key, "value": number.value, "low": low, "high": high},
         **(_compared(column, number) if paper else {}),
         **{f"missing_{key}": missing.get(key) for key in ("reason", "fix")},
         **number.more,

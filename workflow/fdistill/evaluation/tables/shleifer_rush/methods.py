@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fdistill.artifacts.systems import of_size as sized
+from fdistill.artifacts.systems import of_size
 from fdistill.evaluation.comparisons import TEACHER
 from fdistill.evaluation.costs import Cost, student_costs
 from fdistill.evaluation.published import PublishedTable
@@ -45,39 +45,27 @@ def methods_table(
     have titles, the former in the order of the sections. Raises UserError as `read_scores`, `read_models` and
     `student_costs` do, and for files of different data or teachers.
     """
-    scores, sections = read_scores(metrics, tasks), []
+    scores, sections = read_scores(metrics, tasks), {}
     notes = [SLOW] if paper else []
     for task, title in tasks.items():
         found, of_task = scores[task], logs.get(task, [])
+        models = folders[task].read(*found.paths, *(path for _, path in of_task))
         costs = student_costs(of_task)
 
-        def numbers(size: str | None, paper: Printed, found: Scores = found, costs: Costs = costs) -> Numbers:
-            of_size = {}
-            for method in METHODS:
-                system = sized(method, size)
-                of_size[method] = found.number(system, paper(f"{method}.{found.metric}"))
-                of_size[f"{method}.cost"] = _cost(system in found.files, costs.get(system), paper(f"{method}.cost"))
-            return of_size
+        def numbers(
+            system: str, method: str, published: Printed, found: Scores = found, costs: Costs = costs
+        ) -> Numbers:
+            cost = _cost(system in found.files, costs.get(system), published(f"{method}.cost"))
+            return {method: found.number(system, published(f"{method}.{found.metric}")), f"{method}.cost": cost}
 
-        models = folders[task].read(task, *found.paths, *(path for _, path in of_task))
-        sections.append(_rows(task, title, found, models, paper, numbers))
+        sections[task] = _rows(task, title, found, models, paper, METHODS, numbers)
         machines = dict.fromkeys(machine for cost in costs.values() for machine in cost.machines)
         notes += [f"{title}: trained on {'; '.join(machines)}."] if machines else []
-    columns = [Column(TEACHER, "Score", TEACHER)]
+    columns = [Column(TEACHER, systems.get(TEACHER, "Teacher"))]
     for method in METHODS:
-        columns += [Column(method, "Score", method)]
-        columns += [Column(f"{method}.cost", "Cost, h", method, FINE, comparable=False)]
-    groups = {"": "", TEACHER: systems.get(TEACHER, "Teacher")} | {key: systems.get(key, key) for key in METHODS}
-    return grid(
-        sections,
-        NAMES,
-        columns,
-        paper,
-        title="SFT, KD and PL",
-        caption=COSTS + MARGIN,
-        groups=groups,
-        notes=notes,
-    )
+        name = systems.get(method, method)
+        columns += [Column(method, name), Column(f"{method}.cost", f"{name}, hours", FINE, comparable=False)]
+    return grid(sections, tasks, NAMES, columns, paper, title="SFT, KD and PL", caption=COSTS + MARGIN, notes=notes)
 
 
 def mixtures_table(
@@ -88,18 +76,18 @@ def mixtures_table(
     paper: PublishedTable | None = None,
 ) -> Table:
     """Build Table 10 from `metrics.json` files and the replicates beside them; arguments as in `methods_table`."""
-    scores, sections = read_scores(metrics, tasks), []
+    scores, sections = read_scores(metrics, tasks), {}
     for task, title in tasks.items():
         found = scores[task]
 
-        def numbers(size: str | None, paper: Printed, found: Scores = found) -> Numbers:
-            return {method: found.less_teacher(sized(method, size), paper(method)) for method in MIXTURES}
+        def numbers(system: str, method: str, published: Printed, found: Scores = found) -> Numbers:
+            return {method: found.less_teacher(system, published(method))}
 
-        sections.append(_rows(task, title, found, folders[task].read(task, *found.paths), paper, numbers))
+        sections[task] = _rows(task, title, found, folders[task].read(*found.paths), paper, MIXTURES, numbers)
     columns = [Column(TEACHER, systems.get(TEACHER, "Teacher"))]
     columns += [Column(key, systems.get(key, key), signed=True) for key in MIXTURES]
     title = "Original labels and pseudo-labels"
-    return grid(sections, NAMES, columns, paper, title=title, caption=MIXED + MARGIN)
+    return grid(sections, tasks, NAMES, columns, paper, title=title, caption=MIXED + MARGIN)
 
 
 def _rows(
@@ -108,17 +96,17 @@ def _rows(
     scores: Scores,
     models: Models,
     paper: PublishedTable | None,
-    numbers: Callable[[str | None, Printed], Numbers],
+    methods: Sequence[str],
+    numbers: Callable[[str, str, Printed], Numbers],
 ) -> list[Row]:
-    """The rows of a task, one per size: the teacher's score, and the students' `numbers`."""
+    """The rows of a task, one per size: the teacher's score, and the `numbers` of each method's system."""
     rows = []
     for size in sizes_of(scores.files, models):
-        published = printed(paper, task, models.key(size))
-        teacher = {TEACHER: scores.number(TEACHER, published(f"teacher.{scores.metric}"))}
-        label = models.label(size)
-        rows.append(
-            Row({"task": task, "student": label}, [scores.title(title), label], teacher | numbers(size, published))
-        )
+        published, label = printed(paper, task, models.key(size)), models.label(size)
+        row = {TEACHER: scores.number(TEACHER, published(f"teacher.{scores.metric}"))}
+        for method in methods:
+            row |= numbers(of_size(method, size), method, published)
+        rows.append(Row({"task": task, "student": label}, [scores.title(title), label], row))
     return rows
 
 

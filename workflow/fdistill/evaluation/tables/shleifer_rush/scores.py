@@ -26,9 +26,9 @@ class Folders:
     teacher: Path
     starts: dict[str | None, Path]
 
-    def read(self, task: str, *files: Path) -> Models:
+    def read(self, *files: Path) -> Models:
         """Return the models; raises UserError where `files`, of the same task, are of other data or teachers."""
-        common_lineage(self.teacher, *self.starts.values(), *files, task=task, seeds_differ=True)
+        common_lineage(self.teacher, *self.starts.values(), *files, seeds_differ=True)
         return read_models(self.teacher, self.starts)
 
 

@@ -51,11 +51,11 @@ def speeds_table(
     if alone := sorted(given ^ measured.keys()):
         (task, system), lacking = alone[0], "deployment" if alone[0] in given else "metrics"
         raise UserError(f"'{system}' of task '{task}' has no {lacking}.json; give it, or leave out its other file")
-    sections, notes = [], [BEST] if paper else []
+    sections, notes = {}, [BEST] if paper else []
     for task, title in tasks.items():
         files = {system: measured[task, system] for system in scores[task].files}
         paths = [path for path, of in zip(deployments, measured, strict=True) if of[0] == task]
-        models = folders[task].read(task, *scores[task].paths, *paths)
+        models = folders[task].read(*scores[task].paths, *paths)
         rows = []
         for system, file in files.items():
             size = split_size(system)[1]
@@ -65,12 +65,12 @@ def speeds_table(
             names = [scores[task].title(title), systems.get(system, system), layers]
             numbers = _numbers(system, file, scores[task], printed(paper, task, key))
             rows.append(Row({"task": task, "system": system, "layers": layers}, names, numbers))
-        sections.append(sorted(rows, key=lambda row: -(row.numbers["speedup"].value or 0)))
+        sections[task] = sorted(rows, key=lambda row: -(row.numbers["speedup"].value or 0))
         machine = next(iter(files.values()))["machine"]
-        notes.append(f"{title}: times on {machine['name']}, {machine['threads']} threads.")
+        notes.append(f"{title}: times on {machine['name']}, threads: {machine['threads']}.")
     batch = next(iter(measured.values()))["conditions"]["batch_size"]
     caption = CAPTION.format(batch=batch) + MARGIN
-    return grid(sections, NAMES, COLUMNS, paper, title="Size, time and quality", caption=caption, notes=notes)
+    return grid(sections, tasks, NAMES, COLUMNS, paper, title="Size, time and quality", caption=caption, notes=notes)
 
 
 def _numbers(system: str, file: dict[str, Any], scores: Scores, paper: Printed) -> dict[str, Number]:

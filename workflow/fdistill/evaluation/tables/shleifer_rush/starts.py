@@ -37,11 +37,11 @@ def starts_table(
 
     Arguments as in `methods_table`. Raises UserError for a task without a training curve, and for a damaged one.
     """
-    sections = []
+    sections = {}
     for task, title in tasks.items():
         if not logs.get(task):
             raise UserError(f"no training curve of task '{task}'; give {task}/SYSTEM=FILE, or leave out the task")
-        models = folders[task].read(task, *(path for _, path in logs[task]))
+        models = folders[task].read(*(path for _, path in logs[task]))
         losses: dict[str, list[float | None]] = {}
         for system, path in logs[task]:
             points = dev_points(read_log(path), LOSS)
@@ -56,9 +56,9 @@ def starts_table(
             names = [title, systems.get(system, system), layers, ORIGINS.get(origin, tasks.get(origin, origin))]
             place = {"task": task, "system": system, "layers": layers, "from": origin}
             section.append(Row(place, names, {LOSS: loss}))
-        sections.append(section)
+        sections[task] = section
     columns = [Column(LOSS, "Lowest loss")]
-    return grid(sections, NAMES, columns, paper, title="Starts of the student", caption=CAPTION)
+    return grid(sections, tasks, NAMES, columns, paper, title="Starts of the student", caption=CAPTION)
 
 
 def _differing(models: Models, sizes: list[str | None]) -> list[str]:
