@@ -94,7 +94,7 @@ def write_speed(folder: Path, task: str, system: str, speedup: float) -> Path:
         "speedup": dict.fromkeys(("latency", "throughput"), quartiles(speedup)),
     }
     missing = {"missing": {"reason": "r", "fix": "f"}}
-    return write_deployment(
+    written = write_deployment(
         folder,
         "teacher",  # for the entries that are replaced
         task,
@@ -104,6 +104,7 @@ def write_speed(folder: Path, task: str, system: str, speedup: float) -> Path:
         machine=MACHINE,
         lineage={"data": f"data of {task}", "task": task, "method": system},
     )
+    return written.rename(folder / f"{task}.{system}.deployment.json")
 
 
 def write_methods(folder: Path) -> tuple[list[Path], dict[str, list[tuple[str, Path]]], dict[str, Folders]]:
@@ -122,10 +123,7 @@ def write_speeds(folder: Path) -> tuple[list[Path], list[Path], dict[str, Folder
     speeds = {"teacher": 1.0, "sft": 2.0, "sft-12-1": 2.5}
     scores = {"teacher": TEACHER, **SCORES}
     metrics = [write_metrics(folder, "xsum", system, scores[system]) for system in speeds]
-    deployments = []
-    for system, speed in speeds.items():
-        written = write_speed(folder, "xsum", system, speed)
-        deployments.append(written.rename(folder / f"xsum.{system}.deployment.json"))
+    deployments = [write_speed(folder, "xsum", system, speed) for system, speed in speeds.items()]
     return metrics, deployments, {"xsum": write_folders(folder, "xsum")}
 
 
