@@ -13,6 +13,8 @@ import pytest
 import shleifer_rush_files
 from aggregated_files import main_table, risk_table
 from debian import Unavailable, install
+from deployment_files import SYSTEMS as MODELS
+from deployment_files import write_deployment
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import published, tables
@@ -117,8 +119,29 @@ def built(tmp_path_factory):
         "examples_table": examples(folder, [*LATIN, COMPOSED]),
         "human_table": human(folder),
         "online_table": tables.online_table(*write_online(folder), ONLINE_TASKS, ONLINE_SYSTEMS),
+        "deployment_table": tables.deployment_table(
+            [write_deployment(folder, system) for system in MODELS],
+            {"dart": "DART"},
+            tables.sections({"teacher": "Teacher"}, {}, {"kl": "K_L", "js": "JS"}),
+        ),
+        "layers_table": tables.layers_table({"task": layer_times(folder / "layers.json")}, {"task": "R&D_task"}),
         **shleifer_rush(folder),
     }
+
+
+def layer_times(path):
+    """Write a file as bench_layers.py does; return its path."""
+    estimate = {"value": 8.0, "interval": [7.5, 8.5]}
+    fit = {"full_seconds": 0.1, "percent": {"decoder": estimate, "encoder": estimate}, "ratio": estimate, "r2": 0.99}
+    content = {"family": "bart", "fits": dict.fromkeys(("forward", "generate"), fit), "precision": "float32"}
+    content |= {
+        "models": [{"layers": {"encoder": 2, "decoder": 2}}],
+        "batch": 8,
+        "source_tokens": 9,
+        "target_tokens": 9,
+    }
+    write_json(path, content | {"repeats": 3, "machine": {"name": "a CPU_1", "cpus": 2, "load": 0.5}})
+    return path
 
 
 def shleifer_rush(folder):

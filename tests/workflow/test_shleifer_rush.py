@@ -1,4 +1,4 @@
-"""The targets of Shleifer & Rush's tables: what they need, when `all` has them, and studies that have nothing of one."""
+"""The targets of Shleifer & Rush's tables: what they need, when `all` has them, studies that have nothing of one."""
 
 import pytest
 from snake import planned, snakemake
