@@ -1,5 +1,6 @@
 # What the rules of tables, figures, human evaluation and the report read, by task and system.
 
+
 # What tables and figures call each task without mistakes, and each system.
 TEXTS = {
     "tasks": {
