@@ -8,8 +8,8 @@ import warm
 from fdistill.artifacts.files import write_json, write_json_lines
 from fdistill.artifacts.records import record_of
 from fdistill.evaluation.figures import mixture, risk_scatter, training_curves
-from fdistill.evaluation.figures.curves import read_log
 from fdistill.evaluation.figures.drawing import COLOURS, MARKERS
+from fdistill.evaluation.histories import read_log
 from fdistill.runtime.errors import UserError
 from report_files import BLEU, draw_figures, study
 from snake import ROOT

@@ -135,13 +135,13 @@ def by_task(table, columns):
 def shleifer_rush_table5(table):
     yield "Teacher Size Data Teacher SFT KD Pseudo"
     yield "Score Score Cost Score Cost Score Cost"
-    columns = [f"{method}.{what}" for method in ("mle", "predistill", "pseudo") for what in ("score", "cost")]
+    columns = [f"{method}.{what}" for method in ("sft", "kd", "pl") for what in ("score", "cost")]
     yield from by_task(table, ["teacher", "size", "teacher.score", *columns])
 
 
 def shleifer_rush_table10(table):
     yield "Teacher Size Dataset Teacher Score Orig PL Orig+PL Orig+PL+PL"
-    columns = ["original", "pseudo", "original_pseudo", "original_pseudo_all"]
+    columns = ["sft", "pl", "orig_pl", "orig_pl_pl"]
     yield from by_task(table, ["teacher", "size", "teacher.score", *columns])
 
 
@@ -167,10 +167,13 @@ def shleifer_rush_table7(table):
 def starts(table, tasks):
     yield "Name Layers Copied From Min Loss"
     assert list(table.tasks) == tasks
-    for rows in table.tasks.values():
+    for task, rows in table.tasks.items():
         for row in rows:
-            assert list(row) == ["start", "layers", "from", "loss"]
-            yield printed(row.values())
+            assert list(row) == ["teacher", "start", "layers", "from", "loss"]
+            teacher, *values = row.values()
+            assert teacher == ("marian" if task == "wmt16_en_ro" else "bart")
+            own = teacher if teacher == "marian" else task  # their name of the teacher that layers are copied from
+            yield printed([own if value == "teacher" else value for value in values])
 
 
 def shleifer_rush_table8(table):
@@ -233,4 +236,8 @@ def test_a_number_by_its_place():
     assert main.number("data_to_text", "bleu4", "predistill") is None
     assert published.read("fdistill_table3").number("xsum", "teacher_dist", "teacher") == "36.28"
     assert published.read("fdistill_table3").number("xsum", "r_llh_token", "teacher") is None
+    speeds = published.read("shleifer_rush_table6", "shleifer_rush_table7")
+    assert speeds.number("cnn_dailymail", "rouge2", teacher="bart", size="12-3") == "20.57"
+    assert speeds.number("xsum", "rouge2", teacher="bart", size="16-4") is None
+    assert speeds.source.endswith(", Table 6 and Table 7")
     assert published.read("fdistill_table6").number("dart", "test") == "4159"

@@ -10,11 +10,14 @@ import human_cases
 import matplotlib
 import pandas as pd
 import pytest
+import shleifer_rush_files
 from aggregated_files import main_table, risk_table
 from debian import Unavailable, install
+from deployment_files import SYSTEMS as MODELS
+from deployment_files import write_deployment
 from fdistill.artifacts.files import write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
-from fdistill.evaluation import tables
+from fdistill.evaluation import published, tables
 from fdistill.evaluation.human.analysis import analyse
 from fdistill.evaluation.tables.formats import visible, write
 from fdistill.evaluation.tables.latex import NEEDS
@@ -116,6 +119,47 @@ def built(tmp_path_factory):
         "examples_table": examples(folder, [*LATIN, COMPOSED]),
         "human_table": human(folder),
         "online_table": tables.online_table(*write_online(folder), ONLINE_TASKS, ONLINE_SYSTEMS),
+        "deployment_table": tables.deployment_table(
+            [write_deployment(folder, system) for system in MODELS],
+            {"dart": "DART"},
+            tables.sections({"teacher": "Teacher"}, {}, {"kl": "K_L", "js": "JS"}),
+        ),
+        "layers_table": tables.layers_table({"task": layer_times(folder / "layers.json")}, {"task": "R&D_task"}),
+        **shleifer_rush(folder),
+    }
+
+
+def layer_times(path):
+    """Write a file as bench_layers.py does; return its path."""
+    estimate = {"value": 8.0, "interval": [7.5, 8.5]}
+    fit = {"full_seconds": 0.1, "percent": {"decoder": estimate, "encoder": estimate}, "ratio": estimate, "r2": 0.99}
+    content = {"family": "bart", "fits": dict.fromkeys(("forward", "generate"), fit), "precision": "float32"}
+    content |= {
+        "models": [{"layers": {"encoder": 2, "decoder": 2}}],
+        "batch": 8,
+        "source_tokens": 9,
+        "target_tokens": 9,
+    }
+    write_json(path, content | {"repeats": 3, "machine": {"name": "a CPU_1", "cpus": 2, "load": 0.5}})
+    return path
+
+
+def shleifer_rush(folder):
+    """The tables of Shleifer & Rush, with their numbers beside."""
+
+    def paper(*numbers):
+        return published.read(*(f"shleifer_rush_table{number}" for number in numbers))
+
+    task, titles = {"xsum": "R&D_task"}, shleifer_rush_files.TITLES
+    methods = shleifer_rush_files.write_methods(folder / "methods")
+    speeds = shleifer_rush_files.write_speeds(folder / "speeds")
+    starts = shleifer_rush_files.write_starts(folder / "starts")
+    mixtures = shleifer_rush_files.write_mixtures(folder / "mixtures")
+    return {
+        "methods_table": tables.methods_table(*methods, shleifer_rush_files.TASKS, titles, paper(5)),
+        "speeds_table": tables.speeds_table(*speeds, task, titles, paper(6, 7)),
+        "starts_table": tables.starts_table(*starts, task, titles, paper(8, 9)),
+        "mixtures_table": tables.mixtures_table(*mixtures, task, titles, paper(10)),
     }
 
 

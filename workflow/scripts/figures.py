@@ -1,4 +1,4 @@
-"""Draw a figure of one task as SVG: training curves, risks, scores over cost, latency or size, or the mixture of JS."""
+"""Draw a figure of one task as SVG: training curves, starts, risks, scores over cost, latency or size, the mixture."""
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,10 @@ def main() -> None:
     command = commands.add_parser("training", help="loss and development metric over steps")
     add_logs_flag(command)
     command.set_defaults(draw=lambda args: figures.training_curves(args.logs, args.systems, args.title, args.output))
+
+    command = commands.add_parser("starts", help="loss on the development split over steps, by the student's start")
+    add_logs_flag(command)
+    command.set_defaults(draw=lambda args: figures.start_curves(args.logs, args.systems, args.title, args.output))
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
     command.add_argument(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fdistill.config import arguments, cli, schema_flags, table_flags
+from fdistill.config import arguments, cli, schema_flags, shleifer_rush_flags, table_flags
 from fdistill.evaluation import tables
 from fdistill.evaluation.tables.examples import SEED
 from fdistill.evaluation.texts import Texts
@@ -99,12 +99,14 @@ def main() -> None:
     )
     command.set_defaults(build=_examples)
 
+    shleifer_rush_flags.add_commands(commands)
+
     for table, command in commands.choices.items():
-        if table not in ("datasets", "online", "layers"):
+        if table not in ("datasets", "online", "layers", *shleifer_rush_flags.COMMANDS):
             table_flags.add_row_flags(command)
         if table in ("main", "risk", "online", "results"):
             table_flags.add_comparisons_flag(command)
-        if table in ("main", "risk", "online", "datasets", "layers"):
+        if table in ("main", "risk", "online", "datasets", "layers", *shleifer_rush_flags.COMMANDS):
             schema_flags.add_flags(command, "tables")
         command.set_defaults(write=command.get_default("write") or tables.write)
         table_flags.add_task_flags(command)

@@ -74,6 +74,6 @@ def data_texts(args: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]
     return stands_for, {task: args.texts.of_task(task, "description", title) for task, title in args.tasks.items()}
 
 
-def paper(args: argparse.Namespace, table: str) -> PublishedTable | None:
-    """Return the paper's table of this name, if the flags of section `tables` ask for it."""
-    return published.read(table) if schema_flags.read_flags(args, "tables")["compare_with"] == "paper" else None
+def paper(args: argparse.Namespace, *names: str) -> PublishedTable | None:
+    """Return the paper's table of this name, or several as one, if the flags of section `tables` ask for it."""
+    return published.read(*names) if schema_flags.read_flags(args, "tables")["compare_with"] == "paper" else None

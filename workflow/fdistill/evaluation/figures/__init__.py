@@ -7,6 +7,7 @@ from fdistill.evaluation.figures.mixture import mixture
 from fdistill.evaluation.figures.modes import mode_panels
 from fdistill.evaluation.figures.risks import risk_scatter
 from fdistill.evaluation.figures.sizes import scores_by_size
+from fdistill.evaluation.figures.starts import start_curves
 
 __all__ = [
     "cost_scatter",
@@ -15,5 +16,6 @@ __all__ = [
     "mode_panels",
     "risk_scatter",
     "scores_by_size",
+    "start_curves",
     "training_curves",
 ]

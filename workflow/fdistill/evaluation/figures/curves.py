@@ -1,6 +1,5 @@
 """The figure of a task's training curves."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from fdistill.artifacts.files import read_json_lines
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.histories import dev_metrics, dev_points, read_log
 from fdistill.evaluation.metrics import METRICS
 
 MARKED = 12  # markers on a curve
@@ -49,25 +47,6 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
         for ax in axes:
             _step_axis(ax, min(steps), max(steps))
         finish(figure, title, systems, output)
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a training log, none for a model that was not trained.
-
-    Raises UserError when the file is missing or damaged.
-    """
-    lines, _ = read_json_lines(path, {"step": COUNT, "loss?": float, "dev?": {...: float}})
-    return lines
-
-
-def dev_metrics(logs: Iterable[list[dict[str, Any]]]) -> list[str]:
-    """Return the metrics on the development split that the logs have."""
-    return list(dict.fromkeys(key for log in logs for line in log for key in line.get("dev", {})))
-
-
-def dev_points(log: list[dict[str, Any]], metric: str) -> list[tuple[float, float]]:
-    """Return the steps at which a log has a metric on the development split, with its values."""
-    return [(line["step"], line["dev"][metric]) for line in log if metric in line.get("dev", {})]
 
 
 def label_dev(ax: Axes, metric: str) -> None:

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.shapes import COUNT
-from fdistill.evaluation.figures.curves import dev_metrics, dev_points, draw_line, label_dev, read_log
+from fdistill.evaluation.figures.curves import draw_line, label_dev
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
+from fdistill.evaluation.histories import dev_metrics, dev_points, read_log
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
 
 WEIGHTS = [{"n": COUNT, "quantiles": [float]}]

@@ -22,9 +22,13 @@ class PublishedTable:
     units: str
     tasks: dict[str, list[dict[str, str | None]]]
 
-    def number(self, task: str, column: str, system: str | None = None) -> str | None:
-        """Return the number in the first row of `system` (None in a table without systems), as printed, or None."""
-        rows = [row for row in self.tasks.get(task, []) if row.get("system") == system]
+    def number(self, task: str, column: str, system: str | None = None, **keys: str | None) -> str | None:
+        """Return the number in the first row of `system` (None in a table without systems), as printed, or None.
+
+        `keys` are what else the row must say, such as its `teacher` and `size`.
+        """
+        wanted = {"system": system, **keys}
+        rows = [row for row in self.tasks.get(task, []) if all(row.get(key) == wanted[key] for key in wanted)]
         return rows[0].get(column) if rows else None
 
 
@@ -33,10 +37,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def read(name: str) -> PublishedTable:
-    """Return the table with one of the `names`."""
-    content = read_mapping(FOLDER / f"{name}.yaml", f"{name}.yaml")
-    return PublishedTable(**content | {"tasks": {task: _rows(block) for task, block in content["tasks"].items()}})
+def read(*tables: str) -> PublishedTable:
+    """Return the table with one of the `names`, or several of one paper, each of other tasks, as one."""
+    contents = [read_mapping(FOLDER / f"{name}.yaml", f"{name}.yaml") for name in tables]
+    source = " and ".join([contents[0]["source"], *(more["source"].rpartition(", ")[2] for more in contents[1:])])
+    tasks = {task: _rows(block) for content in contents for task, block in content["tasks"].items()}
+    return PublishedTable(source, contents[0]["caption"], contents[0]["units"], tasks)
 
 
 def _rows(block: str) -> list[dict[str, str | None]]:

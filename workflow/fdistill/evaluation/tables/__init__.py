@@ -9,6 +9,7 @@ from fdistill.evaluation.tables.human import human_table
 from fdistill.evaluation.tables.layers import layers_table
 from fdistill.evaluation.tables.online import online_table
 from fdistill.evaluation.tables.results import main_table, risk_table
+from fdistill.evaluation.tables.shleifer_rush import methods_table, mixtures_table, speeds_table, starts_table
 
 __all__ = [
     "datasets_table",
@@ -17,10 +18,14 @@ __all__ = [
     "human_table",
     "layers_table",
     "main_table",
+    "methods_table",
+    "mixtures_table",
     "online_table",
     "results_frame",
     "risk_table",
     "sections",
+    "speeds_table",
+    "starts_table",
     "write",
     "write_frame",
 ]

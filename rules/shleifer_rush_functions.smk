@@ -1,0 +1,80 @@
+# What the rules of Shleifer & Rush's tables read, and which of them the study is about.
+from fdistill.evaluation.shleifer_rush import METHODS, MIXTURES
+
+
+def started():
+    """Return the method whose sizes are compared as starts of the student."""
+    return "sft" if "sft" in STUDY.methods else STUDY.methods[0]
+
+
+def starts_of(task):
+    """Return the students that differ in their start, the first in the default size."""
+    return [of_size(started(), size) for size in ask(STUDY.sizes, task)]
+
+
+def students_of(methods):
+    """Return a function of a task: the teacher, and in all sizes those of `methods` that the study has."""
+
+    def systems(task):
+        sizes = ask(STUDY.sizes, task)
+        return ["teacher", *(of_size(method, size) for size in sizes for method in methods if method in STUDY.methods)]
+
+    return systems
+
+
+def several_starts():
+    """Return the tasks that have several sizes of the student."""
+    return [task for task in STUDY.tasks if len(ask(STUDY.sizes, task)) > 1]
+
+
+# Flags of a table's results, and the systems that they are of.
+SHLEIFER_RUSH = {
+    "table5": {"--metrics": students_of(METHODS), "--logs": students_of(METHODS)},
+    "table6": {"--metrics": risk_systems, "--deployments": risk_systems},
+    "table8": {"--logs": starts_of},
+    "table10": {"--metrics": students_of(MIXTURES)},
+}
+NAMES = {"--metrics": "metrics.json", "--deployments": "deployment.json"}
+
+
+def shleifer_rush_files(wildcards):
+    """Return a table's files by flag, as KEY=FILE: of the results, the teachers and the untrained students."""
+    check_shleifer_rush(wildcards.layout)
+    files = {}
+    for flag, systems_of in SHLEIFER_RUSH[wildcards.layout].items():
+        if flag == "--logs":
+            students = {task: [s for s in systems_of(task) if s != "teacher"] for task in STUDY.tasks}
+            files[flag] = [f"{task}/{curve}" for task in STUDY.tasks for curve in curves_of(task, students[task])]
+        else:
+            files[flag] = placed(STUDY.tasks, systems_of, NAMES[flag])
+    files["--teachers"] = of_tasks(f"teacher/seed{STUDY.teacher_seed}/model")
+    return files | {"--starts": placed(STUDY.tasks, untrained_of, "model")}
+
+
+def untrained_of(task):
+    return [of_size("init_student", size) for size in ask(STUDY.sizes, task)]
+
+
+def check_shleifer_rush(layout):
+    """Raise WorkflowError for a table of which the study has nothing."""
+    needed = {"table5": METHODS, "table10": MIXTURES}.get(layout, STUDY.methods)
+    if not {*needed} & {*STUDY.methods}:
+        raise WorkflowError(
+            f"shleifer_rush/{layout}: the study has none of {', '.join(needed)}; add some of them to its methods"
+        )
+    if layout == "table8" and not several_starts():
+        raise WorkflowError(
+            "shleifer_rush/table8: no task of the study has several starts of the student; add them to its "
+            "model.student_sizes (docs/methods.md, how a student starts)"
+        )
+
+
+def study_layouts():
+    """Yield the tables that the study is about, which are part of `all`."""
+    methods = {*STUDY.methods}
+    if {*METHODS} <= methods:
+        yield from ("table5", *(["table6"] if STUDY.deployment else []))
+    if "sft" in methods and several_starts():
+        yield "table8"
+    if {"sft", "pl", "orig_pl"} <= methods:
+        yield "table10"
