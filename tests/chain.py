@@ -229,7 +229,8 @@ class Study:
                 [*titles, teacher, *tables],
             ),
             "human kit": (
-                {"--test": self.test, f"--generations={self.method}": self.generations},
+                {"--test": self.test, f"--generations={self.method}": self.generations}
+                | {"--generations=teacher": self.teacher_generations},
                 ["--task", task, "--page", output(self.html), "--csv", output(self.csv), "--key", output(self.key)],
             ),
             "human table": (

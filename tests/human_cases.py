@@ -83,9 +83,14 @@ def write_export(path: Path, content: dict) -> Path:
     return path
 
 
+def kit_rows(folder: Path) -> list[list[str]]:
+    """The rows of the kit's CSV file, the header first."""
+    return [*csv.reader(io.StringIO((folder / "annotate.csv").read_bytes().decode("utf-8-sig"), newline=""))]
+
+
 def filled_csv(folder: Path, key: dict, number: int = 0) -> list[list[str]]:
     """The rows of the kit's CSV file, the header first, with an annotator's ratings."""
-    header, *rows = csv.reader(io.StringIO((folder / "annotate.csv").read_bytes().decode("utf-8-sig"), newline=""))
+    header, *rows = kit_rows(folder)
     for row in rows:
         row[3:-1] = [str(rating(key, row[0], k, number)) for k in range(len(TITLES))]
     return [header, *rows]

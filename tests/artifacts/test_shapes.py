@@ -53,6 +53,9 @@ def test_a_key_that_may_not_be_missing():
         ('{"a": ' + "1" * 5000 + "}", "digits"),
         ("[1]", "it must be a mapping, not a list"),
         ("", "Expecting value"),
+        ('{"a": 1, "b": 2, "a": 1}', "key 'a' occurs twice"),
+        ('{"a": [{"b": {}, "b": {}}]}', "key 'b' occurs twice"),
+        ("\ufeff\ufeff{}", "Unexpected UTF-8 BOM"),
     ],
 )
 def test_what_is_no_json_of_ours(text, words, tmp_path):
@@ -65,3 +68,14 @@ def test_what_is_no_json_of_ours(text, words, tmp_path):
             UserError, match=rf"x: not {form} \(.*{words}.*\); no record beside it says .*; give a file"
         ):
             read(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    (tmp_path / "x").write_text('{"a": 1}', encoding="utf-8-sig")
+    assert read_json(tmp_path / "x") == {"a": 1}
+
+
+def test_many_keys_that_occur_twice_take_no_time():
+    keys = [f'"{i}": 0' for i in range(200_000)]
+    with pytest.raises(ValueError, match="key '199999' occurs twice"):
+        parse(f"{{{', '.join([*keys, keys[-1]])}}}")

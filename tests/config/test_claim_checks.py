@@ -35,6 +35,7 @@ def test_a_later_configuration_replaces_the_list(project):
     ("key", "value", "text"),
     [
         ("soft.better", ["kll"], "soft.better[0]: unknown method 'kll'; did you mean 'kl'?"),
+        ("soft.better", ["kl-deep", "kll-deep"], "soft.better[1]: unknown method 'kll-deep'; known: mle"),
         ("soft.than", ["mle", "seqkdd"], "soft.than[1]: unknown method 'seqkdd'; did you mean 'seqkd'?"),
         ("soft.metrics", ["blue4"], "soft.metrics[0]: unknown metric or risk 'blue4'; did you mean 'bleu4'?"),
         ("soft.metrics", ["r_cvg"], "soft.metrics[0]: unknown metric or risk 'r_cvg'; did you mean 'r_cvg_token'?"),

@@ -172,7 +172,8 @@ def test_flags_of_a_script_that_trains():
     assert (args.seed, args.device, args.threads, args.train) == (3, "auto", 1, Path("train"))
     assert args.metric_options == {"bleu4": {"lowercase": True}}
     assert schema_flags.read_flags(args, "selection", prefix="selection-")["metric"] == "nll"
-    for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping")):
+    repeated = ('{"bleu4": {}, "bleu4": {"lowercase": true}}', "bleu4")
+    for wrong, message in (("{", "not valid JSON"), ("[1]", "must be a JSON mapping"), repeated):
         with pytest.raises(argparse.ArgumentError, match=message):
             parser.parse_args([*given, "--metric-options", wrong])
     with pytest.raises(argparse.ArgumentError, match="'-1' is not allowed; must be an integer from 0 to 4294967295"):

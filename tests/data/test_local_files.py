@@ -182,6 +182,8 @@ def test_sources_and_targets_must_be_equally_many(tmp_path, targets, numbers, li
         (".jsonl", '{"a": 1}\n{"a"\n', "a.jsonl, line 2: not valid JSON (Expecting ':' delimiter, character 6)"),
         (".csv", "a,b,a\n", "a.csv, line 1: column 'a' occurs twice"),
         (".tsv", "a\ta\n", "a.tsv, line 1: column 'a' occurs twice"),
+        (".csv", "a,,b, \n", "a.csv, line 1: 2 columns have no name; name them, or remove those that are empty"),
+        (".csv", 'a,b\r1,"2\n3"\r', "a.csv: its lines end in carriage returns alone, as old Macs wrote them; convert"),
         (".jsonl", '{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "a.jsonl, line 2: key 'a' occurs twice"),
         (".jsonl", '{"a": [NaN]}', "a.jsonl, line 1: NaN is no number of JSON; write null, or correct it"),
         (".jsonl", '{"a": 1}\n{"a": -1e999}', "a.jsonl, line 2: -1e999 is no number of JSON"),

@@ -83,13 +83,15 @@ def test_tests_that_cannot_be_computed():
         ([[1.0]], "fewer than two inputs"),
         ([[NAN, NAN]], "fewer than two inputs"),
         ([[0.0, 0.0, 0.0]], "both systems have the same ratings"),
-        ([[1.0, -1.0], [-1.0, 1.0]], "both systems have the same ratings"),  # on average
+        ([[NAN, 0.0, 0.0], [0.0, NAN, 0.0]], "both systems have the same ratings"),
+        ([[1.0, -1.0], [-1.0, 1.0]], "both systems have the same mean rating in every input: annotators' differences"),
     ]:
         result = analysis.compare(np.array(values))
         assert result["t"]["p"] is result["wilcoxon"]["p"] is None and result["missing"]["reason"].startswith(reason)
     same = analysis.compare(np.full((1, 6), 1.0))
     assert same["t"]["p"] is None and same["wilcoxon"]["p"] == pytest.approx(1 / 64)
     assert "the same in every input" in same["missing"]["reason"]
+    assert same["missing"]["fix"] == "read Wilcoxon's test, which needs none"  # more such inputs leave t without one
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from chain import run
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.human.kit import EMPTY, read_key
-from fdistill.evaluation.human.page import page
+from fdistill.evaluation.human.ratings import read_ratings
+from fdistill.evaluation.tables.page import render
 from fdistill.runtime.errors import UserError
 
 
@@ -53,6 +54,14 @@ def test_order_is_random_and_decided_by_the_seed(tmp_path):
         assert len(inputs) == 50 and inputs != sorted(inputs, key=lambda name: int(name.split("-")[-1]))
         first = Counter(item["systems"][0] for item in chosen["items"] if item["item"].endswith("-A"))
         assert min(first[system] for system in "abc") > 8  # of 50; each with a chance of a third
+
+
+def test_as_many_systems_as_letters(tmp_path):
+    texts = {f"s{i}": [f"text {i}"] for i in range(27)}
+    with pytest.raises(ValueError):
+        cases.key_of(tmp_path, texts)
+    del texts["s26"]
+    assert [item["item"] for item in cases.key_of(tmp_path, texts)["items"]][::25] == ["Q1-A", "Q1-Z"]
 
 
 def test_fewer_inputs_are_sampled(tmp_path):
@@ -111,7 +120,7 @@ def test_texts_of_any_kind_do_not_leave_the_pages_data(tmp_path):
         "aspects": [],
         "inputs": ["\u2028</script>"],
     }
-    assert "\\u2028\\u003c/script" in page(line_separator)
+    assert "\\u2028\\u003c/script" in render("human_page", kit=line_separator)
 
 
 def test_no_cell_of_the_csv_is_a_formula(tmp_path):
@@ -126,6 +135,18 @@ def test_no_cell_of_the_csv_is_a_formula(tmp_path):
     assert next(heading for heading in rows[0] if ": " in heading) == (
         "Fluency: Is the text natural, grammatical language? 1 = not fluent at all, 5 = perfectly fluent"
     )
+
+
+def test_headers_are_one_line_each_and_no_formula_however_the_aspects_are_written(tmp_path):
+    """Tables have headers of one line; the questions of a YAML block have several."""
+    words = {"question": "Is it\nfluent?\n", "lowest": "not\tat all", "highest": "quite\n\nso"}
+    aspects = [{"title": title, "better": "higher"} | words for title in ("Fluency\nof it", "=Style")]
+    key = cases.kit(tmp_path, cases.key_of(tmp_path / "outputs", aspects=aspects))
+    rows = [[*row[:3], "4", "2", row[-1]] for row in cases.kit_rows(tmp_path)]
+    rows[0][3:5] = [f"{title}: Is it fluent? 1 = not at all, 5 = quite so" for title in ("Fluency of it", "'=Style")]
+    assert rows[0] == cases.kit_rows(tmp_path)[0]
+    read = read_ratings([cases.write_csv(tmp_path / "ana.csv", rows)], key)
+    assert read.values.tolist() == [[[4, 2]] * len(key["items"])]
 
 
 def test_a_key_whose_ratings_are_there_is_not_replaced(tmp_path):
@@ -162,5 +183,9 @@ def test_script_checks_what_it_is_given(tmp_path, capsys):
     aspects = json.dumps([*cases.ASPECTS, cases.ASPECTS[0]])
     assert run(*command, *given, "--aspects", aspects, fails=True) == "2"
     assert "[3].title: 'Fluency' is the title of another aspect too" in capsys.readouterr().err
+    for systems in (given[:1], [given[0], given[0], given[1]], [f"s{i}={test}" for i in range(27)]):
+        message = run(*command, *systems, fails=True)
+        assert message.startswith("error: --generations: [") and "at least 2; at most 26; no duplicates" in message
+    assert not (tmp_path / "key.json").exists()
     run(*command, *given)
     assert read_json(tmp_path / "key.json")["systems"] == list(cases.SYSTEMS)

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import unicodedata
 
 import human_cases as cases
 import numpy as np
@@ -49,9 +51,64 @@ def test_what_spreadsheets_make_of_the_file(kit, delimiter, encoding):
     header, *rows = cases.filled_csv(folder, key)
     for row in rows[::2]:
         row[3] = f" {row[3]},00" if delimiter == ";" else f"{row[3]}.0 "
-    blank = [[""] * (len(header) + 1)] * 3
-    sheet = [[*header, ""], *([*row, ""] for row in reversed(rows)), *blank]
+    blank = [[""] * (len(header) + 2)] * 3
+    sheet = [[*header, "", ""], *([*row, "", "a note"] for row in reversed(rows)), *blank]
     path = cases.write_csv(folder / "ratings/ana.CSV", sheet, delimiter, encoding)
+    assert read_ratings([path], key).values.tolist() == [expected(key)]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_first_line_for_excel_names_the_delimiter(kit, delimiter, quote, mark):
+    folder, key = kit
+    path = cases.write_csv(folder / "ratings/ana.csv", cases.filled_csv(folder, key), delimiter)
+    text = path.read_bytes().decode()
+    path.write_bytes(f"{mark}{quote}sep={delimiter}{quote}\r\n{text}".encode())
+    assert read_ratings([path], key).values.tolist() == [expected(key)]
+    path.write_bytes(path.read_bytes().replace(b"Q1-A", b"Q0-A"))
+    with pytest.raises(UserError, match=r"ana\.csv, line 3: the kit has no item \"Q0-A\""):
+        read_ratings([path], key)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_the_command_of_the_refusal_converts_utf_16(kit, encoding):
+    """Excel's `Unicode Text`, which has tabs."""
+    folder, key = kit
+    path = cases.write_csv(folder / "ratings/ana.csv", cases.filled_csv(folder, key), "\t", encoding)
+    assert converted_by_refusal(path, "is text in UTF-16.*, not text; convert it: (iconv .*)", key) == [expected(key)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("second", ["one line", "two\nlines"])
+def test_the_command_of_the_refusal_converts_carriage_returns(kit, delimiter, second):
+    """Excel's `CSV (Macintosh)`, in which the lines of one cell end in line feeds nevertheless."""
+    folder, key = kit
+    rows = cases.filled_csv(folder, key)
+    for row in rows:
+        row[1:3] = [" ".join(cell.split()) for cell in row[1:3]]
+    rows[2][2] += f" {second}"
+    path = cases.write_csv(folder / "ratings/ana.csv", rows, delimiter)
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\r"))
+    assert converted_by_refusal(path, "its lines end in carriage returns alone.*: (tr .*)", key) == [expected(key)]
+
+
+def converted_by_refusal(path, message, key):
+    """The ratings in what the command, a group of `message`, makes of the file."""
+    with pytest.raises(UserError, match=f"{re.escape(str(path))}: {message}") as refusal:
+        read_ratings([path], key)
+    command = re.search(message, str(refusal.value))[1].replace("NEW_FILE", "new.csv")
+    subprocess.run(command, shell=True, check=True, cwd=path.parent)
+    return read_ratings([path.with_name("new.csv")], key).values.tolist()
+
+
+def test_an_export_may_have_decimals_and_a_byte_order_mark(kit):
+    """As editors and other programs save it."""
+    folder, key = kit
+    content = cases.export(key)
+    content["ratings"]["Q1-A"] = {title: float(value) for title, value in content["ratings"]["Q1-A"].items()}
+    path = folder / "ana.json"
+    path.write_text(json.dumps(content), encoding="utf-8-sig")
     assert read_ratings([path], key).values.tolist() == [expected(key)]
 
 
@@ -117,6 +174,12 @@ def of_text(name, text):
     return lambda folder, key: [cases.write_export(folder / name, {}), (folder / name).write_bytes(text)][:1]
 
 
+def double(text, entry):
+    """The JSON text with an entry more, of a key that it has, before the first one of that key."""
+    name = entry.partition(":")[0]
+    return text.replace(name, entry + name, 1).encode()
+
+
 SCALE = "a rating is a whole number from 1 to 5, or left out; ask the annotator"
 MISTAKES = {
     "an item of no kit": (cell(2, 0, "Q99-Z"), line(3) + 'the kit has no item "Q99-Z"; give the item its name again'),
@@ -158,6 +221,24 @@ MISTAKES = {
     "another kit's export": (
         exported(lambda content: content.update(kit="kit-0")),
         'ana.json: belongs to the kit "kit-0", the key to kit-[0-9a-f]{12}; give files and key of one kit',
+    ),
+    "an input beside another's text": (
+        sheet(
+            lambda rows: [rows[0], *([a[0], b[1], *a[2:]] for a, b in zip(rows[1:], reversed(rows[1:]), strict=True))]
+        ),
+        line(2) + "Q1-A stands beside another item's text: cells were sorted or moved without the rest of their row",
+    ),
+    "an item twice in an export": (
+        lambda folder, key: of_text("ana.json", double(json.dumps(cases.export(key)), '"Q1-A": {}, '))(folder, key),
+        r"ana.json: not valid JSON \(key 'Q1-A' occurs twice\); .*ask the annotator to export it again",
+    ),
+    "an aspect twice in an export": (
+        lambda folder, key: of_text("ana.json", double(json.dumps(cases.export(key)), '"Fluency": 1, '))(folder, key),
+        r"ana.json: not valid JSON \(key 'Fluency' occurs twice\); .*ask the annotator to export it again",
+    ),
+    "decimals in an export": (
+        exported(lambda content: content["ratings"]["Q1-A"].update(Fluency=4.5)),
+        f"ana.json: Q1-A has 4.5 for Fluency; {SCALE}",
     ),
     "an unknown item in an export": (
         exported(lambda content: content["ratings"].update({"Q99-Z": {}})),
@@ -229,10 +310,39 @@ def test_the_mistakes_of_all_files_are_reported_at_once(kit):
         read_ratings([cases.write_export(folder / "c.json", content)], key)
 
 
-def test_a_text_that_a_spreadsheet_has_changed_is_no_mistake(kit):
-    """Such as 1.50, which becomes 1.5: only another item's text says that cells were moved."""
+def test_a_text_that_was_changed_is_named_and_its_ratings_count(kit, caplog):
+    """A spreadsheet makes 1.5 of 1.50: only another item's text says that cells were moved."""
     folder, key = kit
     rows = cases.filled_csv(folder, key)
-    rows[1][2] = "a changed text"
-    assert read_ratings([cases.write_csv(folder / "ana.csv", rows)], key).values.tolist() == [expected(key)]
+    rows[1][2], rows[3][1], rows[4][2], rows[4][3:6] = "a changed text", "", "not rated", ["", "", ""]
+    values = expected(key)
+    read = read_ratings([cases.write_csv(folder / "ana.csv", rows)], key).values[0]
+    assert np.isnan(read[3]).all() and [*read[:3].tolist(), *read[4:].tolist()] == [*values[:3], *values[4:]]
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    items = f"{rows[1][0]}, {rows[3][0]}"
+    assert "ana.csv: other texts than the kit's" in warning and f"beside the ratings of {items}; ask" in warning
     assert json.loads((folder / "key.json").read_text()) == key
+
+
+def test_texts_as_the_kit_and_spreadsheets_write_them_are_not_named(kit, caplog):
+    """The mark before what looks like a formula, or none, other line ends, other encodings of accents."""
+    folder, key = kit
+    rows = cases.filled_csv(folder, key)
+    files = [cases.write_csv(folder / "ana.csv", rows)]
+    bare = [[cell.removeprefix("'").replace("\n", "\r\n") for cell in row] for row in rows]
+    files.append(cases.write_csv(folder / "ben.csv", bare))
+    read_ratings(files, key)
+    assert bare != rows and not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("again", ["Ané", " ANÉ", "Ané "])
+def test_an_annotator_is_one_however_the_accents_are_encoded(kit, again):
+    """macOS has decomposed letters in names of files."""
+    folder, key = kit
+    composed, decomposed = unicodedata.normalize("NFC", "Ané"), unicodedata.normalize("NFD", again)
+    sheet = cases.write_csv(folder / f"{unicodedata.normalize('NFD', composed)}.csv", cases.filled_csv(folder, key))
+    assert read_ratings([sheet], key).annotators == [composed]
+    for name in (composed, decomposed):
+        export = cases.write_export(folder / "x.json", cases.export(key, name, 1))
+        with pytest.raises(UserError, match=r"x\.json: is a second file of this annotator"):
+            read_ratings([sheet, export], key)

@@ -12,7 +12,7 @@ import yaml
 from snake import ROOT, planned, snakemake
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
-STUDIES = [path for path in CONFIGS if path.name not in ("methods.yaml", "claims.yaml")]
+STUDIES = [path for path in CONFIGS if not path.name.startswith(("methods", "claims"))]
 DESCRIPTION = ROOT / "workflow/report/workflow.rst"
 TASKS = sorted(path.stem for path in (ROOT / "config" / "tasks").glob("*.yaml"))
 

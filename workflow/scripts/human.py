@@ -12,6 +12,8 @@ from fdistill.evaluation.human.analysis import analyse
 from fdistill.evaluation.human.kit import make_key, read_key, write_kit
 from fdistill.evaluation.human.ratings import read_ratings
 from fdistill.evaluation.texts import Texts
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import problems
 
 KIT_FLAGS = ("inputs", "scale", "seed")
 
@@ -63,6 +65,9 @@ def main() -> None:
 
 def kit(args: argparse.Namespace, texts: Texts) -> None:
     settings = {key: getattr(args, key) for key in KIT_FLAGS}
+    named = {"generations": [system for system, _ in args.generations]}
+    for mistake in problems(named, {"properties": {"generations": section("human.systems")}}):
+        raise UserError(f"--{mistake.line('')}")
     for system, file in args.generations:
         check_place(file, args.task, system)
     key = make_key(args.test, dict(args.generations), args.task, aspects=args.aspects, **settings)

@@ -7,6 +7,7 @@ fits.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +36,12 @@ _NAMES |= {dict: "a mapping", None: "null"}
 
 
 def parse(text: str, shape: Shape = dict) -> Any:
-    """Return the value of a JSON text. Raises ValueError for all else, and for a value of another shape."""
+    """Return the value of a JSON text, which may begin with a byte-order mark, as some editors save it.
+
+    Raises ValueError for all else, for a key that a mapping has twice, and for a value of another shape.
+    """
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_number, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
     if wrong := mistake(value, shape):
@@ -106,6 +110,15 @@ def _name(shape: Shape) -> str:
     if isinstance(shape, ListOf):
         return f"a list of {shape.length}"
     return _NAMES[shape if isinstance(shape, type | None) else type(shape)]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The mapping of JSON's pairs, of which `json` would keep the last one of a key."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key '{twice}' occurs twice")
+    return mapping
 
 
 def _no_number(word: str) -> None:

@@ -1,12 +1,12 @@
 """Types of arguments for `argparse`: what a text on a command line means, or `ArgumentTypeError` with the reason."""
 
 import argparse
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.shapes import parse
 from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import reader
 from fdistill.models.student_layers import read_notation
@@ -157,10 +157,6 @@ def _refuse(mistakes: Iterable[Problem]) -> None:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse(text, object)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(f"not valid JSON ({error}): {show(text)[1:-1]}") from None
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.systems import split_size
 from fdistill.config.files import Report
 from fdistill.config.schema import fill_defaults, section
 from fdistill.evaluation.aggregate import RISK_TITLES
@@ -56,7 +57,9 @@ def _mistakes(claim: Claim, known: dict[str, Collection[str]]) -> Iterator[Probl
         yield Problem((), f"has {'both' if given else 'neither'} of {both}; set one of them, a list of methods")
     for key, names in known.items():
         for index, name in enumerate(claim[key] or ()):
-            if names and name not in names:
+            # A method may have a size of the student, as `js-e2d1`. Sizes belong to tasks, so that only tests tell.
+            one = split_size(name)[0] if KINDS[key] == "method" else name
+            if names and one not in names:
                 yield Problem((key, index), f"unknown {KINDS[key]} '{name}'; {nearest(name, names)}")
     for key in given:
         for index, name in enumerate(claim[key]):

@@ -16,6 +16,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
+from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import RISK_TITLES
 from fdistill.evaluation.comparisons import COMPARISONS_FILE, differences
 from fdistill.evaluation.resampling import CONFIDENCE, holm, limits
@@ -152,7 +153,10 @@ def _why_untested(file: Compared, metric: str, title: str, systems: list[str]) -
     task = file["task"]
     if absent := [system for system in systems if system not in file["students"]]:
         names = " and ".join(absent)
-        return {"reason": f"the study has no student {names} on {task}", "fix": f"add {names} to the study's methods"}
+        where = "the study's methods"
+        if any(split_size(system)[1] for system in absent):
+            where += ", and what follows - to the task's model.student_sizes"
+        return {"reason": f"the study has no student {names} on {task}", "fix": f"add {names} to {where}"}
     if metric not in file["metrics"]:
         fix = f"add {metric} to the task's metrics, or limit the claim (its key tasks) to tasks that have it"
         return {"reason": f"{task} is not scored by {metric}", "fix": fix}

@@ -112,22 +112,25 @@ def compare(differences: np.ndarray) -> dict[str, Any]:
     "missing"}, with nothing in `p_holm`.
     """
     means = over_annotators(differences)
-    p, missing = _p_values(means)
+    p, missing = _p_values(means, same=not np.nansum(np.abs(differences)))
     tests = {test: {"p": value, "p_holm": None} for test, value in zip(TESTS, p, strict=True)}
     return {"difference": fmean(means) if means else None, "n_inputs": len(means), **tests, "missing": missing}
 
 
-def _p_values(differences: Sequence[float]) -> tuple[tuple[float | None, float | None], dict[str, str] | None]:
-    """The p-values of both tests; None for one that cannot be computed, and why."""
+def _p_values(
+    differences: Sequence[float], same: bool
+) -> tuple[tuple[float | None, float | None], dict[str, str] | None]:
+    """The p-values of both tests; None for one that cannot be computed, and why. `same`: no annotator sees any."""
     fix = "rate more inputs"
     if len(differences) < 2:
         return (None, None), {"reason": "fewer than two inputs have ratings of both systems", "fix": fix}
     if not any(differences):
-        return (None, None), {"reason": "both systems have the same ratings", "fix": fix}
+        means = "both systems have the same mean rating in every input: annotators' differences cancel"
+        return (None, None), {"reason": "both systems have the same ratings" if same else means, "fix": fix}
     wilcoxon = float(stats.wilcoxon(differences, alternative="greater").pvalue)
     if min(differences) == max(differences):
         return (None, wilcoxon), {
             "reason": "the difference is the same in every input, which leaves t no variance",
-            "fix": fix,
+            "fix": "read Wilcoxon's test, which needs none",
         }
     return (float(stats.ttest_1samp(differences, 0, alternative="greater").pvalue), wilcoxon), None

@@ -20,9 +20,9 @@ from fdistill.artifacts.files import read_json, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.records import remedy
 from fdistill.artifacts.shapes import AtLeast
-from fdistill.evaluation.human.page import page
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.tables.formats import visible
+from fdistill.evaluation.tables.page import render
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -56,9 +56,10 @@ def make_key(
 ) -> dict[str, Any]:
     """Return the content of the key, from which `write_kit` makes everything that annotators see.
 
-    `generations` has each system's outputs on the test split; `inputs` of the split's inputs are sampled by `seed`, or
-    all if it has fewer. Returns {"kit", "task", "scale", "aspects", "systems", "items", "lineage"}. An item is a text
-    to rate, {"item" (`Q3-B`: the third input, its second text), "id" (of the input), "input", "output", "systems"}.
+    `generations` has the outputs of each of at most 26 systems on the test split; `inputs` of the split's inputs are
+    sampled by `seed`, or all if it has fewer. Returns {"kit", "task", "scale", "aspects", "systems", "items",
+    "lineage"}. An item is a text to rate, {"item" (`Q3-B`: the third input, its second text), "id" (of the input),
+    "input", "output", "systems"}.
     `kit` is a name made from all the rest. Raises UserError for outputs of other runs or of another split.
     """
     outputs = {system: read_outputs(test, path) for system, path in generations.items()}
@@ -80,7 +81,7 @@ def make_key(
                 "output": text,
                 "systems": systems_of[text],
             }
-            for letter, text in zip(LETTERS, texts, strict=False)
+            for letter, text in zip(LETTERS[: len(texts)], texts, strict=True)
         ]
     key = {"task": task, "scale": scale, "aspects": aspects, "systems": list(outputs), "items": items}
     return {"kit": kit_name(key), **key, "lineage": lineage}
@@ -115,7 +116,7 @@ def write_kit(key: dict[str, Any], title: str, paths: dict[str, Path], ratings: 
             f"replace it, because outputs or settings have changed; to keep the ratings, move {paths['key'].parent} "
             "elsewhere (human.py table makes the table of a key and its ratings); otherwise delete them; then run again"
         )
-    write_text(paths["page"], page(_shown(key, title)))
+    write_text(paths["page"], render("human_page", kit=_shown(key, title)))
     write_text(paths["csv"], _csv(key))
     write_json(paths["key"], key)
     rated_inputs = len({item["id"] for item in key["items"]})
@@ -135,8 +136,12 @@ def _shown(key: dict[str, Any], title: str) -> dict[str, Any]:
 
 
 def heading(aspect: dict[str, str], scale: int) -> str:
-    """Return an aspect's column of the CSV file, which says how to rate: the file has no other instructions."""
-    return f"{aspect['title']}: {aspect['question']} 1 = {aspect['lowest']}, {scale} = {aspect['highest']}"
+    """Return an aspect's column of the CSV file, which says how to rate: the file has no other instructions.
+
+    It is one line, as headers of tables are.
+    """
+    text = f"{aspect['title']}: {aspect['question']} 1 = {aspect['lowest']}, {scale} = {aspect['highest']}"
+    return _no_formula(" ".join(text.split()))
 
 
 def _csv(key: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from fdistill.artifacts.files import note_input, read_json
 from fdistill.data.sources.files.identification import suffix_of
+from fdistill.data.sources.files.rows import listed
 from fdistill.data.sources.files.table_files import spreadsheet_rows
-from fdistill.evaluation.human.kit import ITEM, KIT, OUTPUT, heading
+from fdistill.evaluation.human.kit import INPUT, ITEM, KIT, OUTPUT, heading
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -39,21 +41,21 @@ class Ratings:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What a file says of one item: values as they are there, by aspect, and, in a table, the text beside them."""
+    """What a file says of one item: values as they are there, by aspect, and, in a table, the texts beside them."""
 
     place: str  # "ana.csv, line 7", or "ana.json"
     item: str
     values: dict[str, Any]
-    output: str = ""
+    texts: dict[str, str] = field(default_factory=dict)  # by column
 
 
 def read_ratings(paths: list[Path], key: dict[str, Any]) -> Ratings:
     """Read the files of all annotators, who have rated the kit of `key` (see `kit.make_key`).
 
     An annotator is the one that a JSON file names, and the name of a CSV file. Ratings may be missing; they are counted
-    in the log. Raises one UserError with the mistakes of all files: another kit's file, unknown items and aspects,
-    second ratings of an item, values that the scale does not have, rows whose cells were moved, an annotator's second
-    file, copies of a file, and files without a rating.
+    in the log, which also names rated items whose texts are not the kit's. Raises one UserError with the mistakes of
+    all files: another kit's file, unknown items and aspects, second ratings of an item, values that the scale does not
+    have, rows whose cells were moved, an annotator's second file, copies of a file, and files without a rating.
     """
     ratings: dict[str, dict[str, list[float]]] = {}  # by annotator and item
     mistakes: list[str] = []
@@ -65,7 +67,7 @@ def read_ratings(paths: list[Path], key: dict[str, Any]) -> Ratings:
             annotator, answers = _open(path, key, mistakes)
             again = "is a second file of this annotator, after {first}; keep the one that counts"
             _check_first(files, f"annotator {annotator.casefold()}", path, again)
-            ratings[annotator] = dict(_checked(answers, key, mistakes))
+            ratings[annotator] = dict(_checked(path, answers, key, mistakes))
             if not ratings[annotator] and len(mistakes) == before:
                 raise UserError(f"{path}: has no rating; ask for the file with the answers, or remove it")
         except UserError as error:
@@ -89,13 +91,13 @@ def _check_first(files: dict[str, Path], kind: str, path: Path, mistake: str) ->
 def _open(path: Path, key: dict[str, Any], mistakes: list[str]) -> tuple[str, Iterator[_Answers]]:
     """The annotator of a file, and the answers in it; mistakes of single rows are added to `mistakes`."""
     if suffix_of(path) == ".csv":
-        return path.stem, _of_csv(path, key, mistakes)
+        return _plain(path.stem), _of_csv(path, key, mistakes)
     if suffix_of(path) != ".json":
         raise UserError(f"{path}: is no file of ratings; give the page's export (.json), or save the sheet as CSV")
     content = read_json(path, EXPORT, "ask the annotator to export it again")
     _check_kit(path, content["kit"], key)
     answers = (_Answers(str(path), item, values) for item, values in content["ratings"].items())
-    return content["annotator"].strip() or path.stem, answers
+    return _plain(content["annotator"]) or _plain(path.stem), answers
 
 
 def _of_csv(path: Path, key: dict[str, Any], mistakes: list[str]) -> Iterator[_Answers]:
@@ -106,12 +108,12 @@ def _of_csv(path: Path, key: dict[str, Any], mistakes: list[str]) -> Iterator[_A
         except UserError as error:
             mistakes.append(str(error))
             continue
-        if absent := [column for column in (ITEM, OUTPUT, *titles, KIT) if column not in cells]:
+        if absent := [column for column in (ITEM, INPUT, OUTPUT, *titles, KIT) if column not in cells]:
             raise UserError(f"{path}: has no column '{absent[0]}'; restore the first line of the kit's CSV file")
         if any(cells.values()):  # spreadsheets save blank rows at the end
             _check_kit(row.place, cells[KIT], key)
             values = {title: cells[column] or None for column, title in titles.items()}
-            yield _Answers(row.place, cells[ITEM], values, cells[OUTPUT])
+            yield _Answers(row.place, cells[ITEM], values, {column: cells[column] for column in (INPUT, OUTPUT)})
 
 
 def _check_kit(place: Path | str, kit: str, key: dict[str, Any]) -> None:
@@ -121,18 +123,23 @@ def _check_kit(place: Path | str, kit: str, key: dict[str, Any]) -> None:
         )
 
 
-def _checked(found: Iterator[_Answers], key: dict[str, Any], mistakes: list[str]) -> Iterator[tuple[str, list[float]]]:
+def _checked(
+    path: Path, found: Iterator[_Answers], key: dict[str, Any], mistakes: list[str]
+) -> Iterator[tuple[str, list[float]]]:
     """Yield each item that has a rating, with its ratings in the key's order; what is wrong is added to `mistakes`."""
-    texts = {item["item"]: _one_line(item["output"]) for item in key["items"]}
+    texts = {item["item"]: {column: _text(item[column]) for column in (INPUT, OUTPUT)} for item in key["items"]}
+    of_items = {(column, text) for of_item in texts.values() for column, text in of_item.items()}
+    changed: list[str] = []
     titles = [aspect["title"] for aspect in key["aspects"]]
     places: dict[str, str] = {}
     for answers in found:
-        place, item, text = answers.place, answers.item, _one_line(answers.output)
+        place, item = answers.place, answers.item
+        beside = {(column, _text(text)) for column, text in answers.texts.items()}
         if item not in texts:
             mistakes.append(f"{place}: the kit has no item {show(item)}; give the item its name again")
         elif (first := places.setdefault(item, place)) != place:
             mistakes.append(f"{place}: rates {item} a second time, after {first}; remove one of them")
-        elif text != texts[item] and text in texts.values():
+        elif (wrong := beside - texts[item].items()) & of_items:
             moved = "stands beside another item's text: cells were sorted or moved without the rest of their row"
             mistakes.append(f"{place}: {item} {moved}; ask for a file with whole rows")
         else:
@@ -145,18 +152,32 @@ def _checked(found: Iterator[_Answers], key: dict[str, Any], mistakes: list[str]
                 except ValueError as error:
                     mistakes.append(f"{place}: {item} has {error} for {title}; {_ALLOWED.format(key['scale'])}")
             if not np.isnan(values).all():
+                changed += [item] if wrong else []
                 yield item, values
+    if changed:
+        log.warning(
+            "%s: other texts than the kit's, which somebody or the spreadsheet has edited, beside the ratings of %s; "
+            "ask the annotator which texts were rated (the ratings count)",
+            path,
+            listed(changed),
+        )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _plain(text: str) -> str:
+    """The text as one line, in one of the ways to encode its accents: file names of macOS have another one."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _text(text: str) -> str:
+    """A text of the kit as it is compared: without what the CSV file, or a spreadsheet, puts before one or removes."""
+    return _plain(text).removeprefix("'")
 
 
 def _rating(value: Any, scale: int) -> float:
     """The rating that a file has, NaN for none. Raises ValueError with what it has instead."""
     if value is None:
         return float("nan")
-    match = WHOLE.fullmatch(str(value)) if type(value) in (int, str) else None
+    match = WHOLE.fullmatch(str(value)) if type(value) in (int, float, str) else None
     if match is None or not 1 <= int(match[1]) <= scale:
         raise ValueError(show(value))
     return float(match[1])

@@ -14,7 +14,8 @@ CAPTION = (
     "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
     "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction; if one of "
     "several others is enough, it fails where a student is worse than all of them. Tests are paired, of two students "
-    "of the default size on the same inputs and seeds. In a risk lower is better, also below the teacher's own. "
+    "on the same inputs and seeds; without a size they are of the task's own. "
+    "In a risk lower is better, also below the teacher's own. "
     "{certainty}"
 )
 CERTAINTY = {

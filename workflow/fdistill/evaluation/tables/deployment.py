@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from fdistill.evaluation.deployment import RUNTIMES, main_score, read_deployments
-from fdistill.evaluation.tables.comparison import plain, signed
-from fdistill.evaluation.tables.frame import DECIMALS, Section
+from fdistill.evaluation.tables.frame import Section
+from fdistill.evaluation.tables.numbers import plain, signed
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
 NONE, MISSING = "–", "n/a"
-FORM = f".{DECIMALS}f"
 MB = 1e6
 BUSY = 0.1  # CPUs used by other programs; less is the system itself
 HEADINGS = (
@@ -78,7 +77,7 @@ def _rows(title: str, file: dict[str, Any]) -> Iterator[list[str]]:
             f"{found['inputs_per_s']['median']:,.1f}",
             f"{found['speedup']['throughput']['median']:.2f}",
             f"{found['memory']['bytes'] / MB:,.0f}",
-            MISSING if score is None else plain(score["value"], FORM),
+            MISSING if score is None else plain(score["value"]),
             NONE if score is None else _difference(score),
         ]
 
@@ -87,7 +86,7 @@ def _difference(score: dict[str, Any]) -> str:
     if score["difference"] is None:
         return NONE
     low, high = score["difference"]["interval"]
-    return f"{signed(score['difference']['value'], FORM)} ({signed(low, FORM)} to {signed(high, FORM)})"
+    return f"{signed(score['difference']['value'])} ({signed(low)} to {signed(high)})"
 
 
 def _records(task: str, system: str, file: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Web pages from the Jinja templates in `evaluation/templates`: a table as a page, or as panels of another page.
 
-Every text is escaped, pages load nothing and run no script, and the same values give the same bytes. A wide table
-scrolls within its page.
+Every text is escaped, pages load nothing, and the same values give the same bytes. A wide table scrolls within its
+page. Only the page for annotators runs a script, which reads its texts from JSON: there, Jinja's `tojson` escapes what
+could end the script element (`<`, `>`, `&`), and every character beyond ASCII, such as U+2028.
 """
 
 from collections.abc import Iterable, Mapping

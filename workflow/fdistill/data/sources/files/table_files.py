@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from fdistill.data.sources.files.identification import converted, opened
+from fdistill.data.sources.files.identification import converted
 from fdistill.data.sources.files.rows import BadRow, Row, listed, repeated
-from fdistill.data.sources.files.text_files import byte_lines, not_utf_8
+from fdistill.data.sources.files.text_files import byte_lines, carriage_returns, not_utf_8
 from fdistill.runtime.errors import UserError
 
 LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's default
@@ -16,6 +16,9 @@ LONGEST_FIELD = 2**31 - 1  # some articles are longer than the csv module's defa
 REREADS = 10  # fields never closed after which the rest is read again; each costs as much as the file
 
 KINDS = {",": "CSV", ";": "CSV", "\t": "TSV"}  # by delimiter
+NAMES_DELIMITER = re.compile(r'"?sep=([,;\t])"?')  # a line before the header, which tells Excel the delimiter
+
+CARRIAGE_RETURN = "new-line character"  # in the csv module's error for one outside quotation marks
 
 COMMA_OF_FIELDS = re.compile(r",(?! )")  # one before a space is more likely a part of the text
 
@@ -33,19 +36,32 @@ def tsv_rows(file: Path) -> Iterator[Row]:
 def spreadsheet_rows(file: Path, column: str) -> Iterator[Row]:
     """Yield the rows of a CSV file as a spreadsheet saves it: with commas, semicolons or tabs, by its language.
 
-    The delimiter is the one by which the header has `column`.
+    The delimiter is the one by which the header has `column`, or that a line `sep=;` before the header names. Columns
+    may be without a name: spreadsheets save empty ones too.
     """
-    with opened(file) as lines:
-        header = lines.readline().decode("utf-8-sig", "replace")
-    found = (delimiter for delimiter in KINDS if column in next(csv.reader([header], delimiter=delimiter), []))
-    return _delimited(file, next(found, ","))
+    first = next(byte_lines(file), b"").decode("utf-8", "replace").rstrip("\r\n")
+    if named := NAMES_DELIMITER.fullmatch(first):
+        return _delimited(file, named[1], skipped=1, nameless=True)
+    found = (delimiter for delimiter in KINDS if column in _fields(first, delimiter))
+    return _delimited(file, next(found, ","), nameless=True)
 
 
-def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
+def _fields(line: str, delimiter: str) -> list[str]:
+    """The fields of a line; none if it is invalid, which `_delimited` says."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _delimited(file: Path, delimiter: str, skipped: int = 0, nameless: bool = False) -> Iterator[Row]:
+    """Yield the rows of a file with `skipped` lines before its header, which may leave several columns `nameless`."""
     csv.field_size_limit(LONGEST_FIELD)
     lines = _Lines(file)
+    for _ in range(skipped):
+        next(lines)
     records = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = _header(records, lines, delimiter)
+    header = _header(records, lines, delimiter, nameless)
     rereads = REREADS
     while True:
         lines.start_record()
@@ -82,11 +98,13 @@ def _delimited(file: Path, delimiter: str) -> Iterator[Row]:
             )
 
 
-def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str) -> list[str]:
+def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str, nameless: bool) -> list[str]:
     lines.start_record()
     try:
         names = next(records, [])
     except csv.Error as error:
+        if CARRIAGE_RETURN in str(error):  # which `byte_lines` does not notice where a field contains a line feed
+            raise carriage_returns(lines.file) from None
         raise UserError(f"{lines.place}: {_invalid(error, lines.file, delimiter)}") from None
     if reason := lines.undecodable():
         raise UserError(f"{lines.place}: {reason}")
@@ -94,8 +112,10 @@ def _header(records: Iterator[list[str]], lines: "_Lines", delimiter: str) -> li
         raise UserError(f"{lines.place}: a quotation mark in the header runs over the line's end; close it")
     if not names:
         raise UserError(f"{lines.place}: has no header; the first line names the columns")
-    if (twice := repeated(names)) is not None:
+    if (twice := repeated([name for name in names if name.strip()])) is not None:
         raise UserError(f"{lines.place}: column '{twice}' occurs twice; rename one")
+    if not nameless and (unnamed := sum(not name.strip() for name in names)) > 1:
+        raise UserError(f"{lines.place}: {unnamed} columns have no name; name them, or remove those that are empty")
     return names
 
 
@@ -113,7 +133,7 @@ def _are_rows(lines: list[str], record: list[str], fields: int, delimiter: str) 
 
 def _invalid(error: csv.Error, file: Path, delimiter: str) -> str:
     kind = KINDS[delimiter]
-    if "new-line character" in str(error):
+    if CARRIAGE_RETURN in str(error):
         return (
             f"not valid {kind}: a carriage return stands within the line; remove it or put the field in quotation marks"
         )

@@ -23,11 +23,16 @@ def byte_lines(file: Path) -> Iterator[bytes]:
                 check_start(line, file, TEXT)
                 line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.endswith(b"\n") and b"\r" in line.rstrip(b"\r"):
-                    raise UserError(
-                        f"{file}: its lines end in carriage returns alone, as old Macs wrote them; convert them: "
-                        + converted(r"tr '\r' '\n'", file)
-                    )
+                    raise carriage_returns(file)
             yield line
+
+
+def carriage_returns(file: Path) -> UserError:
+    """Return the error for a file whose lines end in carriage returns alone."""
+    return UserError(
+        f"{file}: its lines end in carriage returns alone, as old Macs wrote them; convert them: "
+        + converted(r"tr '\r' '\n'", file)
+    )
 
 
 def decoded(line: bytes, file: Path, place: str) -> str:
