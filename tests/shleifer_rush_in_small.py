@@ -58,9 +58,7 @@ def cnn_dailymail(folder: Path) -> dict[str, str]:
         {"article": f"The fox was seen {n} times. It jumped.", "highlights": f"A fox jumped.\nIt was {n}.", "id": n}
         for n in range(paper_in_small.ROWS)
     ]
-    return paper_in_small.files(
-        folder, train=(".parquet", rows), dev=(".jsonl", rows[:2]), test=(".jsonl", rows[2:4])
-    )
+    return paper_in_small.files(folder, train=(".parquet", rows), dev=(".jsonl", rows[:2]), test=(".jsonl", rows[2:4]))
 
 
 DATA = {"xsum": paper_in_small.xsum, "cnn": cnn_dailymail, "wmt16": paper_in_small.wmt16_en_ro}
@@ -91,7 +89,7 @@ def overlay(folder: Path) -> dict:
 
 
 def hub(folder: Path) -> Path:
-    """A folder for `loopback_hub.serving`: the checkpoints by their hub ids, with configurations of their real sizes."""
+    """A folder for `loopback_hub.serving`: the checkpoints by hub id, with configurations of their real sizes."""
     for name, (like, depths) in CHECKPOINTS.items():
         path = hub_checkpoints.write(folder / name, like, **depths) / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | SIZES[name]))
