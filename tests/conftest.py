@@ -20,6 +20,7 @@ LONGEST = [
     "test_end_to_end.py",
     "test_distributed.py",
     "test_paper_in_small.py",
+    "test_shleifer_rush_in_small.py",
     "test_interrupted_scripts.py",
 ]
 
