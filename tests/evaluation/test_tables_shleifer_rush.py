@@ -81,6 +81,13 @@ def test_the_papers_row_is_that_of_the_teachers_family_and_the_size(tmp_path):
     assert found["xsum", "bart 12-1", "sft"]["published"] == "" != found["xsum", "bart 12-1", "sft"]["value"]
 
 
+def test_a_task_may_be_named_after_its_data_and_its_teachers_family(tmp_path):
+    metrics = [write_metrics(tmp_path, "xsum_bart", system, 20.0) for system in ("teacher", "sft")]
+    folders = {"xsum_bart": write_folders(tmp_path, "xsum_bart", [None])}
+    _, rows = panel(methods_table(metrics, {}, folders, {"xsum_bart": "XSum"}, TITLES, paper(5)))
+    assert [row[1] for row in rows] == ["bart 12-3", *BELOW] and rows[1][3] == "*21.08*"
+
+
 def test_a_student_whose_layers_are_chosen_otherwise_is_not_the_papers(tmp_path):
     metrics = [write_metrics(tmp_path, "xsum", system, 20.0) for system in ("teacher", "sft", "sft-high")]
     folders = {"xsum": write_folders(tmp_path, "xsum", [None, "high"])}

@@ -127,7 +127,11 @@ Printed = Callable[[str], str | None]  # a column -> the paper's number of a row
 
 
 def printed(paper: PublishedTable | None, task: str, key: Mapping[str, str] | None) -> Printed:
-    """Return the numbers of the paper's row that says `key`; without a table or a key there are none."""
+    """Return the numbers of the paper's row that says `key`; without a table or a key there are none.
+
+    The paper's tasks are data sets; a task such as `xsum_pegasus` is named after its data and its teacher's family.
+    """
     if paper is None or key is None:
         return lambda column: None
-    return lambda column: paper.number(task, column, **key)
+    data = task.removesuffix(f"_{key['teacher']}")
+    return lambda column: paper.number(data, column, **key)
