@@ -9,7 +9,7 @@ rule shleifer_rush_table:
         files=lambda wildcards: files_in(sum(shleifer_rush_files(wildcards).values(), [])),
         # Read beside the metrics, for the differences from the teacher.
         replicates=lambda wildcards: (
-            files_in(placed(STUDY.tasks, students_of(MIXTURES), "metrics.replicates.parquet"))
+            files_in(placed(STUDY.tasks, students_of(shleifer_rush.MIXTURES), "metrics.replicates.parquet"))
             if wildcards.layout == "table10"
             else []
         ),

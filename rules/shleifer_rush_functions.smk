@@ -1,5 +1,5 @@
 # What the rules of Shleifer & Rush's tables read, and which of them the study is about.
-from fdistill.evaluation.shleifer_rush import METHODS, MIXTURES
+from fdistill.evaluation import shleifer_rush
 
 
 def started():
@@ -29,10 +29,10 @@ def several_starts():
 
 # Flags of a table's results, and the systems that they are of.
 SHLEIFER_RUSH = {
-    "table5": {"--metrics": students_of(METHODS), "--logs": students_of(METHODS)},
+    "table5": {"--metrics": students_of(shleifer_rush.METHODS), "--logs": students_of(shleifer_rush.METHODS)},
     "table6": {"--metrics": risk_systems, "--deployments": risk_systems},
     "table8": {"--logs": starts_of},
-    "table10": {"--metrics": students_of(MIXTURES)},
+    "table10": {"--metrics": students_of(shleifer_rush.MIXTURES)},
 }
 NAMES = {"--metrics": "metrics.json", "--deployments": "deployment.json"}
 
@@ -57,7 +57,7 @@ def untrained_of(task):
 
 def check_shleifer_rush(layout):
     """Raise WorkflowError for a table of which the study has nothing."""
-    needed = {"table5": METHODS, "table10": MIXTURES}.get(layout, STUDY.methods)
+    needed = {"table5": shleifer_rush.METHODS, "table10": shleifer_rush.MIXTURES}.get(layout, STUDY.methods)
     if not {*needed} & {*STUDY.methods}:
         raise WorkflowError(
             f"shleifer_rush/{layout}: the study has none of {', '.join(needed)}; add some of them to its methods"
@@ -72,7 +72,7 @@ def check_shleifer_rush(layout):
 def study_layouts():
     """Yield the tables that the study is about, which are part of `all`."""
     methods = {*STUDY.methods}
-    if {*METHODS} <= methods:
+    if {*shleifer_rush.METHODS} <= methods:
         yield from ("table5", *(["table6"] if STUDY.deployment else []))
     if "sft" in methods and several_starts():
         yield "table8"
