@@ -219,7 +219,14 @@ def student_of(wildcards):
 
 def pretrained_files(wildcards):
     """Return the files of the checkpoint before fine-tuning, if the student copies its layers and they lie here."""
-    return init_files(wildcards) if PRETRAINED in origins(student_of(wildcards)) else []
+    is_read = PRETRAINED in origins(student_of(wildcards))
+    return location.input_files(pretrained_of(task_of(wildcards))) if is_read else []
+
+
+def pretrained_of(task):
+    """Return the checkpoint before fine-tuning: that of `init` if this one is fine-tuned already, else `init`."""
+    teacher = task["model"]["teacher"]
+    return teacher["pretrained"] or teacher["init"]
 
 
 def other_teachers(wildcards):
@@ -234,10 +241,10 @@ def other_models(wildcards):
 
 def other_model_flags(wildcards):
     """Return the flags of a student whose layers are not all copied from its teacher."""
-    student, teacher = student_of(wildcards), task_of(wildcards)["model"]["teacher"]
+    student, task = student_of(wildcards), task_of(wildcards)
     given = [f"--other-teachers={task}={model}" for task, model in other_teachers(wildcards).items()]
     if PRETRAINED in origins(student):
-        given += ["--pretrained", teacher["init"], *checkpoint_flags(teacher)]
+        given += ["--pretrained", pretrained_of(task), *checkpoint_flags(task["model"]["teacher"])]
     if any(Start.read(start).choose == "random" for start in student.values()):
         given += ["--seed", str(STUDY.teacher_seed)]
     return given

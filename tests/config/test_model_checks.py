@@ -109,6 +109,12 @@ from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
         ),
         (
             WEB,
+            "model.teacher.pretrained",
+            "a/b",
+            "model.teacher.pretrained: not used with init scratch, which starts from no checkpoint; remove it",
+        ),
+        (
+            WEB,
             "model.teacher.allow_pickle",
             True,
             "model.teacher.allow_pickle: not used with init scratch, which reads no checkpoint; remove it",

@@ -217,7 +217,8 @@ def test_the_paper_samples_from_the_models_themselves(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_temperature_is_one_in_distillation(task):
     for study in (PAPERS, CODES):
-        for name in (name for name in study.all_methods if name not in ("predistill", "kd")):  # Shleifer & Rush's
+        # Shleifer & Rush's `kd` has pre-distillation's objective with their temperature.
+        for name in (name for name in study.all_methods if name not in ("predistill", "kd")):
             assert {term["temperature"] for term in study.method(name, task)["terms"]} == {1}
 
 

@@ -33,6 +33,17 @@ def test_spaces_are_not_cleaned_up(name, hub, tmp_path):
     assert texts[0].strip() == "the dog ,"
 
 
+def test_pegasus_line_breaks_are_line_breaks(hub):
+    tokenizer = AutoTokenizer.from_pretrained(hub("pegasus"))
+    texts = ["the dog", "my friend"]
+    first, second = (tokenizer(text_target=text, add_special_tokens=False).input_ids for text in texts)
+    without = decode(tokenizer, [[*first, tokenizer.unk_token_id, *second]])[0]
+    assert "\n" not in without
+    tokenizer.add_tokens(["<n>"])  # the real vocabulary has it
+    lines = decode(tokenizer, [[*first, tokenizer.convert_tokens_to_ids("<n>"), *second]])[0].split("\n")
+    assert [line.strip() for line in lines] == texts
+
+
 @pytest.mark.parametrize("cleanup", [False, True])
 def test_wordpiece_has_a_clean_up_of_its_own(cleanup):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "do", "n", "'", "t", ".", "go", "##ing"]

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 import tiny
@@ -28,20 +29,28 @@ def commands(tmp_path_factory):
     """The words of the command of each untrained student, by size, the jobs of a dry run, and the checkpoint."""
     folder = tmp_path_factory.mktemp("starts")
     save(tiny.checkpoint("bart", **DEPTHS), folder / "bart")
+    shutil.copytree(folder / "bart", folder / "before")  # as if the teacher's checkpoint were fine-tuned from it
     model = {"teacher": {"init": str(folder / "bart"), "allow_pickle": True}, "student": "4-2"}
     study = {
         "tasks": ["xsum", "cnn_dailymail"],
         "methods": ["mle"],
         "seeds": [1],
         "teacher_seed": 5,
-        "task_overrides": {"xsum": {"model": model | {"student_sizes": STARTS}}, "cnn_dailymail": {"model": model}},
+        "task_overrides": {
+            "xsum": {"model": model | {"student_sizes": STARTS}},
+            "cnn_dailymail": {
+                "model": {"teacher": model["teacher"] | {"pretrained": str(folder / "before")}, "student": "4-2"}
+                | {"student_sizes": {"pt": STARTS["pt"]}}
+            },
+        },
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     targets = [f"results/xsum/init_student{size}/model" for size in ("", *(f"-{name}" for name in STARTS))]
+    targets += ["results/cnn_dailymail/init_student-pt/model"]
     shown = snakemake("-n", "-p", "--configfile", folder / "study.yaml", "--", *targets, directory=folder).stdout
     found = {}
     for line in shown.splitlines():
-        if "/init_student.py " in line and "--layers" in line:
+        if "/init_student.py " in line and "--layers" in line and "results/xsum/" in line:
             words = shlex.split(line)
             (size,) = re.findall(r"init_student-?(\S*)/model", line)
             found[size] = words[words.index("--layers") + 1 : words.index("--model")]
@@ -60,7 +69,8 @@ def test_a_job_is_told_what_it_copies_and_nothing_else(commands):
         "rand": ["--seed", "5"],
     }
     assert ("finetune_teacher", "task=cnn_dailymail, seed=5") in jobs  # an input of a student of the other task
-    (block,) = [part for part in shown.split("\n\n") if "initial_student=init_student-pt" in part]
+    assert f"--pretrained {bart.parent / 'before'} --allow-pickle" in shown  # of the other task, which names it
+    (block,) = [part for part in shown.split("\n\n") if "task=xsum, initial_student=init_student-pt" in part]
     assert str(bart / "model.safetensors") in block  # the user's own model is an input
 
 

@@ -28,6 +28,8 @@ def check_locations(task: Task) -> Iterator[Problem]:
     """Check the names of models that a task uses: the one to fine-tune, and those of metrics."""
     teacher = task["model"]["teacher"]
     names = {("model", "teacher", "init"): SCRATCH if teacher is None else teacher["init"]}
+    if teacher is not None and teacher["pretrained"] is not None:
+        names["model", "teacher", "pretrained"] = teacher["pretrained"]
     for metric, options in task["metric_options"].items():
         if isinstance(options.get("model"), str):
             names["metric_options", metric, "model"] = options["model"]
@@ -109,6 +111,9 @@ def check_scratch_only(given: Task) -> Iterator[Problem]:
             if teacher.get(key):
                 path = ("model", "teacher", key)
                 yield Problem(path, f"not used with init {SCRATCH}, whose tokenizer has no language codes; remove it")
+        if teacher.get("pretrained"):
+            path = ("model", "teacher", "pretrained")
+            yield Problem(path, f"not used with init {SCRATCH}, which starts from no checkpoint; remove it")
         if teacher.get("allow_pickle"):
             path = ("model", "teacher", "allow_pickle")
             yield Problem(path, f"not used with init {SCRATCH}, which reads no checkpoint; remove it")

@@ -58,7 +58,8 @@ def init_student(
     for name, stack in family.stacks.items():
         origin = models[starts[name].origin]
         if origin is not teacher:
-            _check_same_architecture(f"model.student.{name}.from: {starts[name].origin}", origin, teacher)
+            where = f"model.student.{name}.from: {starts[name].origin}"
+            _check_same_layers(where, origin, teacher, f"{stack.modules}.")
         source = origin.model.module.state_dict()
         weights = _copy_stack(weights, f"{stack.modules}.", copied[name], source, fresh)
     student.load_state_dict(weights, strict=True)
@@ -91,20 +92,24 @@ def check_same_tokens(teacher: Checkpoint, other: Checkpoint, where: str) -> Non
         )
 
 
-def _check_same_architecture(where: str, origin: Checkpoint, teacher: Checkpoint) -> None:
-    """Raise UserError unless a model has the shape of the teacher, so that its layers fit into the teacher's place."""
+def _check_same_layers(where: str, origin: Checkpoint, teacher: Checkpoint, prefix: str) -> None:
+    """Raise UserError unless a model's layers below `prefix` have the shapes of the teacher's.
+
+    The embeddings are not copied and may differ in spare rows: BART's checkpoint has one more than those fine-tuned
+    from it. `check_same_tokens` compares the vocabularies.
+    """
     kinds = [checkpoint.model.module.config.model_type for checkpoint in (origin, teacher)]
     if kinds[0] != kinds[1]:
         raise UserError(f"{where} is a {kinds[0]} model, the teacher a {kinds[1]}; copy layers of the same family only")
     theirs, ours = (
-        {key: list(value.shape) for key, value in checkpoint.model.module.state_dict().items()}
+        {k: list(v.shape) for k, v in checkpoint.model.module.state_dict().items() if k.startswith(prefix)}
         for checkpoint in (origin, teacher)
     )
     for key in sorted(theirs.keys() | ours.keys()):
         if theirs.get(key) != ours.get(key):
             found, expected = (shapes.get(key, "no such weight") for shapes in (theirs, ours))
             raise UserError(
-                f"{where} has another architecture or vocabulary than the teacher ({key}: {found}, the teacher's: "
+                f"{where} has another architecture than the teacher ({key}: {found}, the teacher's: "
                 f"{expected}); copy layers from a model of the teacher's shape only"
             )
 

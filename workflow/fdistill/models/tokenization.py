@@ -112,11 +112,16 @@ def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return whole[:start], whole[start + len(body) :]
 
 
+# How Pegasus writes a line break (Zhang et al. 2020, its code): between the sentences of a CNN/DailyMail summary.
+LINE_BREAK = "<n>"
+
+
 def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -> list[str]:
     """Return the texts of token ids, without those that are no text (see `markup`).
 
     A text depends on the tokens alone: spaces are not "cleaned up" (`do n't .` to `don't.`), which some checkpoints'
-    settings ask for, in `tokenizer_config.json` or, for WordPiece vocabularies, in `tokenizer.json`.
+    settings ask for, in `tokenizer_config.json` or, for WordPiece vocabularies, in `tokenizer.json`. Pegasus'
+    token `<n>` is a line break.
     """
     no_text = markup(tokenizer)
     rows = [[token for token in row if token not in no_text] for row in rows]
@@ -126,7 +131,9 @@ def decode(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) ->
         # An id beyond the vocabulary, which a model with spare rows may generate, has no token.
         tokens = ([token for token in tokenizer.convert_ids_to_tokens(row) if token is not None] for row in rows)
         return list(map(decoder.decode, tokens))
-    return tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    texts = tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    has_breaks = tokenizer.convert_tokens_to_ids(LINE_BREAK) not in (None, tokenizer.unk_token_id)
+    return [text.replace(LINE_BREAK, "\n") for text in texts] if has_breaks else texts
 
 
 def markup(tokenizer: PreTrainedTokenizerBase) -> set[int]:

@@ -25,6 +25,7 @@ from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
+PRETRAINED_KEY = "model.teacher.pretrained"
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -61,10 +62,12 @@ def architecture(
     where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
+    if PRETRAINED in named and (name := model["teacher"]["pretrained"]):
+        configs[PRETRAINED] = configuration({"teacher": model["teacher"] | {"init": name}}, PRETRAINED_KEY)[0]
     with _MAKING, torch.device("meta"):
         teacher = _outline(config, where)
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
-        others[PRETRAINED] = teacher
+        others.setdefault(PRETRAINED, teacher)
         sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
