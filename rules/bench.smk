@@ -1,7 +1,6 @@
 # The benchmark: time and memory of a training step, with random weights in each task's shapes. It is not part of `all`;
 # run it on a machine that does nothing else. A conda environment does not contain the baselines of the extra `bench`
 # (TRL, Liger); the tables then say that they are missing.
-BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None]
 BENCH_METHODS = json.dumps({method: STUDY.method(method)["terms"] for method in ("js", "tvd")})
 
 
@@ -162,7 +161,7 @@ rule layers_table:
     params:
         texts=TEXTS_FILE,
         tasks=BENCH_TASKS,
-        times=[f"{task}={RESULTS}/bench/{task}.layers.json" for task in BENCH_TASKS],
+        times=bench_of(BENCH_TASKS, "layers"),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} layers --times {params.times:q} --tasks {params.tasks:q}"

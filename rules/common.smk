@@ -114,7 +114,7 @@ LABEL_QUALITY = [
 ]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py
-CLAIMS = [f"{RESULTS}/claims.{suffix}" for suffix in ("json", "md")]
+CLAIMS = [f"{RESULTS}/{name}" for name in ("claims.json", "claims.md", "tables/claims.tex")]
 TABLES = [
     f"{RESULTS}/tables/{name}.{suffix}"
     for name in ("main", "risk", "datasets", "examples")

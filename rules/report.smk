@@ -92,9 +92,11 @@ rule claims:
         script=script("claims"),
         claims=STUDY.claims,
         comparisons=COMPARISONS,
+        measured=files_in([file for files in measured_for_claims().values() for file in files]),
     output:
         json="<results>/claims.json",
         markdown="<results>/claims.md",
+        table="<results>/tables/claims.tex",
         page=table_page("claims"),
     log:
         "<logs>/claims.log",
@@ -107,9 +109,11 @@ rule claims:
     params:
         texts=TEXTS_FILE,
         comparisons=COMPARED,
+        measured=[word for flag, files in measured_for_claims().items() if files for word in (flag, *files)],
     shell:
-        "exec python {input.script:q} --claims {input.claims:q} --comparisons {params.comparisons:q}"
-        " --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q} --table {output.page:q} 2> {log:q}"
+        "exec python {input.script:q} --claims {input.claims:q} --comparisons {params.comparisons:q} {params.measured:q}"
+        " --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q}"
+        " --table {output.table:q} {output.page:q} 2> {log:q}"
 
 
 rule online_table:
@@ -132,7 +136,7 @@ rule online_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        times=[f"{task}={RESULTS}/bench/{task}.online.json" for task in STUDY.tasks],
+        times=bench_of(STUDY.tasks, "online"),
         metrics=placed(STUDY.tasks, online_systems, "metrics.json"),
         comparisons=[f"{task}={RESULTS}/comparisons/{task}.online.json" for task in STUDY.tasks],
         shown=flags("tables", STUDY.tables),

@@ -73,7 +73,7 @@ def study_layouts():
     """Yield the tables that the study is about, which are part of `all`."""
     methods = {*STUDY.methods}
     if {*shleifer_rush.METHODS} <= methods:
-        yield from ("table5", *(["table6"] if STUDY.deployment else []))
+        yield from ("table5", *(["table6", "layers"] if STUDY.deployment else []))
     if "sft" in methods and several_starts():
         yield "table8"
     if {"sft", "pl", "orig_pl"} <= methods:

@@ -31,9 +31,18 @@ def online_systems(task):
     return [*ONLINE, *ONLINE.values()]
 
 
+# The benchmarks of a task's models need their shapes.
+BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None]
+
+
 def of_tasks(name):
     """Return TASK=FILE arguments for the file `name` of each task."""
     return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]
+
+
+def bench_of(tasks, kind):
+    """Return TASK=FILE arguments for what a benchmark has measured of each task."""
+    return [f"{task}={RESULTS}/bench/{task}.{kind}.json" for task in tasks]
 
 
 def files_in(arguments):
@@ -51,6 +60,14 @@ FIRST_OUTPUTS = [
 
 # What each model costs in use, in a study whose report has it.
 DEPLOYMENTS = placed(STUDY.tasks, risk_systems, "deployment.json") if STUDY.deployment else []
+
+def measured_for_claims():
+    """Return what claims are decided from beside comparisons, TASK=FILE arguments by flag: all that the study measures."""
+    return {
+        "--online": bench_of(STUDY.tasks if ONLINE else [], "online"),
+        "--layers": bench_of(BENCH_TASKS if "layers" in study_layouts() else [], "layers"),
+        "--teacher": of_tasks("teacher/risk.json"),
+    }
 
 
 def curves_of(task, systems):

@@ -202,7 +202,11 @@ class Study:
                 [
                     *("--claims", ROOT / "config/claims.yaml", "--json", output(self.folder / "results/claims.json")),
                     *("--markdown", output(self.folder / "results/claims.md")),
-                    *("--table", output(self.folder / "results/claims.html")),
+                    *(
+                        "--table",
+                        output(self.folder / "results/claims.html"),
+                        output(self.folder / "results/claims.tex"),
+                    ),
                 ],
             ),
             "tables main": (

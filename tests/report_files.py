@@ -7,6 +7,7 @@ import numpy as np
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import sha256, write_json, write_json_lines, write_parquet
 from fdistill.artifacts.records import record_of, record_text
+from fdistill.config.claim_checks import KEYS
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import figures
 from fdistill.evaluation.aggregate import RISKS
@@ -156,13 +157,13 @@ MANIFEST = {
 }
 
 
-_KEYS = ("better", "than", "than_one_of", "metrics", "tasks", "missing")
 CLAIMS = {
     "distilling": {"text": "KL is better than <MLE>.", "better": ["kl"], "than": ["mle"], "metrics": ["bleu4", "ter"]},
     "symmetric": {"text": "JS beats KL.", "better": ["js"], "than": ["kl"], "metrics": ["bleu4"]},
+    "worse": {"text": "JS is worse.", "better": ["js"], "than": ["mle"], "metrics": ["bleu4"], "at_most": -1},
     "speed": {"text": "KL is fast.", "missing": {"reason": "no time was measured", "fix": "run it here"}},
 }
-CLAIMS = {name: dict.fromkeys(_KEYS) | {"source": "Wen et al. 2023"} | claim for name, claim in CLAIMS.items()}
+CLAIMS = {name: dict.fromkeys(KEYS) | {"source": "Wen et al. 2023"} | claim for name, claim in CLAIMS.items()}
 
 
 def study(

@@ -19,6 +19,7 @@ from fdistill.artifacts.lineage import check_splits, lineage_of
 from fdistill.artifacts.manifest import MANIFEST, check_files, manifest_of
 from fdistill.artifacts.records import OWN_HASH, record_text
 from fdistill.bench.study import example_counts
+from fdistill.config.claim_checks import KEYS
 from fdistill.data.samples import read_samples
 from fdistill.data.schemas import SAMPLES
 from fdistill.evaluation import figures, ledger, tables
@@ -56,7 +57,7 @@ RECORD = {
 }
 PAIR = {"a": "js", "b": "kl", "difference": 0.0, "interval": [-0.5, 0.5], "p": 0.01, "p_holm": 0.02}
 CLAIM = {"text": "KL beats JS.", "source": "s", "better": ["kl"], "than": ["js"]}
-CLAIM |= dict.fromkeys(("than_one_of", "metrics", "tasks", "missing"))
+CLAIM = dict.fromkeys(KEYS) | CLAIM
 RATED = {"title": "Fluency", "better": "higher", "question": "Is it?", "lowest": "no", "highest": "yes"}
 KIT = {"task": "t", "scale": 5, "aspects": [RATED], "systems": ["kl", "js"]}
 KIT["items"] = [{"item": "Q1-A", "id": "a", "input": "x", "output": "y", "systems": ["kl", "js"]}]
@@ -247,7 +248,11 @@ SCORED = {"title": "BLEU-4", "direction": "higher", "signature": "s", "missing":
 COMPARED = {"title": "BLEU-4", "direction": "higher", "seeds": ["1", "2"], "pairs": [PAIR], "missing": []}
 COMPARED |= {"best": None, "leaders": ["kl"], "collapsed": [], "notes": ["few"]}
 SPREAD = dict.fromkeys(("median", "min", "max"), 1.0)
-TIMES = {"seconds": dict.fromkeys(("offline", "online"), SPREAD), "speedup": SPREAD, "other_cpus": 0.5}
+TIMES = {
+    "seconds": dict.fromkeys(("offline", "online"), SPREAD),
+    "speedup": SPREAD | {"interval": [1.0, 1.0]},
+    "other_cpus": 0.5,
+}
 MISSING = {"reason": "not installed", "fix": "install it"}
 FILES = {
     "score.json": (

@@ -69,7 +69,16 @@ def test_the_speedup_is_the_median_ratio_and_the_first_step_only_warms_up(traine
     monkeypatch.setattr(online, "busy_seconds", lambda: None)
     measured = online.compare(trainers, 3)
     assert measured["seconds"][online.OFFLINE] == {"median": 2, "min": 1, "max": 4}
-    assert measured["speedup"] == {"median": 3, "min": 2, "max": 10} and measured["other_cpus"] is None
+    assert (
+        measured["speedup"] == {"median": 3, "min": 2, "max": 10, "interval": None} and measured["other_cpus"] is None
+    )
+
+
+def test_a_medians_interval_is_of_its_order_statistics():
+    """Of 40 values, the 14th and the 27th: Binomial(40, 1/2) is below 14 with p = 0.019, below 13 with p = 0.008."""
+    values = [float(value) for value in range(1, 41)]
+    assert online.median_interval(values) == [14.0, 27.0]
+    assert online.median_interval(values[:6]) == [1.0, 6.0] and online.median_interval(values[:5]) is None
 
 
 def test_the_work_of_other_programs_is_what_the_machine_did_beside_this_one(trainers, monkeypatch):

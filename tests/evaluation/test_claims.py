@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import warm
 import yaml
+from bench_files import write_layers
 from fdistill.artifacts.files import read_json, write_json
-from fdistill.config.claim_checks import OTHERS
+from fdistill.config.claim_checks import KEYS
+from fdistill.evaluation.aggregate import RISKS
 from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED, decide_claims
 from fdistill.evaluation.comparisons import TEACHER, compare_metric
 from fdistill.evaluation.resampling import holm, replicate_mean
 from fdistill.evaluation.tables.claims import claim_tests, claims_markdown, claims_table
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
+from online_cases import write_times
 from paper_tables import rows_of
 
 TEXTS = Texts({"t": {"title": "Task"}, "u": {"title": "Other"}}, {"kl": "KL", "rkl": "RKL", "js": "JS", "tvd": "TVD"})
@@ -22,7 +25,7 @@ FEW, MANY = {"1": 0.0}, {"1": 0.01, "2": -0.01, "3": 0.0, "4": 0.02, "5": -0.02}
 
 def claim(better, than=None, **others):
     """A claim with its defaults."""
-    empty = dict.fromkeys(("better", *OTHERS, "metrics", "tasks", "missing"))
+    empty = dict.fromkeys(KEYS)
     return empty | {"text": "A claim.", "source": "A paper.", "better": better, "than": than} | others
 
 
@@ -59,8 +62,8 @@ def compared(folder, means, task="t", seeds=FEW):
     return path
 
 
-def decide(paths, **claims):
-    return {found["name"]: found for found in decide_claims(claims, paths, TEXTS)["claims"]}
+def decide(paths, measured=None, **claims):
+    return {found["name"]: found for found in decide_claims(claims, paths, TEXTS, measured)["claims"]}
 
 
 CLEAR = {"bleu4": {"kl": 10.0, "rkl": 9.0, "js": 11.0, "tvd": 11.02}}
@@ -86,8 +89,8 @@ def test_a_test_is_the_comparison_of_its_pair_in_either_order(tmp_path):
     [pair] = [pair for pair in read_json(path)["metrics"]["bleu4"]["pairs"] if {pair["a"], pair["b"]} == {"kl", "js"}]
     [as_stored] = decide([path], x=claim(["kl"], ["js"]))["x"]["tests"]
     [turned] = decide([path], x=claim(["js"], ["kl"]))["x"]["tests"]
-    assert (as_stored["difference"], as_stored["interval"]) == (pair["difference"], pair["interval"])
-    assert turned["difference"] == pytest.approx(1) and turned["interval"] == [
+    assert (as_stored["value"], as_stored["interval"]) == (pair["difference"], pair["interval"])
+    assert turned["value"] == pytest.approx(1) and turned["interval"] == [
         -as_stored["interval"][1],
         -as_stored["interval"][0],
     ]
@@ -152,6 +155,107 @@ def test_what_the_tests_of_a_claim_cannot_say_is_said(tmp_path):
     found = decide([path], x=claim(["js"], ["kl"]))["x"]
     assert found["verdict"] == UNDECIDED and "No difference can be significant: with one seed and 251" in found["why"]
     assert decide([path], x=claim(["js"], ["kl"], metrics=["m0"]))["x"]["why"] == "1 case: 1 for it."
+
+
+# --- bounds, ratios and trends
+
+
+def test_a_bound_is_decided_by_the_interval(tmp_path):
+    """Differences of -0.5 ± 0.14 and, in errors, of +0.5: worse, but by less than one; +1 ± 0.14 is around one."""
+    path = compared(tmp_path, {"bleu4": {"kl": 9.5, "js": 10.0}, "ter": {"kl": 10.5, "js": 10.0}})
+    found = decide(
+        [path],
+        close=claim(["kl"], ["js"], at_least=-1),
+        closer=claim(["kl"], ["js"], at_least=-0.1),
+        around=claim(["kl"], ["js"], at_least=-0.5),
+        equal=claim(["kl"], ["js"], at_least=-1, at_most=1),
+        above=claim(["js"], ["kl"], at_least=0.3),
+        below=claim(["js"], ["kl"], at_most=0.1),
+    )
+    verdicts = {name: one["verdict"] for name, one in found.items()}
+    assert verdicts == dict(close=HOLDS, closer=FAILS, around=UNDECIDED, equal=HOLDS, above=HOLDS, below=FAILS)
+    assert {test["p"] for one in found.values() for test in one["tests"]} == {None}
+    low, high = found["closer"]["tests"][0]["interval"]
+    assert f"BLEU-4, KL beside JS, on Task is -0.50 ({low:.2f} to {high:.2f}); TER" in found["closer"]["why"]
+    decided = decide_claims({"x": claim(["kl"], ["js"], at_least=-1)}, [path], TEXTS)
+    page = claims_markdown(decided, {"t": "Task"}, TEXTS.systems)
+    assert "How much the first is better is claimed to be at least -1." in page
+
+
+def test_a_measured_ratio_is_decided_by_its_interval(tmp_path):
+    path, times = compared(tmp_path, CLEAR), tmp_path / "online.json"
+    write_times(times, "t")  # 2.4, from 2.2 to 2.6
+    faster = claim(None, measured="offline_speedup", at_least=2)
+    found = decide(
+        [path],
+        {"online": {"t": times}},
+        faster=faster,
+        more=faster | {"at_least": 2.5},
+        much=faster | {"at_least": 3},
+        elsewhere=faster | {"tasks": ["u"]},
+    )
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        **dict(faster=HOLDS, more=UNDECIDED, much=FAILS, elsewhere=MISSING)
+    }
+    assert [(test["better"], test["than"], test["value"]) for test in found["faster"]["tests"]] == [
+        ("js", "js_online", 2.4),
+        ("tvd", "tvd_online", 2.4),
+    ]
+    assert "Speed-up of a training step, JS beside js_online, on Task is 2.40 (2.20 to 2.60)" in found["much"]["why"]
+    missing = decide([path], faster=faster)["faster"]
+    assert missing["verdict"] == MISSING and "has not measured offline_speedup on t" in missing["missing"]["reason"]
+    assert "add js and js_online" in missing["missing"]["fix"]
+    decided = decide_claims({"x": faster}, [path], TEXTS, {"online": {"t": times}})
+    tests = rows_of(claims_markdown(decided, {"t": "Task"}, TEXTS.systems))[1]
+    assert tests[0][4] == "Ratio" and tests[2][4:8] == ["2.400", "2.200 to 2.600", "–", "–"]  # no sign
+    content = read_json(times)
+    content["pairs"][0]["speedup"]["interval"] = None
+    write_json(times, content)
+    short = decide([path], {"online": {"t": times}}, faster=faster)["faster"]
+    assert [test["verdict"] for test in short["tests"]] == [MISSING, HOLDS] and short["verdict"] == MISSING
+
+
+def test_a_layers_ratio_is_that_of_the_forward_pass(tmp_path):
+    path, times = compared(tmp_path, CLEAR), write_layers(tmp_path / "layers.json", "t")
+    twice = claim(None, measured="decoder_layer", at_least=1.67, at_most=2.43)
+    found = decide([path], {"layers": {"t": times}}, x=twice)["x"]
+    assert (found["verdict"], found["tests"][0]["value"]) == (HOLDS, 2.0)
+    content = read_json(times)
+    for fit in content["fits"].values():
+        fit["ratio"] = None
+    write_json(times, content)
+    missing = decide([path], {"layers": {"t": times}}, x=twice)["x"]["missing"]
+    assert "encoder-decoder model" in missing["fix"]
+
+
+def test_a_trend_is_a_rank_correlation_over_five_tasks(tmp_path):
+    """RKL gains on KL with TeacherDist in every task: one order of 120, and as many the other way round."""
+    trend, paths, teachers = claim(["rkl"], ["kl"], grows_with="teacher_dist"), [], {}
+    for number in range(5):
+        task = f"t{number}"
+        metric, sign = ("ter", -1) if number % 2 else ("bleu4", 1)
+        means = {"kl": 10.0, "rkl": 10.0 + sign * (number - 2)}
+        paths.append(compared(tmp_path, {metric: means, "r_llh_token": means}, task=task))
+        entry = {"mean": 20.0 + number, "std": None, "interval": None, "seeds": {"1": 20.0 + number}}
+        teachers[task] = tmp_path / f"{task}.risk.json"
+        risks = dict.fromkeys(RISKS, entry)
+        write_json(teachers[task], {"task": task, "method": "teacher", "n_inputs": 400, "risks": risks})
+    measured = {"teacher": teachers}
+    found = decide(paths, measured, x=trend, turned=trend | {"better": ["kl"], "than": ["rkl"]})
+    [test] = found["x"]["tests"]
+    assert (found["x"]["verdict"], found["x"]["tasks"], test["task"]) == (HOLDS, {}, None)
+    assert test["value"] == pytest.approx(1) and test["p"] == pytest.approx(2 / 120)
+    assert found["turned"]["verdict"] == FAILS
+    assert "KL is the further behind RKL the larger TeacherDist is" in found["turned"]["why"]
+    page = claims_markdown(decide_claims({"x": trend}, paths, TEXTS, measured), {}, TEXTS.systems)
+    assert rows_of(page)[1][2][:5] == ["All", "TeacherDist and the main metric", "RKL", "KL", "+1.000"]
+    fewer = decide(paths[:4], measured, x=trend)["x"]
+    assert fewer["verdict"] == MISSING and "the study has 4 tasks" in fewer["missing"]["reason"]
+    without = decide(paths, measured, x=trend | {"than": ["engine"]})["x"]
+    assert without["missing"]["reason"] == "the study has no student engine on t0"
+    content = read_json(teachers["t1"])
+    write_json(teachers["t1"], content | {"risks": content["risks"] | {"teacher_dist": entry | {"mean": None}}})
+    assert decide(paths, measured, x=trend)["x"]["verdict"] == MISSING
 
 
 # --- what is missing
@@ -248,14 +352,15 @@ def test_the_page_has_verdicts_then_numbers(tmp_path):
     claims = {
         "right": claim(["js"], ["kl"], text="JS beats KL."),
         "none": claim(["js"], ["engine"], text="JS | ENGINE."),
+        "partly": claim(["js"], ["kl", "engine"], text="JS beats both."),
     }
     decided = decide_claims(claims, [compared(tmp_path, CLEAR)], TEXTS)
     text = claims_markdown(decided, {"t": "Task", "u": "Other"}, TEXTS.systems)
-    verdicts, tests, missing = rows_of(text.replace(r"\|", "/"))
+    verdicts, tests, partly = rows_of(text.replace(r"\|", "/"))
     assert verdicts[0] == ["Claim", "All", "Task", "Other"]
-    assert verdicts[2:] == [["1. JS beats KL.", "✓ holds", "✓ holds", "–"], ["2. JS / ENGINE.", "– n/a", "– n/a", "–"]]
+    assert verdicts[2:4] == [["1. JS beats KL.", "✓ holds", "✓ holds", "–"], ["2. JS / ENGINE.", "– n/a", "– n/a", "–"]]
     assert tests[2][:5] == ["Task", "BLEU-4 ↑", "JS", "KL", "+1.000"] and tests[2][-1] == "✓ holds"
-    assert missing[2][2:] == ["JS", "engine", "–", "–", "–", "–", "– n/a"]
+    assert partly[3][2:] == ["JS", "engine", "–", "–", "–", "–", "– n/a"]
     assert "N/a: the study has no student engine on t. Remedy: add engine to the study's methods." in text
     assert list(claim_tests(decided["claims"][0], {}, {}).cells.iloc[0, :4]) == ["t", "BLEU-4 ↑", "js", "kl"]
     decided["claims"][0]["tests"][0] |= {"p": 0.0112, "p_holm": 1e-9}
@@ -290,3 +395,6 @@ def test_script_reads_the_users_own_file_and_refuses_mistakes(tmp_path):
     assert done.returncode == 1 and str(path) in done.stdout
     done = warm.run_script("claims", *(str(word).replace("x.html", "x.csv") for word in arguments))
     assert done.returncode == 1 and "has no form as CSV; its numbers are in the JSON file" in done.stdout
+    write_times(tmp_path / "online.json", "u")
+    done = warm.run_script("claims", *arguments, "--online", f"t={tmp_path / 'online.json'}")
+    assert done.returncode == 1 and "online.json: belongs to another task" in done.stdout

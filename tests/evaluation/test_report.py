@@ -183,7 +183,7 @@ def test_every_file_has_its_command_and_hash(page, tmp_path):
 def test_claims_with_their_verdicts_and_tests(page, tmp_path):
     text = words(page, "claims")
     assert "1. KL is better than &lt;MLE&gt;. | ✓ holds | ✓ holds |" in text
-    assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "3. KL is fast. | – n/a | – |" in text
+    assert "2. JS beats KL. | ? undecided | ? undecided |" in text and "4. KL is fast. | – n/a | – |" in text
     assert "✓ holds. 2 cases: 2 for it. With fewer than 20 test inputs" in text and "Tests of this claim: 2" in text
     assert "Data-to-text | TER ↓ | KL | Non-distill (MLE) | −10.000 |" in text
     assert "– n/a. Nothing in this study tests it. Reason: no time was measured. Remedy: run it here. Source" in text

@@ -44,9 +44,10 @@ def test_wide_tables_are_cut_between_groups():
 
 def test_a_row_without_a_text_in_a_panel_is_left_out_of_it():
     columns = pd.MultiIndex.from_tuples([("", "name"), *(("a", f"a{i}") for i in range(9)), ("b", "b")])
-    rows = [["x", *"123456789", "1"], ["paper", *"123456789", ""]]
+    rows = [["x", *"123456789", "1"], ["paper", *"123456789", ""], ["size of a alone", *"12345678–", "–"]]
     first, second = panels(Table("", cells_of(columns, [rows])))
-    assert list(first.cells.iloc[:, 0]) == ["x", "paper"] and list(second.cells.iloc[:, 0]) == ["x"]
+    assert list(first.cells.iloc[:, 0]) == ["x", "paper", "size of a alone"]
+    assert list(second.cells.iloc[:, 0]) == ["x"]
     assert len(second.marks) == 1
 
 

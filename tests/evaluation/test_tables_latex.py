@@ -10,15 +10,19 @@ import human_cases
 import matplotlib
 import pandas as pd
 import pytest
+import report_files
 import shleifer_rush_files
 from aggregated_files import main_table, risk_table
+from bench_files import write_layers
 from debian import Unavailable, install
 from deployment_files import SYSTEMS as MODELS
 from deployment_files import write_deployment
-from fdistill.artifacts.files import write_json, write_parquet
+from fdistill.artifacts.files import read_json, write_json, write_parquet
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation import published, tables
+from fdistill.evaluation.claims import CLAIMS_FILE
 from fdistill.evaluation.human.analysis import analyse
+from fdistill.evaluation.tables.claims import SIGNS
 from fdistill.evaluation.tables.formats import visible, write
 from fdistill.evaluation.tables.latex import NEEDS
 from fdistill.evaluation.tables.table import Table, cells_of, panels
@@ -124,24 +128,20 @@ def built(tmp_path_factory):
             {"dart": "DART"},
             tables.sections({"teacher": "Teacher"}, {}, {"kl": "K_L", "js": "JS"}),
         ),
-        "layers_table": tables.layers_table({"task": layer_times(folder / "layers.json")}, {"task": "R&D_task"}),
+        "layers_table": tables.layers_table(
+            {"task": write_layers(folder / "layers.json", "task")}, {"task": "R&D_task"}
+        ),
         **shleifer_rush(folder),
+        "claims_table": tables.claims_table(claims(folder), {"d2t": "R&D_task"}),
     }
 
 
-def layer_times(path):
-    """Write a file as bench_layers.py does; return its path."""
-    estimate = {"value": 8.0, "interval": [7.5, 8.5]}
-    fit = {"full_seconds": 0.1, "percent": {"decoder": estimate, "encoder": estimate}, "ratio": estimate, "r2": 0.99}
-    content = {"family": "bart", "fits": dict.fromkeys(("forward", "generate"), fit), "precision": "float32"}
-    content |= {
-        "models": [{"layers": {"encoder": 2, "decoder": 2}}],
-        "batch": 8,
-        "source_tokens": 9,
-        "target_tokens": 9,
-    }
-    write_json(path, content | {"repeats": 3, "machine": {"name": "a CPU_1", "cpus": 2, "load": 0.5}})
-    return path
+def claims(folder):
+    """The verdicts on a study's claims: each that there is."""
+    files, _ = report_files.study(folder / "claims")
+    decided = read_json(files.claims, CLAIMS_FILE)
+    assert {claim["verdict"] for claim in decided["claims"]} == set(SIGNS)
+    return decided
 
 
 def shleifer_rush(folder):
@@ -186,6 +186,7 @@ def examples(folder, texts):
 def plain(text):
     """The characters of a text without those that typesetting may change: spaces, and how it writes ’ and …"""
     text = visible(text).replace("R_llh", "Rllh").replace("R_cvg", "Rcvg").replace("’", "'").replace("…", "...")
+    text = text.replace("✓", "√").replace("✗", "×")
     return "".join(text.split())
 
 

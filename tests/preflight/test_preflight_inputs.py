@@ -13,7 +13,7 @@ from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import sha256
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.models import checkpoints
-from fdistill.preflight import data, metrics, reach, teachers
+from fdistill.preflight import data, gpu, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
 from plans import from_checkpoint, plan, problems
 from safetensors.torch import load_file
@@ -291,6 +291,16 @@ def test_another_teacher_that_fits_and_one_that_does_not(project, checkpoint):
     assert finding.problem and "64, but the model has 32 positions" in finding.text
     (finding,) = with_other(project, init="./nowhere")
     assert finding.problem and "./nowhere: there is no such folder" in finding.text
+
+
+def test_another_teachers_labels_must_fit_a_gpu(project, checkpoint):
+    terms = [{"sequences": "other_teacher_beam", "loss": "nll"}]
+    project.write(METHODS, TABLE | {"kl": TABLE["mle"] | {"training": "distill", "terms": terms}})
+    other = {"init": str(checkpoint), "text": {"max_source_tokens": 32}}
+    beam = ("other_teacher_beam.batch_size", 1_000_000)
+    found = [*gpu.check(plan(project, ("other_teacher", other), beam, gpu_memory=1))]
+    (problem,) = [finding.text for finding in found if finding.text.startswith("label needs about") and finding.problem]
+    assert problem.endswith("lower batch_size of other_teacher_beam")
 
 
 def test_labels_that_exist_already(project, tmp_path):

@@ -40,6 +40,13 @@ def test_nothing_would_stop_it_but_the_room_on_this_disk(findings):
             assert any(line.startswith(f"ok      {task}: {what}: ") for line in findings), (task, what)
 
 
+def test_another_teacher_needs_memory_too(findings):
+    """It decodes the training split."""
+    for task in small.TEACHERS:
+        (line,) = [line for line in findings if line.startswith(f"ok      {task}: GPU memory: ")]
+        assert 0 < float(re.search(r"\blabel ([\d.]+)", line)[1]) < 80, line
+
+
 @pytest.mark.parametrize("task", MILLIONS)
 def test_the_models_have_the_published_numbers_of_parameters(findings, task):
     (line,) = [line for line in findings if line.startswith(f"ok      {task}: teacher: ")]

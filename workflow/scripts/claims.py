@@ -1,4 +1,4 @@
-"""Decide which claims of papers hold in a study, from the comparisons of its students."""
+"""Decide which claims of papers hold in a study, from the comparisons of its students and what else it has measured."""
 
 import argparse
 import logging
@@ -12,9 +12,16 @@ from fdistill.config.claim_checks import read_claims
 from fdistill.config.files import Report
 from fdistill.evaluation import tables
 from fdistill.evaluation.claims import decide_claims
-from fdistill.evaluation.tables.claims import claims_markdown, claims_table
+from fdistill.evaluation.claims.study import LAYERS, ONLINE, TEACHER
+from fdistill.evaluation.tables.claims import claims_markdown
 from fdistill.evaluation.tables.formats import visible
 from fdistill.evaluation.texts import Texts
+
+MEASURED = {
+    ONLINE: "times of steps, from bench_online.py",
+    LAYERS: "times of layers, from bench_layers.py",
+    TEACHER: "risk.json of its teacher, with TeacherDist",
+}
 
 
 def main() -> None:
@@ -30,11 +37,16 @@ def main() -> None:
         metavar="TASK=FILE",
         help="each task's comparisons of its students, from compare.py",
     )
+    for kind, made in MEASURED.items():
+        help_text = f"each task's {made}, for claims that need it"
+        parser.add_argument(
+            f"--{kind}", nargs="+", type=arguments.file_pair, default=[], metavar="TASK=FILE", help=help_text
+        )
     cli.add_texts_flag(parser)
     parser.add_argument("--json", type=Path, required=True, help="the verdicts to write, with every test (JSON)")
     parser.add_argument("--markdown", type=Path, required=True, help="the same to write, for reading (Markdown)")
     parser.add_argument(
-        "--table", type=Path, required=True, help="the verdicts alone to write; the suffix names the format"
+        "--table", nargs="+", type=Path, required=True, help="the verdicts alone to write; suffixes name the formats"
     )
     args = cli.parse(parser, "json", "markdown", "table")
 
@@ -43,14 +55,15 @@ def main() -> None:
     report.raise_mistakes()
     for file in args.claims:
         note_input(file)
-    for task, file in args.comparisons:
+    measured = {kind: dict(getattr(args, kind)) for kind in MEASURED}
+    for task, file in [*args.comparisons, *(pair for files in measured.values() for pair in files.items())]:
         check_place(file, task)
     texts = Texts.read(args.texts)
-    decided = decide_claims(claims, [file for _, file in args.comparisons], texts)
+    decided = decide_claims(claims, [file for _, file in args.comparisons], texts, measured)
     titles = texts.named_tasks([(task, "") for task, _ in args.comparisons])
     write_json(args.json, decided)
     write_text(args.markdown, visible(claims_markdown(decided, titles, texts.systems)))
-    tables.write(claims_table(decided, titles), [args.table])
+    tables.write(tables.claims_table(decided, titles), args.table)
     for claim in decided["claims"]:
         logging.info("%s: %s. %s", claim["name"], claim["verdict"], claim["why"])
 

@@ -3,6 +3,7 @@
 Both run in one process, in turn, from the same weights and on the same examples: what else the machine does slows both.
 """
 
+import math
 import time
 from typing import Any
 
@@ -39,8 +40,9 @@ def compare(trainers: dict[str, Trainer], steps: int) -> dict[str, Any]:
     """Measure `steps` steps of each of two trainers of one student, `OFFLINE` and `ONLINE`, after one that warms up.
 
     A step includes the making of its batch, as in training. Returns the seconds of each and, as "speedup", the
-    ratios of online to offline of the same examples: {"median", "min", "max"}. "other_cpus" is the mean number of CPUs
-    that other programs used meanwhile, None where the system does not say.
+    ratios of online to offline of the same examples: {"median", "min", "max", "interval"}, the last the median's 95 %
+    interval by order statistics. "other_cpus" is the mean number of CPUs that other programs used meanwhile, None where
+    the system does not say.
     """
     student = trainers[OFFLINE].student
     weights = {name: value.clone() for name, value in student.module.state_dict().items()}
@@ -60,6 +62,17 @@ def compare(trainers: dict[str, Trainer], steps: int) -> dict[str, Any]:
     ratios = [online / offline for online, offline in zip(measured[ONLINE], measured[OFFLINE], strict=True)]
     return {
         "seconds": {name: spread(times) for name, times in measured.items()},
-        "speedup": spread(ratios),
+        "speedup": spread(ratios) | {"interval": median_interval(ratios)},
         "other_cpus": None if before is None or after is None else max(0.0, after - before - own) / elapsed,
     }
+
+
+def median_interval(values: list[float]) -> list[float] | None:
+    """Return the 95 % interval of a median, whatever the distribution, by order statistics (Conover 1999, 3.2).
+
+    None for fewer than six values, of which no two are so far apart.
+    """
+    from scipy import stats
+
+    found = stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    return None if math.isnan(found.low + found.high) else [float(found.low), float(found.high)]

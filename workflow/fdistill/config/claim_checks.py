@@ -16,6 +16,15 @@ Claims = dict[str, Claim]
 
 OTHERS = ("than", "than_one_of")  # the keys with the methods that are compared with those of `better`
 MEASURES = (*METRICS, *RISK_TITLES)
+BOUNDS = ("at_least", "at_most")
+KEYS = ("better", *OTHERS, *BOUNDS, "measured", "grows_with", "metrics", "tasks", "missing")
+# By the key that says of which form a claim is, the keys that may be beside it; without one, it compares methods.
+FORMS = {
+    "missing": (),
+    "measured": (*BOUNDS, "tasks"),
+    "grows_with": ("better", "than", "tasks"),
+    "than_one_of": ("better", "metrics", "tasks", "than"),
+}
 KINDS = {"better": "method", **dict.fromkeys(OTHERS, "method"), "metrics": "metric or risk", "tasks": "task"}
 
 
@@ -45,23 +54,43 @@ def read_claims(
 
 
 def _mistakes(claim: Claim, known: dict[str, Collection[str]]) -> Iterator[Problem]:
-    if claim["missing"]:
-        for key in (key for key in known if claim[key]):
-            yield Problem((key,), "not used with missing, by which the claim cannot be tested; remove one of the two")
-        return
-    given = [key for key in OTHERS if claim[key]]
-    if not claim["better"]:
-        yield Problem(("better",), "missing; set a list of methods, or under missing why the claim cannot be tested")
-    elif len(given) != 1:
-        both = " and ".join(OTHERS)
-        yield Problem((), f"has {'both' if given else 'neither'} of {both}; set one of them, a list of methods")
+    yield from _misplaced(claim)
     for key, names in known.items():
         for index, name in enumerate(claim[key] or ()):
             # A method may have a size of the student, as `js-e2d1`. Sizes belong to tasks, so that only tests tell.
             one = split_size(name)[0] if KINDS[key] == "method" else name
             if names and one not in names:
                 yield Problem((key, index), f"unknown {KINDS[key]} '{name}'; {nearest(name, names)}")
-    for key in given:
-        for index, name in enumerate(claim[key]):
+    for key in OTHERS:
+        for index, name in enumerate(claim[key] or ()):
             if name in (claim["better"] or ()):
                 yield Problem((key, index), f"'{name}' is under better too; remove it from one of them")
+
+
+def _misplaced(claim: Claim) -> Iterator[Problem]:
+    """The keys of a claim that it lacks, or that do not go together."""
+    for alone, goes_with in FORMS.items():
+        if claim[alone] is not None:
+            for key in (key for key in KEYS if key not in (alone, *goes_with) and claim[key] is not None):
+                yield Problem((key,), f"not used with {alone}; remove one of the two")
+    if claim["missing"]:
+        return
+    bounds = [claim[key] for key in BOUNDS if claim[key] is not None]
+    if len(bounds) == 2 and bounds[0] >= bounds[1]:
+        yield Problem(("at_most",), f"must be larger than at_least, {bounds[0]:g}")
+    if claim["measured"]:
+        if not bounds:
+            yield Problem((), f"has neither of {' and '.join(BOUNDS)}; say how large {claim['measured']} is")
+        return
+    given = [key for key in OTHERS if claim[key]]
+    if not claim["better"]:
+        yield Problem(
+            ("better",), "missing; set a list of methods, or measured, or under missing why the claim cannot be tested"
+        )
+    elif claim["grows_with"]:
+        for key in ("better", "than"):
+            if len(claim[key] or ()) != 1:
+                yield Problem((key,), "must be a list of one method with grows_with")
+    elif len(given) != 1:
+        both = " and ".join(OTHERS)
+        yield Problem((), f"has {'both' if given else 'neither'} of {both}; set one of them, a list of methods")

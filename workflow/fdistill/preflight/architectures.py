@@ -40,6 +40,16 @@ class Architecture:
     students: dict[str | None, Size]  # by the name of their size; None is the default size
     origin: str  # in words
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
+    pretrained_to_fetch: hub.Download | None = None  # likewise for model.teacher.pretrained
+
+
+@dataclass(frozen=True)
+class OtherTeacher:
+    """The size of a task's other teacher, where it comes from in words, and what must be downloaded of it."""
+
+    size: Size
+    origin: str
+    to_fetch: hub.Download | None
 
 
 def architecture(
@@ -62,8 +72,10 @@ def architecture(
     where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
+    pretrained_to_fetch = None
     if PRETRAINED in named and (name := model["teacher"]["pretrained"]):
-        configs[PRETRAINED] = configuration({"teacher": model["teacher"] | {"init": name}}, PRETRAINED_KEY)[0]
+        pretrained = {"teacher": model["teacher"] | {"init": name}}
+        configs[PRETRAINED], _, pretrained_to_fetch = configuration(pretrained, PRETRAINED_KEY)
     with _MAKING, torch.device("meta"):
         teacher = _outline(config, where)
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
@@ -71,11 +83,11 @@ def architecture(
         sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
-    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch)
+    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
 
 
-def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> tuple[Size, str, hub.Download | None]:
-    """Return the size of a task's other teacher, where it comes from, and what must be downloaded of it.
+def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:
+    """Return what is known of a task's other teacher.
 
     `text` is the section with its own limits. Raises UserError as `architecture` does for a teacher's checkpoint.
     """
@@ -83,7 +95,7 @@ def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> tuple[Size, st
     with _MAKING, torch.device("meta"):
         checkpoint = _outline(config, f"{other['init']}/{CONFIG}")
     check_positions(checkpoint, Limits(**text))
-    return size_of(checkpoint.model.module, checkpoint.model.family), origin, to_fetch
+    return OtherTeacher(size_of(checkpoint.model.module, checkpoint.model.family), origin, to_fetch)
 
 
 def _outline(config: PreTrainedConfig, where: str) -> Checkpoint:

@@ -7,6 +7,7 @@ from pathlib import Path
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from fdistill.preflight import metrics
+from fdistill.preflight.architectures import OtherTeacher
 from fdistill.preflight.plan import Finding, Plan
 
 FLOAT = 4  # bytes of a stored weight
@@ -31,8 +32,9 @@ def check(plan: Plan) -> Iterator[Finding]:
         largest = max(largest, sizes.teacher.parameters)
     yield _room(plan.results, models, "the study's models")
     yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")
-    teachers = {sizes.to_fetch for _, _, sizes in known if sizes.to_fetch}
-    if to_fetch := teachers | set(metrics.downloads(plan)):
+    teachers = {model for _, _, sizes in known for model in (sizes.to_fetch, sizes.pretrained_to_fetch)}
+    teachers |= {other.to_fetch for other in plan.other_teachers.values() if isinstance(other, OtherTeacher)}
+    if to_fetch := teachers - {None} | set(metrics.downloads(plan)):
         size = sum(model.size for model in to_fetch)
         yield _room(Path(HF_HUB_CACHE), size, "the hub's models (HF_HOME says where they go)")
 

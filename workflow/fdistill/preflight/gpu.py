@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from fdistill.config.metric_checks import NLL
+from fdistill.config.other_teacher_checks import text_of
 from fdistill.losses.objectives import GROUND_TRUTH, Objective
 from fdistill.models import memory
-from fdistill.preflight.architectures import Architecture
+from fdistill.preflight.architectures import Architecture, OtherTeacher
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.sampling.batch_sizes import free_on_gpu, rows_that_fit, weight_copies
 
@@ -61,7 +62,9 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         used_teacher = teacher if objective.needs_teacher else None
         add(stage, *(_training(task, selection, stage, student, used_teacher, kinds) for student in students))
 
-    def offline(stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int) -> None:
+    def offline(
+        stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int, source: int = source
+    ) -> None:
         beams, weights = settings.get("num_beams") or 1, weights * weight_copies(settings["engine"])
         rows = settings["batch_size"]
         if rows is None:
@@ -71,6 +74,10 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
 
     for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
         offline("sample_teacher", sampling, teacher.parameters, teacher, target)
+    if isinstance(other := plan.other_teachers.get(name), OtherTeacher):
+        beam, limits = task["other_teacher_beam"], text_of(task)
+        longest = beam["max_new_tokens"] or limits["max_target_tokens"]
+        offline("label", beam, other.size.parameters, other.size, longest, limits["max_source_tokens"])
     offline("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
     largest = max(student.parameters for student in students)
     offline("generate", task["risk"], teacher.parameters + largest, teacher, target)
@@ -100,6 +107,7 @@ def _remedy(stage: str) -> str:
     """Return what to do when `stage` does not fit."""
     other = {
         "generate": "lower batch_size of decoding and risk",
+        "label": "lower batch_size of other_teacher_beam",
         "sample_teacher": "lower batch_size of teacher_samples, teacher_beam and risk",
     }
     name = "teacher" if stage == "finetune_teacher" else stage

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.config import Study
-from fdistill.preflight.architectures import Architecture, Layers, architecture
+from fdistill.config.other_teacher_checks import OTHER_TEACHER, text_of
+from fdistill.losses.objectives import OTHER_TEACHER_BEAM
+from fdistill.preflight.architectures import Architecture, Layers, OtherTeacher, architecture, other_teacher
 from fdistill.preflight.hub import Download
 from fdistill.runtime.errors import UserError
 
@@ -63,6 +65,18 @@ class Plan:
         with ThreadPoolExecutor(max(1, len(tasks))) as pool:  # in parallel, because each waits for the hub
             found = pool.map(_architecture_or_error, tasks.values(), students, repeat(tasks))
             return dict(zip(tasks, found, strict=True))
+
+    @cached_property
+    def other_teachers(self) -> dict[str, OtherTeacher | UserError]:
+        """The other teacher of each task with a method that learns from it, or the error; files of labels have none."""
+        found: dict[str, OtherTeacher | UserError] = {}
+        for task, settings in self.tasks():
+            if OTHER_TEACHER_BEAM in self.study.sequences(task) and settings[OTHER_TEACHER]["labels"] is None:
+                try:
+                    found[task] = other_teacher(settings[OTHER_TEACHER], text_of(settings))
+                except UserError as error:
+                    found[task] = error
+        return found
 
     def known(self) -> Iterator[tuple[str, dict[str, Any], Architecture]]:
         """Yield the tasks whose models are known: name, settings and models."""

@@ -1,13 +1,11 @@
 """The check of teachers: whether each task's checkpoints are available and fit the task's settings."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from fdistill.artifacts.systems import of_size
-from fdistill.config.other_teacher_checks import OTHER_TEACHER, text_of
+from fdistill.config.other_teacher_checks import OTHER_TEACHER
 from fdistill.data.labels import checked_label_file
 from fdistill.losses.objectives import OTHER_TEACHER_BEAM
-from fdistill.preflight.architectures import other_teacher
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
@@ -26,18 +24,20 @@ def check(plan: Plan) -> Iterator[Finding]:
         yield Finding(f"{task}: teacher", f"{sizes}; {origin}")
     for task, settings in plan.tasks():
         if OTHER_TEACHER_BEAM in plan.study.sequences(task):
-            yield _other(plan, task, settings)
+            yield _other(plan, task, settings[OTHER_TEACHER]["labels"])
 
 
-def _other(plan: Plan, task: str, settings: dict[str, Any]) -> Finding:
-    where, other = f"{task}: other teacher", settings[OTHER_TEACHER]
+def _other(plan: Plan, task: str, labels: str | None) -> Finding:
+    where, found = f"{task}: other teacher", plan.other_teachers.get(task)
     try:
-        if other["labels"] is not None:
-            return Finding(where, f"{checked_label_file(other['labels'])}: labels that exist already")
-        size, origin, to_fetch = other_teacher(other, text_of(settings))
+        if found is None:
+            return Finding(where, f"{checked_label_file(labels)}: labels that exist already")
     except UserError as error:
-        return Finding(where, str(error), problem=True)
-    return Finding(where, f"{_millions(size.parameters)}; {plan.on_the_hub(to_fetch) if to_fetch else origin}")
+        found = error
+    if isinstance(found, UserError):
+        return Finding(where, str(found), problem=True)
+    origin = plan.on_the_hub(found.to_fetch) if found.to_fetch else found.origin
+    return Finding(where, f"{_millions(found.size.parameters)}; {origin}")
 
 
 def _millions(count: int) -> str:

@@ -1,5 +1,6 @@
 """Builds the paper's tables from the files of earlier stages, and writes them in every format."""
 
+from fdistill.evaluation.tables.claims import claims_table
 from fdistill.evaluation.tables.datasets import datasets_table
 from fdistill.evaluation.tables.deployment import deployment_table
 from fdistill.evaluation.tables.examples import examples_table
@@ -12,6 +13,7 @@ from fdistill.evaluation.tables.results import main_table, risk_table
 from fdistill.evaluation.tables.shleifer_rush import methods_table, mixtures_table, speeds_table, starts_table
 
 __all__ = [
+    "claims_table",
     "datasets_table",
     "deployment_table",
     "examples_table",

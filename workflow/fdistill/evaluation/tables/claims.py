@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fdistill.evaluation.claims import FAILS, HOLDS, MISSING, UNDECIDED
+from fdistill.evaluation.claims.verdicts import RATIO
 from fdistill.evaluation.tables.markdown import escape_markdown, to_markdown
 from fdistill.evaluation.tables.numbers import FINE, NONE, p_value, signed
 from fdistill.evaluation.tables.results import ARROWS
@@ -13,11 +14,13 @@ SIGNS = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided", MISSI
 CAPTION = (
     "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
     "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction; if one of "
-    "several others is enough, it fails where a student is worse than all of them. Tests are paired, of two students "
+    "several others is enough, it fails where a student is worse than all of them. If it says how large a number is, "
+    "it holds if each 95 % interval is within that, and fails if one is outside. Tests are paired, of two students "
     "on the same inputs and seeds; without a size they are of the task's own. "
     "In a risk lower is better, also below the teacher's own. "
     "{certainty}"
 )
+BOUNDS = {"at_least": "at least", "at_most": "at most"}
 CERTAINTY = {
     True: "There is one seed: intervals and p-values are over test inputs, and say nothing of another training run.",
     False: "Intervals and p-values are over test inputs and {seeds} seeds.",
@@ -46,34 +49,37 @@ def claims_table(decided: Mapping[str, Any], tasks: Mapping[str, str]) -> Table:
 
 
 def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Mapping[str, str]) -> Table:
-    """Build the table of a claim's tests; the difference is the mean of the first system less that of the second."""
+    """Build the table of a claim's tests; a difference is the mean of the first system less that of the second."""
     rows = []
     for test in claim["tests"]:
-        names = [systems.get(test[key], test[key]) for key in ("better", "than")]
-        interval, p_values = test["interval"], (test["p"], test["p_holm"])
+        names = [NONE if test[key] is None else systems.get(test[key], test[key]) for key in ("better", "than")]
+        form = signed if claim["quantity"] != RATIO else format
+        numbers = [test["value"], *(test["interval"] or [None, None])]
+        value, low, high = (NONE if number is None else form(number, FINE) for number in numbers)
         rows.append(
             [
-                tasks.get(test["task"], test["task"]),
+                "All" if test["task"] is None else tasks.get(test["task"], test["task"]),
                 test["title"] + ARROWS.get(test["direction"], ""),
                 *names,
-                NONE if test["difference"] is None else signed(test["difference"], FINE),
-                f"{signed(interval[0], FINE)} to {signed(interval[-1], FINE)}" if interval else NONE,
-                *(NONE if p is None else p_value(p) for p in p_values),
+                value,
+                f"{low} to {high}" if test["interval"] else NONE,
+                *(NONE if test[key] is None else p_value(test[key]) for key in ("p", "p_holm")),
                 SIGNS[test["verdict"]],
             ]
         )
-    headings = ["Task", "Metric", "Better", "Than", "Difference", "95 % interval", "p", "p (Holm)", "Verdict"]
-    return Table(caption="", title=claim["text"], cells=cells_of(headings, [rows]), names=4)
+    headings = ["Task", "Metric", "Better", "Than", claim["quantity"].capitalize(), "95 % interval", "p", "p (Holm)"]
+    cells = cells_of([*headings, "Verdict"], [rows])
+    return Table(caption="", title=claim["text"], cells=cells, names=4)
 
 
 def claims_markdown(decided: Mapping[str, Any], tasks: Mapping[str, str], systems: Mapping[str, str]) -> str:
-    """Return the verdicts, and then each claim with its source and tests, in Markdown."""
+    """Return the verdicts, and then each claim with its source and, if any could be made, its tests, in Markdown."""
     parts = ["# Claims", to_markdown(claims_table(decided, tasks))]
     for number, claim in enumerate(decided["claims"], start=1):
         parts.append(f"## {number}. {escape_markdown(claim['text'])}")
         parts.append(f"**{SIGNS[claim['verdict']]}**. {escape_markdown(_reason(claim))}")
-        parts.append(f"Source: {escape_markdown(claim['source'])}.")
-        if claim["tests"]:
+        parts.append(f"Source: {escape_markdown(claim['source'])}.{_bounds(claim)}")
+        if any(test["missing"] is None for test in claim["tests"]):
             parts.append(to_markdown(claim_tests(claim, tasks, systems)).strip())
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -81,3 +87,10 @@ def claims_markdown(decided: Mapping[str, Any], tasks: Mapping[str, str], system
 def _reason(claim: Mapping[str, Any]) -> str:
     missing = claim["missing"]
     return claim["why"] + (f" N/a: {missing['reason']}. Remedy: {missing['fix']}." if missing else "")
+
+
+def _bounds(claim: Mapping[str, Any]) -> str:
+    """What the claim says of the size of its quantity, as a sentence after another."""
+    ahead = f"The {claim['quantity']}" if claim["quantity"] == RATIO else "How much the first is better"
+    given = [f"{words} {claim[key]:g}" for key, words in BOUNDS.items() if claim[key] is not None]
+    return f" {ahead} is claimed to be {' and '.join(given)}." if given else ""

@@ -6,29 +6,13 @@ from typing import Any
 import pandas as pd
 
 from fdistill.artifacts.files import read_json
-from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.table import Table, cells_of
+from fdistill.evaluation.times import LAYERS_FILE
 from fdistill.runtime.errors import UserError
 
 STACKS = ("decoder", "encoder")
 WAYS = {"forward": "forward pass", "generate": "generation"}
-ESTIMATE = {"value": float, "interval": [float]}
-# What is read of a file that bench_layers.py wrote, as `artifacts.shapes` describes it.
-FIT = {
-    "full_seconds": float,
-    "percent": {"decoder": ESTIMATE, "encoder?": ESTIMATE},
-    "ratio": (ESTIMATE, None),
-    "r2": float,
-}
-TIMES_FILE = {
-    "family": str,
-    "fits": dict.fromkeys(WAYS, FIT),
-    "models": [{"layers": {...: COUNT}}],
-    **dict.fromkeys(("batch", "source_tokens", "target_tokens", "repeats"), COUNT),
-    "precision": str,
-    "machine": {"name": str, "cpus": COUNT, "load": float},
-}
 CAPTION = (
     "Inference time as a linear function of the numbers of encoder and decoder layers, fitted by least squares to "
     "models of the task's shapes with random weights and random numbers of layers. One more layer: in percent of the "
@@ -52,7 +36,7 @@ def layers_table(times: dict[str, Path], tasks: dict[str, str], paper: Published
     """
     if missing := [task for task in tasks if task not in times]:
         raise UserError(f"no times for task {', '.join(missing)}; give {missing[0]}=FILE")
-    files = {task: read_json(times[task], TIMES_FILE) for task in tasks}
+    files = {task: read_json(times[task], LAYERS_FILE) for task in tasks}
     headings = ["Task", "Model", "Full, ms", *(f"One more {stack} layer, %" for stack in STACKS)]
     headings += ["Decoder / encoder", "R²"]
     theirs = _published(paper)

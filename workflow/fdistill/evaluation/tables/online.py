@@ -8,26 +8,16 @@ import pandas as pd
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import COLUMNS, Section, results_frame
 from fdistill.evaluation.tables.marks import noted_limits
 from fdistill.evaluation.tables.numbers import FORM
 from fdistill.evaluation.tables.results import LEADERS, pivot
 from fdistill.evaluation.tables.table import Table
+from fdistill.evaluation.times import ONLINE_FILE
 from fdistill.runtime.errors import UserError
 
 TITLES = {"online": "Online", "offline": "Offline"}  # in the order of the paper's rows
-SPREAD = {"median": float, "min": float, "max": float}
-# What is read of a file that bench_online.py wrote, as `artifacts.shapes` describes it.
-TIMES_FILE = {
-    "pairs": [
-        dict.fromkeys(TITLES, str)
-        | {"seconds": dict.fromkeys(TITLES, SPREAD), "speedup": SPREAD, "other_cpus": (float, None)}
-    ],
-    "steps": COUNT,
-    "machine": {"name": str, "cpus": COUNT},
-}
 BUSY = 0.1  # CPUs used by other programs; less is the system itself
 CAPTION = (
     "Online: training samples sequences from the teacher anew in every epoch. Offline: the teacher's samples are made "
@@ -54,7 +44,7 @@ def online_table(
     """
     if missing := [task for task in tasks if task not in times]:
         raise UserError(f"no times for task {', '.join(missing)}; give {missing[0]}=FILE")
-    measured = {task: read_json(times[task], TIMES_FILE) for task in tasks}
+    measured = {task: read_json(times[task], ONLINE_FILE) for task in tasks}
     methods = {
         task: [{kind: pair[kind] for kind in TITLES} for pair in file["pairs"]] for task, file in measured.items()
     }

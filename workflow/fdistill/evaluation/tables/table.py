@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from fdistill.evaluation.tables.numbers import NONE
+
 MAX_COLUMNS = 9  # beside the names of the rows, as in the widest panel of Wen et al. 2023, Table 2
 
 
@@ -63,7 +65,7 @@ def panels(table: Table, max_columns: int = MAX_COLUMNS) -> list[Table]:
     """Return the table, split between groups into parts of at most `max_columns` beside the names of the rows.
 
     A wider group is a part of its own. Parts are filled from the last group on, as in the paper: DART alone, then the
-    three tasks with fewer metrics. Rows without a text in a part are left out of it.
+    three tasks with fewer metrics. Rows without a text in a part are left out of it: a system that the task has not.
     """
     if not table.spans:
         return [table]
@@ -74,6 +76,6 @@ def panels(table: Table, max_columns: int = MAX_COLUMNS) -> list[Table]:
         if parts[0] and len(parts[0]) + len(group) > max_columns:
             parts.insert(0, [])
         parts[0] = group + parts[0]
-    has_text = table.cells.to_numpy() != ""
+    has_text = ~table.cells.isin(["", NONE]).to_numpy()
     rows = [[row for row, texts in enumerate(has_text) if texts[part].any()] for part in parts]
     return [table.part(rows=kept, columns=[*range(table.names), *part]) for kept, part in zip(rows, parts, strict=True)]
