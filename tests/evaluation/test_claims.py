@@ -250,7 +250,7 @@ def test_a_trend_is_a_rank_correlation_over_five_tasks(tmp_path):
     page = claims_markdown(decide_claims({"x": trend}, paths, TEXTS, measured), {}, TEXTS.systems)
     assert rows_of(page)[1][2][:5] == ["All", "TeacherDist and the main metric", "RKL", "KL", "+1.000"]
     fewer = decide(paths[:4], measured, x=trend)["x"]
-    assert fewer["verdict"] == MISSING and "the study has 4 tasks" in fewer["missing"]["reason"]
+    assert fewer["verdict"] == MISSING and "tasks to rank: 4; with fewer than 5" in fewer["missing"]["reason"]
     without = decide(paths, measured, x=trend | {"than": ["engine"]})["x"]
     assert without["missing"]["reason"] == "the study has no student engine on t0"
     content = read_json(teachers["t1"])

@@ -1,9 +1,11 @@
 """The report: the answer in words, what is marked where, costs, claims, origins, and a page that is whole in itself."""
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import warm
@@ -132,7 +134,7 @@ def test_a_students_cost_has_what_it_needs_but_not_the_teacher(page, tmp_path):
     record_of(tmp_path / "d2t/js/seed1/train.jsonl").unlink()
     text = words(report_page(files, settings), "cost")
     assert "JS (exact) | 29.80 | – | – | – | – |" in text
-    assert "No times of JS (exact): no record lies beside train.jsonl. Run the training here, or copy" in text
+    assert "No times of JS (exact): a record of its training is missing, or what training needed. Run" in text
 
 
 def test_costs_are_means_over_seeds(tmp_path):
@@ -140,6 +142,25 @@ def test_costs_are_means_over_seeds(tmp_path):
     logs = [("kl", tmp_path / f"d2t/kl/seed{seed}/train.jsonl") for seed in (1, 2, 3)]
     cost = student_costs(logs)["kl"]
     assert (cost.training, cost.before, cost.seconds) == (10, 10, 20)
+
+
+def test_costs_of_moved_results_have_what_training_needs_too(tmp_path, monkeypatch):
+    """Records name files as the job was given them, relative to the folder that it ran in."""
+    monkeypatch.chdir(tmp_path)
+    write_task(Path("studies/one"), "d2t", BLEU, 1, {})
+    expected = student_costs([("kl", Path("studies/one/d2t/kl/seed1/train.jsonl"))])
+    assert expected["kl"].before == 10
+    (tmp_path / "elsewhere").mkdir()
+    Path("studies/one").rename("elsewhere/copy")
+    for folder, path in (("elsewhere", Path("copy/d2t")), ("/", tmp_path / "elsewhere/copy/d2t")):
+        monkeypatch.chdir(tmp_path / folder)
+        assert student_costs([("kl", path / "kl/seed1/train.jsonl")]) == expected
+    for needed in (tmp_path / "elsewhere/copy/d2t/mle").rglob("*.provenance.json"):
+        needed.unlink()
+    lost = tmp_path / "elsewhere/copy/d2t"
+    assert "kl" in student_costs([("kl", lost / "kl/seed1/train.jsonl")])  # MLE's files are there, as the user's own
+    shutil.rmtree(lost / "mle")
+    assert student_costs([("kl", lost / "kl/seed1/train.jsonl")]) == {}
 
 
 @pytest.mark.parametrize(

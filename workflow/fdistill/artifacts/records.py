@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def record_of_job(path: Path, shape: dict[str, Shape] | None = None) -> dict[str
     """
     listings, _ = _listings(path)
     return read_record(listings[0].record, shape) if listings else None
+
+
+def place_now(name: str, record: dict[str, Any], output: Path) -> Path:
+    """Return where the file `name` of a job's record lies now, by where one of its outputs does.
+
+    Names are relative to the folder that the job ran in, and results may have been moved since.
+    """
+
+    def common(recorded: Path) -> int:
+        pairs = zip(reversed(recorded.parts), reversed(output.absolute().parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    recorded = max(map(Path, record["outputs"]), key=common)
+    moved = common(recorded)
+    then, now = Path(*recorded.parts[:-moved]), Path(*output.absolute().parts[:-moved])
+    file = Path(name)
+    return now / file.relative_to(then) if not file.is_absolute() and file.is_relative_to(then) else file
 
 
 def is_recorded(path: Path) -> bool:

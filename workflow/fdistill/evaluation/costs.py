@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fdistill.artifacts.records import record_of_job
+from fdistill.artifacts.records import place_now, record_of_job
 from fdistill.artifacts.shapes import COUNT, AtLeast
 
 # What is read of a record besides its outputs, as `artifacts.shapes` describes it.
@@ -43,23 +43,25 @@ def student_costs(logs: list[tuple[str, Path]]) -> dict[str, Cost]:
     """Return the cost of each student from (system, `train.jsonl`) pairs, one per seed.
 
     The times of a job are those of all its attempts. The data and the teacher, which all students of a task share, are
-    not counted, nor is a job without a record. A student of which a training has none is left out. Raises UserError
-    for a record of another shape.
+    not counted, nor is a file that the user made. A student is left out if its training has no record, or a file that
+    it needed is neither where its results lie nor recorded there. Raises UserError for a record of another shape.
     """
-    runs: dict[str, list[list[Record]]] = {}
+    runs: dict[str, list[list[Record] | None]] = {}
     for system, path in logs:
-        runs.setdefault(system, []).append(_jobs(path, {}))
+        found: dict[str, Record] = {}
+        runs.setdefault(system, []).append(list(found.values()) if _find_jobs(path, found) else None)
     return {system: _cost(jobs) for system, jobs in runs.items() if all(jobs)}
 
 
-def _jobs(path: Path, found: dict[str, Record]) -> list[Record]:
-    """The records of the job that wrote the file and of the jobs that it needed, the last job first."""
+def _find_jobs(path: Path, found: dict[str, Record]) -> bool:
+    """Add the records of the job that wrote the file and of the jobs that it needed; return whether none is lost."""
     record = record_of_job(path, SHAPE)
-    if record is not None and record["stage"] not in SHARED and min(record["outputs"]) not in found:
-        found[min(record["outputs"])] = record
-        for needed in record["inputs"]:
-            _jobs(Path(needed), found)
-    return list(found.values())
+    if record is None:
+        return path.exists()
+    if record["stage"] in SHARED or min(record["outputs"]) in found:
+        return True
+    found[min(record["outputs"])] = record
+    return all([_find_jobs(place_now(needed, record, path), found) for needed in record["inputs"]])
 
 
 def _cost(runs: list[list[Record]]) -> Cost:

@@ -87,7 +87,7 @@ def trend_tests(claim: Claim, study: Decisive) -> list[Test]:
     test = new_test(None, claim["grows_with"], "TeacherDist and the main metric", better=better, than=than)
     tasks = [task for task in study.compared if not claim["tasks"] or task in claim["tasks"]]
     if len(tasks) < FEWEST_TASKS:
-        reason = f"the study has {len(tasks)} tasks, and with fewer than {FEWEST_TASKS} no order is rare by chance"
+        reason = f"tasks to rank: {len(tasks)}; with fewer than {FEWEST_TASKS} even a perfect order has p > 0.05"
         return [untested(test, reason, f"use {FEWEST_TASKS} tasks or more")]
     singles = [_main_difference(study.compared[task], better, than) for task in tasks]
     if without := [single["missing"] for single in singles if single["missing"]]:

@@ -18,7 +18,10 @@ HOUR = 3600  # seconds
 NAMES = ["Task and metric", "Student"]
 Numbers = dict[str, Number]
 Costs = dict[str, Cost]
-NO_RECORD = {"reason": "no record lies beside train.jsonl", "fix": "train here, or copy the records with the results"}
+NO_RECORD = {
+    "reason": "a record of its training is missing, or what training needed",
+    "fix": "train here, or copy the records with the results",
+}
 COSTS = (
     "Students of three methods, by the encoder and decoder layers that they have, and what they cost: hours of wall "
     "time of a student's training and of what it needs beside data and teacher, pseudo-labels included, as the mean "
