@@ -103,7 +103,8 @@ def test_a_cost_without_a_record_is_missing_and_so_is_a_metric(tmp_path):
     _, rows = panel(table)
     assert rows[0][4] == "n/a [1]" and rows[2][5] == "n/a [2]"
     assert table.notes[:2] == [
-        "[1] a record of its training is missing, or what training needed. Remedy: train here, or copy the records with the results.",
+        "[1] a record of its training is missing, or what training needed. Remedy: train here, or copy the records "
+        "with the results.",
         "[2] no Java. Remedy: install Java.",
     ]
 
