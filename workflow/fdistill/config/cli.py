@@ -161,11 +161,17 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_offline_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory, sharding."""
+    """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory."""
     add_resume_flag(parser, "--shards", "finished batches")
     add_run_flags(parser)
     add_memory_flag(parser)
-    add_shard_flag(parser)
+
+
+def add_max_examples_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--max-examples`, for scripts that use a part of a split."""
+    parser.add_argument(
+        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
+    )
 
 
 def add_metric_options_flag(parser: argparse.ArgumentParser) -> None:
