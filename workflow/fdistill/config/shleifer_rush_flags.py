@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import check_place
 from fdistill.artifacts.systems import split_size
-from fdistill.config import arguments, cli, table_flags
+from fdistill.config import arguments, placed_files, table_flags
+from fdistill.config.placed_files import OF_ANY, OF_BOTH, OF_TASK, add_files_flag
 from fdistill.evaluation import tables
 from fdistill.evaluation.tables.shleifer_rush.scores import Folders
 from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
 
 COMMANDS = ("shleifer_rush_table5", "shleifer_rush_table6", "shleifer_rush_table8", "shleifer_rush_table10")
-FILE = "[TASK/SYSTEM=]FILE"
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,27 +35,26 @@ def _add(
     command = commands.add_parser(name, help=text)
     for kind in [kind for kind in files if kind != "logs"]:
         named = {"metrics": "metrics.json", "deployments": "deployment.json"}[kind]
-        command.add_argument(
-            f"--{kind}", nargs="+", type=arguments.placed, required=True, metavar=FILE, help=f"{named} files"
-        )
+        add_files_flag(command, f"--{kind}", OF_ANY, f"{named} files")
     if "logs" in files:
-        table_flags.add_files_flag(command, "--logs", "TASK/SYSTEM", "train.jsonl files, one per seed")
-    table_flags.add_files_flag(command, "--teachers", "TASK", "folders of the teachers")
-    table_flags.add_files_flag(
-        command, "--starts", "TASK/init_student[-SIZE]", "folders of the untrained students, which say their layers"
-    )
+        add_files_flag(command, "--logs", OF_BOTH, "train.jsonl files, one per seed")
+    add_files_flag(command, "--teachers", OF_TASK, "folders of the teachers")
+    command.add_argument(
+        "--starts", nargs="+", type=arguments.file_pair, required=True, metavar="TASK/init_student[-SIZE]=FOLDER",
+        help="folders of the untrained students, which say their layers",
+    )  # fmt: skip
     command.set_defaults(build=build)
 
 
 def _methods(args: argparse.Namespace) -> Table:
     paper = table_flags.paper(args, "shleifer_rush_table5")
     return tables.methods_table(
-        cli.checked(args.metrics), _logs(args), _folders(args), args.tasks, args.texts.systems, paper
+        placed_files.paths(args.metrics), _logs(args), _folders(args), args.tasks, args.texts.systems, paper
     )
 
 
 def _speeds(args: argparse.Namespace) -> Table:
-    files = [cli.checked(paths) for paths in (args.metrics, args.deployments)]
+    files = map(placed_files.paths, (args.metrics, args.deployments))
     paper = table_flags.paper(args, "shleifer_rush_table6", "shleifer_rush_table7")
     return tables.speeds_table(*files, _folders(args), args.tasks, args.texts.systems, paper)
 
@@ -67,22 +66,21 @@ def _starts(args: argparse.Namespace) -> Table:
 
 def _mixtures(args: argparse.Namespace) -> Table:
     paper = table_flags.paper(args, "shleifer_rush_table10")
-    return tables.mixtures_table(cli.checked(args.metrics), _folders(args), args.tasks, args.texts.systems, paper)
+    metrics = placed_files.paths(args.metrics)
+    return tables.mixtures_table(metrics, _folders(args), args.tasks, args.texts.systems, paper)
 
 
 def _logs(args: argparse.Namespace) -> dict[str, list[tuple[str, Path]]]:
-    """The training curves by task; raises UserError for one that says another task or system."""
+    """The training curves by task."""
     logs: dict[str, list[tuple[str, Path]]] = {}
-    for place, path in args.logs:
-        task, _, system = place.partition("/")
-        check_place(path, task, system)
+    for task, system, path in args.logs:
         logs.setdefault(task, []).append((system, path))
     return logs
 
 
 def _folders(args: argparse.Namespace) -> dict[str, Folders]:
-    """The folders of each task; raises UserError for one of another task, and a task without its teacher's."""
-    teachers = table_flags.by_task(args.teachers)
+    """The folders of each task; raises UserError for a start of another task, and a task without its teacher's."""
+    teachers = placed_files.by_task(args.teachers)
     starts: dict[str, dict[str | None, Path]] = {task: {} for task in args.tasks}
     for place, folder in args.starts:
         task, _, name = place.partition("/")
