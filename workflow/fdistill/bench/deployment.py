@@ -22,7 +22,7 @@ from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import ctranslate2_conversion as conversion
 from fdistill.sampling.ctranslate2_engine import CTranslate2
-from fdistill.sampling.engine_limits import TRANSFORMERS, refusals
+from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.engines import Engine, engine_for
 from fdistill.sampling.sampler import SamplingConfig
 
@@ -84,17 +84,11 @@ def contenders(
             if sampled := next((key for key in ("do_sample", "top_k") if sampling.options.get(key)), None):
                 raise conversion.unsupported(f"{sampled}: its samples are not those of the study's decoding")
             engine = CTranslate2(model, weights)
-            if sampling.options.get("num_beams", 1) > 1 and engine.prefix:
-                raise conversion.unsupported("its beam search differs after a decoder prompt of several tokens")
+            engine.check_search(sampling)
             made[runtime] = Contender(model, engine.sample_batch, engine.files)
         except UserError as error:
             reasons[runtime] = str(error)
     return made, reasons
-
-
-def differences(sampling: SamplingConfig) -> list[str]:
-    """Return how CTranslate2 decodes otherwise than transformers with these settings."""
-    return [f"{key}: {reason.partition(';')[0]}" for key, reason in refusals(sampling.options)]
 
 
 def batches_of(count: int, size: int, number: int, seed: int) -> list[list[int]]:

@@ -100,8 +100,7 @@ def generate_texts(
     `do_sample`. `engine` is the name of one, or one that has been made. Raises UserError for settings that it does
     not support.
     """
-    options = dict(decoding)
-    sampling = SamplingConfig(options.pop("max_new_tokens"), "beam", options)
+    sampling = SamplingConfig.from_decoding(decoding)
 
     def as_rows(_: Source, samples: Samples) -> list:
         tokens = _token_lists(samples)
