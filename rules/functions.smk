@@ -175,7 +175,7 @@ def teacher_flags(model):
 
 
 def checkpoint_flags(teacher):
-    """Return the flags of how a teacher's checkpoint is read."""
+    """Return the flags of how the checkpoint of a teacher, or of another teacher, is read."""
     codes = {side: teacher[f"{side}_language"] for side in ("source", "target")}
     pickle = ["--allow-pickle"] if teacher["allow_pickle"] else []
     return [*pickle, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
@@ -294,12 +294,9 @@ def other_teacher_flags(wildcards):
     """Return the flags of label."""
     task, other = task_of(wildcards), other_teacher(wildcards)
     sampling = task["other_teacher_beam"]
-    pickle = ["--allow-pickle"] if other["allow_pickle"] else []
-    codes = {side: other[f"{side}_language"] for side in ("source", "target")}
     return [
         *(["--init", other["init"]] if other["labels"] is None else ["--file", other["labels"]]),
-        *pickle,
-        *(f"--{side}-language={code}" for side, code in codes.items() if code),
+        *checkpoint_flags(other),
         *flags("text", text_of(task)),
         *flags("offline_sampling", sampling),
         *size_flags(task),

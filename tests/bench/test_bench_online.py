@@ -66,7 +66,7 @@ def test_the_speedup_is_the_median_ratio_and_the_first_step_only_warms_up(traine
     for kind, trainer in trainers.items():
         monkeypatch.setattr(trainer, "step", lambda _, kind=kind: clock.append(clock[-1] + next(lengths[kind])))
     monkeypatch.setattr(online, "now", lambda device: clock[-1])
-    monkeypatch.setattr(online, "busy_seconds", lambda: None)
+    monkeypatch.setattr(machine, "busy_seconds", lambda: None)
     measured = online.compare(trainers, 3)
     assert measured["seconds"][online.OFFLINE] == {"median": 2, "min": 1, "max": 4}
     assert (
@@ -81,14 +81,12 @@ def test_a_medians_interval_is_of_its_order_statistics():
     assert online.median_interval(values[:6]) == [1.0, 6.0] and online.median_interval(values[:5]) is None
 
 
-def test_the_work_of_other_programs_is_what_the_machine_did_beside_this_one(trainers, monkeypatch):
+def test_the_work_of_other_programs_is_what_the_machine_did_beside_this_one(monkeypatch):
     busy, own, elapsed = iter([100.0, 109.0]), iter([5.0, 8.0]), iter([0.0, 4.0])
-    monkeypatch.setattr(online, "busy_seconds", lambda: next(busy))
-    times = iter(range(100))
-    monkeypatch.setattr(online, "now", lambda device: float(next(times)))
-    monkeypatch.setattr(online.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(online.time, "perf_counter", lambda: next(elapsed))
-    assert online.compare(trainers, 1)["other_cpus"] == pytest.approx((9 - 3) / 4)
+    monkeypatch.setattr(machine, "busy_seconds", lambda: next(busy))
+    monkeypatch.setattr(machine.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(elapsed))
+    assert machine.other_cpus()() == pytest.approx((9 - 3) / 4)
 
 
 def test_the_machines_work_includes_this_programs(monkeypatch, tmp_path):

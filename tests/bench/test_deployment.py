@@ -14,6 +14,7 @@ from fdistill.evaluation.deployment import DEPLOYMENT_FILE, FLOAT32, FULL, INT8,
 from fdistill.evaluation.metrics import evaluate
 from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.engine_limits import differences
 from fdistill.sampling.sampler import SamplingConfig
 
 GREEDY = SamplingConfig(5, "beam", {"num_beams": 1})
@@ -102,11 +103,9 @@ def test_settings_that_ctranslate2_cannot_follow_have_a_reason(options, words):
 
 def test_other_searches_are_named():
     search = SamplingConfig(5, "beam", {"num_beams": 2, "early_stopping": False, "no_repeat_ngram_size": 3})
-    assert [text.partition(":")[0] for text in deployment.differences(search)] == [
-        "no_repeat_ngram_size",
-        "early_stopping",
-    ]
-    assert deployment.differences(GREEDY) == []
+    named = [text.partition(":")[0] for text in differences(search.options)]
+    assert named == ["no_repeat_ngram_size", "early_stopping"]
+    assert differences(GREEDY.options) == []
 
 
 def test_the_difference_is_paired():

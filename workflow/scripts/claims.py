@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import note_input, write_json
-from fdistill.artifacts.lineage import check_place
-from fdistill.config import arguments, cli
+from fdistill.config import cli, table_flags
 from fdistill.config.claim_checks import read_claims
 from fdistill.config.files import Report
+from fdistill.config.placed_files import OF_TASK, add_files_flag, by_task, paths
 from fdistill.evaluation import tables
 from fdistill.evaluation.claims import decide_claims
 from fdistill.evaluation.claims.study import LAYERS, ONLINE, TEACHER
@@ -29,19 +29,9 @@ def main() -> None:
     parser.add_argument(
         "--claims", nargs="+", type=Path, required=True, metavar="FILE", help="YAML files such as config/claims.yaml"
     )
-    parser.add_argument(
-        "--comparisons",
-        nargs="+",
-        type=arguments.file_pair,
-        required=True,
-        metavar="TASK=FILE",
-        help="each task's comparisons of its students, from compare.py",
-    )
+    table_flags.add_comparisons_flag(parser)
     for kind, made in MEASURED.items():
-        help_text = f"each task's {made}, for claims that need it"
-        parser.add_argument(
-            f"--{kind}", nargs="+", type=arguments.file_pair, default=[], metavar="TASK=FILE", help=help_text
-        )
+        add_files_flag(parser, f"--{kind}", OF_TASK, f"each task's {made}, for claims that need it", required=False)
     cli.add_texts_flag(parser)
     parser.add_argument("--json", type=Path, required=True, help="the verdicts to write, with every test (JSON)")
     parser.add_argument("--markdown", type=Path, required=True, help="the same to write, for reading (Markdown)")
@@ -55,12 +45,10 @@ def main() -> None:
     report.raise_mistakes()
     for file in args.claims:
         note_input(file)
-    measured = {kind: dict(getattr(args, kind)) for kind in MEASURED}
-    for task, file in [*args.comparisons, *(pair for files in measured.values() for pair in files.items())]:
-        check_place(file, task)
+    measured = {kind: by_task(getattr(args, kind)) for kind in MEASURED}
     texts = Texts.read(args.texts)
-    decided = decide_claims(claims, [file for _, file in args.comparisons], texts, measured)
-    titles = texts.named_tasks([(task, "") for task, _ in args.comparisons])
+    decided = decide_claims(claims, paths(args.comparisons), texts, measured)
+    titles = texts.named_tasks([(file.task, "") for file in args.comparisons])
     write_json(args.json, decided)
     write_text(args.markdown, visible(claims_markdown(decided, titles, texts.systems)))
     tables.write(tables.claims_table(decided, titles), args.table)

@@ -23,7 +23,7 @@ from fdistill.evaluation.replicates import read_replicates
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.batch_sizes import offline_batch_size
-from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, differences
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import generate_texts
 from fdistill.sampling.sampler import SamplingConfig
@@ -75,9 +75,7 @@ def main() -> None:
     test, columns = read_split(args.test, model, Limits(**schema_flags.read_flags(args, "text")))
     decoding = schema_flags.read_flags(args, "decoding")
     size, _ = decoding.pop("batch_size"), decoding.pop("engine")
-    sampling = SamplingConfig(
-        decoding["max_new_tokens"], "beam", {key: v for key, v in decoding.items() if key != "max_new_tokens"}
-    )
+    sampling = SamplingConfig.from_decoding(decoding)
     made, reasons = deployment.contenders(model.model, teacher.model, sampling)
     measured = deployment.measure(made, test.sources, sampling, args.inputs, args.batches, args.batch, args.seed)
     rows = deployment.batches_of(len(test), args.batch, 1, args.seed)[0]
@@ -93,7 +91,7 @@ def main() -> None:
         if name == FULL:
             entry["scores"] = deployed_scores.of_study(scores, replicates)
             continue
-        entry["differs"] = deployment.differences(sampling)
+        entry["differs"] = differences(sampling.options)
         batches = offline_batch_size(
             size, [model.model], CTRANSLATE2, decoding["num_beams"], sampling.max_new_tokens, args.gpu_memory
         )

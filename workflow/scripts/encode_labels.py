@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.config import arguments, cli, schema_flags
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, encode_labels, rows_of
 from fdistill.data.labels import read_labels
 from fdistill.data.sample_identity import sample_identity
@@ -22,9 +22,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, required=True, help="its labels, Parquet, made by label")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher, for its tokenizer")
     parser.add_argument("--samples", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument(
-        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
-    )
+    cli.add_max_examples_flag(parser)
     schema_flags.add_flags(parser, "text")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "samples")

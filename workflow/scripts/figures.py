@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
+from fdistill.config.placed_files import OF_ANY, OF_SYSTEM, add_files_flag, paths, with_systems
 from fdistill.evaluation import figures
 from fdistill.evaluation.texts import Texts
 
-FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
+LOGS = "train.jsonl, one per seed"
 
 
 def main() -> None:
@@ -16,48 +16,34 @@ def main() -> None:
     commands = parser.add_subparsers(dest="figure", required=True)
 
     command = commands.add_parser("training", help="loss and development metric over steps")
-    add_logs_flag(command)
+    add_files_flag(command, "--logs", OF_SYSTEM, LOGS)
     command.set_defaults(draw=lambda args: figures.training_curves(args.logs, args.systems, args.title, args.output))
 
     command = commands.add_parser("starts", help="loss on the development split over steps, by the student's start")
-    add_logs_flag(command)
+    add_files_flag(command, "--logs", OF_SYSTEM, LOGS)
     command.set_defaults(draw=lambda args: figures.start_curves(args.logs, args.systems, args.title, args.output))
 
     command = commands.add_parser("risk", help="coverage risk over likelihood risk")
-    command.add_argument(
-        "--risks", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="risk.json files"
-    )
+    add_files_flag(command, "--risks", OF_ANY, "risk.json files")
     command.set_defaults(
-        draw=lambda args: figures.risk_scatter(
-            [path for _, _, path in args.risks], args.systems, args.title, args.output
-        )
+        draw=lambda args: figures.risk_scatter(paths(args.risks), args.systems, args.title, args.output)
     )
 
     command = commands.add_parser("cost", help="the main metric over the time that a student takes to train")
-    command.add_argument(
-        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
-    )
-    add_logs_flag(command)
+    add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
+    add_files_flag(command, "--logs", OF_SYSTEM, LOGS)
     command.set_defaults(
-        draw=lambda args: figures.cost_scatter(
-            [path for _, _, path in args.metrics], args.logs, args.systems, args.title, args.output
-        )
+        draw=lambda args: figures.cost_scatter(paths(args.metrics), args.logs, args.systems, args.title, args.output)
     )
 
     command = commands.add_parser("latency", help="the main metric over the latency of one input")
-    command.add_argument(
-        "--deployments", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="deployment.json files"
-    )
+    add_files_flag(command, "--deployments", OF_ANY, "deployment.json files")
     command.set_defaults(
-        draw=lambda args: figures.latency_scatter(
-            [path for _, _, path in args.deployments], args.systems, args.title, args.output
-        )
+        draw=lambda args: figures.latency_scatter(paths(args.deployments), args.systems, args.title, args.output)
     )
 
     command = commands.add_parser("sizes", help="metrics over the student's size")
-    command.add_argument(
-        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
-    )
+    add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
     command.add_argument(
         "--student", type=arguments.layers, required=True, metavar="JSON", help="layers per stack of the default size"
     )
@@ -67,7 +53,7 @@ def main() -> None:
     )  # fmt: skip
     command.set_defaults(
         draw=lambda args: figures.scores_by_size(
-            [path for _, _, path in args.metrics],
+            paths(args.metrics),
             {None: args.student} | args.student_sizes,
             args.systems,
             args.title,
@@ -77,7 +63,7 @@ def main() -> None:
 
     command = commands.add_parser("mixture", help="what the exact mixture of JS does to training")
     command.add_argument("--mixture", type=Path, required=True, metavar="FILE", help="mixture.json")
-    add_logs_flag(command)
+    add_files_flag(command, "--logs", OF_SYSTEM, LOGS)
     command.set_defaults(
         draw=lambda args: figures.mixture(args.mixture, args.logs, args.systems, args.title, args.output)
     )
@@ -98,28 +84,11 @@ def main() -> None:
     args = cli.parse(parser, "output")
     if not (args.title or args.task):
         parser.error("one of the arguments --title and --task is required")
-    check_files(args)
+    args.logs = with_systems(vars(args).get("logs", []))
     texts = Texts.read(args.texts)
     args.systems = texts.named_systems(args.systems)
     args.title = args.title or texts.of_task(args.task, "title", args.task)
     args.draw(args)
-
-
-def add_logs_flag(command: argparse.ArgumentParser) -> None:
-    """Add `--logs`, the training curves of systems; the records beside them have the times."""
-    command.add_argument(
-        "--logs", nargs="+", type=arguments.file_pair, required=True, metavar="SYSTEM=FILE",
-        help="train.jsonl, one per seed",
-    )  # fmt: skip
-
-
-def check_files(args: argparse.Namespace) -> None:
-    """Raise UserError when a file belongs to another task or system than it was given with."""
-    given = vars(args)
-    files = [entry for flag in ("risks", "metrics", "deployments") for entry in given.get(flag, [])]
-    files += [(None, *log) for log in given.get("logs", [])]
-    for task, system, path in files:
-        common_lineage(path, task=task or args.task, method=system, seeds_differ=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def main() -> None:
     group.add_argument("--teacher-samples", type=Path, help="the teacher's samples of the test split")
     group.add_argument("--risk", type=Path, help=f"JSON file to write, and beside it {FILE_IN_HELP}")
     cli.add_offline_flags(parser)
+    cli.add_shard_flag(parser)
     for section in ("text", "decoding"):
         schema_flags.add_flags(parser, section)
     schema_flags.add_flags(parser, "risk", "risk-", keys=("batch_size", "engine"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.artifacts.lineage import check_place
 from fdistill.config import arguments, cli, schema_flags
+from fdistill.config.placed_files import OF_SYSTEM, add_files_flag, with_systems
 from fdistill.config.schema import section
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.human.analysis import analyse
@@ -24,10 +25,8 @@ def main() -> None:
 
     command = commands.add_parser("kit", help="the page and CSV file for annotators, and the key that unblinds them")
     command.add_argument("--test", type=Path, required=True, help="test split, Parquet")
-    command.add_argument(
-        "--generations", nargs="+", type=arguments.file_pair, required=True, metavar="SYSTEM=FILE",
-        help="outputs on it; the first system is the one that the others are tested against",
-    )  # fmt: skip
+    text = "outputs on it; the first system is the one that the others are tested against"
+    add_files_flag(command, "--generations", OF_SYSTEM, text)
     command.add_argument("--task", required=True, help="the task's key, which the files must say")
     schema = section("human")
     command.add_argument(
@@ -65,12 +64,11 @@ def main() -> None:
 
 def kit(args: argparse.Namespace, texts: Texts) -> None:
     settings = {key: getattr(args, key) for key in KIT_FLAGS}
-    named = {"generations": [system for system, _ in args.generations]}
+    generations = with_systems(args.generations)
+    named = {"generations": [system for system, _ in generations]}
     for mistake in problems(named, {"properties": {"generations": section("human.systems")}}):
         raise UserError(f"--{mistake.line('')}")
-    for system, file in args.generations:
-        check_place(file, args.task, system)
-    key = make_key(args.test, dict(args.generations), args.task, aspects=args.aspects, **settings)
+    key = make_key(args.test, dict(generations), args.task, aspects=args.aspects, **settings)
     paths = {name: getattr(args, name) for name in ("page", "csv", "key")}
     write_kit(key, texts.of_task(args.task, "title", args.task), paths, args.ratings)
 

@@ -5,12 +5,11 @@ The teacher is used as it is, with its own tokenizer and limits. encode_labels m
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from fdistill.artifacts.batch_store import store_for_script
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import Lineage, common_lineage
-from fdistill.artifacts.manifest import versions
-from fdistill.config import arguments, cli, schema_flags
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split, rows_of
 from fdistill.data.labels import files_of, read_label_file, write_labels
 from fdistill.data.lines import tidy_lines
@@ -19,10 +18,7 @@ from fdistill.models import checkpoints
 from fdistill.models.tokenization import decode, tokenizer_identity
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
-from fdistill.sampling.batch_sizes import offline_batch_size
-from fdistill.sampling.engines import version_of
-from fdistill.sampling.offline import sample_sequences
-from fdistill.sampling.sampler import SamplingConfig
+from fdistill.sampling.offline import sample_split
 from fdistill.training.state import weights_identity
 
 
@@ -32,13 +28,9 @@ def main() -> None:
     origin = parser.add_mutually_exclusive_group(required=True)
     origin.add_argument("--init", metavar="NAME", help="folder or hub id of the other teacher")
     origin.add_argument("--file", help="labels that exist already: rows of id and text")
-    for side in ("source", "target"):
-        parser.add_argument(f"--{side}-language", metavar="CODE", help=f"mBART's code of the {side} language")
-    parser.add_argument("--allow-pickle", action="store_true", help="also read weights from a pickle")
+    cli.add_checkpoint_flags(parser)
     parser.add_argument("--labels", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument(
-        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
-    )
+    cli.add_max_examples_flag(parser)
     cli.add_offline_flags(parser)
     for section in ("text", "offline_sampling"):
         schema_flags.add_flags(parser, section)
@@ -61,33 +53,20 @@ def label(args: argparse.Namespace, lineage: Lineage) -> None:
     teacher = checkpoints.load(args.init, device, args.source_language, args.target_language, args.allow_pickle)
     limits = Limits(**schema_flags.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
-    settings = schema_flags.read_flags(args, "offline_sampling")
-    per_input, batch_size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
-    sampling = SamplingConfig.from_settings(settings, limits.max_target_tokens)
-    beams = sampling.options.get("num_beams", 1)
-    identity = {
+    made_from = {
         "lineage": lineage,
         "split": sha256(args.split),
         "other_teacher": weights_identity(teacher.model.module),
         "other_tokenizer": tokenizer_identity(teacher.tokenizer),
         "text": str(vars(limits)),
-        "mode": sampling.mode,
-        "options": str(sampling.options),
-        "max_new_tokens": str(sampling.max_new_tokens),
-        "seed": str(args.seed),
-        "engine": engine,
     }
-    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks, False)
-    batch_size = offline_batch_size(
-        batch_size, [teacher.model], engine, beams, sampling.max_new_tokens, args.gpu_memory
-    )
-    columns = sample_sequences(
-        teacher.model, encoded.ids, encoded.sources, sampling, per_input, batch_size, args.seed, store, engine
-    )
-    if ranks.is_main:
+
+    def write(columns: dict[str, list], identity: dict[str, Any]) -> None:
         columns["text"] = list(map(tidy_lines, decode(teacher.tokenizer, columns.pop("tokens"))))
         write_labels(args.labels, columns, identity)
-        store.remove()
+
+    settings = schema_flags.read_flags(args, "offline_sampling")
+    sample_split(args, ranks, teacher.model, encoded, settings, limits.max_target_tokens, made_from, write)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=STORED_SEQUENCES, required=True, help="what the sequences are to methods")
     parser.add_argument("--metrics", nargs="+", required=True, metavar="METRIC", help="keys")
     cli.add_metric_options_flag(parser)
-    parser.add_argument(
-        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
-    )
+    cli.add_max_examples_flag(parser)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument(
         "--threads", type=arguments.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"

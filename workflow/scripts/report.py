@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import read_json
-from fdistill.artifacts.lineage import check_place
-from fdistill.config import arguments, cli, schema_flags, table_flags
+from fdistill.config import arguments, cli, placed_files, schema_flags, table_flags
+from fdistill.config.placed_files import OF_BOTH, OF_TASK
 from fdistill.evaluation.report import COMMAND, FIGURES, Files, Study, report_page
 from fdistill.evaluation.texts import Texts
 from fdistill.runtime.errors import UserError
@@ -16,23 +16,19 @@ from fdistill.runtime.validation import nearest
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add = table_flags.add_files_flag
-    add(parser, "--metrics", "TASK/SYSTEM", "metrics.json files")
-    add(parser, "--risks", "TASK/SYSTEM", "risk.json files, of the teacher and the students")
+    add = placed_files.add_files_flag
+    add(parser, "--metrics", OF_BOTH, "metrics.json files")
+    add(parser, "--risks", OF_BOTH, "risk.json files, of the teacher and the students")
     table_flags.add_comparisons_flag(parser)
-    add(parser, "--manifests", "TASK", "manifest.json files of the data")
-    add(parser, "--tests", "TASK", "test splits")
-    add(parser, "--generations", "TASK/SYSTEM", "outputs on them, of a seed")
-    add(
-        parser,
-        "--logs",
-        "TASK/SYSTEM",
-        "the students' train.jsonl, one per seed; the records beside them have the cost",
-    )
-    add(parser, "--figures", "TASK/KIND", f"figures to show, from figures.py (kinds: {', '.join(FIGURES)})")
+    add(parser, "--manifests", OF_TASK, "manifest.json files of the data")
+    add(parser, "--tests", OF_TASK, "test splits")
+    add(parser, "--generations", OF_BOTH, "outputs on them, of a seed")
+    add(parser, "--logs", OF_BOTH, "the students' train.jsonl, one per seed; the records beside them have the cost")
+    text = "deployment.json files: what each model costs in use (default: not shown)"
+    add(parser, "--deployments", OF_BOTH, text, required=False)
     parser.add_argument(
-        "--deployments", nargs="+", type=arguments.file_pair, default=[], metavar="TASK/SYSTEM=FILE",
-        help="deployment.json files: what each model costs in use (default: not shown)",
+        "--figures", nargs="+", type=arguments.file_pair, required=True, metavar="TASK/KIND=FILE",
+        help=f"figures to show, from figures.py (kinds: {', '.join(FIGURES)})",
     )  # fmt: skip
     parser.add_argument("--claims", type=Path, required=True, metavar="FILE", help="claims.json, from claims.py")
     parser.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
@@ -53,20 +49,17 @@ def main() -> None:
 
 
 def _files(args: argparse.Namespace) -> Files:
-    logs = [(*place.split("/"), file) for place, file in args.logs]
-    for task, system, file in logs:
-        check_place(file, task, system)
     return Files(
-        metrics=table_flags.by_place(args.metrics),
-        risks=table_flags.by_place(args.risks),
-        comparisons=table_flags.by_task(args.comparisons),
-        manifests=table_flags.by_task(args.manifests),
-        tests=table_flags.by_task(args.tests, split="test"),
-        generations=table_flags.by_place(args.generations),
-        logs=logs,
+        metrics=placed_files.by_place(args.metrics),
+        risks=placed_files.by_place(args.risks),
+        comparisons=placed_files.by_task(args.comparisons),
+        manifests=placed_files.by_task(args.manifests),
+        tests=placed_files.by_task(args.tests, split="test"),
+        generations=placed_files.by_place(args.generations),
+        logs=args.logs,
         figures=_figures(args),
         claims=args.claims,
-        deployments=table_flags.by_place(args.deployments),
+        deployments=placed_files.by_place(args.deployments),
     )
 
 

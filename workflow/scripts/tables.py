@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 
 from fdistill.config import arguments, cli, schema_flags, shleifer_rush_flags, table_flags
+from fdistill.config.placed_files import OF_ANY, OF_BOTH, OF_TASK, add_files_flag, by_place, by_task, paths
 from fdistill.evaluation import tables
 from fdistill.evaluation.tables.examples import SEED
 from fdistill.evaluation.texts import Texts
-
-FILE = "[TASK/SYSTEM=]FILE"  # with task and system, the file must say the same
 
 
 def main() -> None:
@@ -16,35 +15,29 @@ def main() -> None:
     commands = parser.add_subparsers(dest="table", required=True)
 
     command = commands.add_parser("main", help="metrics of all systems (the paper's Table 2)")
-    command.add_argument(
-        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
-    )
+    add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
     command.set_defaults(
         build=lambda args: tables.main_table(
-            cli.checked(args.metrics), *_compared(args), table_flags.paper(args, "fdistill_table2")
+            paths(args.metrics), *_compared(args), table_flags.paper(args, "fdistill_table2")
         ),
     )
 
     command = commands.add_parser("risk", help="risks and teacher diversity (Table 3)")
-    command.add_argument(
-        "--risks", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="risk.json files"
-    )
+    add_files_flag(command, "--risks", OF_ANY, "risk.json files")
     command.set_defaults(
         build=lambda args: tables.risk_table(
-            cli.checked(args.risks), *_compared(args), table_flags.paper(args, "fdistill_table3")
+            paths(args.risks), *_compared(args), table_flags.paper(args, "fdistill_table3")
         ),
     )
 
     command = commands.add_parser("online", help="scores and times with online and offline teacher samples (Table 4)")
-    command.add_argument(
-        "--metrics", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="metrics.json files"
-    )
-    table_flags.add_files_flag(command, "--times", "TASK", "each task's times of steps, from bench_online.py")
+    add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
+    add_files_flag(command, "--times", OF_TASK, "each task's times of steps, from bench_online.py")
     command.set_defaults(
         build=lambda args: tables.online_table(
-            cli.checked(args.metrics),
-            list(table_flags.by_task(args.comparisons).values()),
-            table_flags.by_task(args.times),
+            paths(args.metrics),
+            list(by_task(args.comparisons).values()),
+            by_task(args.times),
             args.tasks,
             args.texts.systems,
             table_flags.paper(args, "fdistill_table4"),
@@ -52,38 +45,34 @@ def main() -> None:
     )
 
     command = commands.add_parser("layers", help="inference time by layers (Shleifer & Rush, section 6.4)")
-    table_flags.add_files_flag(command, "--times", "TASK", "each task's fit, from bench_layers.py")
+    add_files_flag(command, "--times", OF_TASK, "each task's fit, from bench_layers.py")
     command.set_defaults(
         build=lambda args: tables.layers_table(
-            table_flags.by_task(args.times), args.tasks, table_flags.paper(args, "shleifer_rush_section6_4")
+            by_task(args.times), args.tasks, table_flags.paper(args, "shleifer_rush_section6_4")
         ),
     )
 
     command = commands.add_parser("deployment", help="what models cost in use, by each runtime")
-    command.add_argument(
-        "--deployments", nargs="+", type=arguments.placed, required=True, metavar=FILE, help="deployment.json files"
-    )
+    add_files_flag(command, "--deployments", OF_ANY, "deployment.json files")
     command.set_defaults(
-        build=lambda args: tables.deployment_table(cli.checked(args.deployments), args.tasks, table_flags.layout(args)),
+        build=lambda args: tables.deployment_table(paths(args.deployments), args.tasks, table_flags.layout(args)),
     )
 
     command = commands.add_parser(
         "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
     for flag, name_of_files in (("--metrics", "metrics.json"), ("--risks", "risk.json")):
-        command.add_argument(
-            flag, nargs="*", type=arguments.placed, default=[], metavar=FILE, help=f"{name_of_files} files"
-        )
+        add_files_flag(command, flag, OF_ANY, f"{name_of_files} files", required=False)
     command.set_defaults(
-        build=lambda args: tables.results_frame(cli.checked(args.metrics), cli.checked(args.risks), *_compared(args)),
+        build=lambda args: tables.results_frame(paths(args.metrics), paths(args.risks), *_compared(args)),
         write=tables.write_frame,
     )
 
     command = commands.add_parser("datasets", help="sizes, sources and leakage (Table 6)")
-    table_flags.add_files_flag(command, "--manifests", "TASK", "manifest.json files")
+    add_files_flag(command, "--manifests", OF_TASK, "manifest.json files")
     command.set_defaults(
         build=lambda args: tables.datasets_table(
-            table_flags.by_task(args.manifests),
+            by_task(args.manifests),
             args.tasks,
             *table_flags.data_texts(args),
             table_flags.paper(args, "fdistill_table6"),
@@ -91,8 +80,8 @@ def main() -> None:
     )
 
     command = commands.add_parser("examples", help="example outputs (Table 7)")
-    table_flags.add_files_flag(command, "--tests", "TASK", "test splits")
-    table_flags.add_files_flag(command, "--generations", "TASK/SYSTEM", "outputs on them")
+    add_files_flag(command, "--tests", OF_TASK, "test splits")
+    add_files_flag(command, "--generations", OF_BOTH, "outputs on them")
     command.add_argument("--count", type=arguments.count, default=2, help="examples per task (default: %(default)s)")
     command.add_argument(
         "--seed", type=arguments.seed, default=SEED, help="seed of the choice of examples (default: %(default)s)"
@@ -127,13 +116,13 @@ def main() -> None:
 
 def _compared(args: argparse.Namespace) -> tuple:
     """The comparisons of each task, the tasks, and the rows."""
-    return list(table_flags.by_task(args.comparisons).values()), args.tasks, table_flags.layout(args)
+    return list(by_task(args.comparisons).values()), args.tasks, table_flags.layout(args)
 
 
 def _examples(args: argparse.Namespace) -> object:
-    generations = table_flags.by_place(args.generations)
+    generations = by_place(args.generations)
     return tables.examples_table(
-        table_flags.by_task(args.tests, split="test"),
+        by_task(args.tests, split="test"),
         generations,
         args.tasks,
         {key: title for section in table_flags.layout(args) for key, title in section.systems.items()},

@@ -4,9 +4,9 @@ All runtimes of a model, and the teacher by transformers as the reference, answe
 process: what else the machine does slows all of them.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from fdistill.artifacts.manifest import WEIGHTS
 from fdistill.bench.clock import now
-from fdistill.bench.machine import busy_seconds
+from fdistill.bench.machine import other_cpus
 from fdistill.data.batches import source_batch
 from fdistill.evaluation.deployment import FLOAT32, FULL, INT8
 from fdistill.losses.objectives import IGNORE
@@ -22,7 +22,7 @@ from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import ctranslate2_conversion as conversion
 from fdistill.sampling.ctranslate2_engine import CTranslate2
-from fdistill.sampling.engine_limits import TRANSFORMERS, refusals
+from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.engines import Engine, engine_for
 from fdistill.sampling.sampler import SamplingConfig
 
@@ -84,17 +84,11 @@ def contenders(
             if sampled := next((key for key in ("do_sample", "top_k") if sampling.options.get(key)), None):
                 raise conversion.unsupported(f"{sampled}: its samples are not those of the study's decoding")
             engine = CTranslate2(model, weights)
-            if sampling.options.get("num_beams", 1) > 1 and engine.prefix:
-                raise conversion.unsupported("its beam search differs after a decoder prompt of several tokens")
+            engine.check_search(sampling)
             made[runtime] = Contender(model, engine.sample_batch, engine.files)
         except UserError as error:
             reasons[runtime] = str(error)
     return made, reasons
-
-
-def differences(sampling: SamplingConfig) -> list[str]:
-    """Return how CTranslate2 decodes otherwise than transformers with these settings."""
-    return [f"{key}: {reason.partition(';')[0]}" for key, reason in refusals(sampling.options)]
 
 
 def batches_of(count: int, size: int, number: int, seed: int) -> list[list[int]]:
@@ -155,11 +149,11 @@ def measure(
     `inputs` are answered one at a time, then `batches` of `batch_size`, chosen at random from `sources`. "other_cpus"
     is the mean number of CPUs that other programs used meanwhile, None where the system does not say.
     """
-    before, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+    used_by_others = other_cpus()
     rows = batches_of(len(sources), inputs, 1, seed)[0]
     single = timed_in_turn(made, sources, [[row] for row in rows], sampling)
     batched = timed_in_turn(made, sources, batches_of(len(sources), batch_size, batches, seed), sampling)
-    after, own, elapsed = busy_seconds(), time.process_time() - own, time.perf_counter() - start
+    others = used_by_others()
     found = {name: summary(single[name], batched[name]) for name in made}
     for name, of_name in found.items():
         of_name["speedup"] = {
@@ -176,11 +170,11 @@ def measure(
             "batch_size": min(batch_size, len(sources)),
             "test_inputs": len(sources),
         },
-        "other_cpus": None if before is None or after is None else max(0.0, after - before - own) / elapsed,
+        "other_cpus": others,
     }
 
 
-def weights_bytes(contender: Contender, folder: Any) -> int:
+def weights_bytes(contender: Contender, folder: Path) -> int:
     """Return the size of the file of weights: the converted one, or that in the model's folder."""
     if contender.files is None:
         return (folder / WEIGHTS).stat().st_size

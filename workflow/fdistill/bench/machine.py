@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,22 @@ def busy_seconds() -> float | None:
         return None
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, *_ = map(int, STAT.read_text().split()[1:9])
     return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
+
+
+def other_cpus() -> Callable[[], float | None]:
+    """Return a function that returns the mean number of CPUs that other programs have used since this call.
+
+    It returns None where the system does not say.
+    """
+    before, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+
+    def used() -> float | None:
+        after = busy_seconds()
+        if before is None or after is None:
+            return None
+        return max(0.0, after - before - (time.process_time() - own)) / (time.perf_counter() - start)
+
+    return used
 
 
 def _processor() -> str:

@@ -4,11 +4,10 @@ Both run in one process, in turn, from the same weights and on the same examples
 """
 
 import math
-import time
 from typing import Any
 
 from fdistill.bench.clock import now
-from fdistill.bench.machine import busy_seconds
+from fdistill.bench.machine import other_cpus
 from fdistill.bench.steps import Terms, spread
 from fdistill.losses.objectives import ONLINE_TEACHER_SAMPLES, TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
@@ -48,7 +47,7 @@ def compare(trainers: dict[str, Trainer], steps: int) -> dict[str, Any]:
     weights = {name: value.clone() for name, value in student.module.state_dict().items()}
     streams = {name: trainer.batches() for name, trainer in trainers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
-    before, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+    used_by_others = other_cpus()
     for step in range(steps + 1):
         for name in sorted(trainers, reverse=bool(step % 2)):
             student.module.load_state_dict(weights)
@@ -57,13 +56,13 @@ def compare(trainers: dict[str, Trainer], steps: int) -> dict[str, Any]:
             trainers[name].step(next(streams[name]))
             seconds[name].append(now(student.device) - began)
     student.module.load_state_dict(weights)
-    after, own, elapsed = busy_seconds(), time.process_time() - own, time.perf_counter() - start
+    others = used_by_others()
     measured = {name: times[1:] for name, times in seconds.items()}
     ratios = [online / offline for online, offline in zip(measured[ONLINE], measured[OFFLINE], strict=True)]
     return {
         "seconds": {name: spread(times) for name, times in measured.items()},
         "speedup": spread(ratios) | {"interval": median_interval(ratios)},
-        "other_cpus": None if before is None or after is None else max(0.0, after - before - own) / elapsed,
+        "other_cpus": others,
     }
 
 

@@ -1,7 +1,6 @@
 """Types of arguments for `argparse`: what a text on a command line means, or `ArgumentTypeError` with the reason."""
 
 import argparse
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,6 @@ from fdistill.runtime.validation import Problem, problems, show
 # A number of things, and the seed of a run.
 count = reader({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
 seed = reader(section(STUDY)["properties"]["seeds"]["items"])
-
-
-def placed(text: str) -> tuple[str | None, str | None, Path]:
-    """Return `[TASK/SYSTEM=]FILE` as task, system and path."""
-    match = re.fullmatch(r"(\w+)/([\w-]+)=(.+)", text, re.DOTALL)
-    return (match[1], match[2], Path(match[3])) if match else (None, None, Path(text))
 
 
 def pair(text: str) -> tuple[str, str]:

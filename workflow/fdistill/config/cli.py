@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fdistill import INTERRUPTED, end_at_once
 from fdistill.artifacts import journal, provenance
-from fdistill.artifacts.lineage import check_place
 from fdistill.config import arguments
+from fdistill.config.placed_files import PlacedFile
 from fdistill.config.schema import STUDY, section
 from fdistill.config.schema_flags import add_flag, add_flags
 from fdistill.runtime import redaction
@@ -73,13 +73,15 @@ def parse(
 
     `beside` has, by name of an argument, what gives the path of a second file that is read or written with each of its
     files. Raises UserError when an output is another argument's file or folder, or lies inside it, or contains it:
-    writing it would destroy what the script reads.
+    writing it would destroy what the script reads; and for a placed file of another task or system.
     """
     args = parser.parse_args()
+    items = [
+        (name, item) for name, value in vars(args).items() for item in (value if isinstance(value, list) else [value])
+    ]
     given = [
         (name, path)
-        for name, value in vars(args).items()
-        for item in (value if isinstance(value, list) else [value])
+        for name, item in items
         for path in (item[-1:] if isinstance(item, tuple) else [item])  # of KEY=FILE
         if isinstance(path, Path) and path != Path()  # the library refuses the working directory itself
     ]
@@ -96,6 +98,8 @@ def parse(
                 if not {(name, path), (other, read)} <= set(given):
                     where = "both need this file"
                 raise UserError(f"{path}: {flags} {where}; give the output a place of its own")
+    for file in (item for _, item in items if isinstance(item, PlacedFile)):
+        file.check(vars(args).get("task"))
     return args
 
 
@@ -109,14 +113,6 @@ def add_place_flags(parser: argparse.ArgumentParser, *, method: bool = True, req
         parser.add_argument(
             "--method", required=required, help=f"the system's key: recorded, and checked in the inputs{note}"
         )
-
-
-def checked(files: list[tuple[str | None, str | None, Path]]) -> list[Path]:
-    """Return the paths of `placed` files; raises UserError for one that says another task or system."""
-    for task, system, path in files:
-        if task is not None:
-            check_place(path, task, system)
-    return [path for _, _, path in files]
 
 
 def add_run_flags(parser: argparse.ArgumentParser, seed: int | None = None) -> None:
@@ -161,11 +157,17 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_offline_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory, sharding."""
+    """Add the flags of a script that runs models over a whole split: finished batches, the run's, memory."""
     add_resume_flag(parser, "--shards", "finished batches")
     add_run_flags(parser)
     add_memory_flag(parser)
-    add_shard_flag(parser)
+
+
+def add_max_examples_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--max-examples`, for scripts that use a part of a split."""
+    parser.add_argument(
+        "--max-examples", type=arguments.count, help="inputs, spread evenly over the split (default: all)"
+    )
 
 
 def add_metric_options_flag(parser: argparse.ArgumentParser) -> None:

@@ -1,88 +1,78 @@
 """The commands of tables.py for the tables of Shleifer & Rush 2020, and their flags."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from fdistill.artifacts.lineage import check_place
 from fdistill.artifacts.systems import split_size
-from fdistill.config import arguments, cli, table_flags
+from fdistill.config import arguments, table_flags
+from fdistill.config.placed_files import OF_ANY, OF_BOTH, OF_TASK, add_files_flag, by_task, paths
 from fdistill.evaluation import tables
 from fdistill.evaluation.tables.shleifer_rush.scores import Folders
-from fdistill.evaluation.tables.table import Table
 from fdistill.runtime.errors import UserError
 
-COMMANDS = ("shleifer_rush_table5", "shleifer_rush_table6", "shleifer_rush_table8", "shleifer_rush_table10")
-FILE = "[TASK/SYSTEM=]FILE"
+# The results that tables are made of, by flag.
+RESULTS = {
+    "--metrics": (OF_ANY, "metrics.json files"),
+    "--deployments": (OF_ANY, "deployment.json files"),
+    "--logs": (OF_BOTH, "train.jsonl files, one per seed"),
+}
+# Each command's text in help, the flags of its results, and what builds its table.
+COMMANDS = {
+    "shleifer_rush_table5": (
+        "SFT, KD and PL with their costs (Shleifer & Rush, Table 5)",
+        ("--metrics", "--logs"),
+        lambda args: tables.methods_table(paths(args.metrics), _logs(args), *_common(args, "5")),
+    ),
+    "shleifer_rush_table6": (
+        "size, time and quality (Tables 6 and 7)",
+        ("--metrics", "--deployments"),
+        lambda args: tables.speeds_table(paths(args.metrics), paths(args.deployments), *_common(args, "6", "7")),
+    ),
+    "shleifer_rush_table8": (
+        "starts of the student (Tables 8 and 9)",
+        ("--logs",),
+        lambda args: tables.starts_table(_logs(args), *_common(args, "8", "9")),
+    ),
+    "shleifer_rush_table10": (
+        "original labels and pseudo-labels (Table 10)",
+        ("--metrics",),
+        lambda args: tables.mixtures_table(paths(args.metrics), *_common(args, "10")),
+    ),
+}
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands, each with the files that its table is made of."""
-    table5, table6, table8, table10 = COMMANDS
-    _add(commands, table5, "SFT, KD and PL with their costs (Shleifer & Rush, Table 5)", ["metrics", "logs"], _methods)
-    _add(commands, table6, "size, time and quality (Tables 6 and 7)", ["metrics", "deployments"], _speeds)
-    _add(commands, table8, "starts of the student (Tables 8 and 9)", ["logs"], _starts)
-    _add(commands, table10, "original labels and pseudo-labels (Table 10)", ["metrics"], _mixtures)
-
-
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    text: str,
-    files: list[str],
-    build: Callable[[argparse.Namespace], Table],
-) -> None:
-    command = commands.add_parser(name, help=text)
-    for kind in [kind for kind in files if kind != "logs"]:
-        named = {"metrics": "metrics.json", "deployments": "deployment.json"}[kind]
+    for name, (text, results, build) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        for flag in results:
+            add_files_flag(command, flag, *RESULTS[flag])
+        add_files_flag(command, "--teachers", OF_TASK, "folders of the teachers")
         command.add_argument(
-            f"--{kind}", nargs="+", type=arguments.placed, required=True, metavar=FILE, help=f"{named} files"
-        )
-    if "logs" in files:
-        table_flags.add_files_flag(command, "--logs", "TASK/SYSTEM", "train.jsonl files, one per seed")
-    table_flags.add_files_flag(command, "--teachers", "TASK", "folders of the teachers")
-    table_flags.add_files_flag(
-        command, "--starts", "TASK/init_student[-SIZE]", "folders of the untrained students, which say their layers"
-    )
-    command.set_defaults(build=build)
+            "--starts", nargs="+", type=arguments.file_pair, required=True, metavar="TASK/init_student[-SIZE]=FOLDER",
+            help="folders of the untrained students, which say their layers",
+        )  # fmt: skip
+        command.set_defaults(build=build)
 
 
-def _methods(args: argparse.Namespace) -> Table:
-    paper = table_flags.paper(args, "shleifer_rush_table5")
-    return tables.methods_table(
-        cli.checked(args.metrics), _logs(args), _folders(args), args.tasks, args.texts.systems, paper
-    )
-
-
-def _speeds(args: argparse.Namespace) -> Table:
-    files = [cli.checked(paths) for paths in (args.metrics, args.deployments)]
-    paper = table_flags.paper(args, "shleifer_rush_table6", "shleifer_rush_table7")
-    return tables.speeds_table(*files, _folders(args), args.tasks, args.texts.systems, paper)
-
-
-def _starts(args: argparse.Namespace) -> Table:
-    paper = table_flags.paper(args, "shleifer_rush_table8", "shleifer_rush_table9")
-    return tables.starts_table(_logs(args), _folders(args), args.tasks, args.texts.systems, paper)
-
-
-def _mixtures(args: argparse.Namespace) -> Table:
-    paper = table_flags.paper(args, "shleifer_rush_table10")
-    return tables.mixtures_table(cli.checked(args.metrics), _folders(args), args.tasks, args.texts.systems, paper)
+def _common(args: argparse.Namespace, *numbers: str) -> tuple:
+    """The arguments of every table after its results; `numbers` are those of the paper's tables."""
+    paper = table_flags.paper(args, *(f"shleifer_rush_table{number}" for number in numbers))
+    return _folders(args), args.tasks, args.texts.systems, paper
 
 
 def _logs(args: argparse.Namespace) -> dict[str, list[tuple[str, Path]]]:
-    """The training curves by task; raises UserError for one that says another task or system."""
+    """The training curves by task."""
     logs: dict[str, list[tuple[str, Path]]] = {}
-    for place, path in args.logs:
-        task, _, system = place.partition("/")
-        check_place(path, task, system)
+    for task, system, path in args.logs:
         logs.setdefault(task, []).append((system, path))
     return logs
 
 
 def _folders(args: argparse.Namespace) -> dict[str, Folders]:
-    """The folders of each task; raises UserError for one of another task, and a task without its teacher's."""
-    teachers = table_flags.by_task(args.teachers)
+    """The folders of each task; raises UserError for a start of another task, and a task without its teacher's."""
+    teachers = by_task(args.teachers)
     starts: dict[str, dict[str | None, Path]] = {task: {} for task in args.tasks}
     for place, folder in args.starts:
         task, _, name = place.partition("/")

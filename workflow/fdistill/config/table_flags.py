@@ -1,49 +1,18 @@
-"""The flags of scripts that show results: files by task and system, rows, numbers of the paper."""
+"""The flags of scripts that show results: comparisons, tasks, rows, numbers of the paper."""
 
 import argparse
-from pathlib import Path
 
-from fdistill.artifacts.lineage import check_place, check_splits
 from fdistill.config import arguments, schema_flags
+from fdistill.config.placed_files import OF_TASK, add_files_flag
 from fdistill.evaluation import published, tables
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.frame import Section
 from fdistill.evaluation.tables.numbers import NONE
-from fdistill.runtime.errors import UserError
-
-
-def add_files_flag(parser: argparse.ArgumentParser, flag: str, form: str, text: str) -> None:
-    """Add a flag for files of the form TASK=FILE or TASK/SYSTEM=FILE; `by_task` and `by_place` read them."""
-    parser.add_argument(flag, nargs="+", type=arguments.file_pair, required=True, metavar=f"{form}=FILE", help=text)
-
-
-def by_task(files: list[tuple[str, Path]], split: str | None = None) -> dict[str, Path]:
-    """Return the path of each task.
-
-    Raises UserError for a second file of a task, and for a file of another task or, if that is given, split.
-    """
-    for task, file in files:
-        if [given for given, _ in files].count(task) > 1:
-            raise UserError(f"{file}: one of several files of task '{task}'; give one")
-        check_place(file, task)
-        if split is not None:
-            check_splits(**{split: file})
-    return dict(files)
-
-
-def by_place(files: list[tuple[str, Path]]) -> dict[tuple[str, str], Path]:
-    """Return the path of each (task, system). Raises UserError for a file of another one."""
-    places = {}
-    for place, file in files:
-        task, _, system = place.partition("/")
-        check_place(file, task, system)
-        places[task, system] = file
-    return places
 
 
 def add_comparisons_flag(parser: argparse.ArgumentParser) -> None:
     """Add `--comparisons`, which say of students who leads."""
-    add_files_flag(parser, "--comparisons", "TASK", "each task's comparisons of its students, from compare.py")
+    add_files_flag(parser, "--comparisons", OF_TASK, "each task's comparisons of its students, from compare.py")
 
 
 def add_task_flags(parser: argparse.ArgumentParser) -> None:

@@ -102,13 +102,9 @@ def main_score(scores: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
     return next((score for score in scores.values() if score["value"] is not None), None)
 
 
-def relative_latency(found: dict[str, Any]) -> dict[str, float]:
-    """Return the quartiles of the latency of a runtime's entry, as a share of the teacher's, measured in turn with it.
-
-    These can be compared between jobs: what slowed one job slowed its teacher too.
-    """
-    ratios = found["speedup"]["latency"]
-    return {name: 1 / ratios[opposite] for name, opposite in (("median", "median"), ("q1", "q3"), ("q3", "q1"))}
+def inverse(quartiles: Mapping[str, float]) -> dict[str, float]:
+    """Return the median and the quartiles of 1/x from those of x: of times from speeds, of shares from speed-ups."""
+    return {name: 1 / quartiles[other] for name, other in (("median", "median"), ("q1", "q3"), ("q3", "q1"))}
 
 
 def pareto_front(points: Mapping[Any, tuple[float, float]], direction: str) -> list[Any]:

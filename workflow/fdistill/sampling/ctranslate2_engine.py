@@ -62,6 +62,11 @@ class CTranslate2:
         if not difference <= TOLERANCE:
             raise unsupported(f"its log-probabilities differ from the model's by up to {difference:.2g} nats per token")
 
+    def check_search(self, sampling: SamplingConfig) -> None:
+        """Raise UserError for a beam search after a prefix, which it would count in the length of the outputs."""
+        if sampling.options.get("num_beams", 1) > 1 and self.prefix:
+            raise unsupported("its beam search differs after a decoder prompt of several tokens (mBART-50)")
+
     def sample_batch(
         self, source: Source, sampling: SamplingConfig, seed: Sequence[int], rows: Sequence[int]
     ) -> Samples:

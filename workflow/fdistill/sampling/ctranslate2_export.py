@@ -12,7 +12,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.sampling.ctranslate2_conversion import FAILURES, INT8, cannot_run, converted_files
 from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.ctranslate2_runtime import search_options, shortest
-from fdistill.sampling.engine_limits import refusals
+from fdistill.sampling.engine_limits import differences
 from fdistill.sampling.sampler import SamplingConfig
 
 FOLDER = "ctranslate2-int8"  # in the exported folder
@@ -42,13 +42,10 @@ def convert(checkpoint: Checkpoint, decoding: dict[str, Any]) -> Conversion:
         return Conversion(missing=str(error))
     except FAILURES as error:
         return Conversion(missing=str(cannot_run(error)))
-    given = effective(decoding)
-    sampling = SamplingConfig(given["max_new_tokens"], "beam", given)
+    sampling = SamplingConfig.from_decoding(effective(decoding))
     options = search_options(sampling) | _lengths(checkpoint, sampling)
     del options["return_scores"]
-    return Conversion(
-        files, None, options, tuple(f"{key}: {reason.partition(';')[0]}" for key, reason in refusals(given))
-    )
+    return Conversion(files, None, options, tuple(differences(sampling.options)))
 
 
 def token_names(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:

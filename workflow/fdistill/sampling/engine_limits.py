@@ -29,3 +29,8 @@ def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"engine {CTRANSLATE2} ends a beam search as soon as there are as many finished hypotheses as beams; "
             f"set early_stopping: true, or use engine {TRANSFORMERS}",
         )
+
+
+def differences(settings: dict[str, Any]) -> list[str]:
+    """Return how CTranslate2 decodes otherwise than transformers with these settings, if it is used all the same."""
+    return [f"{key}: {reason.partition(';')[0]}" for key, reason in refusals(settings)]

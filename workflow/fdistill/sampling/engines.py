@@ -5,7 +5,7 @@ from functools import partial
 
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.ctranslate2_conversion import package_version, unsupported
+from fdistill.sampling.ctranslate2_conversion import package_version
 from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import TRANSFORMERS, refusals
 from fdistill.sampling.sampler import Samples, SamplingConfig, mode_settings, sample_batch
@@ -26,8 +26,7 @@ def engine_for(name: str, model: LanguageModel, sampling: SamplingConfig) -> Eng
         raise UserError(f"{key}: {reason}")
     version_of(name)
     engine = CTranslate2(model)
-    if sampling.options.get("num_beams", 1) > 1 and engine.prefix:  # it would count the prefix in the length
-        raise unsupported("its beam search differs after a decoder prompt of several tokens (mBART-50)")
+    engine.check_search(sampling)
     return engine.sample_batch
 
 

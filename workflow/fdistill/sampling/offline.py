@@ -1,5 +1,6 @@
 """Offline work over a whole split: decoding for the metrics, sampling with log-probabilities, and scoring."""
 
+import argparse
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,14 +8,18 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
+from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore, store_for_script
+from fdistill.artifacts.manifest import versions
 from fdistill.data.batches import BatchSize, label_batch, sorted_batches, source_batch
+from fdistill.data.encoding import Encoded
 from fdistill.data.lines import tidy_lines
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.models.tokenization import decode
+from fdistill.runtime.distributed import Ranks
+from fdistill.sampling.batch_sizes import offline_batch_size
 from fdistill.sampling.engine_limits import TRANSFORMERS
-from fdistill.sampling.engines import Engine, engine_for
+from fdistill.sampling.engines import Engine, engine_for, version_of
 from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_probs
 
 OFFLINE = 0  # the first number of the seeds of offline samples; on-policy samples have others
@@ -95,8 +100,7 @@ def generate_texts(
     `do_sample`. `engine` is the name of one, or one that has been made. Raises UserError for settings that it does
     not support.
     """
-    options = dict(decoding)
-    sampling = SamplingConfig(options.pop("max_new_tokens"), "beam", options)
+    sampling = SamplingConfig.from_decoding(decoding)
 
     def as_rows(_: Source, samples: Samples) -> list:
         tokens = _token_lists(samples)
@@ -133,6 +137,42 @@ def sample_sequences(
     rows = _generate_all("samples", engine, model, sources, sampling, per_input, batch_size, seed, as_rows, store)
     keys = {"id": [i for i in ids for _ in range(per_input)], "sample": [*range(per_input)] * len(ids)}
     return keys | _columns(rows, "tokens", "log_prob", "finished")
+
+
+def sample_split(
+    args: argparse.Namespace,
+    ranks: Ranks,
+    model: LanguageModel,
+    encoded: Encoded,
+    settings: dict[str, Any],
+    longest: int,
+    made_from: dict[str, Any],
+    write: Callable[[dict[str, list], dict[str, Any]], None],
+) -> None:
+    """Sample the sequences of a split in a script; the first rank lets `write` store the columns with their identity.
+
+    `args` has the flags of `cli.add_offline_flags`, and `settings` is section `offline_sampling`. `longest` is
+    text.max_target_tokens. The identity is `made_from`, what the sequences are made from, and how they are sampled.
+    """
+    settings = dict(settings)
+    per_input, batch_size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
+    sampling = SamplingConfig.from_settings(settings, longest)
+    identity = made_from | {
+        "mode": sampling.mode,
+        "options": str(sampling.options),
+        "max_new_tokens": str(sampling.max_new_tokens),
+        "seed": str(args.seed),
+        "engine": engine,
+    }
+    store = store_for_script(args, identity | {"versions": versions() | version_of(engine)}, ranks, model.is_sharded)
+    beams = sampling.options.get("num_beams", 1)
+    batch_size = offline_batch_size(batch_size, [model], engine, beams, sampling.max_new_tokens, args.gpu_memory)
+    columns = sample_sequences(
+        model, encoded.ids, encoded.sources, sampling, per_input, batch_size, args.seed, store, engine
+    )
+    if ranks.is_main:
+        write(columns, identity)
+        store.remove()
 
 
 def sequence_nlls(

@@ -62,6 +62,12 @@ class SamplingConfig:
         mode_settings(mode, options)
         return cls(max_new_tokens, mode, options)
 
+    @classmethod
+    def from_decoding(cls, decoding: dict[str, Any]) -> "SamplingConfig":
+        """Build a config from decoding settings: `max_new_tokens`, `num_beams` and others of `GenerationConfig`."""
+        options = dict(decoding)
+        return cls(options.pop("max_new_tokens"), "beam", options)
+
 
 @dataclass
 class Samples:

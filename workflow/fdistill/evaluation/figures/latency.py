@@ -11,10 +11,10 @@ from fdistill.evaluation.deployment import (
     FULL,
     INT8,
     RUNTIMES,
+    inverse,
     main_score,
     pareto_front,
     read_deployments,
-    relative_latency,
 )
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 
@@ -38,7 +38,7 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
             found = file["runtimes"][runtime]
             score = None if "missing" in found else main_score(found["scores"])
             if score is not None:
-                measured[system, runtime] = relative_latency(found), score
+                measured[system, runtime] = inverse(found["speedup"]["latency"]), score
     extra = {**RUNTIMES, FRONT: FRONT}
     shown = systems | {f"{name} ": text for name, text in extra.items()}  # a blank, as a system may have such a name
     labels = {name: str(list(shown).index(f"{name} ")) for name in extra}

@@ -8,11 +8,10 @@ import pandas as pd
 
 from fdistill.evaluation.deployment import RUNTIMES, main_score, read_deployments
 from fdistill.evaluation.tables.frame import Section
-from fdistill.evaluation.tables.numbers import plain, signed
+from fdistill.evaluation.tables.numbers import MISSING, NONE, plain, signed
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.runtime.errors import UserError
 
-NONE, MISSING = "–", "n/a"
 MB = 1e6
 BUSY = 0.1  # CPUs used by other programs; less is the system itself
 HEADINGS = (

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.published import PublishedTable
+from fdistill.evaluation.tables.numbers import MISSING
 from fdistill.evaluation.tables.table import Table, cells_of
 from fdistill.evaluation.times import LAYERS_FILE
 from fdistill.runtime.errors import UserError
@@ -25,7 +26,6 @@ BASE = (
     "percentages are: 12 layers of each kind would take 144 % of it, so that it is not the full model's. The ratio "
     "needs no such base."
 )
-ABSENT = "n/a"
 
 
 def layers_table(times: dict[str, Path], tasks: dict[str, str], paper: PublishedTable | None = None) -> Table:
@@ -57,12 +57,12 @@ def layers_table(times: dict[str, Path], tasks: dict[str, str], paper: Published
         sections.append(rows)
         if "encoder" not in file["models"][0]["layers"]:
             notes.append(
-                f"{tasks[task]}: {ABSENT}, as {file['family']} has no encoder; the fit is of the decoder alone."
+                f"{tasks[task]}: {MISSING}, as {file['family']} has no encoder; the fit is of the decoder alone."
             )
         notes.append(f"{tasks[task]}: {_conditions(file)}")
     if paper is not None:
         cells = [theirs[name] for name in (*STACKS, "ratio")]
-        sections.append([[paper.source.partition(",")[0], "bart", ABSENT, *cells, ABSENT]])
+        sections.append([[paper.source.partition(",")[0], "bart", MISSING, *cells, MISSING]])
         notes.append(BASE.format(source=paper.source))
     cells = cells_of(headings, sections)
     title = "Inference time by layers"
@@ -79,7 +79,7 @@ def _published(paper: PublishedTable | None) -> dict[str, str | None]:
 
 def _cell(estimate: dict[str, Any] | None, digits: int) -> str:
     if estimate is None:
-        return ABSENT
+        return MISSING
     half = (estimate["interval"][1] - estimate["interval"][0]) / 2
     return f"{estimate['value']:.{digits}f} ± {half:.{digits}f}"
 

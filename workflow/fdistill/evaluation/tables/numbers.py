@@ -3,6 +3,7 @@
 FORM = ".2f"  # of scores and risks, as in the papers
 FINE = ".3f"  # of differences of risks, which are often below 0.01
 NONE = "–"  # in the place of a value that there is not
+MISSING = "n/a"  # in the place of a value that could not be measured, which has a note
 
 
 def plain(number: float, form: str = FORM) -> str:

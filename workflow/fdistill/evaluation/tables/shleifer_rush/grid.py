@@ -8,7 +8,7 @@ import pandas as pd
 
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
-from fdistill.evaluation.tables.numbers import FORM, NONE, plain, signed
+from fdistill.evaluation.tables.numbers import FORM, MISSING, NONE, plain, signed
 from fdistill.evaluation.tables.table import Table, cells_of
 
 
@@ -111,7 +111,7 @@ def _text(number: Number | None, column: Column, reasons: dict[tuple[str, str], 
         return NONE
     if number.value is None:
         reason = (number.missing["reason"], number.missing["fix"])
-        return f"n/a [{reasons.setdefault(reason, len(reasons) + 1)}]"
+        return f"{MISSING} [{reasons.setdefault(reason, len(reasons) + 1)}]"
     spread = ""
     if number.interval is not None:
         low, high = number.interval

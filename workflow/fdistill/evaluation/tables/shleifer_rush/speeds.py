@@ -6,7 +6,7 @@ from typing import Any
 
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.comparisons import TEACHER
-from fdistill.evaluation.deployment import FULL, read_deployments
+from fdistill.evaluation.deployment import FULL, inverse, read_deployments
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables.results import MARGIN
 from fdistill.evaluation.tables.shleifer_rush.grid import Column, Number, Row, grid
@@ -77,10 +77,9 @@ def _numbers(system: str, file: dict[str, Any], scores: Scores, paper: Printed) 
     """The numbers of a model; those by transformers may be missing."""
     found = file["runtimes"][FULL]
     missing = found.get("missing")
-    speed = {} if missing else found["inputs_per_s"]
     ratios = {} if missing else found["speedup"]["throughput"]
-    times = {"median": "median", "q1": "q3", "q3": "q1"}  # the slowest quarter has the longest times
-    spread = {f"time_{key}": 1000 / speed[other] for key, other in times.items()} if speed else {}
+    times = {} if missing else inverse(found["inputs_per_s"])
+    spread = {f"time_{key}": 1000 * seconds for key, seconds in times.items()}
     return {
         "parameters": Number(file["parameters"]["all"] / 1e6, published=paper("parameters")),
         "time": Number(spread.get("time_median"), missing=missing, published=paper("time"), more=spread),
