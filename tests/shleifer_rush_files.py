@@ -71,7 +71,8 @@ def write_curve(folder: Path, task: str, system: str, loss: float, seconds: floa
     path = folder / task / system / f"seed{seed}/train.jsonl"
     losses = {0: loss - 1, 10: loss + 1, 20: loss, 30: loss + 0.5}  # step 0 is no training
     lines = [{"step": step, "dev": {"nll": value, "rouge2": 1.0}} for step, value in losses.items()]
-    write_json_lines(path, lines, {"lineage": {"data": f"data of {task}", "task": task, "method": system}})
+    lineage = {"data": f"data of {task}", "task": task, "method": system, "seed": str(seed)}
+    write_json_lines(path, lines, {"lineage": lineage})
     write_record(path, "distill", seconds, [labels(folder, task)] if system.startswith("pl") else [])
     return path
 

@@ -159,7 +159,8 @@ def test_starts_that_differ_in_the_encoder_show_it(tmp_path):
 
 def test_a_training_without_a_loss_is_missing(tmp_path):
     logs, folders = write_starts(tmp_path, seeds=1)
-    write_json_lines(logs["xsum"][1][1], [{"step": 0, "dev": {"nll": 1.0}}])
+    lineage = {"lineage": {"task": "xsum", "seed": "1"}}
+    write_json_lines(logs["xsum"][1][1], [{"step": 0, "dev": {"nll": 1.0}}], lineage)
     table = starts_table(logs, folders, XSUM, TITLES)
     assert list(table.cells["Lowest loss"]) == ["2.50", "n/a [1]", "2.75", "3.00"]
 
@@ -208,6 +209,11 @@ def test_other_files_that_make_no_table_are_refused(tmp_path):
         speeds_table(metrics[:-1], deployments, folders, XSUM, TITLES)
     with pytest.raises(UserError, match="no training curve of task 'xsum'; give xsum/SYSTEM=FILE"):
         starts_table({}, folders, XSUM, TITLES)
+    logs, starts = write_starts(tmp_path / "starts")
+    with pytest.raises(UserError, match="a second training curve of sft, seed 1; give each once"):
+        starts_table({"xsum": [*logs["xsum"], logs["xsum"][0]]}, starts, XSUM, TITLES)
+    with pytest.raises(UserError, match="of sft-high have the seeds 1, 2, but those of sft 2; give those of the same"):
+        starts_table({"xsum": logs["xsum"][1:]}, starts, XSUM, TITLES)
     start = folders["xsum"].starts[None]
     write_manifest(start, {"lineage": {"task": "xsum", "data": "another"}, "layers": STARTS[None]})
     with pytest.raises(UserError, match="another version of the data"):

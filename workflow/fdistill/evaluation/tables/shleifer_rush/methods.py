@@ -11,7 +11,15 @@ from fdistill.evaluation.shleifer_rush import METHODS, MIXTURES, Models
 from fdistill.evaluation.tables.numbers import FINE
 from fdistill.evaluation.tables.results import MARGIN
 from fdistill.evaluation.tables.shleifer_rush.grid import Column, Number, Row, grid
-from fdistill.evaluation.tables.shleifer_rush.scores import Folders, Printed, Scores, printed, read_scores, sizes_of
+from fdistill.evaluation.tables.shleifer_rush.scores import (
+    Folders,
+    Printed,
+    Scores,
+    check_seeds,
+    printed,
+    read_scores,
+    sizes_of,
+)
 from fdistill.evaluation.tables.table import Table
 
 HOUR = 3600  # seconds
@@ -45,14 +53,15 @@ def methods_table(
     """Build Table 5 from `metrics.json` files, and the costs from the records beside the students' `train.jsonl`.
 
     `logs` has (system, file) pairs by task, one per seed; `folders` say which layers a size has. `tasks` and `systems`
-    have titles, the former in the order of the sections. Raises UserError as `read_scores`, `read_models` and
-    `student_costs` do, and for files of different data or teachers.
+    have titles, the former in the order of the sections. Raises UserError as `read_scores`, `read_models`,
+    `check_seeds` and `student_costs` do, and for files of different data or teachers.
     """
     scores, sections = read_scores(metrics, tasks), {}
     notes = [SLOW] if paper else []
     for task, title in tasks.items():
         found, of_task = scores[task], logs.get(task, [])
         models = folders[task].read(*found.paths, *(path for _, path in of_task))
+        check_seeds(of_task)
         costs = student_costs(of_task)
 
         def numbers(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.lineage import common_lineage
+from fdistill.artifacts.lineage import SEED, common_lineage, lineage_of
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import main_metric, read_aggregated
 from fdistill.evaluation.comparisons import TEACHER, Measurement, compare
@@ -113,6 +113,27 @@ def _scores(files: dict[str, dict[str, Any]]) -> Scores:
                 f"({first['signature']}); delete the older one's score.json and metrics.json and run again"
             )
     return Scores(metric, files)
+
+
+def check_seeds(logs: Sequence[tuple[str, Path]]) -> None:
+    """Raise UserError for a training curve given twice, and for students of different seeds, which cannot be compared.
+
+    `logs` has (system, `train.jsonl`) pairs of a task. A curve that does not say its seed has one of its own.
+    """
+    seeds: dict[str, dict[str, Path]] = {}
+    for system, path in logs:
+        seed = lineage_of(path).get(SEED) or str(path.resolve())
+        if seed in seeds.setdefault(system, {}):
+            raise UserError(f"{path}: a second training curve of {system}, seed {seed}; give each once")
+        seeds[system][seed] = path
+    first = next(iter(seeds), None)
+    for system, of_system in seeds.items():
+        if of_system.keys() != seeds[first].keys():
+            found, expected = (", ".join(sorted(seeds[name])) for name in (system, first))
+            raise UserError(
+                f"{next(iter(of_system.values()))}: the training curves of {system} have the seeds {found}, but those "
+                f"of {first} {expected}; give those of the same seeds"
+            )
 
 
 def sizes_of(systems: Mapping[str, Any], models: Models) -> list[str | None]:

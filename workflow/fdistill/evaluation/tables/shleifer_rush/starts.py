@@ -11,7 +11,7 @@ from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.shleifer_rush import Models
 from fdistill.evaluation.tables.numbers import NONE
 from fdistill.evaluation.tables.shleifer_rush.grid import Column, Number, Row, grid
-from fdistill.evaluation.tables.shleifer_rush.scores import Folders, printed
+from fdistill.evaluation.tables.shleifer_rush.scores import Folders, check_seeds, printed
 from fdistill.evaluation.tables.table import Table
 from fdistill.models.student_layers import PRETRAINED, RANDOM, TEACHER, Layers
 from fdistill.runtime.errors import UserError
@@ -35,13 +35,15 @@ def starts_table(
 ) -> Table:
     """Build Tables 8 and 9 from the `train.jsonl` of one method's sizes, whose starts they compare.
 
-    Arguments as in `methods_table`. Raises UserError for a task without a training curve, and for a damaged one.
+    Arguments as in `methods_table`. Raises UserError for a task without a training curve, for a damaged one, and as
+    `check_seeds` does.
     """
     sections = {}
     for task, title in tasks.items():
         if not logs.get(task):
             raise UserError(f"no training curve of task '{task}'; give {task}/SYSTEM=FILE, or leave out the task")
         models = folders[task].read(*(path for _, path in logs[task]))
+        check_seeds(logs[task])
         losses: dict[str, list[float | None]] = {}
         for system, path in logs[task]:
             points = dev_points(read_log(path), LOSS)
