@@ -11,7 +11,7 @@ rule deployment_model:
         test="<results>/{task}/prepare/test.parquet",
         score=lambda wildcards: first_seed(wildcards, "score.json"),
         replicates=lambda wildcards: first_seed(wildcards, "score.replicates.parquet"),
-        encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
+        encoders=encoder_files,
     output:
         json="<results>/{task}/{system}/deployment.json",
     log:
@@ -32,8 +32,8 @@ rule deployment_model:
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
         memory=lambda wildcards: memory_flags(task_of(wildcards)["decoding"]),
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
-        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
-        packages=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
+        contents=lambda wildcards: contents(encoder_files(wildcards)),
+        packages=encoder_packages,
     shell:
         "exec python {input.script:q} --model {input.model:q} --teacher {input.teacher:q} --test {input.test:q}"
         " --score {input.score:q} --output {output.json:q} --metric-options {params.options:q}"

@@ -67,7 +67,7 @@ rule score:
         script=script("score"),
         test="<results>/{task}/prepare/test.parquet",
         generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
-        encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
+        encoders=encoder_files,
     output:
         score="<results>/{task}/{system}/seed{seed}/score.json",
         replicates="<results>/{task}/{system}/seed{seed}/score.replicates.parquet",
@@ -84,8 +84,8 @@ rule score:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
-        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
-        packages=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
+        contents=lambda wildcards: contents(encoder_files(wildcards)),
+        packages=encoder_packages,
         so_far=lambda wildcards, output: unfinished(output[0], "score.json"),
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"

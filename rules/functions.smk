@@ -46,13 +46,14 @@ def init_files(wildcards):
 
 
 def encoders(wildcards, metrics):
-    """Return the models of the encoders of a task's `metrics`, as its options name them."""
+    """Return the models of the encoders of a task's `metrics` (default: all), as its options name them."""
     options = task_of(wildcards)["metric_options"]
+    metrics = task_of(wildcards)["metrics"] if metrics is None else metrics
     models = [options[metric]["model"] for metric in metrics if options.get(metric, {}).get("model")]
     return list(dict.fromkeys(models))
 
 
-def encoder_files(wildcards, metrics):
+def encoder_files(wildcards, metrics=None):
     """Return the files of the encoders of a task's `metrics` that lie in folders on this machine.
 
     A folder that does not exist has none: its metric is n/a in the tables, until there is one.
@@ -61,7 +62,7 @@ def encoder_files(wildcards, metrics):
     return [file for model in models for file in location.input_files(model) if Path(file).exists()]
 
 
-def encoder_packages(wildcards, metrics):
+def encoder_packages(wildcards, metrics=None):
     """Return the releases of the packages that contain the encoders of a task's `metrics`.
 
     They are parameters, in the place of input files: another release re-runs the job. The time of installed

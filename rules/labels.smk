@@ -62,7 +62,7 @@ rule label_quality:
         split="<results>/{task}/prepare/train.parquet",
         samples=lambda wildcards: stored_sequences(wildcards.task, wildcards.label_kind),
         teacher=teacher_model,
-        encoders=lambda wildcards: encoder_files(wildcards, task_of(wildcards)["metrics"]),
+        encoders=encoder_files,
     output:
         quality="<results>/{task}/label_quality/{label_kind}.json",
     log:
@@ -78,8 +78,8 @@ rule label_quality:
     params:
         metrics=lambda wildcards: task_of(wildcards)["metrics"],
         options=lambda wildcards: json.dumps(task_of(wildcards)["metric_options"]),
-        contents=lambda wildcards: contents(encoder_files(wildcards, task_of(wildcards)["metrics"])),
-        packages=lambda wildcards: encoder_packages(wildcards, task_of(wildcards)["metrics"]),
+        contents=lambda wildcards: contents(encoder_files(wildcards)),
+        packages=encoder_packages,
         size=lambda wildcards: size_flags(task_of(wildcards)),
     shell:
         "exec python {input.script:q} --split {input.split:q} --samples {input.samples:q} --teacher {input.teacher:q}"

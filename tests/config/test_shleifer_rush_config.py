@@ -117,4 +117,4 @@ def test_every_setting_names_its_source(file):
             lines.append((line, comment or inherited))
     assert len(lines) > 20
     own = (*SOURCES, *(f"as {task}" for task in TASKS))
-    assert [line for line, comment in lines if not any(source in comment for source in own)] == []
+    assert [line for line, comment in lines if not any(re.search(rf"\b{source}\b", comment) for source in own)] == []

@@ -50,10 +50,9 @@ def test_the_labels_of_another_architecture_and_tokenizer_reach_the_student_as_t
     assert stored["tokens"] == encode_targets(tokenizer, texts["text"])
     assert decode(tokenizer, stored["tokens"]) == texts["text"] and any(texts["text"])
     assert stored["id"] == read_parquet(study.train, SPLIT)[0]["id"] and stored["log_prob"] == texts["log_prob"]
-    other = checkpoints.load(study.folder / "other")
     assert identity["kind"] == "other_teacher_beam" and identity["options"] == "{'num_beams': 2}"
     assert identity["other_teacher"] == made_by["other_teacher"] and len(made_by["other_teacher"]) == 64
-    assert identity["tokenizer"] != identity["other_tokenizer"] and other.tokenizer is not None
+    assert identity["tokenizer"] != identity["other_tokenizer"]
     where = ["--task", study.task, "--method", "orig_pl"]
     model = study.folder / "results" / study.task / "orig_pl/seed1"
     run(
