@@ -1,4 +1,4 @@
-# The tables of Shleifer & Rush 2020 and their Figure 2. `all` makes those that the study is about (`study_layouts`), and any
+# The tables of Shleifer & Rush 2020 and their Figure 2. `all` makes those that the study is about (`study_tables`), and any
 # study may ask for one that it has something of.
 
 
@@ -10,21 +10,21 @@ rule shleifer_rush_table:
         # Read beside the metrics, for the differences from the teacher.
         replicates=lambda wildcards: (
             files_in(placed(STUDY.tasks, students_of(shleifer_rush.MIXTURES), "metrics.replicates.parquet"))
-            if wildcards.layout == "table10"
+            if wildcards.table == "table10"
             else []
         ),
     output:
-        multiext("<results>/tables/shleifer_rush/{layout}", ".csv", ".md", ".tex"),
+        multiext("<results>/tables/shleifer_rush/{table}", ".csv", ".md", ".tex"),
         page=report(
-            "<results>/tables/shleifer_rush/{layout}.html",
+            "<results>/tables/shleifer_rush/{table}.html",
             caption="../workflow/report/shleifer_rush/tables.rst",
             category="Tables",
-            labels={"table": "Shleifer & Rush, {layout}"},
+            labels={"table": "Shleifer & Rush, {table}"},
         ),
     log:
-        "<logs>/tables/shleifer_rush/{layout}.log",
+        "<logs>/tables/shleifer_rush/{table}.log",
     wildcard_constraints:
-        layout="|".join(SHLEIFER_RUSH),
+        table="|".join(SHLEIFER_RUSH),
     localrule: True
     conda:
         ENVIRONMENT
@@ -39,7 +39,7 @@ rule shleifer_rush_table:
         ],
         shown=flags("tables", STUDY.tables),
     shell:
-        "exec python {input.script:q} shleifer_rush_{wildcards.layout:q} {params.files:q} --tasks {params.tasks:q}"
+        "exec python {input.script:q} shleifer_rush_{wildcards.table:q} {params.files:q} --tasks {params.tasks:q}"
         " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 
@@ -72,8 +72,8 @@ rule starts_figure:
 
 
 TABLES += expand(
-    "<results>/tables/shleifer_rush/{layout}.{suffix}",
-    layout=list(study_layouts()),
+    "<results>/tables/shleifer_rush/{table}.{suffix}",
+    table=list(study_tables()),
     suffix=("csv", "md", "tex", "html"),
 )
 FIGURES += [f"{RESULTS}/figures/{task}.starts.svg" for task in several_starts() if "sft" in STUDY.methods]

@@ -39,9 +39,9 @@ NAMES = {"--metrics": "metrics.json", "--deployments": "deployment.json"}
 
 def shleifer_rush_files(wildcards):
     """Return a table's files by flag, as KEY=FILE: of the results, the teachers and the untrained students."""
-    check_shleifer_rush(wildcards.layout)
+    check_shleifer_rush(wildcards.table)
     files = {}
-    for flag, systems_of in SHLEIFER_RUSH[wildcards.layout].items():
+    for flag, systems_of in SHLEIFER_RUSH[wildcards.table].items():
         if flag == "--logs":
             students = {task: [s for s in systems_of(task) if s != "teacher"] for task in STUDY.tasks}
             files[flag] = [f"{task}/{curve}" for task in STUDY.tasks for curve in curves_of(task, students[task])]
@@ -55,21 +55,21 @@ def untrained_of(task):
     return [of_size("init_student", size) for size in ask(STUDY.sizes, task)]
 
 
-def check_shleifer_rush(layout):
+def check_shleifer_rush(table):
     """Raise WorkflowError for a table of which the study has nothing."""
-    needed = {"table5": shleifer_rush.METHODS, "table10": shleifer_rush.MIXTURES}.get(layout, STUDY.methods)
+    needed = {"table5": shleifer_rush.METHODS, "table10": shleifer_rush.MIXTURES}.get(table, STUDY.methods)
     if not {*needed} & {*STUDY.methods}:
         raise WorkflowError(
-            f"shleifer_rush/{layout}: the study has none of {', '.join(needed)}; add some of them to its methods"
+            f"shleifer_rush/{table}: the study has none of {', '.join(needed)}; add some of them to its methods"
         )
-    if layout == "table8" and not several_starts():
+    if table == "table8" and not several_starts():
         raise WorkflowError(
             "shleifer_rush/table8: no task of the study has several starts of the student; add them to its "
             "model.student_sizes (docs/methods.md, how a student starts)"
         )
 
 
-def study_layouts():
+def study_tables():
     """Yield the tables that the study is about, which are part of `all`."""
     methods = {*STUDY.methods}
     if {*shleifer_rush.METHODS} <= methods:

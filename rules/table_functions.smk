@@ -65,7 +65,7 @@ def measured_for_claims():
     """Return what claims are decided from beside comparisons, TASK=FILE arguments by flag: all that the study measures."""
     return {
         "--online": bench_of(STUDY.tasks if ONLINE else [], "online"),
-        "--layers": bench_of(BENCH_TASKS if "layers" in study_layouts() else [], "layers"),
+        "--layers": bench_of(BENCH_TASKS if "layers" in study_tables() else [], "layers"),
         "--teacher": of_tasks("teacher/risk.json"),
     }
 

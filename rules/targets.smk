@@ -16,7 +16,7 @@ VALUES = {
     "seed": [str(seed) for seed in STUDY.seeds],
     "sample_set": SAMPLE_SETS,
     "label_kind": LABEL_KINDS,
-    "layout": list(SHLEIFER_RUSH),
+    "table": list(SHLEIFER_RUSH),
 }
 
 

@@ -13,7 +13,7 @@ def dry_run(folder, *settings, targets=("all",), check=True):
 
 
 def tables(output):
-    return {wildcards.removeprefix("layout=") for rule, wildcards in planned(output) if rule == "shleifer_rush_table"}
+    return {wildcards.removeprefix("table=") for rule, wildcards in planned(output) if rule == "shleifer_rush_table"}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_table_is_told_its_files_and_needs_them(tmp_path):
     assert f"--starts {' '.join(starts)} " in command
     (command,) = [line for line in shown.splitlines() if "tables.py shleifer_rush_table8" in line]
     assert "/pl" not in command  # one method's sizes
-    (block,) = [part for part in shown.split("\n\n") if "wildcards: layout=table10" in part]
+    (block,) = [part for part in shown.split("\n\n") if "wildcards: table=table10" in part]
     assert f"results/{place}/metrics.replicates.parquet" in block
     assert ("deployment_model", "task=pronunciation, system=sft-high") in planned(shown)
 

@@ -69,4 +69,5 @@ def test_the_other_teachers_labels_are_those_of_the_other_family(study, task):
     samples, identity = read_parquet(study / f"{task}/encode_labels/train.other_teacher_beam.parquet", SAMPLES)
     tokenizer = load(study / f"{task}/teacher/seed42/model").tokenizer
     assert identity["other_tokenizer"] != identity["tokenizer"] and any(labels["text"])
-    assert [row[-1] for row in samples["tokens"]] and len(tokenizer) > max(map(max, samples["tokens"]))
+    assert {row[-1] for row in samples["tokens"]} == {tokenizer.eos_token_id}
+    assert len(tokenizer) > max(map(max, samples["tokens"]))

@@ -1,4 +1,4 @@
-"""Students whose layers are not all copied from their teacher: what their jobs read, are told and write."""
+"""Students whose layers are not all copied from their teacher: what their jobs read and write."""
 
 import json
 import re

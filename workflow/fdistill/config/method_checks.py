@@ -136,7 +136,7 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
             )
 
 
-def check_other_teacher(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
+def check_labelled(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
     """Yield those of the `selected` methods, by number, that learn from another teacher, if task `name` has none."""
     if task.get("other_teacher") is not None:
         return
