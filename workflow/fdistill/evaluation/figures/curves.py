@@ -36,11 +36,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
             for ax, key in zip(axes[1:], metrics, strict=True):
                 draw_line(ax, dev_points(log, key), style)
         axes[0].set_ylabel("training loss (each method's own)")
-        if all(value > 0 for line in axes[0].get_lines() for value in line.get_ydata()):
-            axes[0].set_yscale("log")  # objectives differ by an order of magnitude
-            axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes[0].yaxis.set_major_formatter("{x:g}")
-            axes[0].yaxis.set_minor_locator(NullLocator())
+        loss_axis(axes[0])  # objectives differ by an order of magnitude
         for ax, key in zip(axes[1:], metrics, strict=True):
             label_dev(ax, key)
         steps = {line["step"] for _, log in runs for line in log if line["step"]} or {1}
@@ -53,6 +49,15 @@ def label_dev(ax: Axes, metric: str) -> None:
     """Label the axis of a metric on the development split."""
     name = METRICS[metric].title if metric in METRICS else metric.upper()
     ax.set_ylabel(f"{name} on the development split")
+
+
+def loss_axis(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, if all values are positive."""
+    if all(value > 0 for line in ax.get_lines() for value in line.get_ydata()):
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_line(ax: Axes, points: list[tuple[float, float]], style: dict[str, Any]) -> None:

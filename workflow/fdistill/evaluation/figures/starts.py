@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.evaluation.figures.curves import draw_line, label_dev
+from fdistill.evaluation.figures.curves import draw_line, label_dev, loss_axis
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 from fdistill.evaluation.histories import LOSS, dev_points, read_log
 
@@ -23,6 +23,7 @@ def start_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: s
         ax = figure.subplots()
         for system, log in runs:
             draw_line(ax, dev_points(log, LOSS), style_of(system, systems))
+        loss_axis(ax)  # a start without copied layers begins far above those that differ little in the end
         label_dev(ax, LOSS)
         ax.set_xlabel("step")
         finish(figure, title, systems, output)
