@@ -2,7 +2,7 @@
 
 import pytest
 from fdistill.artifacts.files import read_json, read_json_lines
-from fdistill.artifacts.shapes import COUNT, AtLeast, mistake, parse
+from fdistill.artifacts.shapes import COUNT, INTERVAL, Ascending, AtLeast, mistake, parse
 from fdistill.runtime.errors import UserError
 
 SHAPE = {
@@ -13,6 +13,9 @@ SHAPE = {
     "direction": ("higher", "lower"),
     "rows": [{"step": COUNT}],
     "seeds": {...: float},
+    "range?": (INTERVAL, None),
+    "speed?": Ascending(dict.fromkeys(("low", "high"), AtLeast(float, is_open=True))),
+    "result?": ({"ok": {"value": float}, "more": str}, {"missing": {"reason": str}}),
 }
 VALUE = {"task": "t", "seed": 1, "mean": None, "direction": "lower", "rows": [{"step": 0, "more": []}], "seeds": {}}
 
@@ -34,6 +37,15 @@ VALUE = {"task": "t", "seed": 1, "mean": None, "direction": "lower", "rows": [{"
         ({"rows": [{"step": 1}, {}]}, "key 'rows[1].step' is missing"),
         ({"rows": [{"step": -1}]}, "key 'rows[0].step' must be a whole number of at least 0, not -1"),
         ({"seeds": {"1": []}}, "key 'seeds.1' must be a number, not a list"),
+        ({"range": [1, 1], "speed": {"high": 2, "low": 1}, "result": {"missing": {"reason": "r"}}}, None),
+        ({"range": [1]}, "key 'range' must be a list of 2 in ascending order or null, not a list"),
+        ({"range": [2, 1]}, "key 'range' must be a list of 2 in ascending order or null, not a list"),
+        ({"speed": {"low": 0, "high": 1}}, "key 'speed.low' must be a number above 0, not 0"),
+        ({"speed": {"low": 2, "high": 1}}, "key 'speed.high' must not be below 'speed.low' (1, 2)"),
+        ({"result": {}}, "key 'result.ok' is missing"),
+        ({"result": {"missing": {}}}, "key 'result.missing.reason' is missing"),
+        ({"result": {"ok": {"value": "x"}, "more": ""}}, "key 'result.ok.value' must be a number, not \"x\""),
+        ({"result": []}, "key 'result' must be a mapping, not a list"),
     ],
 )
 def test_the_first_mistake_is_named_by_its_key(change, words):

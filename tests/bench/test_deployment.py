@@ -10,6 +10,7 @@ from chain import TEXT, Study, run
 from fdistill.artifacts.shapes import mistake
 from fdistill.bench import deployed_scores, deployment
 from fdistill.bench.footprint import footprint, resident
+from fdistill.bench.miniature import miniature
 from fdistill.evaluation.deployment import DEPLOYMENT_FILE, FLOAT32, FULL, INT8, RUNTIMES
 from fdistill.evaluation.metrics import evaluate
 from fdistill.evaluation.resampling import interval
@@ -129,9 +130,23 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path):
     block = bytearray(50_000_000)
     block[::4096] = b"x" * len(block[::4096])
     assert resident() >= before and resident("VmRSS") > 50_000_000
-    request = {"runtime": "transformers", "folder": str(tmp_path), "device": "cpu", "threads": 1}
+    request = {"runtime": "transformers", "device": "cpu", "threads": 1}
+    request |= dict.fromkeys(("folder", "miniature"), str(tmp_path))
     with pytest.raises(UserError, match=r"memory could not be measured.*ended with status 1"):
         footprint(request | {"sources": [[4, 5]], "sampling": vars(GREEDY)})
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_a_miniature_runs_by_every_runtime_and_is_of_the_same_vocabulary(family):
+    made = tiny.checkpoint(family)
+    before = torch.get_rng_state()
+    small = miniature(made.model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert deployment.parameters(small)["all"] < deployment.parameters(made.model)["all"]
+    assert small.module.config.vocab_size == made.model.module.config.vocab_size
+    contenders, reasons = deployment.contenders(small, small, GREEDY)
+    assert not reasons
+    assert all(contender.answer(tiny.random_pairs(made, 2)[0], GREEDY) for contender in contenders.values())
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +177,8 @@ def test_the_script_writes_what_the_tables_read(study, tmp_path):
     assert full["weights_bytes"] == (study.student / "model.safetensors").stat().st_size
     plain = content["runtimes"][FLOAT32]
     assert plain["scores"]["bleu1"]["value"] == pytest.approx(score["value"]) and plain["differs"] == []
-    assert all(content["runtimes"][name]["memory"]["bytes"] > 0 for name in RUNTIMES)
+    memory = [content["runtimes"][name]["memory"]["bytes"] for name in RUNTIMES]
+    assert all(0 <= count < 4_000_000 for count in memory)  # a model of 23 KB; the libraries would be tens of MB
     assert content["machine"]["threads"] == 1 and content["decoding"]["max_new_tokens"] == 8
 
 

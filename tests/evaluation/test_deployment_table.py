@@ -5,7 +5,7 @@ import io
 import random
 
 import pytest
-from deployment_files import LATENCIES, MACHINE, RUNTIMES, SYSTEMS, runtime_entry, write_deployment
+from deployment_files import LATENCIES, MACHINE, RUNTIMES, SYSTEMS, quartiles, runtime_entry, write_deployment
 from fdistill.evaluation.deployment import pareto_front, read_deployments
 from fdistill.evaluation.figures import latency_scatter
 from fdistill.evaluation.tables import deployment_table, sections
@@ -115,6 +115,54 @@ def test_files_that_do_not_belong_together(files, changes, words, tmp_path):
     write_deployment(tmp_path, "js", **changes)
     with pytest.raises(UserError, match=words):
         read_deployments(files)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found.clear(), r"transformers\.weights_bytes' is missing"),
+        (lambda found: found.pop("latency_ms"), r"transformers\.latency_ms' is missing"),
+        (lambda found: found.pop("scores"), r"transformers\.scores' is missing"),
+        (lambda found: found["scores"]["bleu4"].update(interval=[1.0]), r"bleu4\.interval' must be a list of 2"),
+        (lambda found: found["scores"]["bleu4"].update(interval=[2, 1]), r"bleu4\.interval' must be a list of 2"),
+        (lambda found: found["speedup"].update(latency=quartiles(0)), r"latency\.median' must be a number above 0"),
+        (lambda found: found["inputs_per_s"].update(q1=900, q3=1), r"inputs_per_s\.median' must not be below"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_key(tmp_path, change, words):
+    entries = {name: runtime_entry(name, 100.0, 40.0, 40.0) for name in RUNTIMES}
+    change(entries["transformers"])
+    path = write_deployment(tmp_path, "kl", runtimes=entries)
+    with pytest.raises(UserError, match=rf"kl/deployment\.json: key '.*{words}"):
+        read_deployments([path])
+
+
+def bleurt(entry, value):
+    """The entry of a runtime with a metric before BLEU-4, which has this value."""
+    missing = None if value is not None else {"reason": "no encoder", "fix": "install it"}
+    first = entry["scores"]["bleu4"] | {"title": "BLEURT", "value": value, "interval": None, "difference": None}
+    return entry | {"scores": {"bleurt": first | {"missing": missing}, **entry["scores"]}}
+
+
+def test_all_rows_and_points_have_one_metric(tmp_path):
+    for system, values in (("teacher", (0.61, None, None)), ("kl", (None, None, None))):
+        made = [runtime_entry(name, 100.0, 40.0, 40.0) for name in RUNTIMES]
+        entries = dict(zip(RUNTIMES, map(bleurt, made, values), strict=True))
+        write_deployment(tmp_path, system, runtimes=entries)
+    files = [tmp_path / "dart" / system / "deployment.json" for system in ("teacher", "kl")]
+    table = deployment_table(files, {"dart": "DART"}, sections({"teacher": "Teacher"}, {}, {"kl": "KL"}))
+    assert list(table.cells["Score"]) == ["0.61", *["n/a"] * 5] and set(table.cells["Less the study's"]) == {"–"}
+    notes = " ".join(table.notes)
+    assert "Score: BLEURT" in notes and "DART, KL, n/a: no encoder. Remedy: install it." in notes
+    latency_scatter(files, SYSTEMS, "DART", tmp_path / "a.svg")
+    shown = texts(tmp_path / "a.svg")
+    assert "BLEURT on the test split (higher is better)" in shown and "KL" not in shown
+
+
+def test_models_that_no_runtime_could_run_have_rows(tmp_path):
+    path = write_deployment(tmp_path, "kl", runtimes=dict.fromkeys(RUNTIMES, MISSING))
+    table = deployment_table([path], {"dart": "DART"}, sections({}, {}, {"kl": "KL"}))
+    assert list(table.cells["Score"]) == ["n/a"] * 3 and "no outputs" in table.notes[0]
 
 
 def test_the_load_of_the_machine_may_differ(files, tmp_path):

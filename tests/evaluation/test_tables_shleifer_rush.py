@@ -121,6 +121,7 @@ def test_speeds_are_sorted_and_beside_the_papers(tmp_path):
     strip = [[text.strip("*") for text in row[3:]] for row in rows[1:3]]
     assert strip == [["222", "743", "2.35", "17.98"], ["+33.00", "", "+0.15", "+0.02"]]
     assert any("Table 6 and Table 7" in note for note in table.notes)
+    assert "XSum: times on a CPU, threads: 1, in batches of 32." in table.notes and "32" not in table.caption
     time = next(record for record in records(table) if record["column"] == "time")
     assert float(time["time_q1"]) == pytest.approx(20 / 1.5) and float(time["time_q3"]) == pytest.approx(20 / 0.75)
 

@@ -176,6 +176,19 @@ def test_a_licence_that_is_not_known_is_said_to_be_unknown(tmp_path):
     assert "licence: unknown: look for the terms of its publisher" in card and "| Code | not on record |" in card
 
 
+def test_what_a_model_has_from_others_is_named():
+    given = [
+        {"what": "labels", "name": "labels.jsonl", "sha256": "ef"},
+        {"what": "layers", "name": "google/pegasus-xsum", "sha256": "01"},
+    ]
+    teacher = {"init": "facebook/bart-large-xsum", "files": {"model.safetensors": "0"}}
+    card = model_card(facts("bart", teacher, Conversion(missing="x"), manifest=MANIFEST | {"contributions": given}), [])
+    unknown = "licence: unknown: look for the terms of its publisher"
+    assert f"| Labels of another teacher | `labels.jsonl`, SHA-256 `ef`, {unknown}" in card
+    assert f"| Layers of another model | `google/pegasus-xsum`, SHA-256 `01`, {unknown}" in card
+    assert f"| Teacher | from `facebook/bart-large-xsum`, weights SHA-256 `0`, {unknown}" in card
+
+
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_the_converted_model_outputs_what_the_engine_outputs(family, tmp_path):
     """Greedy decoding by int8 weights: those of the folder, whose vocabulary are tokens, and those of the engine."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,8 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import tiny
+from fdistill.artifacts.files import sha256
 from fdistill.models import checkpoints
 from fdistill.models.export import export
+from fdistill.models.publication import planned
+from fdistill.runtime.errors import UserError
 from snake import ROOT
 
 TOKEN = "hf_averysecrettoken"
@@ -89,8 +93,9 @@ def push(folder, hub, tmp_path, *arguments, token=TOKEN, repository="owner/name"
 
 
 def test_files_are_listed_and_nothing_is_sent_without_yes(folder, hub, tmp_path):
-    done = push(folder, hub, tmp_path)
+    done = push(folder, hub, tmp_path, token=None)
     assert done.returncode == 0 and "Nothing was uploaded; add --yes" in done.stdout
+    assert "That needs a token: set HF_TOKEN" in done.stdout
     assert "owner/name (private, if it is created now)" in done.stdout
     listed = dict(line.split()[::-1] for line in done.stdout.splitlines()[1:-2])
     written = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -98,7 +103,7 @@ def test_files_are_listed_and_nothing_is_sent_without_yes(folder, hub, tmp_path)
     assert hub[1] == []
 
 
-def test_without_a_token_it_is_refused(folder, hub, tmp_path):
+def test_an_upload_without_a_token_is_refused(folder, hub, tmp_path):
     done = push(folder, hub, tmp_path, "--yes", token=None)
     assert done.returncode == 1 and "there is no token for the hub" in done.stderr and "model.bin" in done.stdout
     assert hub[1] == []
@@ -119,6 +124,34 @@ def test_with_yes_the_files_are_uploaded(folder, hub, public, tmp_path):
     contents = {file["path"]: base64.b64decode(file["content"]) for file in sent}
     assert contents["ctranslate2-int8/model.bin"] == b"\x00\x01" and contents["README.md"].decode() == CARD
     assert contents.keys() == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_what_the_export_wrote_is_uploaded(folder, hub, tmp_path):
+    """Snakemake's timestamp, secrets and links beside the files are left out, and what a name matches as a pattern."""
+    shutil.copytree(folder, tmp_path / "export")
+    folder = tmp_path / "export"
+    (folder / ".git").mkdir()
+    others = [".env", ".git/config", ".snakemake_timestamp", "a1.txt", "ctranslate2-int8/x[1].txt", "link"]
+    for name in others[:-1]:
+        (folder / name).write_text("secret")
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "a[1].txt").write_text("exported")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["a[1].txt"] = sha256(folder / "a[1].txt")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    done = push(folder, hub, tmp_path, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert all(f"left out, as it is no file of the export: {name}\n" in done.stdout for name in others)
+    (commit,) = [body for path, _, body in hub[1] if "/commit/" in path]
+    sent = {line["value"]["path"] for line in map(json.loads, commit.splitlines()) if line["key"] == "file"}
+    assert sent == {*manifest["files"], "manifest.json"}
+
+
+def test_a_folder_without_its_manifest_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "export")
+    (tmp_path / "export/manifest.json").unlink()
+    with pytest.raises(UserError, match=r"has no manifest\.json, which says what was exported"):
+        planned(tmp_path / "export", "owner/name", private=True)
 
 
 def test_what_the_hub_refuses_is_told_in_one_line(folder, hub, tmp_path):

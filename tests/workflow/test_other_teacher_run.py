@@ -5,7 +5,7 @@ import json
 import pytest
 import tiny
 from chain import TEXT, TRAINING, Study, run
-from fdistill.artifacts.files import read_json, read_parquet
+from fdistill.artifacts.files import read_json, read_parquet, sha256
 from fdistill.data.schemas import LABELS, SAMPLES, SPLIT
 from fdistill.models import checkpoints
 from fdistill.models.tokenization import decode, encode_targets
@@ -60,7 +60,17 @@ def test_the_labels_of_another_architecture_and_tokenizer_reach_the_student_as_t
         *("--other-teacher-beam", samples, "--train", study.train, "--dev", study.dev, "--model", model / "model"),
         *("--history", model / "train.jsonl", *RUN, *TEXT, *TRAINING),
     )
-    assert read_json(model / "model/manifest.json")["inputs"]["other_teacher_beam"]
+    manifest = read_json(model / "model/manifest.json")
+    assert manifest["inputs"]["other_teacher_beam"]
+    given = [{"what": "labels", "name": "other", "sha256": made_by["other_teacher"]}]
+    assert manifest["contributions"] == identity["contributions"] == given
+    run(
+        *("distill", "--terms", '[{"sequences": "ground_truth", "loss": "nll"}]', "--start", model / "model"),
+        *("--teacher", study.teacher, "--task", study.task, "--method", "sft", "--train", study.train),
+        *("--dev", study.dev, "--model", model / "next/model", "--history", model / "next/train.jsonl"),
+        *(*RUN, *TEXT, *TRAINING),
+    )
+    assert read_json(model / "next/model/manifest.json")["contributions"] == given  # it comes with the start
     quality = study.folder / "quality.json"
     run(
         *("label_quality", "--split", study.train, "--samples", samples, "--teacher", study.teacher),
@@ -79,6 +89,8 @@ def test_labels_that_exist_already(study):
     own.write_text("".join(json.dumps({"id": i, "text": text}) + "\n" for i, text in rows))
     run("label", "--file", own, *make)
     run(*encode)
+    _, identity = read_parquet(samples, SAMPLES)
+    assert identity["contributions"] == [{"what": "labels", "name": "own.jsonl", "sha256": sha256(own)}]
     quality = study.folder / "own.json"
     run(
         *("label_quality", "--split", study.train, "--samples", samples, "--teacher", study.teacher),

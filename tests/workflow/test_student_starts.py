@@ -105,8 +105,17 @@ def test_the_script_copies_layers_of_another_tasks_teacher(models):
     assert done.returncode == 0, done.stdout
     for layer, original in zip(decoder_of(student), decoder_of(other)[1:], strict=True):
         assert all(torch.equal(value, original.state_dict()[key]) for key, value in layer.state_dict().items())
-    assert manifest_of(student)["others"] == {"cnn_dailymail": model_identity(other)}
+    entry = {"what": "layers", "name": "the teacher of task cnn_dailymail", "sha256": model_identity(other)}
+    assert manifest_of(student)["contributions"] == [entry]
     assert manifest_of(student)["lineage"]["task"] == "xsum"
+
+
+def test_the_manifest_names_the_pretrained_model_whose_layers_are_copied(models):
+    _, other, student = models
+    done = make(models, {"layers": 1, "from": "pretrained"}, f"--pretrained={other}")
+    assert done.returncode == 0, done.stdout
+    [entry] = manifest_of(student)["contributions"]
+    assert (entry["what"], entry["name"], len(entry["sha256"])) == ("layers", other.name, 64)
 
 
 def test_the_script_makes_random_layers_by_its_seed(models):

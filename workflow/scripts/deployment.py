@@ -16,6 +16,7 @@ from fdistill.artifacts.manifest import model_identity
 from fdistill.bench import deployed_scores, deployment
 from fdistill.bench.footprint import footprint
 from fdistill.bench.machine import machine
+from fdistill.bench.miniature import miniature
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.evaluation.deployment import FULL, RUNTIMES
@@ -23,6 +24,7 @@ from fdistill.evaluation.replicates import read_replicates
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.batch_sizes import offline_batch_size
+from fdistill.sampling.ctranslate2_conversion import converted_files
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, differences
 from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import generate_texts
@@ -87,7 +89,7 @@ def main() -> None:
     }
     for name, entry in measured["runtimes"].items():
         entry["weights_bytes"] = deployment.weights_bytes(made[name], args.model)
-        entry["memory"] = _memory(request, made[name], name, args.model)
+        entry["memory"] = _memory(request, made[name], name, args.model, model)
         if name == FULL:
             entry["scores"] = deployed_scores.of_study(scores, replicates)
             continue
@@ -117,19 +119,32 @@ def main() -> None:
     write_json(args.output, content)
 
 
-def _memory(request: dict[str, Any], contender: deployment.Contender, name: str, folder: Path) -> dict[str, Any]:
-    """The memory of one runtime; CTranslate2 reads a folder, which the model is converted to."""
-    if contender.files is None:
-        return footprint(request | {"runtime": TRANSFORMERS, "folder": str(folder)})
-    with tempfile.TemporaryDirectory() as converted:
-        for file, content in contender.files.items():
-            Path(converted, file).write_bytes(content)
+def _memory(
+    request: dict[str, Any],
+    contender: deployment.Contender,
+    name: str,
+    folder: Path,
+    checkpoint: checkpoints.Checkpoint,
+) -> dict[str, Any]:
+    """The memory of one runtime, which reads folders of the model and of its miniature."""
+    small = miniature(contender.model)
+    with tempfile.TemporaryDirectory() as temporary:
+        warm_up, converted = Path(temporary, "miniature"), Path(temporary, "converted")
+        request = request | {"miniature": str(warm_up)}
+        if contender.files is None:
+            checkpoints.save(checkpoints.Checkpoint(small, checkpoint.tokenizer), warm_up)
+            return footprint(request | {"runtime": TRANSFORMERS, "folder": str(folder)})
+        weights = deployment.WEIGHTS_OF[name]
+        for place, files in ((converted, contender.files), (warm_up, converted_files(small, weights=weights))):
+            place.mkdir()
+            for file, content in files.items():
+                (place / file).write_bytes(content)
         options = {
             "is_encoder_decoder": contender.model.family.is_encoder_decoder,
             "prefix": contender.model.decoder_prompt[1:],
-            "compute_type": deployment.WEIGHTS_OF[name],
+            "compute_type": weights,
         }
-        return footprint(request | {"runtime": CTRANSLATE2, "folder": converted, "options": options})
+        return footprint(request | {"runtime": CTRANSLATE2, "folder": str(converted), "options": options})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from fdistill.artifacts.contributions import CONTRIBUTIONS, contributions
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import model_identity
@@ -83,6 +84,7 @@ def main() -> None:
         "terms": args.terms,
         "student_samples": vars(sampling) if STUDENT_SAMPLES in objective.sequences else None,
         "inputs": identity | {"start": model_identity(args.start)} | hashes,
+        CONTRIBUTIONS: contributions(args.start, *(getattr(args, kind) for kind in stored)),
     }
     train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), sampling, ranks, manifest)
 

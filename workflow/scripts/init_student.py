@@ -3,12 +3,15 @@
 import argparse
 from pathlib import Path
 
+from fdistill.artifacts.contributions import CONTRIBUTIONS, LAYERS, contribution
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_place, common_lineage
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.config import arguments, cli
 from fdistill.models import checkpoints
+from fdistill.models.location import short_name
 from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
 from fdistill.models.students import check_same_tokens, init_student
+from fdistill.training.state import weights_identity
 
 
 def main() -> None:
@@ -66,10 +69,17 @@ def main() -> None:
         "teacher": model_identity(args.teacher),
         "layers": args.layers,
     }
-    if others:
-        manifest["others"] = {task: model_identity(folder) for task, folder in teachers.items()}
-        manifest["others"] |= {PRETRAINED: args.pretrained} if args.pretrained else {}
-    checkpoints.save(student, args.model, manifest)
+    entries = [contribution(LAYERS, _name(task, folder), model_identity(folder)) for task, folder in teachers.items()]
+    if args.pretrained:
+        weights = weights_identity(others[PRETRAINED].model.module)
+        entries.append(contribution(LAYERS, short_name(args.pretrained), weights))
+    checkpoints.save(student, args.model, manifest | {CONTRIBUTIONS: entries})
+
+
+def _name(task: str, teacher: Path) -> str:
+    """What a teacher of another task is called in the manifest."""
+    init = manifest_of(teacher).get("init", "scratch")
+    return f"the teacher of task {task}" + ("" if init == "scratch" else f", from {short_name(init)}")
 
 
 if __name__ == "__main__":

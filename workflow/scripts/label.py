@@ -7,14 +7,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fdistill.artifacts.contributions import CONTRIBUTIONS, LABELS, contribution
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split, rows_of
-from fdistill.data.labels import files_of, read_label_file, write_labels
+from fdistill.data.labels import files_of, label_file, read_label_file, write_labels
 from fdistill.data.lines import tidy_lines
 from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints
+from fdistill.models.location import short_name
 from fdistill.models.tokenization import decode, tokenizer_identity
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
@@ -42,8 +44,11 @@ def main() -> None:
         return
     ids = read_parquet(args.split, SPLIT)[0]["id"]
     columns = read_label_file(args.file, [ids[row] for row in rows_of(len(ids), args.max_examples)], ids)
-    identity = {"lineage": lineage, "split": sha256(args.split), "labels": " ".join(map(sha256, files_of(args.file)))}
-    write_labels(args.labels, columns, identity)
+    labels = " ".join(map(sha256, files_of(args.file)))
+    identity = {"lineage": lineage, "split": sha256(args.split), "labels": labels}
+    write_labels(
+        args.labels, columns, identity | {CONTRIBUTIONS: [contribution(LABELS, label_file(args.file).name, labels)]}
+    )
 
 
 def label(args: argparse.Namespace, lineage: Lineage) -> None:
@@ -53,10 +58,12 @@ def label(args: argparse.Namespace, lineage: Lineage) -> None:
     teacher = checkpoints.load(args.init, device, args.source_language, args.target_language, args.allow_pickle)
     limits = Limits(**schema_flags.read_flags(args, "text"))
     encoded, _ = read_split(args.split, teacher, limits, args.max_examples)
+    weights = weights_identity(teacher.model.module)
     made_from = {
         "lineage": lineage,
         "split": sha256(args.split),
-        "other_teacher": weights_identity(teacher.model.module),
+        "other_teacher": weights,
+        CONTRIBUTIONS: [contribution(LABELS, short_name(args.init), weights)],
         "other_tokenizer": tokenizer_identity(teacher.tokenizer),
         "text": str(vars(limits)),
     }

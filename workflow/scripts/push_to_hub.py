@@ -1,14 +1,14 @@
 """Publish an exported model on the hub: list what would be uploaded and, with --yes, upload it.
 
-The repository is private unless --public is given. The token is that of HF_TOKEN or of `hf auth login`; it is never
-shown.
+Files that the export did not write are left out, and named. The repository is private unless --public is given. The
+token is that of HF_TOKEN or of `hf auth login`; it is never shown.
 """
 
 import argparse
 from pathlib import Path
 
 from fdistill.config import cli
-from fdistill.models.publication import planned, push, token
+from fdistill.models.publication import has_token, planned, push
 
 
 def main() -> None:
@@ -24,9 +24,11 @@ def main() -> None:
     for name, size in upload.files.items():
         print(f"{size:>15,}  {name}")
     print(f"{sum(upload.files.values()):>15,}  bytes in {len(upload.files)} files")
-    token()
+    for name in upload.left_out:
+        print(f"left out, as it is no file of the export: {name}")
     if not args.yes:
-        print("Nothing was uploaded; add --yes to upload these files.")
+        needed = "" if has_token() else " That needs a token: set HF_TOKEN, or run `hf auth login`."
+        print(f"Nothing was uploaded; add --yes to upload these files.{needed}")
         return
     print(f"uploaded: {push(upload)}")
 

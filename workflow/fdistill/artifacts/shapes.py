@@ -2,13 +2,14 @@
 
 A shape is `str`, `int`, `float` (any number), `bool`, `list`, `dict`, or None for null; `AtLeast`, a number; `{key:
 shape}`, a mapping with at least these keys, of which `"key?"` may be missing; `{...: shape}`, a mapping with any keys;
-`[shape]`, a list, and `ListOf`, one of a fixed length; a text, exactly this one; or a tuple of shapes, of which one
-fits.
+`[shape]`, a list, and `ListOf`, one of a fixed length; `Ascending`, numbers in order; a text, exactly this one; or a
+tuple of shapes, of which one fits.
 """
 
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Shape = Any
@@ -16,10 +17,11 @@ Shape = Any
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A number of type `kind` that is not below `least`."""
+    """A number of type `kind` that is not below `least`; with `is_open`, not `least` itself either."""
 
     kind: type
     least: int = 0
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,15 @@ class ListOf:
     length: int
 
 
+@dataclass(frozen=True)
+class Ascending:
+    """Numbers of which none is below the one before it: a list, or the values of a mapping in the order of `shape`."""
+
+    shape: Shape
+
+
 COUNT = AtLeast(int)
+INTERVAL = Ascending(ListOf(float, 2))  # [low, high]
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
 _NAMES |= {dict: "a mapping", None: "null"}
 
@@ -52,14 +62,17 @@ def parse(text: str, shape: Shape = dict) -> Any:
 def mistake(value: Any, shape: Shape, place: str = "") -> str | None:
     """Return what is wrong with `value`, with the place of the first mistake in it; None if it has the shape."""
     if isinstance(shape, tuple):
-        return None if any(mistake(value, one) is None for one in shape) else _expected(value, shape, place)
+        return _mistake_of_all(value, shape, place)
     if isinstance(shape, str):
         return None if value == shape else _expected(value, shape, place)
     if isinstance(shape, AtLeast):
-        return None if _has_type(value, shape.kind) and value >= shape.least else _expected(value, shape, place)
+        fits = _has_type(value, shape.kind) and (value > shape.least or (value == shape.least and not shape.is_open))
+        return None if fits else _expected(value, shape, place)
     if isinstance(shape, ListOf):
         fits = isinstance(value, list) and len(value) == shape.length
         return mistake(value, [shape.shape], place) if fits else _expected(value, shape, place)
+    if isinstance(shape, Ascending):
+        return mistake(value, shape.shape, place) or _descent(value, shape.shape, place)
     if not _has_type(value, type(shape) if isinstance(shape, dict | list) else shape):
         return _expected(value, shape, place)
     if isinstance(shape, list):
@@ -76,6 +89,26 @@ def mistake(value: Any, shape: Shape, place: str = "") -> str | None:
     else:
         items = []
     return next((wrong for item in items if (wrong := mistake(*item)) is not None), None)
+
+
+def _mistake_of_all(value: Any, shapes: tuple[Shape, ...], place: str) -> str | None:
+    """What is wrong with `value` if none of `shapes` fits: of several mappings, in the one with most of its keys."""
+    if any(mistake(value, shape) is None for shape in shapes):
+        return None
+    mappings = [shape for shape in shapes if isinstance(shape, dict)] if isinstance(value, dict) else []
+    if not mappings:
+        return _expected(value, shapes, place)
+    return mistake(value, max(mappings, key=lambda shape: len(shape.keys() & value.keys())), place)
+
+
+def _descent(value: list | dict, shape: Shape, place: str) -> str | None:
+    """The first number of `value` that is below the one before it."""
+    keys = list(shape) if isinstance(shape, dict) else range(len(value))
+    for before, after in pairwise(keys):
+        if value[after] < value[before]:
+            names = [_join(place, key) if isinstance(shape, dict) else f"{place}[{key}]" for key in (after, before)]
+            return f"key '{names[0]}' must not be below '{names[1]}' ({value[after]}, {value[before]})"
+    return None
 
 
 def _has_type(value: Any, kind: type | None) -> bool:
@@ -96,7 +129,7 @@ def _join(place: str, key: str) -> str:
 
 
 def _expected(value: Any, shape: Shape, place: str) -> str:
-    names = [_name(part) for part in (shape if isinstance(shape, tuple) else (shape,))]
+    names = dict.fromkeys(map(_name, shape if isinstance(shape, tuple) else (shape,)))
     found = json.dumps(value, ensure_ascii=False) if not isinstance(value, dict | list) else _NAMES[type(value)]
     what = f"key '{place}'" if place else "it"
     return f"{what} must be {' or '.join(names)}, not {found if len(found) <= 40 else found[:36] + ' ...'}"
@@ -106,9 +139,11 @@ def _name(shape: Shape) -> str:
     if isinstance(shape, str):
         return f"'{shape}'"
     if isinstance(shape, AtLeast):
-        return f"{_NAMES[shape.kind]} of at least {shape.least}"
+        return f"{_NAMES[shape.kind]} {'above' if shape.is_open else 'of at least'} {shape.least}"
     if isinstance(shape, ListOf):
         return f"a list of {shape.length}"
+    if isinstance(shape, Ascending):
+        return f"{_name(shape.shape)} in ascending order"
     return _NAMES[shape if isinstance(shape, type | None) else type(shape)]
 
 

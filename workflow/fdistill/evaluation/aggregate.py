@@ -1,12 +1,13 @@
 """Aggregates the files of a system's seeds into one: means, standard deviations, intervals, and what is missing."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from fdistill.artifacts.files import check_shape, read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT, AtLeast, Shape
+from fdistill.artifacts.shapes import COUNT, INTERVAL, AtLeast, Shape
 from fdistill.evaluation.replicates import Replicates, read_replicates
 from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
@@ -33,7 +34,7 @@ RISK_TITLES = {  # of a system's risks, in the order of the tables
 ENTRY = {
     "mean": (float, None),
     "std": (AtLeast(float), None),
-    "interval": ([float], None),
+    "interval": (INTERVAL, None),
     "seeds": {...: (float, None)},
 }
 METRICS_FILE = {
@@ -114,12 +115,14 @@ def aggregate_risks(
 
 
 def main_metric(files: list[dict[str, Any]]) -> str | None:
-    """Return the metric that matters most in a task, from the contents of its `metrics.json` files.
+    """Return the metric that matters most in a task, from the contents of its `metrics.json` files."""
+    return first_measured([{key: entry["mean"] for key, entry in file["metrics"].items()} for file in files])
 
-    A task names its metrics in this order; the first one that a system has a value for counts.
-    """
-    entries = [(key, file["metrics"].get(key)) for key in files[0]["metrics"] for file in files] if files else []
-    return next((key for key, entry in entries if entry and entry["mean"] is not None), None)
+
+def first_measured(tables: Sequence[Mapping[str, float | None]]) -> str | None:
+    """Return the first metric of the first table, which has them in the task's order, that any table has a value of."""
+    keys = tables[0] if tables else ()
+    return next((key for key in keys if any(table.get(key) is not None for table in tables)), None)
 
 
 def _replicates(seeds: dict[str, dict]) -> Replicates:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT, AtLeast, ListOf
+from fdistill.artifacts.shapes import COUNT, INTERVAL, AtLeast
 from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import CONFIDENCE, holm, interval, limits, p_value
@@ -28,7 +28,7 @@ COLLAPSES = ("r_llh_token", "r_llh_sequence")
 
 # A file of comparisons, as `artifacts.shapes` describes it.
 _P = AtLeast(float)
-_PAIR = {"a": str, "b": str, "difference": float, "interval": ListOf(float, 2), "p": _P, "p_holm": _P}
+_PAIR = {"a": str, "b": str, "difference": float, "interval": INTERVAL, "p": _P, "p_holm": _P}
 _METRIC = {
     **{"title": str, "direction": ("higher", "lower"), "pairs": [_PAIR], "best": (str, None)},
     **{key: [str] for key in ("leaders", "collapsed", "seeds", "missing", "notes")},

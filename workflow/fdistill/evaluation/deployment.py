@@ -1,12 +1,13 @@
 """What a model costs in use: the files of rule `deployment`, and which models no other one beats."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.lineage import common_lineage
-from fdistill.artifacts.shapes import COUNT, AtLeast
+from fdistill.artifacts.shapes import COUNT, INTERVAL, Ascending, AtLeast
+from fdistill.evaluation.aggregate import first_measured
 from fdistill.runtime.errors import UserError
 
 # A model is measured by each runtime: transformers, and CTranslate2 with weights of two kinds.
@@ -14,33 +15,32 @@ FULL, FLOAT32, INT8 = "transformers", "ctranslate2_float32", "ctranslate2_int8"
 RUNTIMES = {FULL: "transformers", FLOAT32: "CTranslate2", INT8: "CTranslate2, int8"}
 
 # What is read of a deployment.json, as `artifacts.shapes` describes it.
-QUARTILES = dict.fromkeys(("median", "q1", "q3"), AtLeast(float))
+QUARTILES = Ascending(dict.fromkeys(("q1", "median", "q3"), AtLeast(float, is_open=True)))
+_REASON = {"reason": str, "fix": str}
 _SCORE = {
     "title": str,
     "direction": ("higher", "lower"),
     "value": (float, None),
-    "interval": ([float], None),
-    "difference": ({"value": float, "interval": [float]}, None),
-    "missing": ({"reason": str, "fix": str}, None),
+    "interval": (INTERVAL, None),
+    "difference": ({"value": float, "interval": INTERVAL}, None),
+    "missing": (_REASON, None),
 }
-_RUNTIME = {
-    "missing?": {"reason": str, "fix": str},
+_MEASURED = {
+    "missing?": _REASON,
     "differs?": [str],
-    "weights_bytes?": COUNT,
-    "latency_ms?": QUARTILES,
-    "inputs_per_s?": QUARTILES,
-    "tokens_per_s?": QUARTILES,
-    "output_tokens?": AtLeast(float),
-    "speedup?": {"latency": QUARTILES, "throughput": QUARTILES},
-    "memory?": {"bytes": COUNT, "measure": str},
-    "scores?": {...: _SCORE},
+    "weights_bytes": COUNT,
+    **dict.fromkeys(("latency_ms", "inputs_per_s", "tokens_per_s"), QUARTILES),
+    "output_tokens": AtLeast(float),
+    "speedup": {"latency": QUARTILES, "throughput": QUARTILES},
+    "memory": {"bytes": COUNT, "measure": str},
+    "scores": {...: _SCORE},
 }
 DEPLOYMENT_FILE = {
     "task": str,
     "method": str,
     "seed": COUNT,
     "parameters": {"all": COUNT, "without_embeddings": COUNT},
-    "runtimes": dict.fromkeys(RUNTIMES, _RUNTIME),
+    "runtimes": dict.fromkeys(RUNTIMES, (_MEASURED, {"missing": _REASON})),
     "reference": {"latency_ms": QUARTILES, "inputs_per_s": QUARTILES},
     "conditions": {"latency_inputs": COUNT, "batches": COUNT, "batch_size": COUNT, "test_inputs": COUNT},
     "decoding": dict,
@@ -97,9 +97,10 @@ def _check_same(
             )
 
 
-def main_score(scores: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the score that matters most: the first one with a value, as `aggregate.main_metric` has it."""
-    return next((score for score in scores.values() if score["value"] is not None), None)
+def main_metric(files: Iterable[dict[str, Any]]) -> str | None:
+    """Return the metric that all models and runtimes of a task are compared by, as `aggregate.main_metric` does."""
+    runtimes = [found for file in files for found in file["runtimes"].values() if "missing" not in found]
+    return first_measured([{key: score["value"] for key, score in found["scores"].items()} for found in runtimes])
 
 
 def inverse(quartiles: Mapping[str, float]) -> dict[str, float]:

@@ -4,21 +4,18 @@ A card states what is on record. It has no field for what nobody has measured.
 """
 
 import json
-import os.path
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fdistill import __version__
+from fdistill.artifacts.contributions import CONTRIBUTIONS, ENTRIES
 from fdistill.artifacts.shapes import COUNT
 from fdistill.data.lines import one_line
 from fdistill.evaluation.model_card_code import ctranslate2_code, transformers_code
+from fdistill.evaluation.model_card_origins import NO_LICENCE, SCRATCH, UNKNOWN, archive, given, is_on_hub, origin
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
 from fdistill.sampling.ctranslate2_export import FOLDER, Conversion
-
-UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
 
 _CARD = """\
 ---
@@ -60,15 +57,20 @@ On the task's test split ({inputs} inputs), this model, with the 95 % interval o
 
 ## Not known
 
-No intended use, bias or safety was evaluated, and no licence is stated for this model. Those of the data and of the
-checkpoint that the teacher came from may restrict its use: read them before you publish it. Where a licence is unknown,
-look for the terms of the data set's publisher.
+No intended use, bias or safety was evaluated, and no licence is stated for this model. Those of the data,
+of the checkpoint that the teacher came from, and of other labels and models named above may restrict its use: read them
+before you publish it. Where a licence is unknown, look for the terms of the publisher.
 """
 
 
 # What the card reads, as `artifacts.shapes` describes it: manifests of the model and its teacher, the data's, scores,
 # and the record of the job that made the model.
-MODEL = {"terms?": [{"loss": str, "sequences": str, "weight?": float}], "versions": {...: str}, "training?": dict}
+MODEL = {
+    "terms?": [{"loss": str, "sequences": str, "weight?": float}],
+    "versions": {...: str},
+    "training?": dict,
+    f"{CONTRIBUTIONS}?": ENTRIES,
+}
 TEACHER = {"init": str, "files": {"model.safetensors": str}}
 DATA = {
     "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
@@ -113,8 +115,9 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
         "Task": f"`{facts.task}`",
         "Architecture": facts.family,
         **({} if is_teacher else {"Objective": "; ".join(map(_term, manifest["terms"]))}),
-        "Teacher": f"from {_origin(init)}, weights SHA-256 `{weights}`",
-        "Data": "; ".join(map(_archive, facts.data["archives"])) or UNKNOWN,
+        "Teacher": f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}",
+        **given(manifest.get(CONTRIBUTIONS, [])),
+        "Data": "; ".join(map(archive, facts.data["archives"])) or UNKNOWN,
         "Training split": f"{splits['train']:,} examples, SHA-256 `{facts.data['sha256']['train']}`",
         "Made by": f"f-DISTILL workflow {__version__}, {_versions(manifest['versions'])}",
         **_provenance(facts.record),
@@ -124,7 +127,7 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
         _CARD.format(
             pipeline="text2text-generation" if family.is_encoder_decoder else "text-generation",
             tags=json.dumps(tags),
-            base_model=f"base_model: {json.dumps(init)}\n" if _is_on_hub(init) else "",
+            base_model=f"base_model: {json.dumps(init)}\n" if is_on_hub(init) else "",
             task=facts.task,
             system=facts.system,
             seed=facts.seed,
@@ -182,29 +185,8 @@ def _ctranslate2(facts: Facts, prompt: list[int]) -> str:
     return f"The folder `{FOLDER}` has the model for CTranslate2. {notes}\n\n```python\n{code}```"
 
 
-def _is_on_hub(init: str) -> bool:
-    return init != "scratch" and not _is_local(init) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", init) is not None
-
-
-def _is_local(init: str) -> bool:
-    return os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
-
-
 def _term(term: dict[str, Any]) -> str:
     return f"{term.get('weight', 1.0):g} × {term['loss']} on {term['sequences'].replace('_', ' ')}"
-
-
-def _origin(init: str) -> str:
-    if init == "scratch":
-        return "random weights"
-    return f"`{Path(init).name if _is_local(init) else init}`"
-
-
-def _archive(archive: dict[str, Any]) -> str:
-    licence, digest = archive.get("licence", UNKNOWN), archive.get("sha256")  # a hub data set has none
-    return f"{archive['package']} {archive['version']}, licence: {licence}" + (
-        f", SHA-256 `{digest}`" if digest else ""
-    )
 
 
 def _results(metrics: dict[str, dict[str, Any]], intervals: dict[str, list[float]]) -> str:

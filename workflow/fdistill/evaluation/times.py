@@ -1,6 +1,6 @@
 """The files of measured times that tables and claims read, as `artifacts.shapes` describes them."""
 
-from fdistill.artifacts.shapes import COUNT, ListOf
+from fdistill.artifacts.shapes import COUNT, INTERVAL
 
 # What bench_online.py measured: the steps of pairs of methods, and an online step's time over an offline one's.
 KINDS = ("online", "offline")
@@ -10,7 +10,7 @@ ONLINE_FILE = {
         {
             **dict.fromkeys(KINDS, str),
             "seconds": dict.fromkeys(KINDS, SPREAD),
-            "speedup": SPREAD | {"interval": (ListOf(float, 2), None)},
+            "speedup": SPREAD | {"interval": (INTERVAL, None)},
             "other_cpus": (float, None),
         }
     ],
@@ -20,7 +20,7 @@ ONLINE_FILE = {
 
 # What bench_layers.py measured and fitted: inference time by the numbers of layers.
 WAYS = ("forward", "generate")
-ESTIMATE = {"value": float, "interval": ListOf(float, 2)}
+ESTIMATE = {"value": float, "interval": INTERVAL}
 FIT = {
     "full_seconds": float,
     "percent": {"decoder": ESTIMATE, "encoder?": ESTIMATE},

@@ -53,17 +53,19 @@ def load(
     target_language: str | None = None,
     allow_pickle: bool = False,
     reports_decoding: bool = True,
+    outline: Outline | None = None,
 ) -> Checkpoint:
     """Load a local folder or a hub id, in float32; from safetensors only, unless `allow_pickle`.
 
     The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
-    for a tokenizer that marks texts with them (mBART) and is not saved with the right ones.
+    for a tokenizer that marks texts with them (mBART) and is not saved with the right ones. `outline` is what
+    `describe` returned, if the caller has it.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing, unused or
     infinite weights, or differs from the manifest that `save` wrote.
     """
     folder = local_folder(name)
     check_files(Path(name) if folder is None else folder)
-    outline = describe(name, allow_pickle)
+    outline = outline or describe(name, allow_pickle)
     with reading(name):
         module, report = _read_model(outline, allow_pickle)
         check_weights(name, report)

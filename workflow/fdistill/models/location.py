@@ -29,6 +29,12 @@ def local_folder(name: str | Path) -> Path | None:
     return folder if is_path or os.path.isdir(folder) else None  # noqa: PTH112 - Path.is_dir raises for a long name
 
 
+def short_name(name: str | Path) -> str:
+    """Return `name` as others may read it: that of a folder without its place on this machine, or the hub id."""
+    folder = local_folder(name)
+    return str(name) if folder is None else folder.resolve().name
+
+
 def files_of(folder: Path) -> list[Path]:
     """Return the files of a model's folder that loading it may read: texts and weights, pickles if it has no others."""
     files = sorted(file for file in folder.iterdir() if file.is_file())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fdistill.artifacts.shapes import COUNT
+from fdistill.artifacts.shapes import COUNT, INTERVAL
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "fails", "undecided", "n/a"
 COUNTED = {HOLDS: "for it", FAILS: "against it", UNDECIDED: "undecided", MISSING: "n/a"}
@@ -11,7 +11,7 @@ DIFFERENCE, RATIO, CORRELATION = "difference", "ratio", "rank correlation"  # wh
 
 # What `decide_claims` returns, as `artifacts.shapes` describes it.
 _MISSING = ({"reason": str, "fix": str}, None)
-_NUMBERS = dict.fromkeys(("value", "p", "p_holm"), (float, None)) | {"interval": ([float], None)}
+_NUMBERS = dict.fromkeys(("value", "p", "p_holm"), (float, None)) | {"interval": (INTERVAL, None)}
 _TEST = {
     **dict.fromkeys(("metric", "title"), str),
     **dict.fromkeys(("task", "better", "than"), (str, None)),

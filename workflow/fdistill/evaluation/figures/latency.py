@@ -12,7 +12,7 @@ from fdistill.evaluation.deployment import (
     INT8,
     RUNTIMES,
     inverse,
-    main_score,
+    main_metric,
     pareto_front,
     read_deployments,
 )
@@ -27,17 +27,17 @@ def latency_scatter(paths: list[Path], systems: dict[str, str], title: str, outp
 
     The latency is the share of the teacher's by transformers that was measured in turn with it: jobs at other times
     have other absolute ones. Bars are its quartiles and the 95 % interval of the score. A line joins the points that
-    no other one beats. A system without a score, and a runtime that could not run, have no point. Errors as of
-    `read_deployments` and, for a system without a title, `known`.
+    no other one beats. All points have one metric: a model without a value of it, and a runtime that could not run,
+    have none. Errors as of `read_deployments` and, for a system without a title, `known`.
     """
     files = read_deployments(paths)
-    measured = {}
+    metric, measured = main_metric(files.values()), {}
     for (_, system), file in files.items():
         known(system, systems, paths[0])
         for runtime in RUNTIMES:
             found = file["runtimes"][runtime]
-            score = None if "missing" in found else main_score(found["scores"])
-            if score is not None:
+            score = None if "missing" in found else found["scores"].get(metric)
+            if score is not None and score["value"] is not None:
                 measured[system, runtime] = inverse(found["speedup"]["latency"]), score
     extra = {**RUNTIMES, FRONT: FRONT}
     shown = systems | {f"{name} ": text for name, text in extra.items()}  # a blank, as a system may have such a name

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from fdistill.evaluation.deployment import RUNTIMES, main_score, read_deployments
+from fdistill.evaluation.deployment import RUNTIMES, main_metric, read_deployments
 from fdistill.evaluation.tables.frame import Section
 from fdistill.evaluation.tables.numbers import MISSING, NONE, plain, signed
 from fdistill.evaluation.tables.table import Table, cells_of
@@ -43,11 +43,12 @@ def deployment_table(paths: list[Path], tasks: dict[str, str], layout: list[Sect
         of_task = [(system, files[task, system]) for system in systems if (task, system) in files]
         if not of_task:
             raise UserError(f"no deployment.json of task '{task}'; give one")
+        metric = main_metric(file for _, file in of_task)
         for system, file in of_task:
             names = [title] if len(tasks) > 1 else []
-            sections.append([[*names, *row] for row in _rows(systems[system], file)])
+            sections.append([[*names, *row] for row in _rows(systems[system], file, metric)])
             records += _records(task, system, file)
-        notes += _notes(title, dict(of_task), systems)
+        notes += _notes(title, dict(of_task), systems, metric)
     names = ["Task"] if len(tasks) > 1 else []
     cells = cells_of([*names, *HEADINGS], sections)
     return Table(
@@ -60,15 +61,15 @@ def deployment_table(paths: list[Path], tasks: dict[str, str], layout: list[Sect
     )
 
 
-def _rows(title: str, file: dict[str, Any]) -> Iterator[list[str]]:
-    """The rows of a system: one for each runtime."""
+def _rows(title: str, file: dict[str, Any], metric: str | None) -> Iterator[list[str]]:
+    """The rows of a system, one for each runtime, with its score by `metric`."""
     sizes = [f"{file['parameters'][key] / 1e6:,.2f}" for key in ("all", "without_embeddings")]
     for key, runtime in RUNTIMES.items():
         found = file["runtimes"][key]
         if "missing" in found:
             yield [title, runtime, *sizes, *[MISSING] * (len(HEADINGS) - 4)]
             continue
-        latency, score = found["latency_ms"], main_score(found["scores"])
+        latency, score = found["latency_ms"], found["scores"].get(metric)
         yield [
             *(title, runtime, *sizes, f"{found['weights_bytes'] / MB:,.1f}"),
             f"{latency['median']:,.1f} ({latency['q1']:,.1f}–{latency['q3']:,.1f})",
@@ -76,7 +77,7 @@ def _rows(title: str, file: dict[str, Any]) -> Iterator[list[str]]:
             f"{found['inputs_per_s']['median']:,.1f}",
             f"{found['speedup']['throughput']['median']:.2f}",
             f"{found['memory']['bytes'] / MB:,.0f}",
-            MISSING if score is None else plain(score["value"]),
+            MISSING if score is None or score["value"] is None else plain(score["value"]),
             NONE if score is None else _difference(score),
         ]
 
@@ -121,19 +122,19 @@ def _parts(score: dict[str, Any]) -> list[float | None]:
     return [None] * 3 if found is None else [found["value"], *found["interval"]]
 
 
-def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str]) -> Iterator[str]:
+def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str], metric: str | None) -> Iterator[str]:
     """How a task's models were measured, and what is missing."""
     first = next(iter(files.values()))
     conditions, machine = first["conditions"], first["machine"]
     entries = [found for file in files.values() for found in file["runtimes"].values() if "missing" not in found]
     lengths = [found["output_tokens"] for found in entries]
-    scores = [score for found in entries if (score := main_score(found["scores"]))]
+    outputs = f"outputs of {min(lengths):.1f} to {max(lengths):.1f} tokens on average" if lengths else "no outputs"
+    scores = [found["scores"][metric] for found in entries if metric in found["scores"]]
     name = f" Score: {scores[0]['title']} ({scores[0]['direction']} is better) on the test split." if scores else ""
     yield (
         f"{title}: {conditions['latency_inputs']} inputs one at a time and {conditions['batches']} batches of "
         f"{conditions['batch_size']}, chosen at random from {conditions['test_inputs']:,} test inputs, on "
-        f"{machine['name']}; outputs of {min(lengths):.1f} to {max(lengths):.1f} tokens "
-        f"on average, decoded with {_settings(first['decoding'])}.{name}"
+        f"{machine['name']}; {outputs}, decoded with {_settings(first['decoding'])}.{name}"
     )
     yield from (f"{title}, memory: {text}." for text in dict.fromkeys(found["memory"]["measure"] for found in entries))
     teacher = [file["reference"]["latency_ms"]["median"] for file in files.values()]
@@ -144,9 +145,14 @@ def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str]
     for text in dict.fromkeys(text for found in entries for text in found.get("differs", [])):
         yield f"{title}, CTranslate2 decodes otherwise: {text}. Its scores are of its own outputs."
     for system, file in files.items():
-        reasons = [found["missing"] for found in file["runtimes"].values() if "missing" in found]
-        for reason in dict.fromkeys((one["reason"], one["fix"]) for one in reasons):
+        reasons = [_missing(found, metric) for found in file["runtimes"].values()]
+        for reason in dict.fromkeys((one["reason"], one["fix"]) for one in reasons if one):
             yield f"{title}, {systems[system]}, n/a: {reason[0]}. Remedy: {reason[1]}."
+
+
+def _missing(found: dict[str, Any], metric: str | None) -> dict[str, str] | None:
+    """Why a runtime could not run, or its outputs have no score by `metric`."""
+    return found["missing"] if "missing" in found else found["scores"].get(metric, {}).get("missing")
 
 
 def _settings(decoding: dict[str, Any]) -> str:

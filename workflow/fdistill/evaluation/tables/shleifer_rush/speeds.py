@@ -22,7 +22,7 @@ COLUMNS = [
     Column("score", "Score"),
 ]
 CAPTION = (
-    "Size, time and quality of each model, the fastest first. Time: of one example in batches of {batch}, the median, "
+    "Size, time and quality of each model, the fastest first. Time: of one example in batches, the median, "
     "by transformers. Speed-up: the median ratio of the teacher's time to this one, of the same inputs, measured in "
     "turn; compare models by it, as their times come from different jobs. Time and speed-up are of the first seed, "
     "scores are means over seeds. "
@@ -66,10 +66,10 @@ def speeds_table(
             numbers = _numbers(system, file, scores[task], printed(paper, task, key))
             rows.append(Row({"task": task, "system": system, "layers": layers}, names, numbers))
         sections[task] = sorted(rows, key=lambda row: -(row.numbers["speedup"].value or 0))
-        machine = next(iter(files.values()))["machine"]
-        notes.append(f"{title}: times on {machine['name']}, threads: {machine['threads']}.")
-    batch = next(iter(measured.values()))["conditions"]["batch_size"]
-    caption = CAPTION.format(batch=batch) + MARGIN
+        first = next(iter(files.values()))
+        machine, batch = first["machine"], first["conditions"]["batch_size"]
+        notes.append(f"{title}: times on {machine['name']}, threads: {machine['threads']}, in batches of {batch}.")
+    caption = CAPTION + MARGIN
     return grid(sections, tasks, NAMES, COLUMNS, paper, title="Size, time and quality", caption=caption, notes=notes)
 
 

@@ -1,0 +1,43 @@
+"""What a model card says of the data, checkpoints, labels and layers that a model was made from, and their licences."""
+
+import os.path
+import re
+from pathlib import Path
+from typing import Any
+
+from fdistill.artifacts.contributions import LABELS, LAYERS
+
+UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
+NO_LICENCE = f", licence: {UNKNOWN}"  # no checkpoint and no file of labels has one on record
+SCRATCH = "scratch"
+GIVEN = {LABELS: "Labels of another teacher", LAYERS: "Layers of another model"}
+
+
+def is_on_hub(init: str) -> bool:
+    """Return whether a teacher's `init` is a hub id."""
+    return init != SCRATCH and not _is_local(init) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", init) is not None
+
+
+def _is_local(init: str) -> bool:
+    return os.path.exists(os.path.expanduser(init))  # noqa: PTH110, PTH111 - Path's raise errors for some names
+
+
+def origin(init: str) -> str:
+    """Return what a teacher was fine-tuned from; a folder without its place on this machine."""
+    if init == SCRATCH:
+        return "random weights"
+    return f"`{Path(init).name if _is_local(init) else init}`"
+
+
+def given(entries: list[dict[str, str]]) -> dict[str, str]:
+    """Return what the model has from others than its teacher and its data, by the name of the row."""
+    rows: dict[str, list[str]] = {}
+    for entry in entries:
+        rows.setdefault(GIVEN[entry["what"]], []).append(f"`{entry['name']}`, SHA-256 `{entry['sha256']}`{NO_LICENCE}")
+    return {name: "; ".join(texts) for name, texts in rows.items()}
+
+
+def archive(entry: dict[str, Any]) -> str:
+    """Return an archive of the data with its licence."""
+    licence, digest = entry.get("licence", UNKNOWN), entry.get("sha256")  # a hub data set has none
+    return f"{entry['package']} {entry['version']}, licence: {licence}" + (f", SHA-256 `{digest}`" if digest else "")
