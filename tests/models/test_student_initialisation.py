@@ -210,6 +210,41 @@ def test_layers_of_another_architecture_are_refused(other, message):
         init_student(teacher_of("bart"), layers, {"web": tiny.checkpoint(family, **config)})
 
 
+SETTINGS = {
+    **tiny.for_kin({"activation_function": "relu", "scale_embedding": False, "decoder_attention_heads": 4}),
+    "t5": {"feed_forward_proj": "gelu", "relative_attention_max_distance": 99, "layer_norm_epsilon": 0.1},
+    "gpt2": {
+        "n_head": 4,
+        "activation_function": "relu",
+        "layer_norm_epsilon": 0.1,
+        "scale_attn_weights": False,
+        "scale_attn_by_inverse_layer_idx": True,
+        "reorder_and_upcast_attn": True,
+    },
+}
+SETTINGS["bart"] = SETTINGS["bart"] | {"scale_embedding": True}  # the one of its kin that does not
+
+
+def test_layers_that_compute_something_else_with_weights_of_the_same_shapes_are_refused(family):
+    """The student has the teacher's configuration, in which layers trained with another one are other functions."""
+    layers = layers_of(family, 2, None) | {"decoder": {"layers": 1, "from": "web"}}
+    for key, value in SETTINGS[family].items():
+        named = "dense_act_fn" if key == "feed_forward_proj" else key
+        with pytest.raises(UserError, match=rf"decoder\.from: web has another architecture .*\({named}: "):
+            init_student(tiny.checkpoint(family), layers, {"web": tiny.checkpoint(family, **{key: value})})
+
+
+def test_settings_that_no_layer_depends_on_may_differ(family):
+    """Dropout and initialisation, as of a fine-tuned checkpoint, and the heads of the stack that is not copied."""
+    keys = tiny.LAYER_KEYS[family]
+    config = dict(zip(keys, (2, 2), strict=False)) | tiny.DROPOUT[family]
+    config |= {"initializer_range" if family == "gpt2" else "init_std": 0.1} if family != "t5" else {}
+    if len(keys) == 2 and family != "t5":
+        config["encoder_attention_heads"] = 4
+    layers = layers_of(family, 2, None) | {"decoder": {"layers": 1, "from": "web"}}
+    init_student(tiny.checkpoint(family), layers, {"web": tiny.checkpoint(family, **config)})
+
+
 def test_spare_rows_of_the_embeddings_do_not_matter_to_layers():
     """BART's checkpoint has a row more than those fine-tuned from it."""
     teacher, other = (tiny.checkpoint("bart", seed) for seed in (1, 2))

@@ -44,9 +44,10 @@ def test_the_largest_size_decides_what_a_gpu_needs_and_all_what_the_disk_needs(p
 def test_layers_of_another_tasks_teacher_must_fit_before_anything_is_trained(project, tmp_path):
     checkpoints.save(tiny.checkpoint("bart"), tmp_path / "bart")
     checkpoints.save(tiny.checkpoint("bart", d_model=8), tmp_path / "narrow")
+    checkpoints.save(tiny.checkpoint("bart", activation_function="relu"), tmp_path / "relu")  # of the same shapes
     starts = {"pt": "pretrained", "other": "news"}
     sizes = {name: {"encoder": 1, "decoder": {"layers": 1, "from": origin}} for name, origin in starts.items()}
-    for folder in ("bart", "narrow"):
+    for folder in ("bart", "narrow", "relu"):
         news = WEB
         for key, value in from_checkpoint(tmp_path / folder):
             news = put(news, key, value)

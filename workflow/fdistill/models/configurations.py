@@ -5,6 +5,7 @@ transformers accepts most values and fails later, or never: heads of 0, a dropou
 
 import difflib
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ from fdistill.runtime.validation import Problem, nearest, show
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
 SCRATCH = ("model", "teacher", "config")  # the key of a configuration made of settings
+# Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
+# tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
+# `feed_forward_proj` sets two; `n_inner` is a size that weights have). Any other key counts, those of new families too.
+_NOT_OF_LAYERS = re.compile(
+    "drop|init|vocab|position|_token_id$|^use_cache$|^is_decoder$|^classifier_|^summary_|^tie_|^share_"
+    "|^scale_decoder_outputs$|^add_cross_attention$|^feed_forward_proj$|^n_inner$"
+)
 
 
 def read_configuration(source: str, local_only: bool = False) -> tuple[PreTrainedConfig, Family]:
@@ -68,7 +76,7 @@ def scratch_configuration(family: Family, settings: dict[str, Any], tokens: dict
     Raises UserError, with the key, for a key or a value that a model of the family cannot have.
     """
     config_class = getattr(transformers, family.config_class)
-    known = config_class().to_dict().keys() - PreTrainedConfig().to_dict().keys() | config_class.attribute_map.keys()
+    known = _own_keys(config_class) | config_class.attribute_map.keys()
     for key in settings:
         if key not in known:  # transformers would store the key and ignore it
             near = difflib.get_close_matches(str(key), sorted(known), n=1)
@@ -81,6 +89,20 @@ def scratch_configuration(family: Family, settings: dict[str, Any], tokens: dict
         raise UserError(f"model.teacher.config: {reason(error)}") from None
     _refuse("", (problem.under(*SCRATCH) for problem in _problems(config, family)))
     return config
+
+
+def layer_settings(config: PreTrainedConfig, family: Family, stack: str) -> dict[str, Any]:
+    """Return the settings on which the outputs of a stack's layers depend, without the number of layers.
+
+    Two models whose layers have weights of the same shapes may differ in them: number of heads, activation, epsilon.
+    """
+    other_stacks = tuple(f"{name}_" for name in family.stacks if name != stack)
+    sizes = {place.size_key for place in family.stacks.values()}
+    return {
+        key: getattr(config, key)
+        for key in sorted(_own_keys(type(config)) - sizes)
+        if not _NOT_OF_LAYERS.search(key) and not key.startswith(other_stacks)
+    }
 
 
 def without_numbers(config: PreTrainedConfig, family: Family, where: str) -> PreTrainedModel:
@@ -96,6 +118,11 @@ def without_numbers(config: PreTrainedConfig, family: Family, where: str) -> Pre
     if (count := sum(parameter.numel() for parameter in module.parameters())) > PARAMETERS:
         raise UserError(f"{where}: makes a model of {count:,} parameters; lower its sizes")
     return module
+
+
+def _own_keys(config_class: type[PreTrainedConfig]) -> set[str]:
+    """Return the keys that a family's configurations have besides those of any model."""
+    return config_class().to_dict().keys() - PreTrainedConfig().to_dict().keys()
 
 
 def _refuse(file: str, problems: Iterator[Problem]) -> None:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.configurations import layer_settings
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.student_layers import RANDOM, TEACHER, Layers, Start
 from fdistill.runtime.errors import UserError
@@ -30,7 +31,7 @@ def init_student(
     2020, section 6.1: only the layers come from different sources).
 
     Raises UserError for a stack that the family does not have or that is missing, for a layer that the teacher does not
-    have, and for another model whose architecture or vocabulary differs from the teacher's.
+    have, and for another model whose layers differ from the teacher's in family, shapes or settings.
     """
     module, family = teacher.model.module, teacher.model.family
     if set(layers) != set(family.stacks):
@@ -59,7 +60,7 @@ def init_student(
         origin = models[starts[name].origin]
         if origin is not teacher:
             where = f"model.student.{name}.from: {starts[name].origin}"
-            _check_same_layers(where, origin, teacher, f"{stack.modules}.")
+            _check_same_layers(where, origin, teacher, name)
         source = origin.model.module.state_dict()
         weights = _copy_stack(weights, f"{stack.modules}.", copied[name], source, fresh)
     student.load_state_dict(weights, strict=True)
@@ -92,26 +93,32 @@ def check_same_tokens(teacher: Checkpoint, other: Checkpoint, where: str) -> Non
         )
 
 
-def _check_same_layers(where: str, origin: Checkpoint, teacher: Checkpoint, prefix: str) -> None:
-    """Raise UserError unless a model's layers below `prefix` have the shapes of the teacher's.
+def _check_same_layers(where: str, origin: Checkpoint, teacher: Checkpoint, stack: str) -> None:
+    """Raise UserError unless a model's layers of a stack have the shapes and settings of the teacher's.
 
+    The student has the teacher's configuration, so that layers with other settings would compute something else in it.
     The embeddings are not copied and may differ in spare rows: BART's checkpoint has one more than those fine-tuned
     from it. `check_same_tokens` compares the vocabularies.
     """
     kinds = [checkpoint.model.module.config.model_type for checkpoint in (origin, teacher)]
     if kinds[0] != kinds[1]:
         raise UserError(f"{where} is a {kinds[0]} model, the teacher a {kinds[1]}; copy layers of the same family only")
-    theirs, ours = (
-        {k: list(v.shape) for k, v in checkpoint.model.module.state_dict().items() if k.startswith(prefix)}
-        for checkpoint in (origin, teacher)
-    )
-    for key in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(key) != ours.get(key):
-            found, expected = (shapes.get(key, "no such weight") for shapes in (theirs, ours))
+    theirs, ours = (_architecture(checkpoint.model, stack) for checkpoint in (origin, teacher))
+    for key in theirs | ours:
+        found, expected = (architecture.get(key, "no such weight") for architecture in (theirs, ours))
+        if found != expected:
             raise UserError(
                 f"{where} has another architecture than the teacher ({key}: {found}, the teacher's: "
-                f"{expected}); copy layers from a model of the teacher's shape only"
+                f"{expected}); copy layers from a model of the teacher's architecture only"
             )
+
+
+def _architecture(model: LanguageModel, stack: str) -> dict[str, Any]:
+    """Return the shapes of the weights of a stack's layers, and the settings on which the layers' outputs depend."""
+    prefix = f"{model.family.stacks[stack].modules}."
+    weights = model.module.state_dict().items()
+    shapes = {key: list(value.shape) for key, value in weights if key.startswith(prefix)}
+    return shapes | layer_settings(model.module.config, model.family, stack)
 
 
 def _untie(student: PreTrainedModel, teacher: PreTrainedModel) -> None:
