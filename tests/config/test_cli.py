@@ -254,6 +254,24 @@ def test_sections_and_options_of_metrics_are_checked():
         assert message in str(error.value)
 
 
+def test_a_size_is_written_with_or_without_quotes():
+    expected = {"encoder": 12, "decoder": 3}
+    assert arguments.layers("12-3") == arguments.layers('"12-3"') == expected
+    assert arguments.sizes('{"small": "12-3"}') == {"small": expected}
+
+
+@pytest.mark.parametrize("text", ["12-", "0-3", "1e-3"])
+def test_another_text_is_no_size(text):
+    quoted = json.dumps(text)
+    for read, value in (
+        (arguments.layers, text),
+        (arguments.layers, quoted),
+        (arguments.sizes, f'{{"small": {quoted}}}'),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is no size; write the layers"):
+            read(value)
+
+
 def test_a_studys_own_tasks_and_methods_are_allowed_without_their_texts():
     study = load({"tasks": ["dialogue", "dart"], "methods": ["kl"], "seeds": [1]}, [], ROOT)
     for read, entries in (

@@ -162,6 +162,7 @@ def test_labels_of_several_teachers_are_their_concatenation(counts):
         ({"sequences": "ground_truth", "loss": "kld"}, "jeffreys"),
         ({"sequences": "ground_truth", "loss": "skew_kl", "parameters": {"scew": 0.1}}, "skew"),
         ({"sequences": "ground_truth", "loss": "kl", "parameters": {"beta": 0.1}}, "none"),
+        ({"sequences": "ground_truth", "loss": "hidden_mse", "temperature": 2.0}, "temperature: not used with loss"),
     ],
 )
 def test_terms_that_do_not_exist_are_refused_with_what_is_allowed(term, named):

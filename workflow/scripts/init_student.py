@@ -23,7 +23,7 @@ def main() -> None:
         required=True,
         metavar="JSON",
         help='layers per stack: a number, or the teacher\'s layers to copy, as in {"encoder": 3, "decoder": [0]}, or '
-        'a mapping, {"layers": 3, "choose": "high", "from": "pretrained"}; or "12-3"',
+        'a mapping, {"layers": 3, "choose": "high", "from": "pretrained"}; or 12-3',
     )
     parser.add_argument(
         "--other-teachers",

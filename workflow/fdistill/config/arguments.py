@@ -9,6 +9,7 @@ from fdistill.artifacts.shapes import parse
 from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import reader
 from fdistill.models.student_layers import read_notation
+from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, problems, show
 
 # A number of things, and the seed of a run.
@@ -109,16 +110,16 @@ def model(text: str) -> dict[str, Any]:
 
 
 def layers(text: str) -> dict[str, Any]:
-    """Return a task's section `model.student` from a text of JSON: a mapping, or a text such as "12-3"."""
-    value = _json(text)
+    """Return a task's section `model.student` from a text of JSON, or from a size such as 12-3, with or without its quotes."""
+    value = text if text[:1].isdigit() and "-" in text else _json(text)
     schema = {"type": "object", "properties": {"student": section("model.student")}}
     _refuse(problems({"student": value}, schema))
-    return read_notation(value)
+    return _stacks(value)
 
 
 def sizes(text: str) -> dict[str, Any]:
     """Return a task's section `model.student_sizes` from a text of JSON, with the layers per stack of each size."""
-    return {name: read_notation(student) for name, student in _checked(text, "model.student_sizes").items()}
+    return {name: _stacks(student) for name, student in _checked(text, "model.student_sizes").items()}
 
 
 def aspects(text: str) -> list[dict[str, Any]]:
@@ -129,6 +130,14 @@ def aspects(text: str) -> list[dict[str, Any]]:
     mistakes = problems({"aspects": value}, {"type": "object", "properties": {"aspects": section("human.aspects")}})
     _refuse(mistakes or title_problems(value))
     return value
+
+
+def _stacks(student: str | dict[str, Any]) -> dict[str, Any]:
+    """Return the layers per stack of a student, as `read_notation` does."""
+    try:
+        return read_notation(student)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _with_texts(entries: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -238,7 +238,10 @@ LOSSES: dict[str, Loss] = {
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of an objective: weight · τ² · loss, on one kind of sequence."""
+    """One summand of an objective: weight · τ² · loss, on one kind of sequence.
+
+    The temperature τ divides the logits; losses that compare layers read none.
+    """
 
     sequences: str
     loss: str
@@ -247,7 +250,7 @@ class Term:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        """Raise UserError for an unknown kind of sequence, loss or parameter."""
+        """Raise UserError for an unknown kind of sequence, loss or parameter, and for a temperature of no logits."""
         if self.sequences not in SEQUENCES:
             raise UserError(f"terms.sequences: unknown '{self.sequences}'; allowed: {', '.join(SEQUENCES)}")
         if self.loss not in LOSSES:
@@ -256,6 +259,8 @@ class Term:
             if name not in LOSSES[self.loss].parameters:
                 allowed = ", ".join(LOSSES[self.loss].parameters) or "none"
                 raise UserError(f"terms.parameters: '{self.loss}' has no parameter '{name}'; allowed: {allowed}")
+        if self.temperature != 1 and LOSSES[self.loss].compares_layers:
+            raise UserError(f"terms.temperature: not used with loss '{self.loss}', which reads no logits; remove it")
 
     def evaluate(self, inputs: LossInputs, counts: dict[str, int]) -> Tensor:
         """Return the term's share of the batch loss, weight · τ² · Σ values at valid positions / counts[positions].
