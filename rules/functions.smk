@@ -254,8 +254,8 @@ def other_model_flags(wildcards):
 def start_model(wildcards):
     """Return the folder of the model that a method starts from."""
     start = method_of(wildcards)["start"]
-    if start == "init_student":
-        return f"{RESULTS}/{wildcards.task}/{of_size(start, split_size(wildcards.method)[1])}/model"
+    if start in INITIAL_STUDENTS:
+        return f"{RESULTS}/{wildcards.task}/{start}/model"
     return f"{RESULTS}/{wildcards.task}/{start}/seed{wildcards.seed}/model"
 
 

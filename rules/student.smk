@@ -25,7 +25,7 @@ rule init_student:
         contents=lambda wildcards: contents(pretrained_files(wildcards)),
     shell:
         "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} {params.others:q}"
-        " --model {output.model:q} --task {wildcards.task:q} 2> {log:q}"
+        " --model {output.model:q} --task {wildcards.task:q} --method {wildcards.initial_student:q} 2> {log:q}"
 
 
 rule distill:

@@ -39,7 +39,7 @@ def write_folders(folder: Path, task: str, sizes=(None, "12-1")) -> Folders:
         name = "init_student" if size is None else f"init_student-{size}"
         starts[size] = folder / task / name / "model"
         starts[size].mkdir(parents=True)
-        write_manifest(starts[size], {"layers": STARTS[size], "lineage": lineage | {"method": "init_student"}})
+        write_manifest(starts[size], {"layers": STARTS[size], "lineage": lineage | {"method": name}})
     return Folders(teacher, starts)
 
 

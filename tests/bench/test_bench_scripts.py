@@ -72,6 +72,9 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
         "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",
         "--repeats=1", "--seed=1", "--device=cpu", f"--json={tmp_path}/b.json", f"--table={tmp_path}/b.md",
     )  # fmt: skip
+    write_json(tmp_path / "other.json", {"splits": {"train": 1000, "test": 50}, "lineage": {"task": "dart"}})
+    with pytest.raises(SystemExit, match=r"other\.json: belongs to another task than this run"):
+        run(monkeypatch, *arguments, "--manifests", f"dialogue={tmp_path}/other.json")
     with pytest.raises(SystemExit, match="--manifests: dialogue is missing"):
         run(monkeypatch, *arguments)
     write_json(tmp_path / "manifest.json", {"splits": {"train": 50, "dev": 7, "test": 9}})

@@ -260,6 +260,12 @@ def test_the_scripts_commands_write_every_format(tmp_path):
         assert all(file.stat().st_size for file in files) and "paper" in files[1].read_text()
     wrong = ["shleifer_rush_table8", "--logs", f"xsum/pl={logs['xsum'][0][1]}", *common, "--output", files[1]]
     assert "belongs to another method" in warm.run_script("tables", *wrong).stdout
+    places, paths = zip(*(start.split("=") for start in starts), strict=True)  # of two sizes
+    swapped = [f"{place}={path}" for place, path in zip(places, reversed(paths), strict=True)]
+    at = common.index("--starts") + 1
+    wrong = ["shleifer_rush_table8", "--logs", curves[0], curves[3], *common[:at], *swapped, *common[at + 2 :]]
+    said = " ".join(warm.run_script("tables", *wrong, "--output", files[1]).stdout.split())
+    assert "belongs to another method than this run (init_student-12-1, not init_student)" in said
 
 
 def test_the_figure_has_a_line_per_start_and_the_same_bytes(tmp_path):

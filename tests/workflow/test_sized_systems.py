@@ -76,12 +76,13 @@ def test_one_target_of_a_size_needs_no_other_size(dry):
         *(f"task=pronunciation, method={m}-e2d1, seed={seed}" for m in ("predistill", "kl") for seed in (1, 2)),
     }
     (copied,) = commands(shown, "init_student")
+    assert value_of(copied, "--method") == "init_student-e2d1"
     assert value_of(copied, "--layers") == '{"encoder": 2, "decoder": 1}'
     trained = {value_of(command, "--model"): command for command in commands(shown, "distill")}
     folder = "results/pronunciation"
     first = trained[f"{folder}/predistill-e2d1/seed2/model"]
     assert value_of(first, "--start") == f"{folder}/init_student-e2d1/model"
-    assert value_of(first, "--start-method") == "init_student"
+    assert value_of(first, "--start-method") == "init_student-e2d1"
     then = trained[f"{folder}/kl-e2d1/seed2/model"]
     assert value_of(then, "--start") == f"{folder}/predistill-e2d1/seed2/model"
     assert value_of(then, "--start-method") == "predistill-e2d1" and value_of(then, "--method") == "kl-e2d1"

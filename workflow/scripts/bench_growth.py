@@ -10,6 +10,7 @@ from fdistill.bench.costs import stage_costs
 from fdistill.bench.growth import grown_steps
 from fdistill.bench.machine import machine
 from fdistill.config import arguments, cli
+from fdistill.config.placed_files import OF_TASK, add_files_flag, by_task
 from fdistill.runtime.device import set_up_device
 
 SIZES = {"examples": [1_000, 10_000, 100_000], "seeds": [1, 3, 5], "devices": [1, 2, 4, 8, 16]}
@@ -40,14 +41,12 @@ def main() -> None:
         metavar="INT",
         help="seeds of the study as configured (default: 1)",
     )
-    parser.add_argument(
-        "--manifests", type=arguments.file_pair, nargs="*", default=[], metavar="TASK=PATH",
-        help="the manifests that prepare.py wrote, for tasks whose sources have no `expected_counts`",
-    )  # fmt: skip
+    text = "the manifests that prepare.py wrote, for tasks whose sources have no `expected_counts`"
+    add_files_flag(parser, "--manifests", OF_TASK, text, required=False)
     command.add_flags(parser, repeats=3)
     cli.add_memory_flag(parser)
     args = cli.parse(parser, "json", "table")
-    counts = study.example_counts(args.tasks, dict(args.manifests))
+    counts = study.example_counts(args.tasks, by_task(args.manifests))
     device = set_up_device(args.device, args.threads)
     run = (args.repeats, args.seed, device)
     first, task = next(iter(args.tasks.items()))

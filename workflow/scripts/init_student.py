@@ -13,6 +13,8 @@ from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
 from fdistill.models.students import check_same_tokens, init_student
 from fdistill.training.state import weights_identity
 
+INIT_STUDENT = "init_student"  # the stage, and a student in the default size
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,6 +45,9 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
     cli.add_place_flags(parser, method=False)
+    parser.add_argument(
+        "--method", default=INIT_STUDENT, help="its name, which ends in that of its size, if any (default: %(default)s)"
+    )
     args = cli.parse(parser, "model")
     teachers = dict(args.other_teachers)
     given = {*teachers, *([PRETRAINED] if args.pretrained else [])}
@@ -51,7 +56,7 @@ def main() -> None:
             f"--layers copies from {', '.join([TEACHER, *origins(args.layers)])}: give the same models with "
             "--other-teachers and --pretrained"
         )
-    lineage = common_lineage(teacher=args.teacher, task=args.task, method="init_student")
+    lineage = common_lineage(teacher=args.teacher, task=args.task, method=args.method)
     for task, folder in teachers.items():
         check_place(folder, task, TEACHER_METHOD)
 
@@ -64,7 +69,7 @@ def main() -> None:
         check_same_tokens(teacher, other, f"model.student: the model of '{name}'")
     student = init_student(teacher, args.layers, others, args.seed)
     manifest = {
-        "stage": "init_student",
+        "stage": INIT_STUDENT,
         "lineage": lineage,
         "teacher": model_identity(args.teacher),
         "layers": args.layers,

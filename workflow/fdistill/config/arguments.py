@@ -110,7 +110,7 @@ def model(text: str) -> dict[str, Any]:
 
 
 def layers(text: str) -> dict[str, Any]:
-    """Return a task's section `model.student` from a text of JSON, or from a size such as 12-3, with or without its quotes."""
+    """Return a task's section `model.student` from JSON or a size such as 12-3, with or without its quotes."""
     value = text if text[:1].isdigit() and "-" in text else _json(text)
     schema = {"type": "object", "properties": {"student": section("model.student")}}
     _refuse(problems({"student": value}, schema))

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import check_place
 from fdistill.artifacts.systems import split_size
-from fdistill.config import arguments, table_flags
+from fdistill.config import table_flags
 from fdistill.config.placed_files import OF_ANY, OF_BOTH, OF_TASK, add_files_flag, by_task, paths
 from fdistill.evaluation import tables
 from fdistill.evaluation.tables.shleifer_rush.scores import Folders
@@ -49,10 +48,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         for flag in results:
             add_files_flag(command, flag, *RESULTS[flag])
         add_files_flag(command, "--teachers", OF_TASK, "folders of the teachers")
-        command.add_argument(
-            "--starts", nargs="+", type=arguments.file_pair, required=True, metavar="TASK/init_student[-SIZE]=FOLDER",
-            help="folders of the untrained students, which say their layers",
-        )  # fmt: skip
+        add_files_flag(command, "--starts", OF_BOTH, "folders of the untrained students, which say their layers")
         command.set_defaults(build=build)
 
 
@@ -71,14 +67,11 @@ def _logs(args: argparse.Namespace) -> dict[str, list[tuple[str, Path]]]:
 
 
 def _folders(args: argparse.Namespace) -> dict[str, Folders]:
-    """The folders of each task; raises UserError for a start of another task, and a task without its teacher's."""
+    """The folders of each task; raises UserError for a task without its teacher's."""
     teachers = by_task(args.teachers)
     starts: dict[str, dict[str | None, Path]] = {task: {} for task in args.tasks}
-    for place, folder in args.starts:
-        task, _, name = place.partition("/")
-        method, size = split_size(name)
-        check_place(folder, task, method)
-        starts.setdefault(task, {})[size] = folder
+    for task, system, folder in args.starts:
+        starts.setdefault(task, {})[split_size(system)[1]] = folder
     if missing := [task for task in args.tasks if task not in teachers]:
         raise UserError(f"--teachers: no folder of the teacher of task '{missing[0]}'; give {missing[0]}=FOLDER")
     return {task: Folders(teachers[task], starts[task]) for task in args.tasks}

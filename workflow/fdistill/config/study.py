@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
-from fdistill.config.method_checks import OVERRIDES, PREDISTILL, complete
+from fdistill.config.method_checks import OVERRIDES, complete
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest
@@ -89,8 +89,8 @@ class Study:
         """Return a method's entry with the defaults, and with the `method_overrides` of `task` if it is given.
 
         `name` may end in a size of the student, as in `js-e2d1`: then the title says so, and it starts from the
-        pre-distilled student of this size. Raises UserError for an unknown name, and for a size that `task` does not
-        have.
+        untrained or pre-distilled student of this size. Raises UserError for an unknown name, and for a size that
+        `task` does not have.
         """
         key, size = split_size(name)
         method = _entry(self._methods, "method", key)
@@ -98,8 +98,7 @@ class Study:
             method = complete(merge(method, self.task(task, size)[OVERRIDES].get(key, {})))
         if size is not None:
             method["title"] = f"{method['title']}, {size}"
-        if method["start"] == PREDISTILL:
-            method["start"] = of_size(PREDISTILL, size)
+        method["start"] = of_size(method["start"], size)
         return method
 
     def _task(self, name: str) -> Settings:
