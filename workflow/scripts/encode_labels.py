@@ -29,7 +29,7 @@ def main() -> None:
     lineage = common_lineage(args.split, args.labels, teacher=args.teacher, task=args.task)
     ids = read_parquet(args.split, SPLIT)[0]["id"]
     ids = [ids[row] for row in rows_of(len(ids), args.max_examples)]
-    columns, made_by = read_labels(args.labels, ids)
+    columns, made_by = read_labels(args.labels, ids, args.split)
     if made_by["split"] != sha256(args.split):
         raise UserError(f"{args.labels}: made for another version of the split; run rule label again")
     tokenizer = describe(args.teacher).tokenizer

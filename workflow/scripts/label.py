@@ -43,12 +43,11 @@ def main() -> None:
         label(args, lineage)
         return
     ids = read_parquet(args.split, SPLIT)[0]["id"]
-    columns = read_label_file(args.file, [ids[row] for row in rows_of(len(ids), args.max_examples)], ids)
+    columns = read_label_file(args.file, [ids[row] for row in rows_of(len(ids), args.max_examples)], ids, args.split)
     labels = " ".join(map(sha256, files_of(args.file)))
+    made_by = {CONTRIBUTIONS: [contribution(LABELS, label_file(args.file).name, labels)]}
     identity = {"lineage": lineage, "split": sha256(args.split), "labels": labels}
-    write_labels(
-        args.labels, columns, identity | {CONTRIBUTIONS: [contribution(LABELS, label_file(args.file).name, labels)]}
-    )
+    write_labels(args.labels, columns, identity | made_by)
 
 
 def label(args: argparse.Namespace, lineage: Lineage) -> None:

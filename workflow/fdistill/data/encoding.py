@@ -72,10 +72,15 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
 def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> list[list[int]]:
     """Tokenise a model's labels as the references of a split; `name` stands for them in messages.
 
-    A label that is too long is cut in any case: its model did not write it in this tokenizer's tokens.
+    A label that is too long is cut in any case: its model did not write it in this tokenizer's tokens. The log says how
+    many are, and how many are blank, as a model's output may be.
     """
     tokens = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
     cut = sum(len(label) > limits.max_target_tokens for label in tokens)
+    if blank := sum(not text.strip() for text in texts):
+        log.warning(
+            "%s: %d of %d labels are blank, from which a student learns to end at once", name, blank, len(texts)
+        )
     if cut:
         log.info("%s: %d of %d labels cut to %d tokens", name, cut, len(tokens), limits.max_target_tokens)
     return _cut(tokens, limits.max_target_tokens)

@@ -40,27 +40,33 @@ def checked_label_file(name: str) -> Path:
     return file
 
 
-def read_label_file(name: str, wanted: Sequence[str], known: Sequence[str]) -> dict[str, list]:
+def read_label_file(name: str, wanted: Sequence[str], known: Sequence[str], split: Path) -> dict[str, list]:
     """Return a user's labels as the columns of `schemas.LABELS`, by input in the order of `wanted`.
 
-    An input may have several labels, which keep their order. `known` are the ids of the whole split: labels of inputs
-    that are not `wanted` are left out. Raises UserError for a file that cannot be read, for a row without `id` and
-    `text`, for labels that miss a wanted input, and for labels of unknown inputs.
+    An input may have several labels, which keep their order. `known` are the ids of all of the file `split`: labels of
+    inputs that are not `wanted` are left out. Raises UserError for a file that cannot be read, for a row without `id`
+    and `text`, for a blank text, for labels that miss a wanted input, and for labels of unknown inputs.
     """
     file = checked_label_file(name)
     for part in files_of(name):
         note_input(part)
     texts: dict[str, list[str]] = {}
     for row in FORMATS[suffix_of(file)](file):
-        texts.setdefault(row.text(ID), []).append(row.text(TEXT))
-    check_ids(file, texts, wanted, known)
+        text = row.text(TEXT)
+        if not text.strip():  # as preparation refuses a target; only a model may have had nothing to say
+            raise UserError(f"{row.place}: '{TEXT}' is blank; write the label, or remove the row")
+        texts.setdefault(row.text(ID), []).append(text)
+    check_ids(file, texts, wanted, known, split)
     rows = [(example, number, text) for example in wanted for number, text in enumerate(texts[example])]
     ids, numbers, labels = (list(column) for column in zip(*rows, strict=True))
     return {"id": ids, "sample": numbers, "text": labels, "log_prob": [None] * len(rows)}
 
 
-def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], known: Sequence[str]) -> None:
-    """Raise UserError, with the first ids and how many there are, unless `labelled` are ids of inputs, all `wanted`."""
+def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], known: Sequence[str], split: Path) -> None:
+    """Raise UserError, with the first ids and how many there are, unless `labelled` are ids of inputs, all `wanted`.
+
+    `known` are the ids of the inputs, which are those of the file `split`.
+    """
     inputs = set(known)
     missing = [example for example in wanted if example not in labelled]
     unknown = [example for example in labelled if example not in inputs]
@@ -74,8 +80,8 @@ def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], know
     ]
     if mistakes:
         raise UserError(
-            f"{file}: {' and '.join(mistakes)}; its column '{ID}' must have the ids of results/TASK/prepare/"
-            "train.parquet, so make the labels for that file, or correct the ids"
+            f"{file}: {' and '.join(mistakes)}; its column '{ID}' must have the ids of {split}, "
+            "so make the labels for that file, or correct the ids"
         )
 
 
@@ -84,8 +90,11 @@ def write_labels(path: Path, columns: dict[str, list], identity: dict[str, Any])
     write_parquet(path, columns, LABELS, identity)
 
 
-def read_labels(path: Path, ids: Sequence[str]) -> tuple[dict[str, list], dict[str, Any]]:
-    """Return what `write_labels` wrote, and its identity; raises UserError unless every input has a label."""
+def read_labels(path: Path, ids: Sequence[str], split: Path) -> tuple[dict[str, list], dict[str, Any]]:
+    """Return what `write_labels` wrote, and its identity; raises UserError unless every input has a label.
+
+    `ids` are those of the inputs, which are in the file `split`.
+    """
     columns, identity = read_parquet(path, LABELS)
-    check_ids(path, dict.fromkeys(columns["id"]), ids, ids)
+    check_ids(path, dict.fromkeys(columns["id"]), ids, ids, split)
     return columns, identity
