@@ -155,6 +155,8 @@ def test_the_card_has_what_is_on_record_and_code_that_runs(name, tmp_path, capsy
         exec(code.replace('"."', repr(str(folder))).replace('"..."', repr(SOURCES[0])), {})
         outputs.append(capsys.readouterr().out.strip())
     assert len(codes) == 2 and all(outputs)
+    # The card's decoding has beams, which count mBART's language code in CTranslate2.
+    assert ("its beam search differs after a decoder prompt" in card) == (name == "mbart-50")
 
 
 @pytest.mark.parametrize("name", hub_checkpoints.HUB)

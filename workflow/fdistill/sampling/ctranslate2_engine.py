@@ -63,9 +63,15 @@ class CTranslate2:
             raise unsupported(f"its log-probabilities differ from the model's by up to {difference:.2g} nats per token")
 
     def check_search(self, sampling: SamplingConfig) -> None:
-        """Raise UserError for a beam search after a prefix, which it would count in the length of the outputs."""
+        """Raise UserError for a beam search that differs from transformers' for this model."""
+        if reason := self.search_difference(sampling):
+            raise unsupported(reason)
+
+    def search_difference(self, sampling: SamplingConfig) -> str | None:
+        """Return how a beam search differs: it counts the decoder's prefix in the length of the outputs."""
         if sampling.options.get("num_beams", 1) > 1 and self.prefix:
-            raise unsupported("its beam search differs after a decoder prompt of several tokens (mBART-50)")
+            return "its beam search differs after a decoder prompt of several tokens (mBART-50)"
+        return None
 
     def sample_batch(
         self, source: Source, sampling: SamplingConfig, seed: Sequence[int], rows: Sequence[int]

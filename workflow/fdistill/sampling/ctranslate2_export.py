@@ -35,7 +35,7 @@ class Conversion:
 def convert(checkpoint: Checkpoint, decoding: dict[str, Any]) -> Conversion:
     """Convert a model to int8, once its float32 conversion computes the same as the model itself."""
     try:
-        CTranslate2(checkpoint.model)
+        runtime = CTranslate2(checkpoint.model)
         words = token_names(checkpoint.tokenizer, checkpoint.model.module.config.vocab_size)
         files = converted_files(checkpoint.model, words, INT8)
     except UserError as error:
@@ -45,7 +45,8 @@ def convert(checkpoint: Checkpoint, decoding: dict[str, Any]) -> Conversion:
     sampling = SamplingConfig.from_decoding(effective(decoding))
     options = search_options(sampling) | _lengths(checkpoint, sampling)
     del options["return_scores"]
-    return Conversion(files, None, options, tuple(differences(sampling.options)))
+    of_model = runtime.search_difference(sampling)
+    return Conversion(files, None, options, (*differences(sampling.options), *([of_model] if of_model else ())))
 
 
 def token_names(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
