@@ -193,6 +193,10 @@ MIXED = {"sequences": "student_samples", "loss": "generalised_js"}
         ([{"sequences": "ground_truth"}], "terms[0].loss: missing; set one of nll, energy"),
         ([NLL_TERM | {"wieght": 2}], "terms[0].wieght: unknown key; did you mean 'weight'?"),
         ([NLL_TERM | {"weight": 1e308}], "terms[0].weight: 1e+308 is not allowed; must be a number from 0 to 1000000"),
+        (
+            [NLL_TERM | {"loss": "attention_mse", "temperature": 2}],
+            "terms[0].temperature: 2 is not used with loss 'att",
+        ),
         ([NLL_TERM | {"parameters": {"beta": 0.1}}], "terms[0].parameters.beta: 0.1 is not used with loss 'nll'"),
         ([NLL_TERM | {"parameters": {"teacher_weight": 0.1}}], "teacher_weight: 0.1 is not used with loss 'nll'"),
         (

@@ -22,7 +22,7 @@ def test_changes_are_merged_key_by_key_and_lists_are_replaced(project):
     kl = study.method("kl")
     assert study.method("kl", "web") == kl | {
         "start": "init_student",
-        "terms": [MSE | {"weight": 1.0, "parameters": {"normalize": False}}],
+        "terms": [MSE | {"weight": 1.0, "temperature": 1.0, "parameters": {"normalize": False}}],
     }
     assert kl["start"] == "predistill" and kl["terms"][0]["loss"] == "kl"
     assert study.method("kl", "other") == kl
@@ -58,7 +58,7 @@ def test_the_study_changes_a_tasks_changes(project):
         ),
         (
             {"kl": {"terms": [MSE | {"temperature": 2.0}]}},
-            "kl.terms[0].temperature: 2.0 is not used with loss 'hidden_mse', only with nll, energy, ",
+            "kl.terms[0].temperature: 2.0 is not used with loss 'hidden_mse', which reads no logits; remove it",
         ),
         ({"predistill": {"start": "predistill"}}, "predistill.start: the method cannot start from itself"),
         (

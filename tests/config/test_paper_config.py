@@ -108,7 +108,7 @@ def predistill_terms(study, task: str) -> dict[str, dict]:
 def predistill_objective(task: str) -> list:
     terms = predistill_terms(PAPERS, task)
     normalised = "yes" if terms["hidden_mse"]["parameters"]["normalize"] else "no"
-    assert terms["nll"]["temperature"] == 1
+    assert terms["nll"]["temperature"] == terms["hidden_mse"]["temperature"] == 1
     return [terms[loss]["weight"] for loss in terms] + [normalised, terms["kl"]["temperature"]]
 
 
@@ -219,7 +219,7 @@ def test_temperature_is_one_in_distillation(task):
     for study in (PAPERS, CODES):
         # Shleifer & Rush's `kd` has pre-distillation's objective with their temperature.
         for name in (name for name in study.all_methods if name not in ("predistill", "kd")):
-            assert {term.get("temperature", 1) for term in study.method(name, task)["terms"]} == {1}
+            assert {term["temperature"] for term in study.method(name, task)["terms"]} == {1}
 
 
 @pytest.mark.parametrize("task", TASKS)

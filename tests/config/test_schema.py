@@ -153,7 +153,6 @@ def test_losses_and_their_parameters():
         filled = fill_defaults({"sequences": "ground_truth", "loss": name}, section("term"))
         assert filled["parameters"] == loss.parameters
         assert loss.needs_teacher == (name != NLL)
-        assert ("temperature" in filled) == (name in term["temperature"]["only_for"]["loss"]) != loss.compares_layers
     assert {name for p in parameters.values() for name in p["only_for"]["loss"]} <= set(objectives.LOSSES)
 
 

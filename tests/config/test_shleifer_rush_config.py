@@ -64,10 +64,10 @@ def test_pseudo_labels_are_decoded_like_the_test_split(study, task):
 
 def kd_terms(study, task):
     terms = study.method("kd", task)["terms"]
-    assert [(term["loss"], term["weight"], term.get("temperature")) for term in terms] == [
+    assert [(term["loss"], term["weight"], term["temperature"]) for term in terms] == [
         ("kl", 0.8, 2),
         ("nll", 1, 1),
-        ("hidden_mse", 3, None),
+        ("hidden_mse", 3, 1),
     ]
     return {term["loss"]: term for term in terms}
 

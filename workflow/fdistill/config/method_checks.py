@@ -41,8 +41,8 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
         for name, method in methods.items()
         for problem in condition_problems(method, section("method"))
     ]
-    weight_mistakes = [problem.under(name) for name, method in clean.items() for problem in _two_weights(method)]
-    own_mistakes = [*form_mistakes, *weight_mistakes, *condition_mistakes]
+    term_mistakes = [problem.under(name) for name, method in clean.items() for problem in _term_problems(method)]
+    own_mistakes = [*form_mistakes, *term_mistakes, *condition_mistakes]
     return methods, [*own_mistakes, *_start_problems(methods), *_unused_sampling(methods)]
 
 
@@ -53,7 +53,7 @@ def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
     if mistakes := problems(method, schema):
         return [], mistakes
     filled = complete(method)
-    return filled["terms"], [*_two_weights(method), *condition_problems({"terms": filled["terms"]}, schema)]
+    return filled["terms"], [*_term_problems(method), *condition_problems({"terms": filled["terms"]}, schema)]
 
 
 def complete(method: Method) -> Method:
@@ -72,8 +72,11 @@ def _with_beta(term: dict[str, Any]) -> dict[str, Any]:
     return {**term, "parameters": {BETA: beta} | others}
 
 
-def _two_weights(method: Method) -> Iterator[Problem]:
-    """Yield a problem for each term that gives the weight of the mixture by both of its names."""
+def _term_problems(method: Method) -> Iterator[Problem]:
+    """Yield the terms that have a mixture's weight by both of its names, or a temperature that nothing is divided by.
+
+    Without logits to divide, a temperature would be a second weight, its own square.
+    """
     for index, term in enumerate(method.get("terms", [])):
         parameters = term.get("parameters", {})
         if BETA in parameters and TEACHER_WEIGHT in parameters:
@@ -82,6 +85,10 @@ def _two_weights(method: Method) -> Iterator[Problem]:
                 f"the mixture's weight is given twice: {BETA}, {show(parameters[BETA])}, is the student's, and "
                 f"{TEACHER_WEIGHT}, {show(parameters[TEACHER_WEIGHT])}, the teacher's (GKD's and TRL's beta); keep one",
             )
+        loss, temperature = term.get("loss"), term.get("temperature", 1)
+        if temperature != 1 and loss in LAYER_LOSSES:
+            text = f"{show(temperature)} is not used with loss '{loss}', which reads no logits; remove it"
+            yield Problem(("terms", index, "temperature"), text)
 
 
 def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:
