@@ -103,10 +103,14 @@ def timed_in_turn(
     batches: Sequence[Sequence[int]],
     sampling: SamplingConfig,
 ) -> dict[str, list[Timing]]:
-    """Time every batch with every contender, whose order is reversed after each batch; the first one also warms up."""
+    """Time every batch with every contender, in a random order; the first batch also warms up.
+
+    A contender is the faster after one that has left its code and data in the caches, so that no fixed order is fair.
+    """
     timings: dict[str, list[Timing]] = {name: [] for name in made}
-    for number, rows in enumerate([batches[0], *batches]):
-        for name in sorted(made, reverse=bool(number % 2)):
+    random = Random(0)
+    for rows in [batches[0], *batches]:
+        for name in random.sample(sorted(made), len(made)):
             contender, chosen = made[name], [sources[row] for row in rows]
             start = now(contender.model.device)
             tokens = contender.answer(chosen, sampling)
