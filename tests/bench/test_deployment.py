@@ -64,7 +64,8 @@ def test_all_answer_the_same_inputs_in_turn_and_the_first_batch_warms_up(monkeyp
 
     contenders = {name: Contender(made, name) for name in ("a", "b")}
     found = deployment.timed_in_turn(contenders, ["x", "y", "z"], [[0], [1], [2]], GREEDY)
-    assert [name for name, _ in calls] == list("abbaabba")
+    orders = ["".join(name for name, _ in calls[place : place + 2]) for place in range(0, 8, 2)]
+    assert set(orders) == {"ab", "ba"}  # no order that favours one
     for name in contenders:
         assert [sources for of, sources in calls if of == name] == [["x"], ["x"], ["y"], ["z"]]
     assert found["a"] == timings([1.0] * 3, tokens=7) and found["b"] == timings([3.0] * 3, tokens=7)
