@@ -175,11 +175,13 @@ def test_a_bound_is_decided_by_the_interval(tmp_path):
     verdicts = {name: one["verdict"] for name, one in found.items()}
     assert verdicts == dict(close=HOLDS, closer=FAILS, around=UNDECIDED, equal=HOLDS, above=HOLDS, below=FAILS)
     assert {test["p"] for one in found.values() for test in one["tests"]} == {None}
-    low, high = found["closer"]["tests"][0]["interval"]
-    assert f"BLEU-4, KL beside JS, on Task is -0.50 ({low:.2f} to {high:.2f}); TER" in found["closer"]["why"]
+    assert [test["value"] for test in found["closer"]["tests"]] == pytest.approx([-0.5, -0.5])  # also in errors
+    assert all(low < -0.5 < high for low, high in (test["interval"] for test in found["closer"]["tests"]))
+    assert "KL is better than JS in BLEU-4 on Task by −0.50 (−0.6" in found["closer"]["why"]
+    assert "KL is better than JS in TER on Task by −0.50 (−0.6" in found["closer"]["why"]
     decided = decide_claims({"x": claim(["kl"], ["js"], at_least=-1)}, [path], TEXTS)
     page = claims_markdown(decided, {"t": "Task"}, TEXTS.systems)
-    assert "How much the first is better is claimed to be at least -1." in page
+    assert "The advantage is claimed to be at least −1." in page and "Advantage" in page
 
 
 def test_a_measured_ratio_is_decided_by_its_interval(tmp_path):

@@ -8,6 +8,7 @@ from fdistill.evaluation.claims.differences import difference_tests
 from fdistill.evaluation.claims.measurements import ratio_tests, trend_tests
 from fdistill.evaluation.claims.study import Compared, Decisive, read_study
 from fdistill.evaluation.claims.verdicts import (
+    ADVANTAGE,
     CORRELATION,
     COUNTED,
     DIFFERENCE,
@@ -40,9 +41,9 @@ def decide_claims(
     Returns {"claims": [{"name", "text", "source", "verdict", "why", "tasks": {task: verdict}, "tests", "missing",
     "quantity", "at_least", "at_most"}], "seeds"}. A test is {"task" (None if it is about all), "metric", "title",
     "direction", "better", "than", "value" (the claim's `quantity`: a difference is the mean of `better` less that of
-    `than`), "interval" [low, high], "p", "p_holm", "verdict", "missing"}. `missing` is {"reason", "fix"} where the
-    verdict is n/a, or None. `seeds` is the number of seeds: with one, intervals and p-values are over inputs only.
-    Raises UserError for two files of a task and for different seeds.
+    `than`, an advantage the same in favour of `better`), "interval" [low, high], "p", "p_holm", "verdict", "missing"}.
+    `missing` is {"reason", "fix"} where the verdict is n/a, or None. `seeds` is the number of seeds: with one,
+    intervals and p-values are over inputs only. Raises UserError for two files of a task and for different seeds.
     """
     study = read_study(comparisons, measured or {})
     decided = [{"name": name, **_decide(claim, study, texts)} for name, claim in claims.items()]
@@ -64,7 +65,7 @@ def _decide(claim: Claim, study: Decisive, texts: Texts) -> dict[str, Any]:
         "verdict": verdict,
         "why": " ".join(
             [_why(claim, [(verdicts[case], of_case) for case, of_case in cases.items()], texts)]
-            + (_limits(tests, study.compared.values()) if quantity == DIFFERENCE else [])
+            + (_limits(tests, study.compared.values()) if quantity in (DIFFERENCE, ADVANTAGE) else [])
         ),
         "tasks": {task: every(found for case, found in verdicts.items() if case[0] == task) for task in tasks},
         "tests": tests,
@@ -80,7 +81,7 @@ def _tested(claim: Claim, study: Decisive) -> tuple[str, list[Test]]:
         return RATIO, ratio_tests(claim, study)
     if claim["grows_with"]:
         return CORRELATION, trend_tests(claim, study)
-    return DIFFERENCE, difference_tests(claim, study.compared.values())
+    return ADVANTAGE if has_bounds(claim) else DIFFERENCE, difference_tests(claim, study.compared.values())
 
 
 def _limits(tests: list[Test], files: Iterable[Compared]) -> list[str]:
@@ -130,6 +131,9 @@ def _against(claim: Claim, test: Test, texts: Texts) -> str:
     where = f"on {texts.of_task(test['task'], 'title', test['task'])}"
     if not has_bounds(claim):
         return f"{better} is worse than {than} in {test['title']} {where}"
-    low, high = test["interval"]
-    pair = "" if better is None else f", {better} beside {than},"
-    return f"{test['title']}{pair} {where} is {test['value']:.{DIGITS}f} ({low:.{DIGITS}f} to {high:.{DIGITS}f})"
+    form = f".{DIGITS}f" if claim["measured"] else f"+.{DIGITS}f"
+    value, low, high = (f"{number:{form}}".replace("-", "−") for number in (test["value"], *test["interval"]))
+    if claim["measured"]:
+        pair = "" if better is None else f", {better} beside {than},"
+        return f"{test['title']}{pair} {where} is {value} ({low} to {high})"
+    return f"{better} is better than {than} in {test['title']} {where} by {value} ({low} to {high})"

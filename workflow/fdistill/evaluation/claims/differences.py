@@ -2,7 +2,7 @@
 
 The p-values of a claim are corrected together (Holm 1979), without those of others, so that a further claim changes no
 verdict. A test holds if it is significant in the claimed direction, fails if it is in the other, and is undecided if it
-is not significant. A claim with bounds is decided by the interval of the difference instead, in favour of `better`.
+is not significant. A claim with bounds is decided by the interval of the advantage of `better` instead.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,9 @@ def difference_tests(claim: Claim, files: Iterable[Compared]) -> list[Test]:
     if has_bounds(claim):
         for test in tested:
             sign = 1 if test["direction"] == "higher" else -1
-            test |= {"p": None, "verdict": within(claim, [sign * limit for limit in test["interval"]])}
+            advantage = sorted(sign * limit for limit in test["interval"])
+            test |= {"value": sign * test["value"], "interval": advantage, "p": None}
+            test["verdict"] = within(claim, advantage)
         return tests
     for test, corrected in zip(tested, holm([test["p"] for test in tested]), strict=True):
         as_claimed = (test["value"] > 0) == (test["direction"] == "higher")

@@ -7,7 +7,8 @@ from fdistill.artifacts.shapes import COUNT, INTERVAL
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "fails", "undecided", "n/a"
 COUNTED = {HOLDS: "for it", FAILS: "against it", UNDECIDED: "undecided", MISSING: "n/a"}
-DIFFERENCE, RATIO, CORRELATION = "difference", "ratio", "rank correlation"  # what a claim's tests measure
+# What a claim's tests measure. An advantage is how much better the first system is: in errors, how much lower.
+DIFFERENCE, ADVANTAGE, RATIO, CORRELATION = "difference", "advantage", "ratio", "rank correlation"
 
 # What `decide_claims` returns, as `artifacts.shapes` describes it.
 _MISSING = ({"reason": str, "fix": str}, None)
@@ -20,7 +21,7 @@ _TEST = {
 _DECIDED = {
     **dict.fromkeys(("name", "text", "source", "why"), str),
     **{"verdict": tuple(COUNTED), "tasks": {...: tuple(COUNTED)}, "tests": [_TEST], "missing": _MISSING},
-    **{"quantity": (DIFFERENCE, RATIO, CORRELATION), "at_least": (float, None), "at_most": (float, None)},
+    **{"quantity": (DIFFERENCE, ADVANTAGE, RATIO, CORRELATION), "at_least": (float, None), "at_most": (float, None)},
 }
 CLAIMS_FILE = {"claims": [_DECIDED], "seeds": COUNT}
 
@@ -58,7 +59,7 @@ def has_bounds(claim: Claim) -> bool:
 
 def within(claim: Claim, interval: list[float]) -> str:
     """Return the verdict by a 95 % interval: holds if it is within the claim's bounds, fails if it is outside."""
-    low, high = sorted(interval)
+    low, high = interval
     least = -float("inf") if claim["at_least"] is None else claim["at_least"]
     most = float("inf") if claim["at_most"] is None else claim["at_most"]
     if low >= least and high <= most:

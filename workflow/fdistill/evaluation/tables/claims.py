@@ -91,6 +91,5 @@ def _reason(claim: Mapping[str, Any]) -> str:
 
 def _bounds(claim: Mapping[str, Any]) -> str:
     """What the claim says of the size of its quantity, as a sentence after another."""
-    ahead = f"The {claim['quantity']}" if claim["quantity"] == RATIO else "How much the first is better"
-    given = [f"{words} {claim[key]:g}" for key, words in BOUNDS.items() if claim[key] is not None]
-    return f" {ahead} is claimed to be {' and '.join(given)}." if given else ""
+    given = [f"{words} {claim[key]:g}".replace("-", "−") for key, words in BOUNDS.items() if claim[key] is not None]
+    return f" The {claim['quantity']} is claimed to be {' and '.join(given)}." if given else ""
