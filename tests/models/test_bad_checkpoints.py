@@ -104,6 +104,7 @@ def test_a_folder_below_home_is_the_same_one_everywhere(copy, monkeypatch):
     with pytest.raises(UserError, match=r"~nosuchuser/x: there is no such user"):
         load("~nosuchuser/x")
     assert local_folder("google-t5/t5-base") is None
+    assert local_folder("my/models/bart") == Path("my/models/bart")  # a hub id has at most one slash
 
 
 # --- shards

@@ -46,7 +46,9 @@ def test_a_checkpoint_that_fits(project, checkpoint):
         ),
         ((("text", {"max_source_tokens": 64, "max_target_tokens": 16}),), "64, but the model has 32 positions"),
         ((("model.family", "mbart"),), "model.family is mbart, but"),
-        ((("model.teacher", {"init": "./nowhere"}),), "./nowhere: there is no such folder"),
+        ((("model.teacher", {"init": "./nowhere"}),), "model.teacher.init: ./nowhere: there is no such folder"),
+        ((("model.teacher", {"init": "my/models/x"}),), "model.teacher.init: my/models/x: there is no such folder"),
+        ((("model.teacher", {"init": "my model"}),), "my model is not available (Repo id must use alphanumeric"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit(project, checkpoint, changes, text):
@@ -99,7 +101,7 @@ def test_what_the_run_would_refuse_of_a_checkpoint_is_a_problem(project, checkpo
         assert finding.problem and text in finding.text
         with pytest.raises(UserError) as error:
             checkpoints.load(checkpoint)
-        assert str(error.value) == finding.text  # the same words, without a key of the configuration, which is right
+        assert finding.text == f"model.teacher.init: {error.value}"  # a key, which loading does not know
 
 
 def test_a_checkpoint_below_home(project, checkpoint, monkeypatch):
@@ -250,8 +252,9 @@ def test_metrics_that_cannot_be_computed(project, monkeypatch):
 
 
 def test_a_metric_of_the_selection_counts(project):
-    changes = (("selection", {"metric": "moverscore"}), ("metric_options", {"moverscore": {"model": "./nowhere"}}))
-    assert "MoverScore will be n/a" in problems(metrics.check(plan(project, *changes)))[0]
+    changes = (("selection", {"metric": "moverscore"}), ("metric_options", {"moverscore": {"model": "no/such/folder"}}))
+    text = problems(metrics.check(plan(project, *changes)))[0]
+    assert "MoverScore will be n/a: 'no/such/folder' is not an encoder's directory" in text
 
 
 def test_an_encoder_whose_weights_are_a_git_lfs_pointer(project, tmp_path):
@@ -291,6 +294,8 @@ def test_another_teacher_that_fits_and_one_that_does_not(project, checkpoint):
     assert finding.problem and "64, but the model has 32 positions" in finding.text
     (finding,) = with_other(project, init="./nowhere")
     assert finding.problem and "./nowhere: there is no such folder" in finding.text
+    (finding,) = with_other(project, init="studies/t5/teacher/model")
+    assert finding.problem and "other_teacher.init: studies/t5/teacher/model: there is no such" in finding.text
 
 
 def test_another_teachers_labels_must_fit_a_gpu(project, checkpoint):

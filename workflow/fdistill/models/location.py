@@ -1,7 +1,7 @@
 """Where a model lies that a setting names: one rule for Snakemake's rules, preflight and the scripts.
 
-A name means a folder on this machine if there is one, or if it is written as a path (`/x`, `./x`, `~/x`). Any other
-name is a hub id. Nothing here imports torch or transformers.
+A name means a folder on this machine if there is one, or if it is written as a path (`/x`, `./x`, `~/x`, `x/y/z`). Any
+other name is a hub id, which has at most one slash. Nothing here imports torch or transformers.
 """
 
 import os
@@ -25,7 +25,7 @@ def local_folder(name: str | Path) -> Path | None:
         folder = Path(name).expanduser()
     except RuntimeError:
         raise UserError(f"{name}: there is no such user on this machine; write the whole path of the folder") from None
-    is_path = folder.is_absolute() or str(name).startswith((".", "~"))
+    is_path = folder.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1
     return folder if is_path or os.path.isdir(folder) else None  # noqa: PTH112 - Path.is_dir raises for a long name
 
 

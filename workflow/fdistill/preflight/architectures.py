@@ -125,8 +125,11 @@ def configuration(
     init, allow_pickle = teacher["init"], teacher["allow_pickle"]
     if local_folder(init) is None:
         return _on_the_hub(init, allow_pickle, key)
-    with _MAKING:
-        outline = describe(init, allow_pickle)
+    try:
+        with _MAKING:
+            outline = describe(init, allow_pickle)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
     set_languages(outline.tokenizer, init, teacher["source_language"], teacher["target_language"])
     return outline.config, f"{init}, a folder on this machine", None
 

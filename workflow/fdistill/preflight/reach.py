@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from fdistill.runtime.errors import UserError
 
@@ -17,7 +17,10 @@ TIMEOUT = 10  # seconds to wait for a response
 
 def cached(model_id: str, name: str) -> str | None:
     """Return the path of a model's file in the hub's cache on this machine; None if it is not there."""
-    path = try_to_load_from_cache(model_id, name)
+    try:
+        path = try_to_load_from_cache(model_id, name)
+    except HFValidationError:  # the name of no model; `hub_model` says why
+        return None
     return path if isinstance(path, str) else None
 
 
