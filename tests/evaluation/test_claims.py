@@ -274,6 +274,21 @@ def test_a_method_that_the_study_does_not_have(tmp_path):
     assert found["y"]["verdict"] == FAILS and found["y"]["missing"] is None  # whatever ENGINE would do
 
 
+@pytest.mark.parametrize(
+    ("than", "fix"),
+    [
+        ("kl-hi", "add the size hi to model.student_sizes of task t"),
+        ("engine-hi", "add engine to the study's methods, and the size hi to model.student_sizes of task t"),
+        ("engine-3-1", "add engine to the study's methods"),
+        ("rkl-3-1", "compare rkl-3-1 too (compare.py --students)"),
+    ],
+)
+def test_the_remedy_for_a_size_names_where_it_is_set(than, fix, tmp_path):
+    """A study's methods name no sizes, and every method is trained in each of a task's sizes."""
+    path = compared(tmp_path, {"bleu4": CLEAR["bleu4"] | {"kl-3-1": 9.0}})
+    assert decide([path], x=claim(["js"], [than]))["x"]["missing"]["fix"] == fix
+
+
 def test_a_system_without_a_value_in_one_metric(tmp_path):
     path = compared(tmp_path, CLEAR | {"ter": {"kl": 10.0, "rkl": 9.0, "js": None, "tvd": 1.0}})
     found = decide([path], x=claim(["js", "tvd"], ["kl"]))["x"]

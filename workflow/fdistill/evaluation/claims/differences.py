@@ -68,11 +68,8 @@ def _why_untested(file: Compared, metric: str, title: str, systems: list[str]) -
     """Why two systems are not compared in a metric: the reason and the remedy."""
     task = file["task"]
     if absent := [system for system in systems if system not in file["students"]]:
-        names = " and ".join(absent)
-        where = "the study's methods"
-        if any(split_size(system)[1] for system in absent):
-            where += ", and what follows - to the task's model.student_sizes"
-        return f"the study has no student {names} on {task}", f"add {names} to {where}"
+        fix = _how_to_add(task, absent, file["students"])
+        return f"the study has no student {' and '.join(absent)} on {task}", fix
     if metric not in file["metrics"]:
         fix = f"add {metric} to the task's metrics, or limit the claim (its key tasks) to tasks that have it"
         return f"{task} is not scored by {metric}", fix
@@ -82,3 +79,19 @@ def _why_untested(file: Compared, metric: str, title: str, systems: list[str]) -
         f"{title} has no value for {' and '.join(without or systems)} on {task}",
         f"see the study's table tables/{table}.md, and the score.json or risk.json of each seed",
     )
+
+
+def _how_to_add(task: str, absent: list[str], students: list[str]) -> str:
+    """How a task gets the systems that it lacks: a study has each of its methods in each of the task's sizes."""
+    known = {split_size(student) for student in students}
+    methods = _lacking((split_size(system)[0] for system in absent), {method for method, _ in known})
+    sizes = _lacking((split_size(system)[1] for system in absent), {None, *(size for _, size in known)})
+    steps = [f"{methods} to the study's methods"] if methods else []
+    if sizes:
+        steps.append(f"the size {sizes} to model.student_sizes of task {task}")
+    # Both are known where a file of comparisons has only some of the study's students.
+    return f"add {', and '.join(steps)}" if steps else f"compare {' and '.join(absent)} too (compare.py --students)"
+
+
+def _lacking(names: Iterable[str | None], known: set[str | None]) -> str:
+    return " and ".join(dict.fromkeys(name for name in names if name not in known))
