@@ -113,7 +113,7 @@ def _choices(schema: Schema) -> list[str]:
 
 def _metavar(schema: Schema) -> str:
     if choices := _choices(schema):
-        return f"{{{','.join(choices)}}}"
+        return f"{{{','.join(map(_as_argument, choices))}}}"
     return {"integer": "INT", "number": "FLOAT", "string": "TEXT"}[types(schema)[0]]
 
 

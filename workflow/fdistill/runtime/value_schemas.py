@@ -46,7 +46,7 @@ def _control_characters(text: str) -> str:
 def allowed(schema: Schema, null: str = "null") -> str:
     """Return in words what a value may be, such as `an integer >= 1, or null`; `null` is the word for null."""
     if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
+        return "one of " + ", ".join(null if value is None else str(value) for value in schema["enum"])
     if "oneOf" in schema:
         return ", or ".join(allowed(choice, null) for choice in schema["oneOf"])
     words = {
