@@ -91,7 +91,9 @@ def read_manifest(path):
 
 def card(folder, manifest, data, scores):
     text = {"source_prefix": ""}
-    return model_card(Facts("t", "kl", 1, "bart", manifest, manifest, data, scores, {}, None, text, Conversion()), [])
+    return model_card(
+        Facts("t", "kl", 1, "bart", manifest, manifest, data, {}, scores, {}, None, text, Conversion()), []
+    )
 
 
 def with_replicates(path, seeds=1):

@@ -75,6 +75,7 @@ def facts(family, teacher, conversion, **changes):
         "manifest": MANIFEST,
         "teacher": teacher,
         "data": DATA,
+        "depths": {"encoder": 12, "decoder": 12},
         "scores": SCORES,
         "intervals": {"bleu4": [11.5, 13.25]},
         "record": RECORD,
@@ -189,6 +190,27 @@ def test_what_a_model_has_from_others_is_named():
     assert f"| Labels of another teacher | `labels.jsonl`, SHA-256 `ef`, {unknown}" in card
     assert f"| Layers of another model | `google/pegasus-xsum`, SHA-256 `01`, {unknown}" in card
     assert f"| Teacher | from `facebook/bart-large-xsum`, weights SHA-256 `0`, {unknown}" in card
+
+
+@pytest.mark.parametrize(
+    ("decoder", "text"),
+    [
+        (3, "3, copied from 0, 6, 11 of the 12 of the teacher |"),
+        ([1, None], "2, copied from 1, random of the 12 of the teacher |"),
+        ({"layers": 2, "choose": "random"}, "2, with random weights |"),
+        (
+            {"layers": 2, "choose": "high", "from": "xsum"},
+            "2, copied from 10, 11 of the 12 of the teacher of task xsum |",
+        ),
+    ],
+)
+def test_the_layers_that_a_student_copied_are_named(decoder, text):
+    teacher = {"init": "scratch", "files": {"model.safetensors": "0"}}
+    manifest = MANIFEST | {"layers": {"encoder": [0, 11], "decoder": decoder}}
+    card = model_card(facts("bart", teacher, Conversion(missing="x"), manifest=manifest), [])
+    encoder = "| Layers, counted from 0 | encoder: 2, copied from 0, 11 of the 12 of the teacher; decoder: "
+    assert encoder + text in card
+    assert "Layers" not in model_card(facts("bart", teacher, Conversion(missing="x")), [])  # not on record
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)

@@ -70,7 +70,9 @@ def test_the_labels_of_another_architecture_and_tokenizer_reach_the_student_as_t
         *("--dev", study.dev, "--model", model / "next/model", "--history", model / "next/train.jsonl"),
         *(*RUN, *TEXT, *TRAINING),
     )
-    assert read_json(model / "next/model/manifest.json")["contributions"] == given  # it comes with the start
+    following = read_json(model / "next/model/manifest.json")
+    assert following["contributions"] == given  # it comes with the start, as do its layers
+    assert following["layers"] == manifest["layers"] == read_json(study.start / "manifest.json")["layers"]
     quality = study.folder / "quality.json"
     run(
         *("label_quality", "--split", study.train, "--samples", samples, "--teacher", study.teacher),

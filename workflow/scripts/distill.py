@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.contributions import CONTRIBUTIONS, contributions
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
-from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.artifacts.records import MANIFEST
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
@@ -84,6 +84,7 @@ def main() -> None:
         "terms": args.terms,
         "student_samples": vars(sampling) if STUDENT_SAMPLES in objective.sequences else None,
         "inputs": identity | {"start": model_identity(args.start)} | hashes,
+        "layers": manifest_of(args.start).get("layers"),  # of the untrained student, which the model card names
         CONTRIBUTIONS: contributions(args.start, *(getattr(args, kind) for kind in stored)),
     }
     train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), sampling, ranks, manifest)

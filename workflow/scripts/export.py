@@ -14,6 +14,7 @@ from fdistill.config import arguments, cli, schema_flags
 from fdistill.evaluation.model_card import DATA, MODEL, RECORD, SCORE, TEACHER, Facts, model_card
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import interval
+from fdistill.evaluation.shleifer_rush import read_depths
 from fdistill.models import checkpoints
 from fdistill.models.export import export
 from fdistill.runtime.errors import UserError
@@ -49,6 +50,7 @@ def main() -> None:
         manifest=_manifest(args.model, MODEL),
         teacher=_manifest(args.teacher, TEACHER),
         data=read_json(args.data, DATA),
+        depths=read_depths(args.teacher)[1],
         scores=scores,
         intervals={key: interval([value], replicates[key]) for key, value in values.items() if key in replicates},
         record=record_of_job(args.model / MANIFEST, RECORD),

@@ -12,7 +12,16 @@ from fdistill.artifacts.contributions import CONTRIBUTIONS, ENTRIES
 from fdistill.artifacts.shapes import COUNT
 from fdistill.data.lines import one_line
 from fdistill.evaluation.model_card_code import ctranslate2_code, transformers_code
-from fdistill.evaluation.model_card_origins import NO_LICENCE, SCRATCH, UNKNOWN, archive, given, is_on_hub, origin
+from fdistill.evaluation.model_card_origins import (
+    NO_LICENCE,
+    SCRATCH,
+    UNKNOWN,
+    archive,
+    given,
+    is_on_hub,
+    layers,
+    origin,
+)
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.redaction import redact
 from fdistill.sampling.ctranslate2_export import FOLDER, Conversion
@@ -69,6 +78,7 @@ MODEL = {
     "terms?": [{"loss": str, "sequences": str, "weight?": float}],
     "versions": {...: str},
     "training?": dict,
+    "layers?": ({...: (int, list, {"layers": (int, list)})}, None),
     f"{CONTRIBUTIONS}?": ENTRIES,
 }
 TEACHER = {"init": str, "files": {"model.safetensors": str}}
@@ -86,8 +96,9 @@ class Facts:
     """What is on record of an exported model.
 
     `manifest` and `teacher` are the manifests of the model and of its teacher, `data` the manifest of the task's data,
-    `scores` the content of the model's score.json, `intervals` [low, high] by metric, and `record` that of the job that
-    made the model, None if there is none. `text` has the source prefix; `conversion` is the one to CTranslate2.
+    `depths` the teacher's layers by stack, `scores` the content of the model's score.json, `intervals` [low, high] by
+    metric, and `record` that of the job that made the model, None if there is none. `text` has the source prefix;
+    `conversion` is the one to CTranslate2.
     """
 
     task: str
@@ -97,6 +108,7 @@ class Facts:
     manifest: dict[str, Any]
     teacher: dict[str, Any]
     data: dict[str, Any]
+    depths: dict[str, int]
     scores: dict[str, Any]
     intervals: dict[str, list[float]]
     record: dict[str, Any] | None
@@ -116,6 +128,7 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
         "Architecture": facts.family,
         **({} if is_teacher else {"Objective": "; ".join(map(_term, manifest["terms"]))}),
         "Teacher": f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}",
+        **layers(manifest.get("layers"), facts.depths),
         **given(manifest.get(CONTRIBUTIONS, [])),
         "Data": "; ".join(map(archive, facts.data["archives"])) or UNKNOWN,
         "Training split": f"{splits['train']:,} examples, SHA-256 `{facts.data['sha256']['train']}`",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.contributions import LABELS, LAYERS
+from fdistill.models.student_layers import PRETRAINED, RANDOM, TEACHER, Start
 
 UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
 NO_LICENCE = f", licence: {UNKNOWN}"  # no checkpoint and no file of labels has one on record
@@ -35,6 +36,25 @@ def given(entries: list[dict[str, str]]) -> dict[str, str]:
     for entry in entries:
         rows.setdefault(GIVEN[entry["what"]], []).append(f"`{entry['name']}`, SHA-256 `{entry['sha256']}`{NO_LICENCE}")
     return {name: "; ".join(texts) for name, texts in rows.items()}
+
+
+def layers(starts: dict[str, Any] | None, depths: dict[str, int]) -> dict[str, str]:
+    """Return the row that says which of its teacher's layers a student copied; none of a model without `starts`.
+
+    `starts` are the stacks' values in `model.student`, `depths` the teacher's layers by stack.
+    """
+    texts = [f"{stack}: {_copied(Start.read(value), depths[stack])}" for stack, value in (starts or {}).items()]
+    return {"Layers, counted from 0": "; ".join(texts)} if texts else {}
+
+
+def _copied(start: Start, depth: int) -> str:
+    numbers = start.copied(depth)
+    if all(number is RANDOM for number in numbers):
+        return f"{start.count}, with random weights"
+    others = {TEACHER: "the teacher", PRETRAINED: "the checkpoint that the teacher was fine-tuned from"}
+    origin = others.get(start.origin, f"the teacher of task {start.origin}")
+    copied = ", ".join("random" if number is RANDOM else str(number) for number in numbers)
+    return f"{start.count}, copied from {copied} of the {depth} of {origin}"
 
 
 def archive(entry: dict[str, Any]) -> str:

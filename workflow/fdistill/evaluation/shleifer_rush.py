@@ -69,14 +69,22 @@ def read_models(teacher: Path, starts: Mapping[str | None, Path]) -> Models:
 
     Raises UserError for a folder that lacks the file or the key that says so.
     """
+    family, depths = read_depths(teacher)
+    return Models(family, depths, {size: _read_start(folder, depths) for size, folder in starts.items()})
+
+
+def read_depths(teacher: Path) -> tuple[str, dict[str, int]]:
+    """Return a teacher's family, and its layers by stack, from its folder.
+
+    Raises UserError for a folder of another family, or without the numbers of layers.
+    """
     config = teacher / "config.json"
     family = read_json(config, {"model_type": str})["model_type"]
     if family not in FAMILIES:
         raise UserError(f"{config}: unknown model family '{family}'; give the folder of a teacher of this workflow")
     keys = {stack: place.size_key for stack, place in FAMILIES[family].stacks.items()}
     content = read_json(config, dict.fromkeys(keys.values(), COUNT))
-    depths = {stack: content[key] for stack, key in keys.items()}
-    return Models(family, depths, {size: _read_start(folder, depths) for size, folder in starts.items()})
+    return family, {stack: content[key] for stack, key in keys.items()}
 
 
 def _read_start(folder: Path, depths: Mapping[str, int]) -> dict[str, Start]:
