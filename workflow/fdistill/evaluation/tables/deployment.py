@@ -21,7 +21,8 @@ HEADINGS = (
 CAPTION = (
     "What models cost in use. Latency: of one input, the median and in brackets the quartiles. Inputs/s: in batches, "
     "the median. Speed-up: the median ratio of the teacher's time by transformers to this one, of the same inputs, "
-    "measured in turn; compare models by it, as their times come from different jobs. "
+    "measured in turn; compare models by it, as their times come from different jobs. That of the teacher itself by "
+    "transformers is 1 but for chance, and says how exact the others are. "
     "Less the study's: the score less that of the study's outputs, by transformers, with the 95 % interval over inputs."
 )
 SPREADS = ("latency_ms", "inputs_per_s", "tokens_per_s")
