@@ -1,6 +1,7 @@
 """Mode averaging and collapse: the fitted students against scipy's optimum of the textbook formulas, and the figure."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -135,9 +136,20 @@ def test_the_rule_writes_the_same_bytes_again(made, result, tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (made / "modes.svg").read_bytes()
 
 
+def apart(shown: list[str]) -> tuple[list[str], list[float]]:
+    """The texts without their decimal numbers, and these; a formula's characters stand on lines of their own."""
+    joined = ["".join(text.split()) for text in shown]
+    return [re.sub(r"\d+\.\d+", "#", text) for text in joined], [
+        float(number) for text in joined for number in re.findall(r"\d+\.\d+", text)
+    ]
+
+
 def test_the_figure_has_each_students_numbers_and_the_docs_show_it(made):
     shown = texts(made / "modes.svg")
-    assert shown == texts(ROOT / "docs/images/modes.svg")  # `snakemake results/figures/modes.svg` makes it
+    # `snakemake results/figures/modes.svg` makes it; on another processor a last digit may differ.
+    words, numbers = apart(shown)
+    expected_words, expected_numbers = apart(texts(ROOT / "docs/images/modes.svg"))
+    assert words == expected_words and numbers == pytest.approx(expected_numbers, abs=0.011)
     assert [text for text in shown if text in TITLES.values()] == [*TITLES.values()]
     for fitted in read_json(made / "modes.json")["teachers"]:
         assert f"entropy {fitted['entropy']:.2f}" in shown
