@@ -61,6 +61,7 @@ FIRST_OUTPUTS = [
 # What each model costs in use, in a study whose report has it.
 DEPLOYMENTS = placed(STUDY.tasks, risk_systems, "deployment.json") if STUDY.deployment else []
 
+
 def measured_for_claims():
     """Return what claims are decided from beside comparisons, TASK=FILE arguments by flag: all that the study measures."""
     return {
