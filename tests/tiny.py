@@ -10,6 +10,7 @@ from fdistill.losses.objectives import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
 from fdistill.training.settings import TrainingSettings
+from scipy.stats import chisquare
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -174,6 +175,31 @@ def reference_nll(model, source: list[int], target: list[int]) -> torch.Tensor:
     """-log q(y|x), a sum over the target's tokens."""
     log_probs = reference_log_probs(model, source, target)
     return -sum(log_probs[t, token] for t, token in enumerate(target))
+
+
+def truncated(
+    log_probs: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
+) -> dict[int, float]:
+    """The probabilities of the tokens that are left of a distribution (V,): by temperature, then top-k, then top-p."""
+    p = (log_probs.double() / temperature).softmax(-1)
+    kept, mass = {}, 0.0
+    for token in p.argsort(descending=True)[:top_k].tolist():
+        if mass >= top_p * float(p.topk(top_k or len(p)).values.sum()):
+            break
+        kept[token] = float(p[token])
+        mass += kept[token]
+    return {token: value / mass for token, value in kept.items()}
+
+
+def check_frequencies(seen: list[int], expected: dict[int, float]) -> None:
+    """Check by a chi-square test that the tokens `seen` may have these probabilities; the rare ones are one class."""
+    assert set(seen) <= expected.keys()
+    common = [token for token, p in expected.items() if p * len(seen) >= 5]
+    observed, frequencies = [seen.count(token) for token in common], [len(seen) * expected[token] for token in common]
+    if (rest := len(seen) - sum(frequencies)) >= 5:
+        observed, frequencies = [*observed, len(seen) - sum(observed)], [*frequencies, rest]
+    scale = sum(observed) / sum(frequencies)  # of the common tokens alone, where the rare ones make no class
+    assert chisquare(observed, [scale * frequency for frequency in frequencies]).pvalue > 1e-4
 
 
 def write_splits(folder: Path, sizes: dict[str, int], chance: random.Random) -> None:

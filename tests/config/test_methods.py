@@ -102,7 +102,7 @@ def test_a_task_without_a_teacher_is_checked_with_its_own_terms(project):
 # --- how the student samples ---
 
 RKL = TABLE["kl"] | {"title": "RKL", "terms": [{"sequences": "student_samples", "loss": "rkl"}]}
-BEAM_SAMPLE = {"mode": "beam_sample", "num_beams": 6, "top_k": 30}
+BEAM_SAMPLE = {"mode": "beam_sample", "num_beams": 6, "top_k": 30, "temperature": 0.9}
 
 
 def test_the_student_samples_from_itself_unless_told_otherwise(project):
@@ -121,6 +121,10 @@ def test_the_student_samples_from_itself_unless_told_otherwise(project):
         ({"mode": "nucleus"}, "top_p: missing; mode 'nucleus' needs it"),
         ({"per_input": 2}, "per_input: unknown key"),
         ({"top_k": 5}, "top_k: 5 is not used with mode 'ancestral'"),
+        (
+            {"mode": "diverse_beam", "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
+            "mode: the groups differ from the first one, whose best sequence is the only one asked for; use mode beam",
+        ),
     ],
 )
 def test_mistakes_in_how_the_student_samples(project, samples, text):

@@ -5,6 +5,7 @@ from small_config import TASK, WEB, put
 
 NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
 CTRANSLATE2 = {"engine": "ctranslate2"}
+DIVERSE = {"mode": "diverse_beam", "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5, "per_input": 4}
 BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
 
 
@@ -53,6 +54,49 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
         (
             WEB,
             "teacher_samples",
+            {"temperature": 0.9},
+            "teacher_samples.temperature: 0.9 is not used with mode 'ancestral', only with top_k, nucleus, beam_sample",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            NUCLEUS | {"temperature": 0},
+            "teacher_samples.temperature: 0 is not allowed; must be a number from 0.01 to 100, or null",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam", "num_beams": 4, "per_input": 5},
+            "teacher_beam.per_input: 5 is more than num_beams, 4: one search has no more; raise num_beams",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            DIVERSE | {"num_beam_groups": 3},
+            "teacher_samples.num_beam_groups: 3 groups cannot share 4 beams (num_beams) evenly; set a divisor of it",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            DIVERSE | {"per_input": 1},
+            "teacher_samples.mode: the groups differ from the first one, whose best sequence is the only one asked "
+            "for; use mode beam, or sample several sequences offline (per_input)",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            {key: value for key, value in DIVERSE.items() if key != "diversity_penalty"},
+            "teacher_samples.diversity_penalty: missing; mode 'diverse_beam' needs it",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            DIVERSE | CTRANSLATE2,
+            "teacher_samples.mode: only engine transformers samples by diverse_beam; use it, or a mode of ancestral, ",
+        ),
+        (
+            WEB,
+            "teacher_samples",
             {"min_new_tokens": 3},
             "teacher_samples.min_new_tokens: 3 is not used with mode 'ancestral'",
         ),
@@ -78,8 +122,8 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
         (
             WEB,
             "teacher_samples",
-            NUCLEUS | CTRANSLATE2,
-            "teacher_samples.mode: only engine transformers samples by nucleus; use it, or mode ancestral or beam",
+            {"mode": "beam_sample", "num_beams": 4, "temperature": 0.9} | CTRANSLATE2,
+            "teacher_samples.mode: only engine transformers samples by beam_sample; use it, or a mode of ancestral, ",
         ),
         (
             WEB,
@@ -115,6 +159,9 @@ def test_mistakes_of_sampling(project, task, key, value, text):
         (WEB, "decoding", {"max_new_tokens": 16, "num_beams": 4, "early_stopping": True} | CTRANSLATE2),
         (WEB, "teacher_samples", CTRANSLATE2),
         (WEB, "teacher_beam", BEAM | CTRANSLATE2),
+        (WEB, "teacher_beam", BEAM | CTRANSLATE2 | {"per_input": 4}),
+        (WEB, "teacher_samples", DIVERSE),
+        (WEB, "teacher_samples", {"mode": "nucleus", "top_p": 1, "temperature": 0.7, "per_input": 4} | CTRANSLATE2),
     ],
 )
 def test_what_is_allowed_of_sampling(project, task, key, value):

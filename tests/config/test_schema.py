@@ -15,7 +15,7 @@ from fdistill.losses import objectives
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import condition_problems, problems
 from fdistill.runtime.value_schemas import allowed, text_mistake, types
-from fdistill.sampling.sampler import MODES, mode_settings
+from fdistill.sampling.modes import MODES, mode_settings
 from fdistill.training import optimizer_steps, selection
 from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator

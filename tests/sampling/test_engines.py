@@ -89,6 +89,39 @@ def test_a_search_finds_what_the_reference_finds(family, options):
     assert len(lengths) > 1  # with EOS, and without
 
 
+@pytest.mark.parametrize("penalty", [0.5, 1.0, 2.0])
+def test_the_best_sequences_of_a_search_are_the_references(family, penalty):
+    for seed in range(3):
+        checkpoint = tiny.checkpoint(family, seed=seed)
+        sources = tiny.random_pairs(checkpoint, 20)[0]
+        sampling = SamplingConfig(8, "beam", BEAMS | {"num_return_sequences": 3, "length_penalty": penalty})
+        found = sampled(checkpoint.model, sources, sampling)
+        assert found == sampled(checkpoint.model, sources, sampling, TRANSFORMERS)
+        assert len(found[0]) == 60 and all(len({*map(tuple, found[0][i : i + 3])}) == 3 for i in range(0, 60, 3))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("nucleus", {"top_p": 1.0, "temperature": 0.5}),
+        ("nucleus", {"top_p": 0.8, "temperature": 2.0}),
+        ("nucleus", {"top_p": 0.7, "top_k": 6}),
+        ("top_k", {"top_k": 4, "temperature": 0.7}),
+    ],
+)
+def test_truncated_samples_follow_their_distribution(checkpoint, mode, options):
+    """The first tokens of 2,000 samples; the log-probabilities are left to the model, as they are others."""
+    count = 2000
+    source = tiny.random_pairs(checkpoint, 5)[0][4]
+    sampling, batch = SamplingConfig(1, mode, options), source_batch(checkpoint.model, [source] * count)
+    samples = engine_for(CTRANSLATE2, checkpoint.model, sampling)(batch, sampling, SEED, range(count))
+    assert samples.log_probs is None
+    seen = samples.labels[:, 0].tolist()
+    with torch.no_grad():
+        expected = tiny.truncated(tiny.reference_log_probs(checkpoint.model, source, [0])[0], **options)
+    tiny.check_frequencies(seen, expected)
+
+
 @pytest.mark.parametrize("sampling", [SamplingConfig(6), SamplingConfig(6, "beam", BEAMS | {"length_penalty": 2.0})])
 def test_log_probabilities_come_with_the_sequences(checkpoint, sampling):
     sources = tiny.random_pairs(checkpoint, 12)[0]
@@ -164,8 +197,12 @@ def test_a_decoder_prompt_is_given_and_not_sampled(prompt):
     ("sampling", "reason"),
     [
         (
-            SamplingConfig(6, "nucleus", {"top_p": 0.9}),
-            "mode: only engine transformers samples by nucleus; use it, or mode",
+            SamplingConfig(6, "beam_sample", {"num_beams": 2}),
+            "mode: only engine transformers samples by beam_sample; use it, or a mode of ancestral, top_k, nucleus",
+        ),
+        (
+            SamplingConfig(6, "nucleus", {"top_p": 0.9, "no_repeat_ngram_size": 2}),
+            "no_repeat_ngram_size: not supported by engine ctranslate2",
         ),
         (SamplingConfig(6, "beam", {"num_beams": 2}), "early_stopping: .* set early_stopping: true, or use engine"),
         (

@@ -1,9 +1,13 @@
 """Offline sampling over a split: a sample depends on its own batch alone, and follows the model's distribution."""
 
+import pytest
 import tiny
 from fdistill.artifacts.batch_store import BatchStore
+from fdistill.data.batches import source_batch
+from fdistill.losses.objectives import IGNORE
 from fdistill.sampling import offline
-from fdistill.sampling.sampler import SamplingConfig
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
+from fdistill.sampling.sampler import SamplingConfig, sample_batch
 
 IDENTITY = {"model": "m" * 64, "seed": 1}
 
@@ -45,3 +49,31 @@ def test_samples_over_a_split_follow_the_models_distribution():
     exact = tiny.reference_log_probs(checkpoint.model, source, [0])[0].exp().tolist()
     for token, p in enumerate(exact):
         assert abs(sampled.count(token) / count - p) < 4 * (p * (1 - p) / count) ** 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "engine"),
+    [
+        ("beam", {"num_beams": 4}, TRANSFORMERS),
+        ("beam", {"num_beams": 4, "early_stopping": True}, CTRANSLATE2),
+        ("diverse_beam", {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 2.0}, TRANSFORMERS),
+    ],
+)
+def test_the_best_sequences_of_one_search(mode, options, engine, tmp_path):
+    """Three of each input, different ones, with the model's own log-probabilities; an interrupted run has the same."""
+    checkpoint = tiny.checkpoint("bart", seed=2)
+    sources, ids = tiny.random_pairs(checkpoint, 10)[0], [str(i) for i in range(10)]
+    sampling = SamplingConfig.from_settings({"mode": mode} | options, 6, per_input=3)
+
+    def columns(store):
+        return offline.sample_sequences(checkpoint.model, ids, sources, sampling, 3, 4, 1, store, engine)
+
+    found = columns(BatchStore())
+    assert found["id"] == [i for i in ids for _ in range(3)] and found["sample"] == [0, 1, 2] * 10
+    searched = sample_batch(checkpoint.model, source_batch(checkpoint.model, sources), sampling, [0]).labels
+    assert found["tokens"] == [[token for token in row if token != IGNORE] for row in searched.tolist()]
+    assert all(len({*map(tuple, found["tokens"][i : i + 3])}) == 3 for i in range(0, 30, 3))
+    for row, (tokens, log_prob) in enumerate(zip(found["tokens"], found["log_prob"], strict=True)):
+        expected = -tiny.reference_nll(checkpoint.model, sources[row // 3], tokens).item()
+        assert log_prob == pytest.approx(expected, abs=1e-4)
+    assert columns(BatchStore(tmp_path, IDENTITY)) == columns(BatchStore(tmp_path, IDENTITY)) == found

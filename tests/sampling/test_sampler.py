@@ -8,16 +8,18 @@ from fdistill.data.batches import source_batch
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import MODES, SamplingConfig, _inverse_cdf, ancestral_sample, mixed_seed, sample_batch
+from fdistill.sampling.modes import MODES, SEARCHES
+from fdistill.sampling.sampler import SamplingConfig, _inverse_cdf, ancestral_sample, mixed_seed, sample_batch
 
 CONFIGS = [
     SamplingConfig(6),
     SamplingConfig(6, "top_k", {"top_k": 4}),
     SamplingConfig(6, "nucleus", {"top_p": 0.9, "top_k": 6}),
     SamplingConfig(6, "beam", {"num_beams": 2}),
+    SamplingConfig(6, "diverse_beam", {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5}),
     SamplingConfig(6, "beam_sample", {"num_beams": 2, "top_k": 5}),
 ]
-RANDOM = [sampling for sampling in CONFIGS if sampling.mode != "beam"]
+RANDOM = [sampling for sampling in CONFIGS if sampling.mode not in SEARCHES]
 
 
 def by_mode(sampling):
@@ -92,6 +94,20 @@ def test_lengths_and_repetitions(checkpoint, source):
         assert eos not in tokens[:-1]
 
 
+@pytest.mark.parametrize(
+    "options", [{"top_p": 1.0, "temperature": 0.5}, {"top_p": 0.8, "temperature": 2.0}, {"top_p": 0.9, "top_k": 4}]
+)
+def test_a_temperature_and_a_nucleus_give_their_own_distribution(options):
+    """The first tokens of 2,000 samples against the probabilities of the definition, in float64."""
+    checkpoint, count = tiny.checkpoint("bart", seed=3), 2000
+    source = tiny.random_pairs(checkpoint, 5)[0][4]
+    batch = source_batch(checkpoint.model, [source] * count)
+    labels = sample_batch(checkpoint.model, batch, SamplingConfig(1, "nucleus", options), [0]).labels
+    with torch.no_grad():
+        expected = tiny.truncated(tiny.reference_log_probs(checkpoint.model, source, [0])[0], **options)
+    tiny.check_frequencies(labels[:, 0].tolist(), expected)
+
+
 def test_settings_of_the_schema():
     filled = fill_defaults({"mode": "beam_sample", "num_beams": 6, "top_k": 30}, section("sampling"))
     assert SamplingConfig.from_settings(filled, 9) == SamplingConfig(9, "beam_sample", {"num_beams": 6, "top_k": 30})
@@ -102,6 +118,10 @@ def test_settings_of_the_schema():
         SamplingConfig.from_settings(fill_defaults({"max_new_tokens": 10}, section("sampling")), 9)
     with pytest.raises(UserError, match="mode 'top_k' needs top_k"):
         SamplingConfig.from_settings(fill_defaults({"mode": "top_k"}, section("sampling")), 9)
+    with pytest.raises(UserError, match="per_input: 3 is more than num_beams, 2: one search has no more"):
+        SamplingConfig.from_settings({"mode": "beam", "num_beams": 2}, 9, per_input=3)
+    assert SamplingConfig.from_settings({"mode": "beam", "num_beams": 3}, 9, per_input=3).per_source == 3
+    assert SamplingConfig.from_settings({"mode": "ancestral"}, 9, per_input=3).per_source == 1
 
 
 def test_a_row_does_not_depend_on_the_rest_of_its_batch(checkpoint, source):

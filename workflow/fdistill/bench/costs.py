@@ -60,7 +60,7 @@ def stage_costs(
     def sampling_run(model: LanguageModel, settings: dict[str, Any]) -> Callable[[], dict[str, list]]:
         settings = dict(settings)
         per_input, size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
-        sampling = SamplingConfig.from_settings(settings, longest)
+        sampling = SamplingConfig.from_settings(settings, longest, per_input)
         beams = sampling.options.get("num_beams", 1)
         rows = offline_batch_size(size, [model], engine, beams, sampling.max_new_tokens, gpu_memory)
         return lambda: sample_sequences(model, ids, sources, sampling, per_input, rows, seed, engine=engine)

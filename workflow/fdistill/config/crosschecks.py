@@ -189,6 +189,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     _decoding,
     human_checks.check_aspects,
     other_teacher_checks.check_other_teacher,
+    engine_checks.check_searches,
     engine_checks.check_engines,
     metric_checks.check_metrics,
     metric_checks.check_options,

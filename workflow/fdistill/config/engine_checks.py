@@ -1,10 +1,19 @@
-"""Checks of the engines of offline sampling: the engine supports the settings of its section."""
+"""Checks of offline sampling: a search has as many sequences as are asked for, and the engine supports the settings."""
 
 from collections.abc import Iterator
 
 from fdistill.config.model_checks import Task
 from fdistill.runtime.validation import Problem
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
+from fdistill.sampling.modes import search_mistakes
+
+
+def check_searches(task: Task) -> Iterator[Problem]:
+    """Check that each section's search has as many sequences per input as the section asks for."""
+    for name in ("teacher_samples", "teacher_beam", "other_teacher_beam"):
+        settings = task[name]
+        for key, text in search_mistakes(settings["mode"], settings, settings["per_input"]):
+            yield Problem((name, key), text)
 
 
 def check_engines(task: Task) -> Iterator[Problem]:

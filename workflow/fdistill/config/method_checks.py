@@ -12,6 +12,7 @@ from fdistill.config.model_checks import NLL, SCRATCH, Task
 from fdistill.config.schema import fill_defaults, section
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
+from fdistill.sampling.modes import search_mistakes
 
 Method = dict[str, Any]
 Methods = dict[str, Method]
@@ -43,7 +44,7 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
     ]
     term_mistakes = [problem.under(name) for name, method in clean.items() for problem in _term_problems(method)]
     own_mistakes = [*form_mistakes, *term_mistakes, *condition_mistakes]
-    return methods, [*own_mistakes, *_start_problems(methods), *_unused_sampling(methods)]
+    return methods, [*own_mistakes, *_start_problems(methods), *_sampling_problems(methods)]
 
 
 def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -214,7 +215,7 @@ def _start_problems(methods: Methods) -> Iterator[Problem]:
             )
 
 
-def _unused_sampling(methods: Methods) -> Iterator[Problem]:
+def _sampling_problems(methods: Methods) -> Iterator[Problem]:
     default = fill_defaults({}, section("sampling"))
     for name, method in methods.items():
         used = any(term.get("sequences") == STUDENT_SAMPLES for term in method.get("terms", []))
@@ -222,6 +223,9 @@ def _unused_sampling(methods: Methods) -> Iterator[Problem]:
             yield Problem(
                 (name, STUDENT_SAMPLES), f"not used: no term of the method learns from {STUDENT_SAMPLES}; remove it"
             )
+        settings = method.get(STUDENT_SAMPLES, default)
+        for key, text in search_mistakes(settings["mode"], settings, per_input=1):
+            yield Problem((name, STUDENT_SAMPLES, key), text)
 
 
 def _use_of_teacher(method: Method) -> str:

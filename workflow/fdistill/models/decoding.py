@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_OF_SAMPLING = {"top_k", "top_p"}
+_OF_SAMPLING = {"top_k", "top_p", "temperature"}
 _OF_BEAM_SEARCH = {"length_penalty", "early_stopping"}
 
 

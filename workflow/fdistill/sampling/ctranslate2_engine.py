@@ -17,7 +17,8 @@ from fdistill.sampling.ctranslate2_conversion import (
     unsupported,
 )
 from fdistill.sampling.ctranslate2_runtime import Runtime
-from fdistill.sampling.sampler import ANCESTRAL, Samples, SamplingConfig, mixed_seed, sequence_log_probs
+from fdistill.sampling.modes import ANCESTRAL, SEARCHES
+from fdistill.sampling.sampler import Samples, SamplingConfig, mixed_seed, sequence_log_probs
 
 # The check that both runtimes compute the same: the largest difference allowed, in nats per token (rounding alone stays
 # below 1e-4 on a CPU), and the number and length of the random sequences that are compared.
@@ -76,19 +77,26 @@ class CTranslate2:
     def sample_batch(
         self, source: Source, sampling: SamplingConfig, seed: Sequence[int], rows: Sequence[int]
     ) -> Samples:
-        """Sample or search one sequence per source, as `sampler.sample_batch` does.
+        """Sample or search `sampling.per_source` sequences per source, as `sampler.sample_batch` does.
 
-        In every mode the sequences depend on the whole batch; `rows` are part of its seed.
+        In every mode the sequences depend on the whole batch; `rows` are part of its seed. Log-probabilities come with
+        samples of q itself and with searches; those of a truncated distribution are others than the model's.
         """
-        if sampling.mode == ANCESTRAL:  # a runtime's threads read the seed when they first sample, so open a new one
+        if sampling.mode not in SEARCHES:  # a runtime's threads read the seed when they first sample, so open a new one
             self._set_seed(mixed_seed(*seed, *rows) % 2**32)
             self._runtime = self._open()
         sources = [ids[mask.bool()].tolist() for ids, mask in zip(source.input_ids, source.attention_mask, strict=True)]
-        sequences, log_probs = zip(*self._runtime.generate(sources, sampling), strict=True)
+        try:
+            generated = self._runtime.generate(sources, sampling)
+        except FAILURES as error:
+            raise cannot_run(error) from None
+        sequences, log_probs = zip(*(pair for pairs in generated for pair in pairs), strict=True)
         finished = [tokens[-1] == self.model.eos_token_id for tokens in sequences]
         device = self.model.device
         labels = label_batch(sequences, device)
-        return Samples(labels, torch.tensor(finished, device=device), torch.tensor(log_probs, device=device))
+        known = sampling.mode in (ANCESTRAL, *SEARCHES)
+        scores = torch.tensor(log_probs, device=device) if known else None
+        return Samples(labels, torch.tensor(finished, device=device), scores)
 
     def _largest_difference(self) -> float:
         """Return the largest difference of the runtimes' log-probabilities, in nats, on random sequences."""

@@ -1,12 +1,14 @@
-"""A converted model in CTranslate2: it samples or searches one sequence per source, and scores sequences."""
+"""A converted model in CTranslate2: it samples or searches sequences for sources, and scores sequences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdistill.sampling.ctranslate2_conversion import FLOAT32
-from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig
+from fdistill.sampling.modes import SEARCHES
+from fdistill.sampling.sampler import SamplingConfig
 
-ScoredSequence = tuple[list[int], float]  # token ids and log-probability of one sequence
+# The token ids and the log-probability of one sequence; with truncation or a temperature, the runtime's own score.
+ScoredSequence = tuple[list[int], float]
 
 
 class Runtime:
@@ -41,8 +43,8 @@ class Runtime:
             intra_threads=threads,
         )
 
-    def generate(self, sources: list[list[int]], sampling: SamplingConfig) -> list[ScoredSequence]:
-        """Return one sequence per source."""
+    def generate(self, sources: list[list[int]], sampling: SamplingConfig) -> list[list[ScoredSequence]]:
+        """Return `sampling.per_source` sequences of each source, the best one of a search first."""
         return (self._decode if self.is_encoder_decoder else self._continue)(sources, sampling)
 
     def log_probs(self, sources: list[list[int]], sequences: list[list[int]]) -> list[list[float]]:
@@ -55,8 +57,8 @@ class Runtime:
             results = self._runtime.score_batch(_as_words(joined), max_input_length=0)
         return [result.log_probs[-len(tokens) :] for result, tokens in zip(results, sequences, strict=True)]
 
-    def _decode(self, sources: list[list[int]], sampling: SamplingConfig) -> list[ScoredSequence]:
-        """Run an encoder-decoder model: one sequence per source."""
+    def _decode(self, sources: list[list[int]], sampling: SamplingConfig) -> list[list[ScoredSequence]]:
+        """Run an encoder-decoder model."""
         begin, options = len(self.prefix), search_options(sampling)
         results = self._runtime.translate_batch(
             _as_words(sources),
@@ -66,15 +68,20 @@ class Runtime:
             min_decoding_length=begin + shortest(sampling),
             **options,
         )
-        outputs = [([int(word) for word in result.hypotheses[0]], result.scores[0]) for result in results]
-        return [(tokens[begin:], _log_prob(tokens, score, options)) for tokens, score in outputs]
+        return [
+            [
+                ([int(word) for word in words[begin:]], _log_prob(words, score, options))
+                for words, score in zip(result.hypotheses, result.scores, strict=True)
+            ]
+            for result in results
+        ]
 
-    def _continue(self, prompts: list[list[int]], sampling: SamplingConfig) -> list[ScoredSequence]:
-        """Run a decoder-only model: one continuation per prompt.
+    def _continue(self, prompts: list[list[int]], sampling: SamplingConfig) -> list[list[ScoredSequence]]:
+        """Run a decoder-only model.
 
         Each call has prompts of one length: CTranslate2 would return the rest of a longer prompt as generated tokens.
         """
-        continuations: dict[int, ScoredSequence] = {}
+        continuations: dict[int, list[ScoredSequence]] = {}
         options = search_options(sampling)
         for length in {len(prompt): None for prompt in prompts}:
             rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
@@ -85,23 +92,34 @@ class Runtime:
                 min_length=shortest(sampling),
                 **options,
             )
-            outputs = [(result.sequences_ids[0], result.scores[0]) for result in results]
-            scored = [(tokens, _log_prob(tokens, score, options)) for tokens, score in outputs]
+            scored = [
+                [
+                    (tokens, _log_prob(tokens, score, options))
+                    for tokens, score in zip(result.sequences_ids, result.scores, strict=True)
+                ]
+                for result in results
+            ]
             continuations |= dict(zip(rows, scored, strict=True))
         return [continuations[row] for row in range(len(prompts))]
 
 
 def search_options(sampling: SamplingConfig) -> dict[str, Any]:
     """Return the options of sampling or search by the names that CTranslate2 has for them."""
-    is_sample = sampling.mode == ANCESTRAL
+    is_sample, options = sampling.mode not in SEARCHES, sampling.options
     return {
-        "beam_size": sampling.options.get("num_beams", 1),
-        "length_penalty": 0.0 if is_sample else sampling.options.get("length_penalty", 1.0),
-        "no_repeat_ngram_size": sampling.options.get("no_repeat_ngram_size") or 0,
+        "beam_size": options.get("num_beams", 1),
+        "length_penalty": 0.0 if is_sample else options.get("length_penalty", 1.0),
+        "no_repeat_ngram_size": options.get("no_repeat_ngram_size") or 0,
         "return_scores": True,
-        "sampling_topk": 0 if is_sample else 1,  # 0: from all tokens
+        "sampling_topk": options.get("top_k", 0) if is_sample else 1,  # 0: from all tokens
         "return_end_token": True,  # EOS then counts in a sequence's length, as in transformers
+        **{name: options[key] for key, name in _OF_SAMPLES.items() if is_sample and key in options},
+        **({"num_hypotheses": sampling.per_source} if sampling.per_source > 1 else {}),
     }
+
+
+# Options of the modes that sample, by the names that CTranslate2 has for them.
+_OF_SAMPLES = {"top_p": "sampling_topp", "temperature": "sampling_temperature"}
 
 
 def shortest(sampling: SamplingConfig) -> int:
@@ -109,7 +127,7 @@ def shortest(sampling: SamplingConfig) -> int:
     return max(0, (sampling.options.get("min_new_tokens") or 0) - 1)
 
 
-def _log_prob(tokens: list[int], score: float, options: dict[str, Any]) -> float:
+def _log_prob(tokens: Sequence, score: float, options: dict[str, Any]) -> float:
     """Return the log-probability of a sequence, given the score that beam search normalises by length."""
     return score * len(tokens) ** options["length_penalty"]
 

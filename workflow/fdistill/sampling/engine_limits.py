@@ -6,21 +6,26 @@ The configuration is checked against these limits, and `engines.engine_for` chec
 from collections.abc import Iterator
 from typing import Any
 
+from fdistill.sampling.modes import ANCESTRAL, BEAM, NUCLEUS, TOP_K
+
 TRANSFORMERS, CTRANSLATE2 = "transformers", "ctranslate2"
 ENGINES = (TRANSFORMERS, CTRANSLATE2)
 
 # Settings that CTranslate2 lacks or interprets in another way: its beam search ranks the tokens that such a rule leaves
 # by probabilities renormalised to sum to one, and its n-grams do not extend into the prompt.
-_ONLY_TRANSFORMERS = ("do_sample", "top_k", "min_new_tokens", "no_repeat_ngram_size")
-_MODES = (None, "ancestral", "beam")
+_ONLY_TRANSFORMERS = ("min_new_tokens", "no_repeat_ngram_size")
+# Sampling in section `decoding`, which has no mode: there CTranslate2 is a search.
+_OF_DECODING = ("do_sample", "top_k")
+_MODES = (ANCESTRAL, TOP_K, NUCLEUS, BEAM)
 
 
 def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the key and the reason of each sampling or decoding setting that CTranslate2 does not support."""
-    if settings.get("mode") not in _MODES:
-        yield "mode", f"only engine {TRANSFORMERS} samples by {settings['mode']}; use it, or mode ancestral or beam"
+    mode = settings.get("mode")
+    if mode not in (None, *_MODES):
+        yield "mode", f"only engine {TRANSFORMERS} samples by {mode}; use it, or a mode of {', '.join(_MODES)}"
         return
-    for key in _ONLY_TRANSFORMERS:
+    for key in _ONLY_TRANSFORMERS if mode in (TOP_K, NUCLEUS) else (*_OF_DECODING, *_ONLY_TRANSFORMERS):
         if settings.get(key):
             yield key, f"not supported by engine {CTRANSLATE2}; remove it or use engine {TRANSFORMERS}"
     if (settings.get("num_beams") or 1) > 1 and not settings.get("early_stopping"):

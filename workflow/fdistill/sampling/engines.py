@@ -8,10 +8,11 @@ from fdistill.runtime.errors import UserError
 from fdistill.sampling.ctranslate2_conversion import package_version
 from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import TRANSFORMERS, refusals
-from fdistill.sampling.sampler import Samples, SamplingConfig, mode_settings, sample_batch
+from fdistill.sampling.modes import mode_settings
+from fdistill.sampling.sampler import Samples, SamplingConfig, sample_batch
 
-# Samples one sequence per source, given the sources, how to sample, the seed of the batch and the numbers of its rows.
-# The sequences depend on the batch and the seed alone.
+# Samples `sampling.per_source` sequences per source, given the sources, how to sample, the seed of the batch and the
+# numbers of its rows. The sequences depend on the batch and the seed alone.
 Engine = Callable[[Source, SamplingConfig, Sequence[int], Sequence[int]], Samples]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore, store_for_script
@@ -32,11 +33,13 @@ def _map_batches(
     process: Callable[[list[int], int], list],
     store: BatchStore,
     repeats: int = 1,
+    each: int = 1,
 ) -> list:
-    """Apply `process(indices, repeat)` to batches of all indices, each `repeats` times; it returns a result per index.
+    """Apply `process(indices, repeat)` to batches of all indices, each `repeats` times.
 
-    Returns the results ordered by index, then by repeat. `lengths` and `batch_size` determine the batches: stored
-    results of other batches are not used. `what` names the work in log and store.
+    It returns `each` results per index, side by side. Returns all of them ordered by index, then by repeat. `lengths`
+    and `batch_size` determine the batches: stored results of other batches are not used. `what` names the work in log
+    and store.
     """
     batches = list(sorted_batches(lengths, batch_size))
     store = replace(store, identity=store.identity | {"batches": hashlib.sha256(str(batches).encode()).hexdigest()})
@@ -45,11 +48,12 @@ def _map_batches(
         repeat, batch = divmod(number, len(batches))
         return process(batches[batch], repeat)
 
-    results: dict[tuple[int, int], Any] = {}
+    results: dict[tuple[int, ...], Any] = {}
     sizes = [len(batch) for batch in batches] * repeats
     for number, batch_results in enumerate(store.run(what, sizes, process_batch)):
         repeat, batch = divmod(number, len(batches))
-        results |= {(index, repeat): result for index, result in zip(batches[batch], batch_results, strict=True)}
+        keys = [(index, repeat, place) for index in batches[batch] for place in range(each)]
+        results |= dict(zip(keys, batch_results, strict=True))
     return [results[key] for key in sorted(results)]
 
 
@@ -65,7 +69,10 @@ def _generate_all(
     as_rows: Callable[[Source, Samples], list],
     store: BatchStore,
 ) -> list:
-    """Sample `per_input` sequences of every source; return their rows, made by `as_rows`, by source, then by sample."""
+    """Sample `per_input` sequences of every source; return their rows, made by `as_rows`, by source, then by sample.
+
+    `per_input` is a multiple of `sampling.per_source`; each repeat samples anew.
+    """
     model.module.eval()
     sample = engine_for(engine, model, sampling) if isinstance(engine, str) else engine
 
@@ -73,7 +80,8 @@ def _generate_all(
         source = source_batch(model, [sources[i] for i in indices])
         return as_rows(source, sample(source, sampling, (OFFLINE, seed, number), indices))
 
-    return _map_batches(what, [len(s) for s in sources], batch_size, process, store, per_input)
+    each = sampling.per_source
+    return _map_batches(what, [len(s) for s in sources], batch_size, process, store, per_input // each, each)
 
 
 def _token_lists(samples: Samples) -> list[list[int]]:
@@ -131,7 +139,10 @@ def sample_sequences(
     def as_rows(source: Source, samples: Samples) -> list:
         log_probs = samples.log_probs
         if log_probs is None:
-            log_probs = sequence_log_probs(model, source, samples.labels).double().sum(-1)
+            # One sequence per source at a time, as many as the batch size is made for.
+            parts = (samples.labels[place :: sampling.per_source] for place in range(sampling.per_source))
+            log_probs = torch.stack([sequence_log_probs(model, source, labels) for labels in parts], 1)
+            log_probs = log_probs.double().sum(-1).flatten()
         return list(zip(_token_lists(samples), log_probs.tolist(), samples.finished.tolist(), strict=True))
 
     rows = _generate_all("samples", engine, model, sources, sampling, per_input, batch_size, seed, as_rows, store)
@@ -156,7 +167,7 @@ def sample_split(
     """
     settings = dict(settings)
     per_input, batch_size, engine = (settings.pop(key) for key in ("per_input", "batch_size", "engine"))
-    sampling = SamplingConfig.from_settings(settings, longest)
+    sampling = SamplingConfig.from_settings(settings, longest, per_input)
     identity = made_from | {
         "mode": sampling.mode,
         "options": str(sampling.options),

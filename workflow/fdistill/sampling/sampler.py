@@ -12,32 +12,8 @@ from torch import Tensor
 from fdistill.losses.objectives import IGNORE
 from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.runtime.errors import UserError
-
-ANCESTRAL = "ancestral"
-
-# The sampling modes, as settings of transformers' GenerationConfig; None marks an option that the user must give.
-# Ancestral sampling has a loop of its own (`ancestral_sample`), the other modes use transformers' `generate`.
-MODES: dict[str, dict[str, Any]] = {
-    ANCESTRAL: {},
-    "top_k": {"do_sample": True, "top_k": None},
-    "nucleus": {"do_sample": True, "top_k": 0, "top_p": None},
-    "beam": {"do_sample": False, "num_beams": None},
-    "beam_sample": {"do_sample": True, "top_k": 0, "num_beams": None},
-}
-
-
-def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the decoding settings of a mode with the user's options.
-
-    Raises UserError for an unknown mode or a missing option.
-    """
-    if mode not in MODES:
-        raise UserError(f"mode: unknown sampling mode '{mode}'; allowed: {', '.join(MODES)}")
-    settings = MODES[mode] | options
-    missing = [name for name, value in settings.items() if value is None]
-    if missing:
-        raise UserError(f"mode '{mode}' needs {', '.join(missing)}; set it beside the mode")
-    return settings
+from fdistill.sampling.diverse_beams import diverse_beam_search
+from fdistill.sampling.modes import ANCESTRAL, BEAM, DIVERSE_BEAM, SEARCHES, mode_settings, search_mistakes
 
 
 @dataclass(frozen=True)
@@ -49,29 +25,39 @@ class SamplingConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_settings(cls, settings: dict[str, Any], longest: int) -> "SamplingConfig":
+    def from_settings(cls, settings: dict[str, Any], longest: int, per_input: int = 1) -> "SamplingConfig":
         """Build a config from section `sampling` of the schema, in which null means transformers' default.
 
-        `longest` is text.max_target_tokens, the limit of every sequence. Raises UserError if `max_new_tokens` is above
-        it, and for the errors of `mode_settings`.
+        `longest` is text.max_target_tokens, the limit of every sequence. Of a search, `per_input` sequences per input
+        are its best ones. Raises UserError if `max_new_tokens` is above `longest`, and for the errors of
+        `mode_settings` and `search_mistakes`.
         """
         options = {key: value for key, value in settings.items() if value is not None}
         mode, max_new_tokens = options.pop("mode"), options.pop("max_new_tokens", longest)
         if max_new_tokens > longest:
             raise UserError(f"max_new_tokens: {max_new_tokens} is more than max_target_tokens, {longest}; lower it")
         mode_settings(mode, options)
+        for key, text in search_mistakes(mode, options, per_input):
+            raise UserError(f"{key}: {text}")
+        if mode in SEARCHES and per_input > 1:
+            options["num_return_sequences"] = per_input
         return cls(max_new_tokens, mode, options)
 
     @classmethod
     def from_decoding(cls, decoding: dict[str, Any]) -> "SamplingConfig":
         """Build a config from decoding settings: `max_new_tokens`, `num_beams` and others of `GenerationConfig`."""
         options = dict(decoding)
-        return cls(options.pop("max_new_tokens"), "beam", options)
+        return cls(options.pop("max_new_tokens"), BEAM, options)
+
+    @property
+    def per_source(self) -> int:
+        """The number of sequences that are sampled for a source at a time: the best ones of a search, otherwise one."""
+        return self.options.get("num_return_sequences", 1)
 
 
 @dataclass
 class Samples:
-    """Sampled sequences as labels."""
+    """Sampled sequences as labels: those of each source side by side, the best one of a search first."""
 
     labels: Tensor  # (B, T), up to and including the first EOS, IGNORE after it
     finished: Tensor  # (B,), whether the sequence ends in EOS
@@ -86,7 +72,7 @@ def sample_batch(
     rows: Sequence[int] | None = None,
     context: Context | None = None,
 ) -> Samples:
-    """Sample one sequence per source as `sampling` says, without dropout and without torch's global generator.
+    """Sample as `sampling` says, without dropout and without torch's global generator: `per_source` sequences each.
 
     `context` is the source already encoded without dropout; ancestral sampling then skips the encoding.
 
@@ -100,6 +86,10 @@ def sample_batch(
     if sampling.mode == ANCESTRAL:
         return ancestral_sample(model, source, sampling.max_new_tokens, seed, rows, context)
     settings = mode_settings(sampling.mode, sampling.options) | {"max_new_tokens": sampling.max_new_tokens}
+    if sampling.mode == DIVERSE_BEAM:
+        with _without_dropout(model):
+            labels = diverse_beam_search(model, source, **settings)
+        return Samples(labels, (labels == model.eos_token_id).any(1))
     with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(mixed_seed(*seed, *rows))
         return as_labels(model.generate(source, **settings), model.eos_token_id)
