@@ -44,6 +44,15 @@ def test_training_curves(logs, tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_agreement_with_the_teacher_has_panels_and_logs_without_it_are_drawn_too(logs, tmp_path):
+    dev = [{"nll": 2.0 / s, "top_5_overlap": 0.2 * s, "log_prob_gap": 1.0 / s} for s in (1, 2, 3)]
+    write_json_lines(tmp_path / "js.jsonl", [{"step": s + 1, "dev": scores} for s, scores in enumerate(dev)])
+    training_curves([*logs[:2], ("js", tmp_path / "js.jsonl")], SYSTEMS, "t", tmp_path / "a.svg")
+    shown = " ".join(texts(tmp_path / "a.svg"))
+    assert "top-5 overlap with the teacher on the" in shown and "log-probability gap to the teacher (nats)" in shown
+    assert texts(tmp_path / "a.svg").count("step") == 5 and "BLEU-4 on the development split" in shown
+
+
 def points(path):
     """The numbers of markers that the curves of an SVG file have."""
     return path.read_text().count("<use ")

@@ -1,5 +1,7 @@
 """The metric of model selection: what cannot be computed for the development split is known before training."""
 
+from copy import deepcopy
+
 import pytest
 import tiny
 from fdistill.data.encoding import Encoded
@@ -27,3 +29,23 @@ def test_the_weights_that_are_kept(metric, keep, step):
     history.insert(1, {"step": 1, "loss": 0.5})
     assert kept(history, Selection(metric, keep, 1, 1.0, None, 2))["step"] == step
     assert kept(history[:2], Selection(metric, keep, 1, 1.0, None, 2)) is None
+
+
+@pytest.mark.parametrize(("top_k", "names"), [(3, {"nll", "top_3_overlap", "log_prob_gap"}), (0, {"nll"})])
+def test_agreement_with_the_teacher_is_scored_and_the_teacher_runs_once(pair, top_k, names):
+    """The teacher's predictions are kept: the weights of a teacher that is not trained with are given up after them."""
+    teacher, student = pair
+    sources, targets = tiny.random_pairs(teacher, 7)
+    dev = Encoded([str(i) for i in range(7)], sources, [[target] for target in targets])
+    selection, references = Selection("nll", "best", 1, 1.0, 6, 4, top_k), [["a"]] * 7
+    score = dev_scorer(selection, teacher.tokenizer, dev, references, 4, {}, teacher=teacher.model)
+    same = deepcopy(teacher.model)
+    teacher.model.module.to("meta")
+    scores = [score(model) for model in (student.model, same)]
+    assert scores[0].keys() == scores[1].keys() == names
+    plain = dev_scorer(selection, teacher.tokenizer, dev, references, 4, {})
+    assert plain(student.model) == {"nll": scores[0]["nll"]}
+    if top_k:
+        assert (scores[1]["top_3_overlap"], scores[1]["log_prob_gap"]) == (1, 0)
+        assert 0 < scores[0]["top_3_overlap"] < 1
+        assert scores[0]["log_prob_gap"] == pytest.approx(scores[0]["nll"] - scores[1]["nll"])

@@ -62,9 +62,15 @@ def main() -> None:
 
     student = checkpoints.load(args.start, device)
     teacher = None
-    if objective.needs_teacher:
+    if objective.needs_teacher or args.selection_agreement_top_k:
         teacher = checkpoints.load(args.teacher, device)
-        checkpoints.check_same_vocabulary(teacher, student)
+        try:
+            checkpoints.check_same_vocabulary(teacher, student)
+        except UserError as error:
+            if objective.needs_teacher:
+                raise
+            logging.info("agreement with the teacher is not measured: %s", error)
+            teacher = None
     train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = sample_identity(args.teacher, student.tokenizer, args.train)
     stored, hashes = {}, {}

@@ -26,7 +26,7 @@ from fdistill.sampling.sampler import Samples, SamplingConfig, sequence_log_prob
 OFFLINE = 0  # the first number of the seeds of offline samples; on-policy samples have others
 
 
-def _map_batches(
+def map_batches(
     what: str,
     lengths: Sequence[int],
     batch_size: BatchSize,
@@ -81,7 +81,7 @@ def _generate_all(
         return as_rows(source, sample(source, sampling, (OFFLINE, seed, number), indices))
 
     each = sampling.per_source
-    return _map_batches(what, [len(s) for s in sources], batch_size, process, store, per_input // each, each)
+    return map_batches(what, [len(s) for s in sources], batch_size, process, store, per_input // each, each)
 
 
 def _token_lists(samples: Samples) -> list[list[int]]:
@@ -205,5 +205,5 @@ def sequence_nlls(
         return [(value / count, value) for value, count in zip(nll.tolist(), counts.tolist(), strict=True)]
 
     lengths = [len(s) + len(y) for s, y in zip(sources, sequences, strict=True)]
-    per_token, per_sequence = zip(*_map_batches(what, lengths, batch_size, process, store), strict=True)
+    per_token, per_sequence = zip(*map_batches(what, lengths, batch_size, process, store), strict=True)
     return list(per_token), list(per_sequence)

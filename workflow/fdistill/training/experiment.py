@@ -37,9 +37,11 @@ def train_and_save(
 ) -> None:
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
-    With `args.shard_teacher` the teacher is FSDP-sharded; if `teacher` is None, `student` is the teacher in training
-    and is sharded. An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run
-    removes it. `manifest` has the hashes of the inputs; checkpoints of other inputs are not used.
+    `teacher` is the one that the objective compares the student with, or that only its agreement is measured with. With
+    `args.shard_teacher` it is FSDP-sharded; if it is None, `student` is the teacher in training and is sharded.
+
+    An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
+    has the hashes of the inputs; checkpoints of other inputs are not used.
     """
     limits = Limits(**schema_flags.read_flags(args, "text"))
     settings = TrainingSettings(**schema_flags.read_flags(args, "training"))
@@ -59,6 +61,7 @@ def train_and_save(
     if args.shard_teacher:
         fsdp.shard((teacher or student).model, ranks)
     dev, columns = read_split(args.dev, student, limits)
+    teacher_model = teacher.model if teacher else None
     # Ranks of a sharded model must run it equally often, so each evaluates the whole split instead of a part.
     evaluation_ranks = SINGLE_PROCESS if student.model.is_sharded else ranks
     score = dev_scorer(
@@ -69,8 +72,10 @@ def train_and_save(
         limits.max_target_tokens,
         args.metric_options,
         BatchStore(ranks=evaluation_ranks),
+        teacher_model,
     )
-    teacher_model = teacher.model if teacher else None
+    if teacher_model is not None and not objective.needs_teacher and not teacher_model.is_sharded:
+        teacher_model.module.to("meta")  # its predictions are all that was needed: free its memory
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
     with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
         keep_last = selection.keep == LAST

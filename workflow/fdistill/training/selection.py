@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -10,9 +9,11 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.data.encoding import Encoded
 from fdistill.evaluation import metrics
+from fdistill.evaluation.histories import LOG_PROB_GAP, overlap_name
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.offline import generate_texts, sequence_nlls
+from fdistill.sampling.offline import generate_texts
+from fdistill.sampling.predictions import Predictions, log_prob_gap, nll, predictions, top_overlap
 
 NLL = "nll"
 LAST = "last"  # the value of `keep` for the last weights instead of the best
@@ -28,6 +29,7 @@ class Selection:
     length_penalty: float
     max_inputs: int | None
     batch_size: int
+    agreement_top_k: int = 0
 
     @property
     def higher_is_better(self) -> bool:
@@ -52,20 +54,31 @@ def dev_scorer(
     max_new_tokens: int,
     metric_options: dict[str, Any],
     store: BatchStore = IN_MEMORY,
+    teacher: LanguageModel | None = None,
 ) -> Callable[[LanguageModel], dict[str, float]]:
     """Return a function that scores a model on the development split: NLL per token, and the selection metric.
 
-    NLL is in nats. The ranks of `store` divide the work. Raises UserError here, before training, when the metric
-    cannot be computed on this machine or for these references.
+    NLL is in nats. With a `teacher` the scores include how far the model agrees with it on the references (see
+    `predictions.top_overlap` and `log_prob_gap`), unless `selection.agreement_top_k` is 0; the teacher is run here, and
+    not used any more by the returned function. The ranks of `store` divide the work. Raises UserError here, before
+    training, when the metric cannot be computed on this machine or for these references.
     """
     size = min(len(dev), selection.max_inputs or len(dev))
     sources, targets, references = dev.sources[:size], dev.targets[:size], references[:size]
     if selection.metric != NLL:
         _metric_value(selection.metric, [several[0] for several in references], references, metric_options)
 
+    top_k = selection.agreement_top_k if teacher is not None else 0
+
+    def predicted(model: LanguageModel, what: str, store: BatchStore) -> list[Predictions]:
+        return predictions(model, sources, targets, top_k, selection.batch_size, what, store)
+
+    if top_k:  # ranks that share a sharded model run it equally often
+        of_teacher = predicted(teacher, "teacher's predictions", IN_MEMORY if teacher.is_sharded else store)
+
     def score(model: LanguageModel) -> dict[str, float]:
-        per_token, _ = sequence_nlls(model, sources, targets, selection.batch_size, "development NLL", store)
-        scores = {NLL: fmean(per_token)}
+        of_model = predicted(model, "development NLL", store)
+        scores = {NLL: nll(of_model)}
         if selection.metric != NLL:
             decoding = {
                 "max_new_tokens": max_new_tokens,
@@ -75,6 +88,9 @@ def dev_scorer(
             generated = generate_texts(model, tokenizer, sources, decoding, selection.batch_size, 0, store)
             texts = generated["hypothesis"]
             scores[selection.metric] = _metric_value(selection.metric, texts, references, metric_options)
+        if top_k:
+            scores[overlap_name(top_k)] = top_overlap(of_teacher, of_model)
+            scores[LOG_PROB_GAP] = log_prob_gap(of_teacher, of_model)
         return scores
 
     return score

@@ -1,5 +1,6 @@
 """The figure of a task's training curves."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
-from fdistill.evaluation.histories import dev_metrics, dev_points, read_log
-from fdistill.evaluation.metrics import METRICS
+from fdistill.evaluation.histories import dev_metrics, dev_points, dev_title, read_log
 
 MARKED = 12  # markers on a curve
+COLUMNS = 3  # panels side by side, at most
+LABEL = 42  # letters in a line of an axis label
 
 
 def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
@@ -28,8 +30,11 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
     common_lineage(*(path for _, path in logs), seeds_differ=True)
     metrics = dev_metrics(log for _, log in runs)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * (1 + len(metrics)) + 1.3, 3.2), layout="constrained")
-        axes = figure.subplots(1, 1 + len(metrics), sharex=True, squeeze=False)[0]
+        columns = min(1 + len(metrics), COLUMNS)
+        rows = -(-(1 + len(metrics)) // columns)
+        figure = Figure(figsize=(3.6 * columns + 1.3, 3.2 * rows), layout="constrained")
+        first = figure.add_subplot(rows, columns, 1)
+        axes = [first, *(figure.add_subplot(rows, columns, 2 + i, sharex=first) for i in range(len(metrics)))]
         for system, log in runs:
             style = style_of(system, systems)
             draw_line(axes[0], [(line["step"], line["loss"]) for line in log if "loss" in line], style)
@@ -47,8 +52,7 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
 
 def label_dev(ax: Axes, metric: str) -> None:
     """Label the axis of a metric on the development split."""
-    name = METRICS[metric].title if metric in METRICS else metric.upper()
-    ax.set_ylabel(f"{name} on the development split")
+    ax.set_ylabel(textwrap.fill(f"{dev_title(metric)} on the development split", LABEL))
 
 
 def loss_axis(ax: Axes) -> None:
