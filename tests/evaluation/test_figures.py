@@ -49,7 +49,7 @@ def test_agreement_with_the_teacher_has_panels_and_logs_without_it_are_drawn_too
     write_json_lines(tmp_path / "js.jsonl", [{"step": s + 1, "dev": scores} for s, scores in enumerate(dev)])
     training_curves([*logs[:2], ("js", tmp_path / "js.jsonl")], SYSTEMS, "t", tmp_path / "a.svg")
     shown = " ".join(texts(tmp_path / "a.svg"))
-    assert "top-5 overlap with the teacher on the" in shown and "log-probability gap to the teacher (nats)" in shown
+    assert "top-5 overlap with the teacher on the" in shown and "log-probability gap (nats) on the" in shown
     assert texts(tmp_path / "a.svg").count("step") == 5 and "BLEU-4 on the development split" in shown
 
 

@@ -104,6 +104,7 @@ CASES = [
     ("bart", "js", 1, 2),  # every micro-batch is split
     ("bart", "js", 2, 2),  # each rank has one micro-batch, except in the last step of an epoch
     ("bart", "predistill", 1, 3),  # more ranks than micro-batches: their parts differ in size
+    ("bart", "mle", 1, 2),  # the teacher, sharded or not, is run for the agreement with it alone
     ("bart", "finetune_teacher", 3, 2),
     ("gpt2", "js_exact", 2, 2),
 ]

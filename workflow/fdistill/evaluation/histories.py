@@ -25,7 +25,7 @@ def dev_title(metric: str) -> str:
     if found := _OVERLAP.fullmatch(metric):
         return f"top-{found[1]} overlap with the teacher"
     if metric == LOG_PROB_GAP:
-        return "log-probability gap to the teacher (nats)"
+        return "log-probability gap (nats)"
     return METRICS[metric].title if metric in METRICS else metric.upper()
 
 

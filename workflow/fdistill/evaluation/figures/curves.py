@@ -1,6 +1,5 @@
 """The figure of a task's training curves."""
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from fdistill.evaluation.histories import dev_metrics, dev_points, dev_title, re
 
 MARKED = 12  # markers on a curve
 COLUMNS = 3  # panels side by side, at most
-LABEL = 42  # letters in a line of an axis label
+LABEL = 20  # letters of a metric that has a line of its own in an axis label, if it has more
 
 
 def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title: str, output: Path) -> None:
@@ -52,7 +51,8 @@ def training_curves(logs: list[tuple[str, Path]], systems: dict[str, str], title
 
 def label_dev(ax: Axes, metric: str) -> None:
     """Label the axis of a metric on the development split."""
-    ax.set_ylabel(textwrap.fill(f"{dev_title(metric)} on the development split", LABEL))
+    title = dev_title(metric)
+    ax.set_ylabel(f"{title} on the development split" if len(title) <= LABEL else f"{title}\non the development split")
 
 
 def loss_axis(ax: Axes) -> None:
