@@ -137,7 +137,11 @@ def test_ranks_with_whole_micro_batches_have_the_dropout_of_one(folder, tmp_path
 
 SHARED = {
     "ancestral": ["sample_teacher", "--samples", "OUTPUT", "--per-input", 2],
-    "beam": ["sample_teacher", "--samples", "OUTPUT", "--mode", "beam", "--num-beams", 2],
+    "beam": ["sample_teacher", "--samples", "OUTPUT", "--mode", "beam", "--num-beams", 2, "--per-input", 2],
+    "diverse_beam": [
+        *("sample_teacher", "--samples", "OUTPUT", "--mode", "diverse_beam", "--per-input", 3),
+        *("--num-beams", 4, "--num-beam-groups", 2, "--diversity-penalty", 0.5),
+    ],
     "generate": ["generate", "--generations", "OUTPUT", "--max-new-tokens", 9, "--num-beams", 2],
     "risk": ["generate", "--risk", "OUTPUT", "--task", "t", "--method", "m", "--max-new-tokens", 9],
 }
