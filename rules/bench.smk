@@ -107,7 +107,7 @@ rule bench_growth:
         seeds=len(STUDY.seeds),
         memory=memory_flags({"batch_size": None}),
         methods=lambda wildcards: json.dumps(
-            {method: without_texts(STUDY.method(method)) for method in ["predistill", *STUDY.methods]}
+            {name: without_texts(method) for name, method in STUDY.trained().items()}
         ),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),

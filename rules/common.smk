@@ -17,6 +17,7 @@ from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
+from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.data.labels import files_of as label_files

@@ -139,11 +139,16 @@ def training_flags(wildcards, stage):
     options = {metric: task["metric_options"][metric]} if metric in task["metric_options"] else {}
     return [
         *text_flags(wildcards),
-        *(flag for flag in flags("training", task["training"][stage]) if not flag.startswith(SAFEGUARD_FLAGS)),
+        *(flag for flag in stage_flags(wildcards, stage) if not flag.startswith(SAFEGUARD_FLAGS)),
         *flags("selection", selection, prefix="selection-"),
         "--metric-options",
         json.dumps(options),
     ]
+
+
+def stage_flags(wildcards, stage):
+    """Return the flags of one stage of a task's section `training`."""
+    return flags("training", ask(STUDY.training, wildcards.task, stage))
 
 
 # Flags that do not influence the result of a finished run. Changing them re-runs nothing, because Snakemake does not
@@ -156,7 +161,7 @@ def safeguard_flags(wildcards, output, stage):
 
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    training = flags("training", task_of(wildcards)["training"][stage])
+    training = stage_flags(wildcards, stage)
     folder = unfinished(output.model, "train")
     return ["--checkpoints", folder, *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
 
@@ -339,9 +344,18 @@ def sequence_flags(wildcards, input):
 def student_sampling_flags(wildcards):
     """Return the flags of on-policy sampling from the student, for a method that learns from its samples."""
     method = method_of(wildcards)
-    if any(term["sequences"] == "student_samples" for term in method["terms"]):
+    if any(term["sequences"] in FROM_STUDENT for term in method["terms"]):
         return flags("sampling", method["student_samples"], prefix="student-samples-")
     return []
+
+
+def objective_flags(wildcards):
+    """Return the flags of a method's objective beside its terms, of those that it uses."""
+    method = method_of(wildcards)
+    schedule = ["--schedule", json.dumps(method["schedule"])] if method["schedule"] else []
+    is_replayed = any(term["sequences"] == REPLAYED_SAMPLES for term in method["terms"])
+    replay = [f"--replay-size={method['replay_size']}"] if is_replayed else []
+    return [f"--reduction={method['reduction']}", *schedule, *replay]
 
 
 def settings_file(content):

@@ -68,6 +68,7 @@ rule distill:
             encoder_files(wildcards, selection_metrics(wildcards, method_of(wildcards)["training"]))
         ),
         sampling=student_sampling_flags,
+        objective=objective_flags,
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, method_of(wildcards)["training"]),
         encoder=lambda wildcards: encoder_packages(
@@ -78,7 +79,7 @@ rule distill:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
         " --start-method {params.start_method:q} --task {wildcards.task:q} --method {wildcards.method:q}"
         " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
-        " {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
+        " {params.objective:q} {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 

@@ -3,6 +3,7 @@
 import tiny
 import torch
 import yaml
+from fdistill.config.method_checks import complete
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import SAMPLED, Objective
@@ -18,7 +19,7 @@ ANCESTRAL = SamplingConfig(MAX_NEW)
 
 def objective(name):
     """The objective of a method of config/methods.yaml."""
-    return Objective.from_config(METHODS[name]["terms"])
+    return Objective.of_method(complete(METHODS[name]))
 
 
 def data_of(checkpoint, count=8, seed=0):
@@ -46,7 +47,8 @@ def micro_batches(trainer, size):
     return [
         MicroBatch(
             source_batch(trainer.student, [train.sources[i] for i in group]),
-            {k: label_batch([trainer.data.sequences(k, i, 0) for i in group], "cpu") for k in kinds},
+            {k: label_batch([trainer.data.sequences(k, i, 0) for i in group], "cpu") for k in kinds}
+            | {k: None for k in trainer.learner.objective.sequences if k in SAMPLED},
             list(group),
             [train.ids[i] for i in group],
         )

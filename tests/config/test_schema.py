@@ -5,13 +5,14 @@ from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 import yaml
+from fdistill.config import schedule_checks
 from fdistill.config.model_checks import NLL
 from fdistill.config.schema import SCHEMA_FILE, fill_defaults, section
 from fdistill.data import encoding
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
-from fdistill.losses import objectives
+from fdistill.losses import objectives, schedule
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import condition_problems, problems
 from fdistill.runtime.value_schemas import allowed, text_mistake, types
@@ -19,11 +20,12 @@ from fdistill.sampling.modes import MODES, mode_settings
 from fdistill.training import optimizer_steps, selection
 from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
-from small_config import WEB
+from small_config import WEB, put
 
-# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all;
-# `teacher_weight` is another name for `beta`, which has the default.
+# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stage
+# `finetune` is one that a task may not have; `teacher_weight` is another name for `beta`, which has the default.
 NO_DEFAULT = {
+    "task.training.finetune",
     "task.model.student.encoder",
     "task.model.student.decoder",
     "task.model.student_sizes.encoder",
@@ -108,7 +110,8 @@ def test_unknown_keys_are_refused_wherever_keys_are_known():
 
 
 def test_a_filled_task_is_complete_and_stays_as_it_is():
-    task = fill_defaults(WEB | {"other_teacher": {}}, section("task"))
+    task = put(WEB | {"other_teacher": {}}, "training.finetune", {"learning_rate": 0.001, "epochs": 1})
+    task = fill_defaults(task, section("task"))
     assert fill_defaults(task, section("task")) == task
     for path, _, _ in described_properties(section("task"), "task"):
         if path.startswith(("task.model.student_sizes.", "task.model.student.encoder.", "task.model.student.decoder.")):
@@ -164,6 +167,18 @@ def test_terms():
     for field in fields(objectives.Term):
         if field.default is not MISSING:
             assert field.default == term[field.name]["default"]
+
+
+def test_objectives_and_schedules():
+    method, settings = section("method")["properties"], section("schedule")["properties"]
+    assert method["reduction"]["enum"] == list(objectives.REDUCTIONS)
+    assert names(schedule.Schedule) == list(settings)
+    assert (settings["draw"]["enum"], settings["course"]["enum"]) == (list(schedule.DRAWS), list(schedule.COURSES))
+    assert schedule_checks.FROM_STUDENT == objectives.FROM_STUDENT
+    for kind, described in ((objectives.Objective, method), (schedule.Schedule, settings)):
+        for field in fields(kind):
+            if field.default is not MISSING:
+                assert field.default == described[field.name]["default"]
 
 
 def test_sampling_modes():

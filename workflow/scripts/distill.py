@@ -13,7 +13,7 @@ from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import STORED_SEQUENCES, STUDENT_SAMPLES, Objective
+from fdistill.losses.objectives import FROM_STUDENT, STORED_SEQUENCES, Objective
 from fdistill.models import checkpoints
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
@@ -33,6 +33,13 @@ def main() -> None:
         metavar="JSON",
         help="the objective: a list of terms as in config/methods.yaml",
     )
+    parser.add_argument(
+        "--schedule",
+        type=arguments.schedule,
+        metavar="JSON",
+        help="which steps use the terms on the student's own sequences, as in config/methods.yaml",
+    )
+    schema_flags.add_flags(parser, "method", keys=("reduction", "replay_size"))
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--start-method", help="the key of the method that made it (default: any)")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
@@ -54,7 +61,7 @@ def main() -> None:
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**schema_flags.read_flags(args, "text"))
-    objective = Objective.from_config(args.terms)
+    objective = Objective.from_config(args.terms, args.schedule, reduction=args.reduction, replay_size=args.replay_size)
     for mixture in objective.mixtures:
         logging.info(mixture)
     settings = schema_flags.read_flags(args, "sampling", prefix="student-samples-")
@@ -88,7 +95,8 @@ def main() -> None:
         "stage": "distill",
         "lineage": lineage,
         "terms": args.terms,
-        "student_samples": vars(sampling) if STUDENT_SAMPLES in objective.sequences else None,
+        "objective": {"reduction": args.reduction, "schedule": args.schedule, "replay_size": args.replay_size},
+        "student_samples": vars(sampling) if {*FROM_STUDENT} & {*objective.sequences} else None,
         "inputs": identity | {"start": model_identity(args.start)} | hashes,
         "layers": manifest_of(args.start).get("layers"),  # of the untrained student, which the model card names
         CONTRIBUTIONS: contributions(args.start, *(getattr(args, kind) for kind in stored)),

@@ -76,10 +76,22 @@ def stage_costs(
 
         return seconds_per_input(generate, model)
 
+    def steps_of(method: dict[str, Any]) -> float:
+        """Return the mean over the steps of a run, which a schedule lets learn from different sequences."""
+        objective = Objective.of_method(method)
+        share = objective.schedule.mean_share if objective.schedule else 1.0
+        costs = 0.0
+        for of_student, part in ((True, share), (False, 1 - share)):
+            if part:
+                kinds = objective.kinds(of_student)
+                terms = [term for term in method["terms"] if term["sequences"] in kinds]
+                costs += part * training(method["training"], terms, student)
+        return costs
+
     nll = [{"sequences": GROUND_TRUTH, "loss": "nll"}]
     costs = {TRAIN_TEACHER: training("teacher", nll, teacher)}  # first: later its weights are frozen
     for name, method in methods.items():
-        costs[name] = training(method["training"], method["terms"], student)
+        costs[name] = steps_of(method)
     for kind in TEACHER_SEQUENCES:
         costs[kind] = seconds_per_input(sampling_run(teacher, task[kind]), teacher)
     risk = {"mode": ANCESTRAL, "per_input": 1, **{key: task["risk"][key] for key in ("batch_size", "engine")}}

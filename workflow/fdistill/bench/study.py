@@ -10,6 +10,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
+from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 
@@ -66,8 +67,8 @@ def jobs_of(
         stored_kinds = {term["sequences"] for term in method["terms"]} & {*TEACHER_SEQUENCES}
         for seed in range(seeds):
             before = {train_teacher, *(f"{task}/{kind}" for kind in stored_kinds)}
-            if method["start"] == "predistill":
-                before.add(f"{task}/predistill/{seed}")
+            if method["start"] != INIT_STUDENT:
+                before.add(f"{task}/{method['start']}/{seed}")
             train = f"{task}/{name}/{seed}"
             jobs[train] = Job(costs[name] * sizes.trained[method["training"]], frozenset(before))
             seconds = (costs[GENERATE] + costs[RISK]) * sizes.inputs

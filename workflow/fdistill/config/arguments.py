@@ -10,7 +10,7 @@ from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import reader
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
-from fdistill.runtime.validation import Problem, problems, show
+from fdistill.runtime.validation import Problem, condition_problems, problems, show
 
 # A number of things, and the seed of a run.
 count = reader({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})
@@ -64,6 +64,15 @@ def terms(text: str) -> list[dict[str, Any]]:
 
     value, mistakes = read_terms(_json(text))
     _refuse(mistakes)
+    return value
+
+
+def schedule(text: str) -> dict[str, Any]:
+    """Return a method's schedule from a text of JSON, with its defaults."""
+    from fdistill.config.schedule_checks import schedule_problems
+
+    value = fill_defaults(_checked(text, "schedule"), section("schedule"))
+    _refuse([*condition_problems(value, section("schedule")), *schedule_problems(value)])
     return value
 
 

@@ -22,6 +22,7 @@ from fdistill.config import (
     student_checks,
 )
 from fdistill.config.method_checks import Methods
+from fdistill.config.method_starts import with_starts
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
@@ -67,9 +68,10 @@ def task_problems(
     study uses. `is_complete` says that the task has no mistakes of form.
     """
     methods, mistakes = method_checks.methods_for(task, methods)
-    used = {name: methods[name] for name in selected if name in methods}
+    used = {name: methods[name] for name in with_starts(selected, methods)}
     missing_key = None
     method_task_checks = (
+        partial(method_checks.check_stage, methods=used),
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),

@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from fdistill.config.files import merge
+from fdistill.config.method_starts import start_problems
 from fdistill.config.model_checks import NLL, SCRATCH, Task
+from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES, STUDENT_SAMPLES, check_schedule
 from fdistill.config.schema import fill_defaults, section
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
@@ -18,11 +20,9 @@ Method = dict[str, Any]
 Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
-STUDENT_SAMPLES = "student_samples"  # a kind of sequence, and the method's key that says how it is sampled
 OTHER_TEACHER_BEAM = "other_teacher_beam"
-# The same for the teachers; the keys are the task's.
+# Kinds of sequence, and the task's keys that say how they are sampled.
 STORED_SEQUENCES = ("teacher_samples", "teacher_beam", OTHER_TEACHER_BEAM)
-PREDISTILL = "predistill"  # the method that `start: predistill` refers to
 BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter of a loss
 # Losses that read the inside of the teacher, and what they read.
 LAYER_LOSSES = {"hidden_mse": "hidden states", "hidden_cosine": "hidden states", "attention_mse": "attention weights"}
@@ -44,7 +44,8 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
     ]
     term_mistakes = [problem.under(name) for name, method in clean.items() for problem in _term_problems(method)]
     own_mistakes = [*form_mistakes, *term_mistakes, *condition_mistakes]
-    return methods, [*own_mistakes, *_start_problems(methods), *_sampling_problems(methods)]
+    schedule_mistakes = [problem.under(name) for name, method in methods.items() for problem in check_schedule(method)]
+    return methods, [*own_mistakes, *schedule_mistakes, *start_problems(methods), *_sampling_problems(methods)]
 
 
 def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -87,6 +88,9 @@ def _term_problems(method: Method) -> Iterator[Problem]:
                 f"{TEACHER_WEIGHT}, {show(parameters[TEACHER_WEIGHT])}, the teacher's (GKD's and TRL's beta); keep one",
             )
         loss, temperature = term.get("loss"), term.get("temperature", 1)
+        if loss == "policy_gradient" and term.get("sequences") != STUDENT_SAMPLES:
+            text = f"'{loss}' needs sequences of the current student; set {STUDENT_SAMPLES}"
+            yield Problem(("terms", index, "sequences"), text)
         if temperature != 1 and loss in LAYER_LOSSES:
             text = f"{show(temperature)} is not used with loss '{loss}', which reads no logits; remove it"
             yield Problem(("terms", index, "temperature"), text)
@@ -134,6 +138,8 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
         if not kinds or "training" not in method:
             continue
         stage = method["training"]
+        if stage not in task["training"]:
+            continue  # see `check_stage`
         trained_count = task["training"][stage]["max_examples"]
         if trained_count != sampled_count:
             yield Problem(
@@ -155,6 +161,18 @@ def check_labelled(name: str, task: Task, methods: Methods, selected: list[str])
                 f"'{method}' learns from {OTHER_TEACHER_BEAM}, but task '{name}' has no other teacher; set "
                 f"task_overrides.{name}.other_teacher: its init (a fine-tuned checkpoint) or its labels (a file), or "
                 "remove the method",
+            )
+
+
+def check_stage(task: Task, methods: Methods) -> Iterator[Problem]:
+    """Check that the task has the training stage of each method; not every task has stage `finetune`."""
+    for name, method in methods.items():
+        stage = method.get("training")
+        if stage is not None and stage not in task["training"]:
+            yield Problem(
+                ("training", stage),
+                f"missing: method '{name}' is trained with it; set its learning_rate and epochs, or remove '{name}' "
+                "from methods",
             )
 
 
@@ -202,28 +220,19 @@ def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
                 yield Problem(("teacher_cache",), f"{text}; set none, or remove '{name}' from methods")
 
 
-def _start_problems(methods: Methods) -> Iterator[Problem]:
-    for name, method in methods.items():
-        if method.get("start") != PREDISTILL:
-            continue
-        if name == PREDISTILL:
-            yield Problem((name, "start"), "the method cannot start from itself; write start: init_student")
-        elif PREDISTILL not in methods:
-            yield Problem(
-                (name, "start"),
-                f"there is no method '{PREDISTILL}' to start from; add it, or start from init_student",
-            )
-
-
 def _sampling_problems(methods: Methods) -> Iterator[Problem]:
-    default = fill_defaults({}, section("sampling"))
+    """Yield the keys about the student's samples that no term uses, and a search that has too few sequences."""
+    keys = {
+        STUDENT_SAMPLES: (FROM_STUDENT, fill_defaults({}, section("sampling"))),
+        "replay_size": ((REPLAYED_SAMPLES,), section("method")["properties"]["replay_size"]["default"]),
+    }
     for name, method in methods.items():
-        used = any(term.get("sequences") == STUDENT_SAMPLES for term in method.get("terms", []))
-        if not used and method.get(STUDENT_SAMPLES, default) != default:
-            yield Problem(
-                (name, STUDENT_SAMPLES), f"not used: no term of the method learns from {STUDENT_SAMPLES}; remove it"
-            )
-        settings = method.get(STUDENT_SAMPLES, default)
+        used = {term.get("sequences") for term in method.get("terms", [])}
+        for key, (kinds, default) in keys.items():
+            if not used & {*kinds} and method.get(key, default) != default:
+                text = f"not used: no term of the method learns from {' or '.join(kinds)}; remove it"
+                yield Problem((name, key), text)
+        settings = method[STUDENT_SAMPLES]
         for key, text in search_mistakes(settings["mode"], settings, per_input=1):
             yield Problem((name, STUDENT_SAMPLES, key), text)
 

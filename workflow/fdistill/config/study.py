@@ -7,6 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
 from fdistill.config.method_checks import OVERRIDES, complete
+from fdistill.config.method_starts import with_starts
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest
@@ -76,9 +77,24 @@ class Study:
         """Return the students that the study has of a task: every method in the default size, then in each other."""
         return [of_size(method, size) for size in self.sizes(task) for method in self.methods]
 
+    def trained(self, task: str | None = None) -> dict[str, Settings]:
+        """Return the methods that the study trains, with the changes of `task`: its own, and those they start from."""
+        methods = {name: self.method(name, task) for name in self.all_methods}
+        return {name: methods[name] for name in with_starts(self.methods, methods)}
+
     def sequences(self, task: str) -> set[str]:
         """Return the kinds of sequence that the study's methods learn from in a task."""
-        return {term["sequences"] for name in self.methods for term in self.method(name, task)["terms"]}
+        return {term["sequences"] for method in self.trained(task).values() for term in method["terms"]}
+
+    def training(self, task: str, stage: str) -> Settings:
+        """Return a task's settings of one training stage; UserError if it does not have the stage."""
+        stages = self.task(task)["training"]
+        if stage not in stages:
+            raise UserError(
+                f"task '{task}': training.{stage} is missing; set its learning_rate and epochs, or leave out the "
+                "methods that are trained with it"
+            )
+        return stages[stage]
 
     def selection(self, task: str, stage: str) -> Settings:
         """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""

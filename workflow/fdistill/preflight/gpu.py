@@ -55,7 +55,7 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
             _training(task, plan.study.selection(name, "teacher"), "teacher", teacher, None, {GROUND_TRUTH: False}),
         )
     for method in plan.methods(name).values():
-        objective = Objective.from_config(method["terms"])
+        objective = Objective.of_method(method)
         kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
         stage = method["training"]
         selection = plan.study.selection(name, stage)

@@ -41,10 +41,8 @@ class Plan:
         return ((name, self.study.task(name)) for name in self.study.tasks)
 
     def methods(self, task: str) -> dict[str, dict[str, Any]]:
-        """Return the study's methods with the task's changes, and pre-distillation if a method starts from it."""
-        methods = {name: self.study.method(name, task) for name in self.study.methods}
-        starts = {method["start"] for method in methods.values()}
-        return {name: self.study.method(name, task) for name in starts - {"init_student"}} | methods
+        """Return the methods that the study trains, with the task's changes."""
+        return self.study.trained(task)
 
     def on_the_hub(self, to_fetch: Download) -> str:
         """Return a text about a model that a job will download; compute nodes of a cluster often have no network."""

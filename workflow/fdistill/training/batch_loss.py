@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from fdistill.losses import chunks
-from fdistill.losses.objectives import IGNORE, LOSSES, LossInputs, Objective, Term, prefix_log_odds
+from fdistill.losses.inputs import (
+    EXAMPLES,
+    IGNORE,
+    LABELS,
+    SOURCE,
+    LossInputs,
+    example_weights,
+    prefix_log_odds,
+    suffix_log_odds,
+)
+from fdistill.losses.objectives import Objective, Term
+from fdistill.losses.step_losses import LOSSES
 from fdistill.models.language_model import LanguageModel
 
 
@@ -50,11 +61,14 @@ def batch_loss(
 
     `outputs` and `counts` are keyed by the kind of sequence; `Term.evaluate` explains `counts`.
     """
-    return sum(_loss_on(objective.terms_on(kind), outputs[kind], counts[kind], models) for kind in outputs)
+    by_example = objective.reduction == EXAMPLES
+    return sum(_loss_on(objective.terms_on(kind), outputs[kind], counts[kind], models, by_example) for kind in outputs)
 
 
-def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str, int], models: Models) -> Tensor:
-    """Return the sum of the terms on one kind of sequence."""
+def _loss_on(
+    terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str, int], models: Models, by_example: bool
+) -> Tensor:
+    """Return the sum of the terms on one kind of sequence; `by_example` averages over each example first."""
     on_layers = [term for term in terms if LOSSES[term.loss].compares_layers]
     on_logits = [term for term in terms if term not in on_layers]
     inputs = LossInputs(
@@ -63,13 +77,20 @@ def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str
         hidden_pairs=outputs.hidden_pairs,
         attention_pairs=outputs.attention_pairs,
     )
+    if by_example:
+        kinds = (LABELS,) if outputs.source_mask is None else (LABELS, SOURCE)
+        inputs.weights = {positions: example_weights(inputs.mask(positions)) for positions in kinds}
     total = sum(term.evaluate(inputs, counts) for term in on_layers)
     if not on_logits:
         return total
 
     labels = outputs.labels[outputs.labels != IGNORE]  # (N,)
-    needs_prefixes = any(term.parameters.get("exact") for term in terms)
-    log_odds = _prefix_log_odds(outputs, labels, models) if needs_prefixes else None
+    log_odds = suffixes = None
+    if any(term.parameters.get("exact") for term in terms):
+        log_odds = prefix_log_odds(*_log_probs_by_row(outputs, labels, models), outputs.labels)
+    if any(LOSSES[term.loss].needs_suffixes for term in terms):
+        with torch.no_grad():
+            suffixes = suffix_log_odds(*_log_probs_by_row(outputs, labels, models), outputs.labels)
 
     def loss_of_chunk(
         labels: Tensor,
@@ -78,6 +99,8 @@ def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str
         top_tokens: Tensor | None,
         top_log_probs: Tensor | None,
         log_odds: Tensor | None,
+        suffixes: Tensor | None,
+        weights: Tensor | None,
     ) -> Tensor:
         with models.autocast:
             student_logits = models.student.logits(student_states)
@@ -90,6 +113,8 @@ def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str
             top_tokens=top_tokens,
             top_log_probs=top_log_probs,
             log_odds=log_odds,
+            suffixes=suffixes,
+            weights={} if weights is None else {LABELS: weights},
         )
         return sum(term.evaluate(inputs, counts) for term in on_logits)
 
@@ -100,15 +125,19 @@ def _loss_on(terms: tuple[Term, ...], outputs: SequenceOutputs, counts: dict[str
         outputs.top_tokens,
         outputs.top_log_probs,
         log_odds,
+        suffixes,
+        inputs.weights.get(LABELS),
     ]
     return total + chunks.sum_over_chunks(loss_of_chunk, positions, models.student.output_weights(), models.chunk_size)
 
 
-def _prefix_log_odds(outputs: SequenceOutputs, labels: Tensor, models: Models) -> Tensor:
-    """Return `objectives.prefix_log_odds`, (N, 1). It sums over whole sequences, which chunks do not contain."""
+def _log_probs_by_row(outputs: SequenceOutputs, labels: Tensor, models: Models) -> tuple[Tensor, Tensor]:
+    """Return the labels' log-probabilities under teacher and student, (B, T) each, 0 at padded positions.
+
+    Sums along sequences need them: chunks do not contain whole sequences.
+    """
 
     def by_row(log_probs: Tensor) -> Tensor:
-        """(N,) -> (B, T), 0 at padded positions."""
         valid = outputs.labels != IGNORE
         return log_probs.new_zeros(outputs.labels.shape).masked_scatter(valid, log_probs)
 
@@ -116,4 +145,4 @@ def _prefix_log_odds(outputs: SequenceOutputs, labels: Tensor, models: Models) -
         log_q = models.student.log_probs_from(outputs.student_states, labels)
         with torch.no_grad():
             log_p = models.teacher.log_probs_from(outputs.teacher_states, labels)
-    return prefix_log_odds(by_row(log_p), by_row(log_q), outputs.labels)
+    return by_row(log_p), by_row(log_q)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,14 +12,12 @@ from torch import Tensor
 from fdistill.losses.objectives import (
     LABELS,
     ONLINE_TEACHER_SAMPLES,
-    SOURCE,
-    STUDENT_SAMPLES,
+    REPLAYED_SAMPLES,
     TEACHER_SAMPLES,
     Objective,
 )
-from fdistill.models.language_model import Context, Decoded, LanguageModel
+from fdistill.models.language_model import LanguageModel
 from fdistill.models.shared_encoder import has_frozen_encoder, is_shared_encoder, share_encoder
-from fdistill.models.student_layers import supervising_layers
 from fdistill.models.students import check_same_heads
 from fdistill.runtime.distributed import Ranks
 from fdistill.runtime.errors import UserError
@@ -27,6 +25,7 @@ from fdistill.runtime.precision import autocast
 from fdistill.sampling.sampler import ANCESTRAL, SamplingConfig, mixed_seed, sample_batch
 from fdistill.sampling.teacher_cache import concatenate
 from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
+from fdistill.training.layer_pairs import attention_pairs, hidden_pairs
 from fdistill.training.micro_batches import MicroBatch
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part
 
@@ -88,6 +87,8 @@ class Learner:
             log.info("the student's encoder is a frozen copy of the teacher's: it runs once for both")
         self.autocast = autocast(precision, student.device.type)
         self.tokens = 0  # valid label positions of the last effective batch, on all ranks
+        # The last effective batch's samples that may be replayed: rows of the training split with token ids
+        self.replayable: list[tuple[int, list[int]]] = []
 
     def gradient(self, micro_batches: list[MicroBatch], step: int) -> list[float] | None:
         """Leave the gradient of an effective batch in the weights of every rank; return each micro-batch's loss.
@@ -107,7 +108,10 @@ class Learner:
         )
         if gathered_counts is None:
             return None
-        counts: dict[str, Counter] = {kind: Counter() for kind in self.objective.sequences}
+        if REPLAYED_SAMPLES in micro_batches[0].labels:
+            samples = self.ranks.all_gather({i: micro_batches[i].sequences(REPLAYED_SAMPLES) for i in own})
+            self.replayable = [pair for i in range(len(micro_batches)) for pair in samples[i]]
+        counts: dict[str, Counter] = {kind: Counter() for kind in micro_batches[0].labels}
         for i in range(len(micro_batches)):
             for kind, count in gathered_counts[i].items():
                 counts[kind] += count
@@ -132,26 +136,22 @@ class Learner:
         return [losses[i] for i in range(len(micro_batches))]
 
     def sample_and_count(self, micro_batch: MicroBatch, step: int, is_single: bool = False) -> dict[str, Counter]:
-        """Add the samples that the objective needs to a micro-batch; return its valid positions.
+        """Sample the sequences that a micro-batch lacks; return its valid positions.
 
         A student without dropout samples from the same encoding that it learns from, so that sources are encoded once.
         This is done for a single micro-batch only, since the encodings of several would be in memory together.
         """
-        if STUDENT_SAMPLES in self.objective.sequences:
+        for kind in [kind for kind, labels in micro_batch.labels.items() if labels is None]:
+            of_teacher = kind == ONLINE_TEACHER_SAMPLES
+            model = self.teacher if of_teacher else self.student
+            sampling = SamplingConfig(self.sampling.max_new_tokens) if of_teacher else self.sampling
             with self.autocast, step_part(SAMPLING):
-                if is_single and self.sampling.mode == ANCESTRAL and not self.student.has_dropout:
-                    micro_batch.context = self.student.encode(micro_batch.source, self.needs_layers)
-                seed = (SAMPLES, self.seed, step)
-                samples = sample_batch(
-                    self.student, micro_batch.source, self.sampling, seed, micro_batch.rows, micro_batch.context
-                )
-            micro_batch.labels[STUDENT_SAMPLES] = samples.labels
-        if ONLINE_TEACHER_SAMPLES in self.objective.sequences:
-            with self.autocast, step_part(SAMPLING):
-                everything = SamplingConfig(self.sampling.max_new_tokens)
-                seed = (OF_TEACHER, self.seed, step)
-                samples = sample_batch(self.teacher, micro_batch.source, everything, seed, micro_batch.rows)
-            micro_batch.labels[ONLINE_TEACHER_SAMPLES] = samples.labels
+                context = None
+                if is_single and not of_teacher and sampling.mode == ANCESTRAL and not self.student.has_dropout:
+                    context = micro_batch.context = self.student.encode(micro_batch.source, self.needs_layers)
+                seed = (OF_TEACHER if of_teacher else SAMPLES, self.seed, step)
+                samples = sample_batch(model, micro_batch.source, sampling, seed, micro_batch.rows, context)
+            micro_batch.labels[kind] = samples.labels
         return micro_batch.counts()
 
     def _on_all_ranks(self, function: Callable[[], dict[int, Any]]) -> dict[int, Any] | None:
@@ -204,41 +204,3 @@ class Learner:
                     outputs[kind] = replace(outputs[kind], **cached)
         with step_part(LOSS):
             return batch_loss(self.objective, outputs, counts, Models(self.student, self.teacher, self.autocast))
-
-
-def hidden_pairs(
-    student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
-) -> list[tuple[Tensor, Tensor, str]]:
-    """Pair the hidden states of student layer i and teacher layer φ(i), of encoder and decoder.
-
-    Returns (student state, teacher state, positions) as `LossInputs.hidden_pairs` has them. State 0 is the output of
-    the embeddings and is not supervised.
-    """
-    return [
-        pair
-        for part, positions in enumerate((SOURCE, LABELS))
-        for pair in _paired(student[part].hidden_states[1:], teacher[part].hidden_states[1:], positions)
-    ]
-
-
-def attention_pairs(
-    student: tuple[Context, Decoded], teacher: tuple[Context, Decoded]
-) -> list[tuple[Tensor, Tensor, str]]:
-    """Pair the attention weights of student layer i and teacher layer φ(i), of encoder and decoder, if there are any.
-
-    Returns (student weights, teacher weights, positions) as `LossInputs.attention_pairs` has them.
-    """
-    return [
-        pair
-        for part, positions in enumerate((SOURCE, LABELS))
-        for pair in _paired(student[part].attentions, teacher[part].attentions, positions)
-    ]
-
-
-def _paired(
-    student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], positions: str
-) -> Iterator[tuple[Tensor, Tensor, str]]:
-    """Yield the pairs of one stack, which a decoder-only model may not have."""
-    if student:
-        for i, j in enumerate(supervising_layers(len(student), len(teacher))):
-            yield student[i], teacher[j], positions

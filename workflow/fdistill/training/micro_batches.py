@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from torch import Tensor
 
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
+from fdistill.losses.objectives import EXAMPLES, GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
 from fdistill.models.language_model import Context, Source
 from fdistill.sampling.teacher_cache import CachedDistributions, TeacherCache
 
@@ -44,10 +44,13 @@ class TrainingData:
 
 @dataclass
 class MicroBatch:
-    """The examples of one forward and backward pass: sources and, per kind of sequence, labels (B, T)."""
+    """The examples of one forward and backward pass: sources and, per kind of sequence, labels (B, T).
+
+    Labels of a kind that training samples itself are None until it has.
+    """
 
     source: Source
-    labels: dict[str, Tensor]
+    labels: dict[str, Tensor | None]
     rows: list[int]  # of the training split
     ids: list[str]  # of the examples
     cached_distributions: list[CachedDistributions] | None = None  # the teacher's on its samples, if they are stored
@@ -60,7 +63,7 @@ class MicroBatch:
         return [
             MicroBatch(
                 Source(self.source.input_ids[begin:end], self.source.attention_mask[begin:end]),
-                {kind: labels[begin:end] for kind, labels in self.labels.items()},
+                {kind: labels if labels is None else labels[begin:end] for kind, labels in self.labels.items()},
                 self.rows[begin:end],
                 self.ids[begin:end],
                 self.cached_distributions and self.cached_distributions[begin:end],
@@ -70,9 +73,14 @@ class MicroBatch:
         ]
 
     def counts(self) -> dict[str, Counter]:
-        """Return the numbers of valid label positions and of source tokens, for each kind of sequence."""
+        """Return the numbers of valid label positions, source tokens and examples, for each kind of sequence."""
         source_tokens = int(self.source.attention_mask.sum())
+        masks = {kind: labels != IGNORE for kind, labels in self.labels.items()}
         return {
-            kind: Counter({LABELS: int((labels != IGNORE).sum()), SOURCE: source_tokens})
-            for kind, labels in self.labels.items()
+            kind: Counter({LABELS: int(mask.sum()), SOURCE: source_tokens, EXAMPLES: int(mask.any(-1).sum())})
+            for kind, mask in masks.items()
         }
+
+    def sequences(self, kind: str) -> list[tuple[int, list[int]]]:
+        """Return the row and the token ids of each example's sequence of one kind."""
+        return [(row, ids[ids != IGNORE].tolist()) for row, ids in zip(self.rows, self.labels[kind], strict=True)]

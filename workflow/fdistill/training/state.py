@@ -42,6 +42,11 @@ class TrainingState:
     evaluations_since_best: int = 0
     skipped: int = 0  # steps in a row
     halved: bool = False  # whether micro-batches are split in two
+    # For `step_plan`:
+    growths: int = 0  # of an adaptive student's share
+    dev_loss: float | None = None  # of the last evaluation, for an adaptive share
+    # The student's stored samples from the oldest on: rows of the training split with token ids
+    replay: list[tuple[int, list[int]]] = field(default_factory=list)
 
 
 class TrainingCheckpoints:

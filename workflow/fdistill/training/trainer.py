@@ -3,14 +3,14 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
 
 from fdistill.data.batches import epoch_batches, label_batch, source_batch
-from fdistill.losses.objectives import SAMPLED, Objective
+from fdistill.losses.objectives import REPLAYED_SAMPLES, SAMPLED, TEACHER_SAMPLES, Objective
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -22,8 +22,10 @@ from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.learner import Learner
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.optimizer_steps import OptimizerSteps
+from fdistill.training.selection import NLL
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import NO_CHECKPOINTS, TrainingCheckpoints, TrainingState
+from fdistill.training.step_plan import StepPlan
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Trainer:
         self.loss_steps = max(1, round(self.total_steps / LOSS_POINTS))
         self.optimizer_steps = OptimizerSteps(self.learner, settings, self.total_steps)
         self.optimizer, self.schedule = self.optimizer_steps.optimizer, self.optimizer_steps.schedule
+        self.plan = StepPlan(objective, self.total_steps, seed)
         self.state = TrainingState()
 
     def step(self, batches: list[MicroBatch]) -> float | None:
@@ -70,7 +73,9 @@ class Trainer:
 
         See `OptimizerSteps.take`.
         """
-        return self.optimizer_steps.take(batches, self.state)
+        loss = self.optimizer_steps.take(batches, self.state)
+        self.plan.keep(self.state, self.learner.replayable)
+        return loss
 
     def batches(self) -> Iterator[list[MicroBatch]]:
         """Yield the effective batches, epoch after epoch without end, beginning with that of the next step."""
@@ -79,18 +84,37 @@ class Trainer:
         while True:
             groups = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)
             for i in range(begin * self.settings.accumulation, len(groups), self.settings.accumulation):
-                yield [self.micro_batch(indices, epoch) for indices in groups[i : i + self.settings.accumulation]]
+                yield self.micro_batches(groups[i : i + self.settings.accumulation], epoch)
             epoch, begin = epoch + 1, 0
 
-    def micro_batch(self, indices: list[int], epoch: int) -> MicroBatch:
-        """Return a micro-batch of the given examples, with all sequences of an epoch that are stored."""
-        train, stored = self.data.train, [kind for kind in self.learner.objective.sequences if kind not in SAMPLED]
-        labels = {
+    def micro_batches(self, groups: list[list[int]], epoch: int) -> list[MicroBatch]:
+        """Return the micro-batches of the next step: of the given examples, or of stored samples if it replays them."""
+        kinds = self.plan.kinds(self.state)
+        if not self.plan.replays(self.state):
+            return [self.micro_batch(indices, epoch, kinds) for indices in groups]
+        samples = self.plan.replayed(self.state, sum(map(len, groups)))
+        batches = []
+        for begin in range(0, len(samples), self.settings.batch_size):
+            rows, sequences = zip(*samples[begin : begin + self.settings.batch_size], strict=True)
+            batches.append(self.micro_batch(list(rows), epoch, kinds))
+            batches[-1].labels[REPLAYED_SAMPLES] = label_batch(list(sequences), self.student.device)
+        return batches
+
+    def micro_batch(self, indices: list[int], epoch: int, kinds: Sequence[str] | None = None) -> MicroBatch:
+        """Return a micro-batch of the given examples, with their sequences of an epoch that are stored.
+
+        `kinds` are those that the step uses, by default all of the objective.
+        """
+        train, kinds = self.data.train, self.learner.objective.sequences if kinds is None else kinds
+        labels: dict[str, Tensor | None] = {
             kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
-            for kind in stored
+            for kind in kinds
+            if kind not in SAMPLED
         }
+        labels |= {kind: None for kind in kinds if kind in SAMPLED}
         source = source_batch(self.student, [train.sources[i] for i in indices])
-        cached = [self.data.cached_distributions(i, epoch) for i in indices] if self.data.cache else None
+        is_cached = self.data.cache and TEACHER_SAMPLES in kinds
+        cached = [self.data.cached_distributions(i, epoch) for i in indices] if is_cached else None
         return MicroBatch(source, labels, indices, [train.ids[i] for i in indices], cached)
 
     def run(
@@ -182,6 +206,8 @@ class Trainer:
                     + ("lower learning_rate, raise warmup_steps, or set precision fp32" if state.step else START)
                 )
         state.history.append({"step": state.step, "dev": scores})
+        if NLL in scores:
+            self.plan.evaluated(state, scores[NLL])
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if state.step == 0:
             return  # the starting point is recorded; only weights that were trained are selected

@@ -1,0 +1,35 @@
+"""Checks of a method's schedule, which chooses between terms on the student's own sequences and the other terms."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.runtime.validation import Problem
+
+# Kinds of sequence; the former is also the method's key that says how both are sampled.
+STUDENT_SAMPLES, REPLAYED_SAMPLES = FROM_STUDENT = ("student_samples", "replayed_samples")
+
+
+def check_schedule(method: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the mistakes in a method's schedule; it has nothing to choose from without terms of both groups."""
+    schedule, kinds = method.get("schedule"), {term["sequences"] for term in method.get("terms", [])}
+    if not schedule or not kinds:
+        return
+    if len({kind in FROM_STUDENT for kind in kinds}) == 1:
+        yield Problem(
+            ("schedule",),
+            f"chooses between terms on {' or '.join(FROM_STUDENT)} and terms on other sequences, and the method has "
+            "only one of the two; add a term, or remove the schedule",
+        )
+    yield from (problem.under("schedule") for problem in schedule_problems(schedule))
+
+
+def schedule_problems(schedule: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the keys of a schedule, with its defaults, that contradict each other."""
+    course = schedule.get("course")
+    if schedule.get("draw") == "alternating" and course != "constant":
+        text = f"'{course}' changes the share, which draw 'alternating' keeps; set draw: random, or course: constant"
+        yield Problem(("course",), text)
+    for key in ("student_share", "end_share") if course == "exponential" else ():
+        if schedule.get(key) == 1:
+            text = "1 leaves a share of 0 to the other steps, which no constant factor leads to; set a number below 1"
+            yield Problem((key,), text)
