@@ -18,7 +18,7 @@ def test_methods_ask_for_the_sequences_of_the_paper(name, sequences):
 
 def test_only_what_compares_distributions_needs_a_teacher():
     needing = [name for name in METHODS if Objective.from_config(METHODS[name]["terms"]).needs_teacher]
-    assert set(METHODS) - set(needing) == {"mle", "seqkd", "sft", "pl", "orig_pl", "orig_pl_pl"}
+    assert set(METHODS) - set(needing) == {"mle", "seqkd", "sft", "pl", "orig_pl", "orig_pl_pl", "joint_teaching_ft"}
 
 
 # --- reduction

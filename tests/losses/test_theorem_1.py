@@ -6,17 +6,18 @@ what they are compared with is computed from whole-sequence probabilities.
 """
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 import yaml
 from fdistill.losses.objectives import (
+    FROM_STUDENT,
     GROUND_TRUTH,
     IGNORE,
     LABELS,
     LOSSES,
-    STUDENT_SAMPLES,
     LossInputs,
     Objective,
     Term,
@@ -25,7 +26,6 @@ from snake import ROOT
 
 EOS, VOCABULARY, LENGTH = 0, 3, 4
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
-FROM_STUDENT = {STUDENT_SAMPLES}
 
 
 def all_sequences():
@@ -234,6 +234,31 @@ def test_engine_lacks_the_entropy_of_rkl(pair):
     assert engine.item() - rkl.item() == pytest.approx(entropy.item(), rel=1e-10)
 
 
+def test_minillms_gradient_is_that_of_the_sequence_level_rkl(pair):
+    """Step-wise RKL and the policy gradient, without length normalisation: together, not alone."""
+    teacher, student, p, q = pair
+    step_wise, long_term = method("minillm")
+    whole = gradient(kl(q, p), student)
+    unnormalised = replace(long_term, parameters={"per_token": False})
+    torch.testing.assert_close(gradient(expectation([step_wise, unnormalised], teacher, student), student), whole)
+    for terms in ([step_wise], [step_wise, long_term]):
+        assert (gradient(expectation(terms, teacher, student), student) - whole).abs().max() > 1e-2
+
+
+def test_minillms_reward_is_the_mean_log_ratio_of_the_tokens_that_follow(pair):
+    teacher, student, *_ = pair
+    tokens = (1, 2, 1, EOS)
+    ratios = [
+        (torch.log_softmax(teacher[tokens[:t]], -1) - torch.log_softmax(student[tokens[:t]], -1))[token].item()
+        for t, token in enumerate(tokens)
+    ]
+    values = LOSSES["policy_gradient"].function(inputs_of(tokens, teacher, student))
+    for t, value in enumerate(values):
+        later = ratios[t + 1 :]
+        log_q = torch.log_softmax(student[tokens[:t]], -1)[tokens[t]].item()
+        assert value.item() == pytest.approx(-log_q * (sum(later) / len(later) if later else 0), rel=1e-10)
+
+
 def test_seqkd_is_cross_entropy_with_its_sequences(pair):
     """Here over all of P instead of its mode: -Σ P log Q, the student's part of KL(P‖Q)."""
     teacher, student, p, q = pair
@@ -244,7 +269,7 @@ def test_seqkd_is_cross_entropy_with_its_sequences(pair):
 
 
 def divergence_terms(name):
-    return [term for term in method(name) if term.loss not in ("nll", "energy", "hidden_mse")]
+    return [term for term in method(name) if term.loss not in ("nll", "energy", "hidden_mse", "policy_gradient")]
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if divergence_terms(name)])
@@ -266,6 +291,7 @@ def test_the_methods_with_hard_or_energy_losses_are_the_exceptions():
         "pl",
         "orig_pl",
         "orig_pl_pl",
+        "joint_teaching_ft",
     ]
     teacher, student = table(3), table(3)
     assert gradient(expectation(method("engine"), teacher, student), student).abs().max() > 1e-3

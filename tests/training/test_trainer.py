@@ -169,7 +169,8 @@ def test_every_example_once_an_epoch_with_its_own_sequences():
         assert [len(batches) for batches in effective] == [2, 2, 2]
         seen = Counter()
         for batch in (b for batches in effective for b in batches):
-            assert set(batch.labels) == {"teacher_samples"}
+            assert set(batch.labels) == {"teacher_samples", "student_samples"}
+            assert batch.labels["student_samples"] is None  # not sampled yet
             rows = zip(
                 batch.source.input_ids,
                 batch.source.attention_mask,
