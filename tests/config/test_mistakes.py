@@ -159,7 +159,7 @@ def test_what_a_human_evaluation_asks(project):
         (
             "kl.start",
             "teacher",
-            'kl.start: "teacher" is not allowed; must be one of init_student, predistill',
+            "kl.start: there is no method 'teacher' to start from; known: init_student, mle, predistill, seqkd, kl",
         ),
         ("kl.title", ..., "kl.title: missing; set text (Name of the method in tables and figures.)"),
         (
@@ -170,7 +170,7 @@ def test_what_a_human_evaluation_asks(project):
         (
             "predistill",
             ...,
-            "seqkd.start: there is no method 'predistill' to start from; add it, or start from init_",
+            "seqkd.start: there is no method 'predistill' to start from; known: init_student, mle, seqkd, kl",
         ),
         (
             "My-KL",

@@ -8,16 +8,14 @@ import killing
 import pytest
 import tiny
 import torch
-import yaml
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.data.samples import write_samples
 from fdistill.models.checkpoints import load, save
 from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.interruption import STATUS
-from snake import ROOT
+from method_flags import DISTILLM, objective_flags
 
-METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
 SIZES = {"train": 45, "dev": 7}  # odd, so that two ranks have unequal parts
 RUN = [
     *("--seed", 1, "--batch-size", 4, "--warmup-steps", 3, "--evaluate-every", 0.5, "--learning-rate", 0.003),
@@ -60,10 +58,10 @@ def training(folder, family, method, output, *more):
         return "finetune_teacher", [
             *data, "--family", family, "--init", folder / f"{family}.teacher", *output_options, *RUN, *more
         ]  # fmt: skip
-    terms = METHODS[method]["terms"]
+    objective = DISTILLM if method == "distillm" else objective_flags(method)
     models = ["--start", folder / f"{family}.student", "--teacher", folder / f"{family}.teacher"]
     samples = ["--teacher-samples", folder / f"{family}.samples.parquet"]
-    return "distill", [*data, *models, *samples, "--terms", json.dumps(terms), *output_options, *RUN, *more]
+    return "distill", [*data, *models, *samples, *objective, *output_options, *RUN, *more]
 
 
 def on_one_rank(command, root):
@@ -107,6 +105,8 @@ CASES = [
     ("bart", "mle", 1, 2),  # the teacher, sharded or not, is run for the agreement with it alone
     ("bart", "finetune_teacher", 3, 2),
     ("gpt2", "js_exact", 2, 2),
+    ("bart", "distillm", 2, 2),  # one buffer for all ranks
+    ("gpt2", "joint_teaching", 1, 2),
 ]
 
 

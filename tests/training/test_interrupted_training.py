@@ -3,14 +3,18 @@
 import json
 import os
 import signal
+import sys
 import time
+from dataclasses import replace
 
 import pytest
 import tiny
 import torch
+from fdistill.losses.schedule import Schedule
 from fdistill.runtime.interruption import Stopped
 from fdistill.training.state import TrainingCheckpoints
-from training_cases import data_of, trainer_of
+from fdistill.training.trainer import Trainer
+from training_cases import data_of, objective, trainer_of
 
 IDENTITY = {"seed": 1}
 
@@ -71,7 +75,7 @@ class InterruptEveryStep:
     ("family", "method", "optimizer"),
     [
         *(("bart", "js", "adamw"), ("t5", "predistill", "adam"), ("gpt2", "js", "adafactor"), ("gpt2", "mle", "adamw")),
-        *(("bart", "js_online", "adamw"), ("gpt2", "tvd_online", "adamw")),
+        *(("bart", "js_online", "adamw"), ("gpt2", "tvd_online", "adamw"), ("bart", "joint_teaching", "adamw")),
     ],
 )
 def test_a_run_interrupted_at_every_boundary_ends_with_the_same_bytes(tmp_path, monkeypatch, family, method, optimizer):
@@ -81,6 +85,30 @@ def test_a_run_interrupted_at_every_boundary_ends_with_the_same_bytes(tmp_path, 
     resumed, starts = run_until_done(family, method, tmp_path, minutes=None, optimizer=optimizer)
     assert starts == interruptions.count + 1 > 5
     assert resumed == whole
+
+
+class RisingScores(Scores):
+    """Scores that are the worse the longer the run is, so that an adaptive share grows; patience is out of the way."""
+
+    def __call__(self, model):
+        super().__call__(model)
+        return {"nll": sum(p.abs().sum().item() for p in model.module.parameters()) % 1}
+
+
+def test_replayed_samples_and_an_adaptive_share_are_resumed(tmp_path, monkeypatch):
+    """At every boundary: the buffer, the share and the development loss that it is compared with."""
+    distillm = replace(objective("distillm"), replay_size=12, schedule=Schedule(0.4, course="adaptive", growth=0.2))
+    monkeypatch.setattr(sys.modules[__name__], "Scores", RisingScores)
+    states, load = [], Trainer.load_state_dict
+    monkeypatch.setattr(Trainer, "load_state_dict", lambda trainer, saved: (states.append(saved), load(trainer, saved)))
+    settings = {"epochs": 4, "patience": None}
+    whole, starts = run_until_done("bart", distillm, **settings)
+    assert starts == 1
+    interruptions = InterruptEveryStep(monkeypatch)
+    resumed, starts = run_until_done("bart", distillm, tmp_path, minutes=None, **settings)
+    assert starts == interruptions.count + 1 > 5
+    assert resumed == whole
+    assert len(states[-1]["state"]["replay"]) == 12 and states[-1]["state"]["growths"] > 0
 
 
 def test_saving_checkpoints_changes_nothing(tmp_path):

@@ -20,6 +20,7 @@ from fdistill.data.samples import write_samples
 from fdistill.models.checkpoints import load, save
 from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.interruption import STATUS
+from method_flags import DISTILLM
 from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
@@ -89,6 +90,7 @@ def stages(tmp_path_factory) -> dict[str, Stage]:
         "predistill": Stage("distill", [*models, *terms("predistill"), "--epochs", 4, "--patience", 2]),
         "js": Stage("distill", [*models, *terms("js"), *samples, "--epochs", 3, "--evaluate-every", 0.5]),
         "tvd_online": Stage("distill", [*models, *terms("tvd_online"), "--epochs", 3, "--evaluate-every", 0.5]),
+        "distillm": Stage("distill", [*models, *DISTILLM, "--epochs", 4, "--evaluate-every", 0.5]),
         "adafactor": Stage(
             "distill",
             [*models, *terms("js"), *samples, "--epochs", 3, "--optimizer", "adafactor", "--selection-keep", "last"],
@@ -148,7 +150,7 @@ def kill_until_done(
     return done, log.read_text().count("resuming from"), digests(outputs)
 
 
-@pytest.mark.parametrize("name", ["teacher", "mle", "predistill", "js", "tvd_online", "adafactor"])
+@pytest.mark.parametrize("name", ["teacher", "mle", "predistill", "js", "tvd_online", "distillm", "adafactor"])
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)

@@ -65,13 +65,13 @@ def task_problems(
     """Return the problems that all checks find in a task and its methods.
 
     `given` is the task without its defaults, `methods` the table of methods, `selected` the names of those that the
-    study uses. `is_complete` says that the task has no mistakes of form.
+    study uses: those that they start from are checked too. `is_complete` says that the task has no mistakes of form.
     """
     methods, mistakes = method_checks.methods_for(task, methods)
+    own = {name: methods[name] for name in selected if name in methods}
     used = {name: methods[name] for name in with_starts(selected, methods)}
     missing_key = None
     method_task_checks = (
-        partial(method_checks.check_stage, methods=used),
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),
@@ -83,7 +83,7 @@ def task_problems(
                 mistakes.append(problem)
         except KeyError as error:
             missing_key = error
-    mistakes += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, used)]
+    mistakes += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, own)]
     mistakes += human_checks.check_systems(given, [*methods, *OTHER_SYSTEMS] if methods else [])
     if missing_key is not None and is_complete and not mistakes:  # a bug of the check, not a mistake of the user
         raise missing_key

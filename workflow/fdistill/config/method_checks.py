@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from fdistill.config.files import merge
-from fdistill.config.method_starts import start_problems
+from fdistill.config.method_starts import start_problems, with_starts
 from fdistill.config.model_checks import NLL, SCRATCH, Task
 from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES, STUDENT_SAMPLES, check_schedule
 from fdistill.config.schema import fill_defaults, section
@@ -26,6 +26,7 @@ STORED_SEQUENCES = ("teacher_samples", "teacher_beam", OTHER_TEACHER_BEAM)
 BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter of a loss
 # Losses that read the inside of the teacher, and what they read.
 LAYER_LOSSES = {"hidden_mse": "hidden states", "hidden_cosine": "hidden states", "attention_mse": "attention weights"}
+FINETUNE = "finetune"  # the training stage that not every task has
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -164,16 +165,18 @@ def check_labelled(name: str, task: Task, methods: Methods, selected: list[str])
             )
 
 
-def check_stage(task: Task, methods: Methods) -> Iterator[Problem]:
-    """Check that the task has the training stage of each method; not every task has stage `finetune`."""
-    for name, method in methods.items():
-        stage = method.get("training")
-        if stage is not None and stage not in task["training"]:
-            yield Problem(
-                ("training", stage),
-                f"missing: method '{name}' is trained with it; set its learning_rate and epochs, or remove '{name}' "
-                "from methods",
-            )
+def check_stage(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield those of the `selected` methods, by number, that need the stage `finetune`, if task `name` has none."""
+    if FINETUNE in task.get("training", {}):
+        return
+    for index, method in enumerate(selected):
+        for trained in with_starts([method], methods):
+            if methods[trained].get("training") == FINETUNE:
+                yield (
+                    index,
+                    f"'{trained}' is trained with training.{FINETUNE}, which task '{name}' does not have; set "
+                    f"task_overrides.{name}.training.{FINETUNE}: its learning_rate and epochs, or remove the method",
+                )
 
 
 def check_attention(task: Task, methods: Methods) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fdistill.runtime.validation import Problem, nearest, show
+from fdistill.runtime.validation import Problem, nearest
 
 Methods = dict[str, dict[str, Any]]
 
@@ -32,7 +32,7 @@ def start_problems(methods: Methods) -> Iterator[Problem]:
         elif start not in methods:
             yield Problem(
                 (name, "start"),
-                f"there is no method {show(start)} to start from; {nearest(start, [INIT_STUDENT, *methods])}",
+                f"there is no method '{start}' to start from; {nearest(start, [INIT_STUDENT, *methods])}",
             )
         elif methods[(chain := with_starts([name], methods))[0]].get("start") == name:
             circle = " -> ".join([name, *reversed(chain[:-1]), name])

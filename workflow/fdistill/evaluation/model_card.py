@@ -76,6 +76,7 @@ before you publish it. Where a licence is unknown, look for the terms of the pub
 # and the record of the job that made the model.
 MODEL = {
     "terms?": [{"loss": str, "sequences": str, "weight?": float}],
+    "objective?": {"reduction": str, "schedule": (dict, None)},
     "versions": {...: str},
     "training?": dict,
     "layers?": ({...: (int, list, {"layers": (int, list)})}, None),
@@ -127,6 +128,7 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
         "Task": f"`{facts.task}`",
         "Architecture": facts.family,
         **({} if is_teacher else {"Objective": "; ".join(map(_term, manifest["terms"]))}),
+        **_objective(manifest.get("objective")),
         "Teacher": f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}",
         **layers(manifest.get("layers"), facts.depths),
         **given(manifest.get(CONTRIBUTIONS, [])),
@@ -200,6 +202,15 @@ def _ctranslate2(facts: Facts, prompt: list[int]) -> str:
 
 def _term(term: dict[str, Any]) -> str:
     return f"{term.get('weight', 1.0):g} × {term['loss']} on {term['sequences'].replace('_', ' ')}"
+
+
+def _objective(objective: dict[str, Any] | None) -> dict[str, str]:
+    """How the terms are averaged, and which steps use which of them, where that is not the plain mean of all."""
+    if objective is None:
+        return {}
+    schedule = ", ".join(f"{key} {value}" for key, value in (objective["schedule"] or {}).items() if value is not None)
+    rows = {"Average over": "" if objective["reduction"] == "tokens" else objective["reduction"], "Schedule": schedule}
+    return {name: row for name, row in rows.items() if row}
 
 
 def _results(metrics: dict[str, dict[str, Any]], intervals: dict[str, list[float]]) -> str:
