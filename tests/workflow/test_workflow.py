@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from fdistill.config.method_starts import with_starts
 from snake import ROOT, planned, snakemake
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -37,9 +38,7 @@ def test_every_shipped_config_resolves(config, tmp_path):
     with_other_teachers(yaml.safe_load(config.read_text()), tmp_path)
     jobs = dry_run(tmp_path, "--configfile", config, "--", "all")
     study = yaml.safe_load((ROOT / "config/config.yaml").read_text()) | yaml.safe_load(config.read_text())
-    methods = {*study["methods"]}
-    if any(METHODS[method]["start"] == "predistill" for method in methods):
-        methods.add("predistill")
+    methods = with_starts(study["methods"], METHODS)
     models = [study.get("task_overrides", {}).get(task, {}).get("model", {}) for task in study["tasks"]]
     sizes = sum(1 + len(model.get("student_sizes", {})) for model in models)
     assert sum(rule in ("distill", "predistill") for rule, _ in jobs) == sizes * len(methods) * len(study["seeds"])
@@ -121,6 +120,49 @@ def test_a_method_asks_for_the_sequences_it_learns_from(method, expected, tmp_pa
     sampled = {wildcards.split("sample_set=")[1] for rule, wildcards in jobs if rule == "sample_teacher"}
     assert sampled == expected
     assert (("predistill", "task=data_to_text, method=predistill, seed=1") in jobs) == (method != "mle")
+
+
+def test_a_method_is_trained_from_the_student_of_another(tmp_path):
+    """Joint-Teaching, then fine-tuning, in a further size of the student too."""
+    task = {
+        "training": {"finetune": {"learning_rate": 0.0001, "epochs": 2}},
+        "model": {"student_sizes": {"e1d1": {"encoder": 1, "decoder": 1}}},
+    }
+    study = {"tasks": ["data_to_text"], "methods": ["joint_teaching_ft"], "seeds": [1]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study | {"task_overrides": {"data_to_text": task}}))
+    folder = "results/data_to_text"
+    shown = snakemake("-n", "-p", "--configfile", tmp_path / "study.yaml", "--", "all", directory=tmp_path).stdout
+    jobs = planned(shown)
+    trained = {wildcards for rule, wildcards in jobs if rule in ("distill", "predistill")}
+    names = [f"{method}{size}" for method in ("joint_teaching", "joint_teaching_ft") for size in ("", "-e1d1")]
+    assert trained == {f"task=data_to_text, method={name}, seed=1" for name in names}
+    for size in ("", "-e1d1"):
+        commands = {
+            name: next(line for line in shown.splitlines() if f"--model {folder}/{name}{size}/seed1/model" in line)
+            for name in ("joint_teaching", "joint_teaching_ft")
+        }
+        assert f"--start {folder}/init_student{size}/model" in commands["joint_teaching"]
+        assert f"--start {folder}/joint_teaching{size}/seed1/model" in commands["joint_teaching_ft"]
+        assert f"--start-method joint_teaching{size} " in commands["joint_teaching_ft"]
+        assert "--reduction=examples" in commands["joint_teaching"]
+        assert '"draw": "alternating"' in commands["joint_teaching"] and "--schedule" in commands["joint_teaching"]
+        assert "--schedule" not in commands["joint_teaching_ft"]
+        assert "--learning-rate=0.0001" in commands["joint_teaching_ft"]
+
+
+def test_a_stage_that_the_task_has_not_is_refused_in_words(tmp_path):
+    target = "results/data_to_text/joint_teaching_ft/seed1/model"
+    done = snakemake("-n", target, directory=tmp_path, check=False)
+    assert done.returncode and "task 'data_to_text': training.finetune is missing; set its learning_rate" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_every_method_is_a_target(tmp_path):
+    """But those with something that the task has not: another teacher, a stage of its own."""
+    names = [name for name, entry in METHODS.items() if entry["training"] != "finetune" and name != "orig_pl_pl"]
+    jobs = dry_run(tmp_path, *(f"results/pronunciation/{name}/seed1/model" for name in names))
+    trained = [wildcards for rule, wildcards in jobs if rule in ("distill", "predistill")]
+    assert sorted(trained) == sorted(f"task=pronunciation, method={name}, seed=1" for name in names)
 
 
 def test_a_tasks_own_changes_to_a_method_reach_its_script(tmp_path):

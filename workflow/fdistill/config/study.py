@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
 from fdistill.config.method_checks import OVERRIDES, complete
-from fdistill.config.method_starts import with_starts
+from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest
@@ -79,8 +79,17 @@ class Study:
 
     def trained(self, task: str | None = None) -> dict[str, Settings]:
         """Return the methods that the study trains, with the changes of `task`: its own, and those they start from."""
-        methods = {name: self.method(name, task) for name in self.all_methods}
-        return {name: methods[name] for name in with_starts(self.methods, methods)}
+        methods: dict[str, Settings] = {}
+
+        def add(name: str) -> None:
+            if name != INIT_STUDENT and name not in methods:
+                method = self.method(name, task)
+                add(method["start"])
+                methods[name] = method
+
+        for name in self.methods:
+            add(name)
+        return methods
 
     def sequences(self, task: str) -> set[str]:
         """Return the kinds of sequence that the study's methods learn from in a task."""
