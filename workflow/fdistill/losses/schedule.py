@@ -37,7 +37,7 @@ class Schedule:
         """Return the student's share at a point of a run, `progress` from 0 to 1.
 
         `linear` and `exponential` go from `student_share` to `end_share`: the share, or the other steps' share by a
-        constant factor per step (ImitKD, Lin et al. 2020, section 4.2, in which the latter falls from 1). `adaptive`
+        constant factor per step (ImitKD, Lin et al. 2020, in which the latter falls from 1). `adaptive`
         has grown `growths` times (DistiLLM, Ko et al. 2024, section 3.2).
         """
         if self.course == LINEAR:

@@ -56,10 +56,10 @@ def kl_q_mixture(inputs: LossInputs, beta: float = 0.5, exact: bool | str = Fals
 
 
 def policy_gradient(inputs: LossInputs, per_token: bool = True) -> Tensor:
-    """Return -R_t log q(y_t), whose gradient is the long-term part of reverse KL's (MiniLLM, Gu et al. 2024, Eq. 3).
+    """Return -R_t log q(y_t), whose gradient is the long-term part of reverse KL's (MiniLLM, Gu et al. 2024, 2.2).
 
     The reward R_t = Σ_{t'>t} log p(y_t')/q(y_t') of what follows is a constant for the gradient; with `per_token` it is
-    divided by the number of these tokens (their Eq. 7, length normalisation). On y' ~ q, and added to `rkl`, the
+    divided by the number of these tokens (their length normalisation). On y' ~ q, and added to `rkl`, the
     gradient's expectation is that of the sequence-level KL(q‖p). Its own value says nothing.
     """
     sums, counts = inputs.suffix_log_odds.detach().unbind(-1)

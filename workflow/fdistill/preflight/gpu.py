@@ -56,11 +56,12 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         )
     for method in plan.methods(name).values():
         objective = Objective.of_method(method)
-        kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.sequences}
         stage = method["training"]
         selection = plan.study.selection(name, stage)
         used_teacher = teacher if objective.needs_teacher else None
-        add(stage, *(_training(task, selection, stage, student, used_teacher, kinds) for student in students))
+        for of_student in (True, False):  # with a schedule, the steps of either kind
+            kinds = {kind: objective.needs_teacher_on(kind) for kind in objective.kinds(of_student)}
+            add(stage, *(_training(task, selection, stage, student, used_teacher, kinds) for student in students))
 
     def offline(
         stage: str, settings: dict[str, Any], weights: int, size: memory.Size, longest: int, source: int = source
