@@ -106,9 +106,7 @@ rule bench_growth:
         manifests=lambda wildcards, input: [f"{Path(path).parts[-3]}={path}" for path in input.manifests],
         seeds=len(STUDY.seeds),
         memory=memory_flags({"batch_size": None}),
-        methods=lambda wildcards: json.dumps(
-            {name: without_texts(method) for name, method in STUDY.trained().items()}
-        ),
+        methods=lambda wildcards: json.dumps({name: without_texts(method) for name, method in STUDY.trained().items()}),
         terms=json.dumps(STUDY.method("js")["terms"]),
         run=run_flags(STUDY.teacher_seed),
     shell:

@@ -66,7 +66,7 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     task["model"]["teacher"] |= {"vocab_size": 300, "config": tiny.CONFIGS["gpt2"]}
     for section in task["training"].values():
         section["batch_size"] = 4
-    methods = {name: study.method(name) for name in ("predistill", "js")}
+    methods = {name: study.method(name) for name in ("predistill", "js", "gkd")}
     arguments = (
         "bench_growth", "--tasks", json.dumps({"dialogue": task}), "--methods", json.dumps(methods),
         "--terms", json.dumps(METHODS["js"]), "--examples", "1000", "--devices", "2", "1", "--seeds", "2",

@@ -213,6 +213,22 @@ def test_the_layers_that_a_student_copied_are_named(decoder, text):
     assert "Layers" not in model_card(facts("bart", teacher, Conversion(missing="x")), [])  # not on record
 
 
+def test_the_card_says_which_steps_learn_from_what():
+    """A schedule and a mean over examples; nothing is said of the plain mean of all terms."""
+    schedule = {"student_share": 0.5, "draw": "alternating", "course": "constant", "end_share": None}
+    teacher = {"init": "scratch", "files": {"model.safetensors": "0"}}
+    cards = [
+        model_card(facts("bart", teacher, Conversion(missing="x"), manifest=MANIFEST | {"objective": objective}), [])
+        for objective in (
+            {"reduction": "examples", "schedule": schedule, "replay_size": 1000},
+            {"reduction": "tokens", "schedule": None, "replay_size": 1000},
+        )
+    ]
+    assert "| Schedule | student_share 0.5, draw alternating, course constant |" in cards[0]
+    assert "| Average over | examples |" in cards[0]
+    assert "Schedule" not in cards[1] and "Average over" not in cards[1]
+
+
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_the_converted_model_outputs_what_the_engine_outputs(family, tmp_path):
     """Greedy decoding by int8 weights: those of the folder, whose vocabulary are tokens, and those of the engine."""
