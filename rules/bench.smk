@@ -84,11 +84,11 @@ rule bench_growth:
     input:
         script=script("bench_growth"),
         init=lambda wildcards: [file for task in BENCH_TASKS for file in init_files_of(STUDY.task(task))],
-        # The number of examples of a task whose source does not state it.
+        # The numbers of examples of a task whose source does not state them.
         manifests=[
             f"{RESULTS}/{task}/prepare/manifest.json"
             for task in BENCH_TASKS
-            if STUDY.task(task)["source"].get("expected_counts") is None
+            if stated_counts(STUDY.task(task)) is None
         ],
     output:
         json="<results>/bench/growth.json",

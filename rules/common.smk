@@ -20,6 +20,7 @@ from fdistill.config.files import with_types
 from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
+from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, stated_counts
 from fdistill.data.labels import files_of as label_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release

@@ -10,6 +10,7 @@ rule prepare:
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
         test="<results>/{task}/prepare/test.parquet",
+        unlabelled="<results>/{task}/prepare/unlabelled.parquet",  # without rows, if the task has no unlabelled inputs
         manifest="<results>/{task}/prepare/manifest.json",
     log:
         "<logs>/{task}/prepare.log",
@@ -28,5 +29,5 @@ rule prepare:
         contents=lambda wildcards: contents(input_files(task_of(wildcards)["source"])),
     shell:
         "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
-        " --train {output.train:q} --dev {output.dev:q} --test {output.test:q}"
+        " --train {output.train:q} --dev {output.dev:q} --test {output.test:q} --unlabelled {output.unlabelled:q}"
         " --manifest {output.manifest:q} --task {wildcards.task:q} 2> {log:q}"

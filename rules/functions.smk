@@ -209,12 +209,12 @@ def sampling_flags(wildcards):
         risk = task["risk"]
         size = {key: risk[key] for key in ("batch_size", "engine")}
         return [*flags("offline_sampling", {"per_input": risk["teacher_samples"], **size}), *memory_flags(risk)]
-    return [*flags("offline_sampling", task[kind]), *size_flags(task), *memory_flags(task[kind])]
+    return [*flags("offline_sampling", task[kind]), *size_flags(task, split), *memory_flags(task[kind])]
 
 
-def size_flags(task):
-    """Return the flag of the number of training examples that have the teacher's sequences, if the task sets it."""
-    max_examples = task["training"]["distill"]["max_examples"]
+def size_flags(task, split="train"):
+    """Return the flag of the number of a split's examples that have the teacher's sequences, if the task sets it."""
+    max_examples = task["training"]["distill"]["max_unlabelled" if split == "unlabelled" else "max_examples"]
     return ["--max-examples", str(max_examples)] if max_examples else []
 
 
@@ -264,20 +264,31 @@ def start_model(wildcards):
     return f"{RESULTS}/{wildcards.task}/{start}/seed{wildcards.seed}/model"
 
 
-def teacher_sequences(kind):
+def teacher_sequences(kind, split="train"):
     """Return an input function: the teacher's offline sequences of one kind, for methods that learn from them."""
 
     def stored(wildcards):
         kinds = [term["sequences"] for term in method_of(wildcards)["terms"]]
-        return [stored_sequences(wildcards.task, kind)] if kind in kinds else []
+        is_read = kind in kinds and (split == "train" or unlabelled_of(wildcards))
+        return [stored_sequences(wildcards.task, kind, split)] if is_read else []
 
     return stored
 
 
-def stored_sequences(task, kind):
-    """Return the file of a kind of offline sequences of the training split."""
+def stored_sequences(task, kind, split="train"):
+    """Return the file of a kind of offline sequences of the training split, or of the unlabelled inputs."""
     maker = "encode_labels" if kind == "other_teacher_beam" else "sample_teacher"
-    return f"{RESULTS}/{task}/{maker}/train.{kind}.parquet"
+    return f"{RESULTS}/{task}/{maker}/{split}.{kind}.parquet"
+
+
+def unlabelled_inputs(task):
+    """Return the file of a task's unlabelled inputs, if it has any."""
+    return [f"{RESULTS}/{task}/prepare/unlabelled.parquet"] if has_unlabelled(ask(STUDY.task, task)) else []
+
+
+def unlabelled_of(wildcards):
+    """Return the file of the task's unlabelled inputs, if the method learns from them."""
+    return unlabelled_inputs(wildcards.task) if learns_from_unlabelled(method_of(wildcards)) else []
 
 
 def other_teacher_files(wildcards):
@@ -310,11 +321,13 @@ def other_teacher_flags(wildcards):
     ]
 
 
-def teacher_cache(wildcards):
+def teacher_cache(wildcards, split="train"):
     """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
+    if split == "unlabelled" and not unlabelled_of(wildcards):
+        return []
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
     is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
-    return [f"{RESULTS}/{wildcards.task}/cache_teacher/train.teacher_samples"] if is_read else []
+    return [f"{RESULTS}/{wildcards.task}/cache_teacher/{split}.teacher_samples"] if is_read else []
 
 
 def top_k_flags(wildcards):
@@ -326,8 +339,8 @@ def top_k_flags(wildcards):
 def cache_flags(wildcards):
     """Return the flags of cache_teacher."""
     task = task_of(wildcards)
-    precision = task["training"]["distill"]["precision"]
-    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", precision, *size_flags(task)]
+    precision, size = task["training"]["distill"]["precision"], size_flags(task, wildcards.cached_set.split(".")[0])
+    return ["--kind", task["teacher_cache"], *top_k_flags(wildcards), "--precision", precision, *size]
 
 
 def sequence_flags(wildcards, input):
@@ -337,8 +350,19 @@ def sequence_flags(wildcards, input):
         "--teacher-beam": input.teacher_beam,
         "--other-teacher-beam": input.other_teacher_beam,
         "--teacher-cache": input.teacher_cache,
+        "--unlabelled": input.unlabelled,
+        "--unlabelled-teacher-samples": input.unlabelled_teacher_samples,
+        "--unlabelled-teacher-beam": input.unlabelled_teacher_beam,
+        "--unlabelled-teacher-cache": input.unlabelled_teacher_cache,
     }
     return [part for flag, path in stored.items() if path for part in (flag, path)]
+
+
+def stream_flags(wildcards):
+    """Return the flags of which sequences an epoch of the method has, besides one stored sequence of every input."""
+    method = method_of(wildcards)
+    original = ["--include-original"] if method["include_original"] else []
+    return original + ([] if method["per_input"] is None else ["--per-input", str(method["per_input"])])
 
 
 def student_sampling_flags(wildcards):

@@ -39,6 +39,11 @@ rule distill:
         teacher_beam=teacher_sequences("teacher_beam"),
         other_teacher_beam=teacher_sequences("other_teacher_beam"),
         teacher_cache=teacher_cache,
+        # The same of the task's unlabelled inputs, for methods that learn from these too.
+        unlabelled=unlabelled_of,
+        unlabelled_teacher_samples=teacher_sequences("teacher_samples", "unlabelled"),
+        unlabelled_teacher_beam=teacher_sequences("teacher_beam", "unlabelled"),
+        unlabelled_teacher_cache=lambda wildcards: teacher_cache(wildcards, "unlabelled"),
         encoder=lambda wildcards: encoder_files(
             wildcards, selection_metrics(wildcards, method_of(wildcards)["training"])
         ),
@@ -64,6 +69,7 @@ rule distill:
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         start_method=lambda wildcards: method_of(wildcards)["start"],
         sequences=sequence_flags,
+        stream=stream_flags,
         contents=lambda wildcards: contents(
             encoder_files(wildcards, selection_metrics(wildcards, method_of(wildcards)["training"]))
         ),
@@ -79,7 +85,8 @@ rule distill:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
         " --start-method {params.start_method:q} --task {wildcards.task:q} --method {wildcards.method:q}"
         " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
-        " {params.objective:q} {params.sequences:q} {params.sampling:q} --model {output.model:q} --history {output.history:q}"
+        " {params.objective:q} {params.sequences:q} {params.stream:q} {params.sampling:q}"
+        " --model {output.model:q} --history {output.history:q}"
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"
 
 

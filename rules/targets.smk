@@ -15,6 +15,7 @@ VALUES = {
     "trivial": TRIVIAL,
     "seed": [str(seed) for seed in STUDY.seeds],
     "sample_set": SAMPLE_SETS,
+    "cached_set": CACHED_SETS,
     "label_kind": LABEL_KINDS,
     "table": list(SHLEIFER_RUSH),
 }

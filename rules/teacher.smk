@@ -8,6 +8,7 @@ rule finetune_teacher:
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
         test="<results>/{task}/prepare/test.parquet",  # only checked, before training instead of in rule generate
+        unlabelled=lambda wildcards: unlabelled_inputs(wildcards.task),  # likewise, before they are sampled for
         # The user's own models, if the task reads any: replaced weights re-run what depends on them.
         init=init_files,
         encoder=lambda wildcards: encoder_files(wildcards, selection_metrics(wildcards, "teacher")),
@@ -28,6 +29,7 @@ rule finetune_teacher:
     params:
         launch=launch,
         shard=shard_flag,
+        unlabelled=lambda wildcards, input: ["--unlabelled", *input.unlabelled] if input.unlabelled else [],
         model=lambda wildcards: teacher_flags(task_of(wildcards)["model"]),
         contents=lambda wildcards: contents(
             init_files(wildcards) + encoder_files(wildcards, selection_metrics(wildcards, "teacher"))
@@ -38,14 +40,16 @@ rule finetune_teacher:
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --test {input.test:q}"
+        " {params.unlabelled:q}"
         " --model {output.model:q} --history {output.history:q} {params.model:q} --threads {threads} {params.run:q}"
         " {params.training:q} --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q}"
         " 2> {log:q}"
 
 
-# The teacher's sequences: for the training split (only the examples that distillation uses) samples for the methods and
-# beam-search outputs for sequence-level KD; for the test split, samples from p for the risks.
-SAMPLE_SETS = ["train.teacher_samples", "train.teacher_beam", "test.teacher_samples"]
+# The teacher's sequences: for the training split and the unlabelled inputs (only the examples that distillation uses)
+# samples for the methods and beam-search outputs for sequence-level KD; for the test split, samples from p for the risks.
+SAMPLE_SETS = [f"{split}.{kind}" for split in ("train", "unlabelled") for kind in ("teacher_samples", "teacher_beam")]
+SAMPLE_SETS += ["test.teacher_samples"]
 
 
 rule sample_teacher:
@@ -85,18 +89,23 @@ rule sample_teacher:
 
 # The teacher's distributions on its samples, which methods would otherwise recompute in each epoch (`teacher_cache` in
 # the task's file).
+CACHED_SETS = ["train.teacher_samples", "unlabelled.teacher_samples"]
+
+
 rule cache_teacher:
     input:
         script=script("cache_teacher"),
-        split="<results>/{task}/prepare/train.parquet",
+        split=lambda wildcards: f"{RESULTS}/{wildcards.task}/prepare/{wildcards.cached_set.split('.')[0]}.parquet",
         teacher=teacher_model,
-        samples="<results>/{task}/sample_teacher/train.teacher_samples.parquet",
+        samples="<results>/{task}/sample_teacher/{cached_set}.parquet",
     output:
-        cache=directory("<results>/{task}/cache_teacher/train.teacher_samples"),
+        cache=directory("<results>/{task}/cache_teacher/{cached_set}"),
     log:
-        "<logs>/{task}/cache_teacher.log",
+        "<logs>/{task}/cache_teacher/{cached_set}.log",
     benchmark:
-        "<benchmarks>/{task}/cache_teacher.tsv"
+        "<benchmarks>/{task}/cache_teacher/{cached_set}.tsv"
+    wildcard_constraints:
+        cached_set="|".join(map(re.escape, CACHED_SETS)),
     priority: 2
     conda:
         ENVIRONMENT

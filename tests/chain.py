@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fdistill.data.preparation import FILES
 from snake import ROOT
 
 TEXT = ["--max-source-tokens", "16", "--max-target-tokens", "16", "--too-long", "truncate"]
@@ -49,7 +50,7 @@ class Study:
         task = self.folder / "results" / self.task
         student, teacher = task / self.method / f"seed{self.seed}", task / "teacher" / f"seed{self.seed}"
         places = {
-            **{split: task / "prepare" / f"{split}.parquet" for split in ("train", "dev", "test")},
+            **{split: task / "prepare" / f"{split}.parquet" for split in FILES},
             "manifest": task / "prepare/manifest.json",
             "teacher": teacher / "model",
             "teacher_history": teacher / "train.jsonl",
@@ -299,7 +300,7 @@ class Study:
         """The arguments of `prepare`, for files of the user's own."""
         splits = ("train", "dev", "test")
         paths = json.dumps({"path": {split: str(self.folder / f"{split}.csv") for split in splits}})
-        outputs = [part for name in (*splits, "manifest") for part in (f"--{name}", output(getattr(self, name)))]
+        outputs = [part for name in (*FILES, "manifest") for part in (f"--{name}", output(getattr(self, name)))]
         return ["--kind", "files", "--options", paths, *outputs, "--task", self.task]
 
     def prepare(self):

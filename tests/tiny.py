@@ -135,6 +135,7 @@ def settings(**changes) -> TrainingSettings:
             "batch_size": 8,
             "accumulation": 1,
             "max_examples": None,
+            "max_unlabelled": None,
             "epochs": 1,
             "max_steps": None,
             "warmup_steps": 0,

@@ -53,3 +53,26 @@ def test_a_plan_has_the_studys_own_sizes():
     }  # fmt: skip
     assert planned["seconds"]["1"] == TOTAL == sum(by_task["xsum"] for by_task in planned["stages"].values())
     assert planned["seconds"]["4"] == planned["longest_chain"] == 80 + 30 + 150 + 8
+
+
+def test_unlabelled_inputs_and_original_pairs_make_epochs_longer():
+    def stage(**bounds):
+        return {"epochs": 3, "batch_size": 5, "accumulation": 2, "max_examples": None, "max_steps": None} | bounds
+
+    task = {"training": {"teacher": stage(), "predistill": stage(), "distill": stage(max_examples=8, max_unlabelled=5)}}
+    beam = {"terms": [{"sequences": "teacher_beam", "loss": "kl"}], "start": "init_student", "training": "distill"}
+    truth = {"sequences": "ground_truth", "loss": "nll"}
+    methods = {
+        "predistill": STAGES["predistill"] | {"terms": [truth], "unlabelled": True},
+        "pt_one": beam | {"unlabelled": True, "include_original": True},
+        "pt_labelled": beam | {"unlabelled": False, "include_original": False},
+    }
+    sizes = Sizes.of(task, {"train": 20, "test": 1, "unlabelled": 9}, methods)
+    assert sizes.streams == {"pt_one": 3 * (8 + 5 + 8)} and sizes.trained["distill"] == 3 * 8
+    assert (sizes.sampled, sizes.unlabelled) == (8, 5)
+    costs = COSTS | {"teacher_beam": 2, "pt_one": 1, "pt_labelled": 1}
+    jobs = jobs_of("xsum", costs, sizes, methods, 1)
+    assert jobs["xsum/teacher_beam"].seconds == 2 * (8 + 5)
+    assert (jobs["xsum/pt_one/0"].seconds, jobs["xsum/pt_labelled/0"].seconds) == (63, 24)
+    task["training"]["distill"]["max_steps"] = 2
+    assert Sizes.of(task, {"train": 20, "test": 1, "unlabelled": 9}, methods).streams == {"pt_one": 20}

@@ -5,7 +5,7 @@ import json
 import pytest
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.data import preparation, sources
-from fdistill.data.preparation import prepare
+from fdistill.data.preparation import FILES, prepare
 from fdistill.data.schemas import SPLIT
 from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.evaluation.trivial import SYSTEMS
@@ -26,7 +26,7 @@ def run(monkeypatch, tmp_path, **changes):
     corpus.count("nothing", 9, 9)
     monkeypatch.setattr(sources, "source_module", lambda kind: Module)
     monkeypatch.setattr(sources, "load", lambda kind, archives, options: corpus)
-    outputs = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
+    outputs = {name: tmp_path / f"{name}.parquet" for name in FILES}
     prepare("any", {"size": 1}, tmp_path / "cache", outputs, tmp_path / "manifest.json")
     return outputs
 
@@ -36,7 +36,8 @@ def test_splits_and_manifest(monkeypatch, tmp_path):
     rows, _ = read_parquet(outputs["test"], SPLIT)
     assert rows == {"id": ["x"], "group": ["group x"], "source": ["a source"], "references": [["one", "two"]]}
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["splits"] == {"train": 3, "dev": 3, "test": 1} and manifest["references"]["test"] == 2
+    assert manifest["splits"] == {"train": 3, "dev": 3, "test": 1, "unlabelled": 0}
+    assert manifest["references"] == {"train": 3, "dev": 3, "test": 2}
     assert manifest["counts"] == [{"step": "nothing", "before": 9, "after": 9}]
     assert manifest["sha256"]["test"] == sha256(outputs["test"])
     assert manifest["leakage"]["test"]["sources"] == 1.0

@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 from fdistill.artifacts.files import read_parquet
+from fdistill.data.preparation import FILES
 from fdistill.data.schemas import SPLIT
 from fdistill.data.sources import source_module
 from fdistill.runtime.errors import UserError
@@ -31,7 +32,7 @@ def test_the_worked_example(tmp_path):
     assert runs == "snakemake -c1 results/capitals/kl/metrics.json"
     subprocess.run("\n".join(makes), shell=True, cwd=tmp_path, check=True)
     options = project.load(tasks=["mine"]).task("mine")["source"]
-    kind, outputs = options.pop("kind"), [f"--{split}={split}.parquet" for split in ("train", "dev", "test")]
+    kind, outputs = options.pop("kind"), [f"--{split}={split}.parquet" for split in FILES]
     command = [sys.executable, ROOT / "workflow/scripts/prepare.py", f"--kind={kind}", "--manifest=manifest.json"]
     subprocess.run([*command, *outputs, "--options", json.dumps(options)], cwd=tmp_path, check=True)
     rows = {split: read_parquet(tmp_path / f"{split}.parquet", SPLIT)[0] for split in ("train", "dev", "test")}
@@ -212,7 +213,8 @@ def test_paths_that_cannot_be_read_are_refused_with_the_configuration(tmp_path, 
         (
             {"path": "data.tsv"},
             'source.path: "data.tsv" is not allowed; must be a mapping (One file per split: {train: FILE, dev: FILE, '
-            "test: FILE}; docs/your_data.md splits one file.)",
+            "test: FILE}, and unlabelled: FILE if there are inputs without targets; docs/your_data.md splits one "
+            "file.)",
         ),
         ({"path": dict.fromkeys(("train", "dev", "test"), "a.csv.GZ")}, "'a.csv.GZ' ends in none of .jsonl"),
         ({"licence": 3}, "source.licence: 3 is not allowed; must be text"),

@@ -43,6 +43,34 @@ def test_datasets_table(tmp_path):
         datasets_table({"d2t": tmp_path / "m.json"}, {"mt": "EN-RO"}, *described)
 
 
+def test_unlabelled_inputs_are_counted_if_any_task_has_some(tmp_path):
+    for name, count in (("with", 12000), ("without", 0)):
+        given = {
+            "source": {"kind": "files"},
+            "archives": [],
+            "split_rule": "as given",
+            "references": {"dev": 1, "test": 1},
+        }
+        splits = {"train": 7000, "dev": 1, "test": 1, "unlabelled": count}
+        leaks = {"dev": {"sources": 0.0}, "test": {"sources": 0.5}} | (
+            {"unlabelled": {"sources": 0.25}} if count else {}
+        )
+        write_json(
+            tmp_path / f"{name}.json", given | {"splits": splits, "leakage": leaks, "references": {"dev": 1, "test": 1}}
+        )
+    manifests = {name: tmp_path / f"{name}.json" for name in ("with", "without")}
+    described = {name: "–" for name in manifests}, {name: "texts" for name in manifests}
+    table = datasets_table(manifests, {"with": "With", "without": "Without"}, *described)
+    assert ("sizes", "Unlabelled inputs") in list(table.cells.columns)
+    assert table.cells.to_numpy().tolist() == [
+        ["With", "files", "7,000", "1", "1", "12,000", "1", "1", "0.0", "50.0", "25.0"],
+        ["Without", "files", "7,000", "1", "1", "0", "1", "1", "0.0", "50.0", "–"],
+    ]
+    assert "which is no leakage" in table.caption
+    alone = datasets_table(manifests, {"without": "Without"}, *described)
+    assert "unlabelled" not in to_csv(alone).lower() + to_markdown(alone).lower()
+
+
 @pytest.fixture
 def generations(tmp_path):
     ids = [str(i) for i in range(20)]

@@ -229,6 +229,20 @@ def test_the_card_says_which_steps_learn_from_what():
     assert "Schedule" not in cards[1] and "Average over" not in cards[1]
 
 
+def test_what_a_model_learned_from_besides_the_training_split_is_named():
+    def card(**found):
+        return model_card(facts("bart", teacher, Conversion(missing="x"), data=data, manifest=MANIFEST | found), [])
+
+    teacher = {"init": "scratch", "files": {"model.safetensors": "0"}}
+    data = {"archives": [], "splits": {"train": 7, "unlabelled": 2800}, "sha256": {"train": "a"}}
+    stream = {"include_original": True, "per_input": 1}
+    found = card(inputs={"unlabelled": "b0b0"}, stream=stream)
+    assert "| Unlabelled inputs | 2,800 examples, SHA-256 `b0b0` |" in found
+    assert "| Original pairs | once in every epoch" in found
+    assert "| Stored sequences per input | the first 1 |" in found
+    assert "Unlabelled" not in card() and "Original" not in card()
+
+
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_the_converted_model_outputs_what_the_engine_outputs(family, tmp_path):
     """Greedy decoding by int8 weights: those of the folder, whose vocabulary are tokens, and those of the engine."""

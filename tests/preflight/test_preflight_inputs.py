@@ -17,7 +17,7 @@ from fdistill.preflight import data, gpu, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
 from plans import from_checkpoint, plan, problems
 from safetensors.torch import load_file
-from small_config import METHODS, TABLE
+from small_config import METHODS, TABLE, put
 
 
 @pytest.fixture
@@ -190,6 +190,26 @@ def test_local_data_are_prepared_while_their_content_is_what_was_read(project, t
     Path(path["dev"]).unlink()
     (finding,) = data.check(planned)
     assert finding.problem and "dev.csv" in finding.text
+
+
+def test_what_learns_from_unlabelled_inputs_is_said(project, tmp_path):
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")}
+    for split, file in path.items():
+        write_text(file, "source,target\n" + "".join(f"{split} {i},b\n" for i in range(4)))
+    project.write(METHODS, put(TABLE, "seqkd.unlabelled", False))
+    source = {"kind": "files", "path": path, "unlabelled_share": 0.5}
+    planned = plan(project, ("source", source), methods=["mle", "kl", "seqkd"])
+    texts = [f"{finding.where}: {finding.text}" for finding in data.check(planned)]
+    assert texts == [
+        "web: data: local files (train 2, dev 4, test 4, unlabelled 2 examples)",
+        "web: unlabelled inputs: kl learns from them too; on labelled inputs alone: predistill (ground_truth), "
+        "mle (ground_truth), seqkd (unlabelled: false)",
+    ]
+    archives = [{"package": file, "sha256": sha256(file)} for file in path.values()]
+    for share, text in ((0.5, "prepared already"), (0.25, "local files")):  # of this share, and of another
+        manifest = {"source": source | {"unlabelled_share": share}, "archives": archives}
+        write_text(planned.results / "web/prepare/manifest.json", json.dumps(manifest))
+        assert next(data.check(planned)).text.startswith(text)
 
 
 def test_a_source_without_files_and_places_is_built(project, monkeypatch):

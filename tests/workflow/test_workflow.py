@@ -178,7 +178,7 @@ def finished(results):
     """Make the files of a finished method, empty."""
     for folder in ("teacher/seed1/model", "init_student/model", "mle/seed1/model", "prepare"):
         (results / folder).mkdir(parents=True)
-    for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet"):
+    for name in ("manifest.json", "train.parquet", "dev.parquet", "test.parquet", "unlabelled.parquet"):
         (results / "prepare" / name).touch()
         os.utime(results / "prepare" / name, (0, 0))  # older than the folders of models, which were made before
     made = [f"mle/seed1/{name}" for name in ("train.jsonl", "generate.parquet", "score.json")]

@@ -1,9 +1,9 @@
-"""Store the teacher's distributions on its samples of the training split, which distillation otherwise recomputes."""
+"""Store the teacher's distributions on its samples of a split, which distillation otherwise recomputes."""
 
 import argparse
 from pathlib import Path
 
-from fdistill.artifacts.lineage import check_splits, common_lineage
+from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.schema import section
@@ -18,9 +18,9 @@ from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, cache_identity,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--split", type=Path, required=True, help="the training split, Parquet")
+    parser.add_argument("--split", type=Path, required=True, help="training split or unlabelled inputs, Parquet")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
-    parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples, Parquet")
+    parser.add_argument("--teacher-samples", type=Path, required=True, help="the teacher's samples of it, Parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--kind", choices=[STATES, TOPK], default=STATES, help="what is stored (default: states)")
     parser.add_argument(
@@ -37,7 +37,6 @@ def main() -> None:
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, "cache")
     lineage = common_lineage(args.split, args.teacher_samples, teacher=args.teacher, task=args.task)
-    check_splits(train=args.split)
     device = set_up_device(args.device, args.threads)
     teacher = checkpoints.load(args.teacher, device)
     limits = Limits(**schema_flags.read_flags(args, "text"))

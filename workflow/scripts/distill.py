@@ -8,20 +8,19 @@ from fdistill.artifacts.contributions import CONTRIBUTIONS, contributions
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import manifest_of, model_identity
-from fdistill.artifacts.records import MANIFEST
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.data.encoding import Limits, read_split
+from fdistill.config.unlabelled_checks import needs_labels
+from fdistill.data.encoding import Limits
 from fdistill.data.sample_identity import sample_identity
-from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import FROM_STUDENT, STORED_SEQUENCES, Objective
+from fdistill.data.sources import UNLABELLED
+from fdistill.losses.objectives import FROM_STUDENT, STORED_SEQUENCES, TEACHER_SEQUENCES, Objective
 from fdistill.models import checkpoints
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import TeacherCache, cache_identity
 from fdistill.training.experiment import train_and_save
-from fdistill.training.micro_batches import TrainingData
+from fdistill.training.stream import Part, read_stream
 
 
 def main() -> None:
@@ -50,18 +49,33 @@ def main() -> None:
     parser.add_argument(
         "--teacher-cache", type=Path, help="folder that cache_teacher wrote, read instead of running the teacher"
     )
+    parser.add_argument("--unlabelled", type=Path, help="unlabelled inputs, Parquet, that the student learns from too")
+    for kind in TEACHER_SEQUENCES:
+        parser.add_argument(
+            f"--unlabelled-{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the unlabelled inputs, Parquet"
+        )
+    parser.add_argument("--unlabelled-teacher-cache", type=Path, help="likewise the cache of the unlabelled inputs")
+    parser.add_argument(
+        "--include-original",
+        action="store_true",
+        help="every epoch has each labelled input once more, with its own target in the place of the stored sequence",
+    )
+    parser.add_argument(
+        "--per-input", type=arguments.count, help="stored sequences per input that are used in turn (default: all)"
+    )
     schema_flags.add_flags(parser, "sampling", prefix="student-samples-")
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
-    optional = filter(None, (*(getattr(args, kind) for kind in STORED_SEQUENCES), args.teacher_cache))
-    inputs = (args.train, args.dev, *optional)
-    check_splits(train=args.train, dev=args.dev)
+    objective = Objective.from_config(args.terms, args.schedule, reduction=args.reduction, replay_size=args.replay_size)
+    parts = parts_of(args, objective)
+    splits = {"train": args.train, "dev": args.dev} | ({} if args.unlabelled is None else {UNLABELLED: args.unlabelled})
+    check_splits(**splits)
+    inputs = (*splits.values(), *(file for part in parts.values() for file in part.files))
     place = {"seed": args.seed, "task": args.task, "method": args.method}
     lineage = common_lineage(*inputs, teacher=args.teacher, start=args.start, start_method=args.start_method, **place)
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     limits = Limits(**schema_flags.read_flags(args, "text"))
-    objective = Objective.from_config(args.terms, args.schedule, reduction=args.reduction, replay_size=args.replay_size)
     for mixture in objective.mixtures:
         logging.info(mixture)
     settings = schema_flags.read_flags(args, "sampling", prefix="student-samples-")
@@ -78,30 +92,43 @@ def main() -> None:
                 raise
             logging.info("agreement with the teacher is not measured: %s", error)
             teacher = None
-    train, _ = read_split(args.train, student, limits, args.max_examples)
-    identity = sample_identity(args.teacher, student.tokenizer, args.train)
-    stored, hashes = {}, {}
-    for kind in (k for k in STORED_SEQUENCES if k in objective.sequences):
-        if getattr(args, kind) is None:
-            raise UserError(f"--{kind.replace('_', '-')}: missing; a term of --terms learns from {kind}")
-        stored[kind] = read_samples(getattr(args, kind), train.ids, identity, kind)
-        hashes[kind] = sha256(getattr(args, kind))
-    cache = None
-    if args.teacher_cache is not None:
-        cached = (args.teacher, args.teacher_samples, train.ids, limits, args.precision, device)
-        cache = TeacherCache(args.teacher_cache, cache_identity(*cached))
-        hashes["teacher_cache"] = sha256(args.teacher_cache / MANIFEST)
+    use = {"include_original": args.include_original, "per_input": args.per_input}
+    data = read_stream(list(parts.values()), student, args.teacher, limits, args.precision, device, **use)
     manifest = {
         "stage": "distill",
         "lineage": lineage,
         "terms": args.terms,
         "objective": {"reduction": args.reduction, "schedule": args.schedule, "replay_size": args.replay_size},
         "student_samples": vars(sampling) if {*FROM_STUDENT} & {*objective.sequences} else None,
-        "inputs": identity | {"start": model_identity(args.start)} | hashes,
+        "inputs": sample_identity(args.teacher, student.tokenizer, args.train)
+        | {"start": model_identity(args.start)}
+        | ({} if args.unlabelled is None else {UNLABELLED: sha256(args.unlabelled)})
+        | {name: digest for prefix, part in parts.items() for name, digest in part.hashes(prefix).items()},
+        **({"stream": use} if any(use.values()) else {}),
         "layers": manifest_of(args.start).get("layers"),  # of the untrained student, which the model card names
-        CONTRIBUTIONS: contributions(args.start, *(getattr(args, kind) for kind in stored)),
+        CONTRIBUTIONS: contributions(args.start, *parts[""].stored.values()),
     }
-    train_and_save(args, student, teacher, objective, TrainingData(train, stored, cache), sampling, ranks, manifest)
+    train_and_save(args, student, teacher, objective, data, sampling, ranks, manifest)
+
+
+def parts_of(args: argparse.Namespace, objective: Objective) -> dict[str, Part]:
+    """Return the splits that the student learns from, by the prefix of their arguments; UserError if a file is missing.
+
+    The prefix of the training split is empty.
+    """
+    splits = {"": (args.train, args.max_examples)}
+    if args.unlabelled is not None:
+        if labels := needs_labels({"terms": args.terms}):
+            raise UserError(f"--unlabelled: its inputs have no {labels[0]}, from which a term learns; leave it out")
+        splits["unlabelled_"] = (args.unlabelled, args.max_unlabelled)
+    parts = {}
+    for prefix, (split, rows) in splits.items():
+        stored = {kind: getattr(args, f"{prefix}{kind}") for kind in STORED_SEQUENCES if kind in objective.sequences}
+        for kind in (kind for kind, file in stored.items() if file is None):
+            flag = f"--{prefix}{kind}".replace("_", "-")
+            raise UserError(f"{flag}: missing; a term of --terms learns from {kind}")
+        parts[prefix] = Part(split, stored, getattr(args, f"{prefix}teacher_cache"), rows)
+    return parts
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
+from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import Objective
 from fdistill.models.families import FAMILIES
 from fdistill.runtime import distributed
@@ -37,10 +38,12 @@ def main() -> None:
         help="test split, Parquet, only to refuse before training what would be refused when outputs are generated "
         "(default: not checked)",
     )
+    parser.add_argument("--unlabelled", type=Path, help="unlabelled inputs, Parquet, likewise (default: not checked)")
     schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
-    splits = {"train": args.train, "dev": args.dev} | ({} if args.test is None else {"test": args.test})
+    splits = {"train": args.train, "dev": args.dev, "test": args.test, UNLABELLED: args.unlabelled}
+    splits = {name: path for name, path in splits.items() if path is not None}
     check_splits(**splits)
     method = args.method or TEACHER_METHOD
     lineage = common_lineage(*splits.values(), seed=args.seed, task=args.task, method=method)
@@ -55,8 +58,9 @@ def main() -> None:
         languages = (args.source_language, args.target_language)
         teacher = pretrained_teacher(args.init, args.family, limits, device, *languages, args.allow_pickle)
     train, _ = read_split(args.train, teacher, limits, args.max_examples)
-    if args.test is not None:
-        read_split(args.test, teacher, limits)
+    for name in ("test", UNLABELLED):
+        if name in splits:
+            read_split(splits[name], teacher, limits)
     manifest = {
         "stage": "finetune_teacher",
         "lineage": lineage,

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from fdistill.config import arguments, cli
-from fdistill.data.preparation import prepare
-from fdistill.data.sources import SOURCES, SPLITS
+from fdistill.data.preparation import FILES, prepare
+from fdistill.data.sources import SOURCES
 
 
 def main() -> None:
@@ -21,12 +21,12 @@ def main() -> None:
         default=os.environ.get("FDISTILL_CACHE", "~/.cache/fdistill"),
         help="folder for downloaded packages (default: $FDISTILL_CACHE, else ~/.cache/fdistill)",
     )
-    for split in SPLITS:
+    for split in FILES:
         parser.add_argument(f"--{split}", type=Path, required=True, help=f"Parquet file to write: {split} split")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write: origin, counts, leakage")
     cli.add_place_flags(parser, method=False)
-    args = cli.parse(parser, *SPLITS, "manifest")
-    outputs = {split: getattr(args, split) for split in SPLITS}
+    args = cli.parse(parser, *FILES, "manifest")
+    outputs = {split: getattr(args, split) for split in FILES}
     prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task)
 
 

@@ -5,17 +5,22 @@ program, loading a model) and evaluations during training are left out.
 """
 
 import heapq
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
 from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.config.unlabelled_checks import learns_from_unlabelled, stated_counts
+from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 
 TRAIN_TEACHER, TEST_SAMPLES, GENERATE, RISK = "finetune_teacher", "test_samples", "generate", "risk"
 TEACHER_GENERATE = f"teacher/{GENERATE}"
+# What is read of a manifest.json, as `artifacts.shapes` describes it.
+MANIFEST = {"splits": {"train": COUNT, "test": COUNT, f"{UNLABELLED}?": COUNT}}
 
 
 @dataclass(frozen=True)
@@ -33,21 +38,31 @@ class Sizes:
     trained: dict[str, float]  # by training stage, all epochs together
     sampled: int  # training examples that the teacher samples sequences for
     inputs: int  # test inputs
+    unlabelled: int = 0  # inputs that the teacher samples sequences for besides
+    streams: dict[str, float] = field(default_factory=dict)  # as `trained`, of methods whose epochs are longer
 
     @classmethod
-    def of(cls, task: dict[str, Any], train: int, test: int) -> "Sizes":
-        """Return the sizes of a task with `train` training and `test` test examples."""
+    def of(cls, task: dict[str, Any], splits: dict[str, int], methods: dict[str, dict[str, Any]]) -> "Sizes":
+        """Return the sizes of a task with so many examples in each of its splits, and of its methods' epochs."""
 
-        def used(stage: str) -> int:
-            return min(train, task["training"][stage]["max_examples"] or train)
+        def used(split: str, stage: str) -> int:
+            limit = task["training"][stage].get("max_unlabelled" if split == UNLABELLED else "max_examples")
+            return min(splits.get(split, 0), limit or splits.get(split, 0))
 
-        trained = {}
-        for stage, settings in task["training"].items():
-            trained[stage] = settings["epochs"] * used(stage)
-            if settings["max_steps"] is not None:
-                examples_per_step = settings["batch_size"] * settings["accumulation"]
-                trained[stage] = min(trained[stage], settings["max_steps"] * examples_per_step)
-        return cls(trained, used("distill"), test)
+        def trained(stage: str, examples: int) -> float:
+            settings = task["training"][stage]
+            steps = math.inf if settings["max_steps"] is None else settings["max_steps"]
+            return min(settings["epochs"] * examples, steps * settings["batch_size"] * settings["accumulation"])
+
+        streams = {}
+        for name, method in methods.items():
+            stage, labelled = method["training"], used("train", method["training"])
+            more = used(UNLABELLED, stage) if method.get("unlabelled") and learns_from_unlabelled(method) else 0
+            more += labelled if method.get("include_original") else 0
+            if more:
+                streams[name] = trained(stage, labelled + more)
+        by_stage = {stage: trained(stage, used("train", stage)) for stage in task["training"]}
+        return cls(by_stage, used("train", "distill"), splits["test"], used(UNLABELLED, "distill"), streams)
 
 
 def jobs_of(
@@ -61,8 +76,15 @@ def jobs_of(
     jobs[test_samples] = Job(costs[TEST_SAMPLES] * sizes.inputs, after_teacher)
     jobs[f"{task}/{TEACHER_GENERATE}"] = Job(costs[TEACHER_GENERATE] * sizes.inputs, after_teacher | {test_samples})
     sequences = {term["sequences"] for method in methods.values() for term in method["terms"]}
+    of_unlabelled = {
+        term["sequences"]
+        for method in (methods.values() if sizes.unlabelled else ())
+        if learns_from_unlabelled(method)
+        for term in method["terms"]
+    }
     for kind in sorted(sequences & {*TEACHER_SEQUENCES}):
-        jobs[f"{task}/{kind}"] = Job(costs[kind] * sizes.sampled, after_teacher)
+        inputs = sizes.sampled + (sizes.unlabelled if kind in of_unlabelled else 0)
+        jobs[f"{task}/{kind}"] = Job(costs[kind] * inputs, after_teacher)
     for name, method in methods.items():
         stored_kinds = {term["sequences"] for term in method["terms"]} & {*TEACHER_SEQUENCES}
         for seed in range(seeds):
@@ -70,7 +92,8 @@ def jobs_of(
             if method["start"] != INIT_STUDENT:
                 before.add(f"{task}/{method['start']}/{seed}")
             train = f"{task}/{name}/{seed}"
-            jobs[train] = Job(costs[name] * sizes.trained[method["training"]], frozenset(before))
+            examples = sizes.streams.get(name, sizes.trained[method["training"]])
+            jobs[train] = Job(costs[name] * examples, frozenset(before))
             seconds = (costs[GENERATE] + costs[RISK]) * sizes.inputs
             jobs[f"{train}/{GENERATE}"] = Job(seconds, frozenset({train, test_samples}))
     return jobs
@@ -156,7 +179,7 @@ def plan(
     """
     jobs: dict[str, Job] = {}
     for task, splits in counts.items():
-        sizes = Sizes.of(tasks[task], splits["train"], splits["test"])
+        sizes = Sizes.of(tasks[task], splits, methods)
         jobs |= jobs_of(task, costs[task], sizes, methods, seeds)
     stages: dict[str, dict[str, float]] = {}
     for name, job in jobs.items():
@@ -170,12 +193,18 @@ def plan(
 def example_counts(tasks: dict[str, dict[str, Any]], manifests: dict[str, str]) -> dict[str, dict[str, int]]:
     """Return the number of examples by task and split: a source's `expected_counts`, or those in the task's manifest.
 
-    `manifests` are the paths of the files that prepare.py wrote, by task. Raises UserError when a task has neither.
+    `manifests` are the paths of the files that prepare.py wrote, by task. Raises UserError when a task has neither, and
+    when one with unlabelled inputs, which `expected_counts` does not count, has no manifest.
     """
     counts = {}
     for name, task in tasks.items():
-        expected = task["source"].get("expected_counts")
+        expected = stated_counts(task)
         if expected is None and name not in manifests:
-            raise UserError(f"--manifests: {name} is missing, whose source has no expected_counts; add {name}=PATH")
-        counts[name] = expected or read_json(manifests[name], {"splits": {"train": COUNT, "test": COUNT}})["splits"]
+            raise UserError(f"--manifests: {name} is missing, whose source does not state all counts; add {name}=PATH")
+        counts[name] = (
+            expected
+            or read_json(manifests[name], {"splits": {"train": COUNT, "test": COUNT, f"{UNLABELLED}?": COUNT}})[
+                "splits"
+            ]
+        )
     return counts

@@ -20,6 +20,7 @@ from fdistill.config import (
     model_checks,
     other_teacher_checks,
     student_checks,
+    unlabelled_checks,
 )
 from fdistill.config.method_checks import Methods
 from fdistill.config.method_starts import with_starts
@@ -27,6 +28,7 @@ from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema, read_options
+from fdistill.data.unlabelled import SHARE
 from fdistill.models.student_layers import PRETRAINED, TEACHER
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
@@ -75,6 +77,8 @@ def task_problems(
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_cache, methods=used),
+        partial(unlabelled_checks.check_stored, methods=methods),
+        partial(unlabelled_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
     )
     for check in (*CHECKS, *method_task_checks):
@@ -116,7 +120,7 @@ def own_output_problems(source: object, folder: Path) -> Iterator[Problem]:
 
 
 def _source(task: Task) -> Iterator[Problem]:
-    source = task["source"]
+    source = {key: value for key, value in task["source"].items() if key != SHARE}  # of any source, as the schema says
     kind = source["kind"]
     if kind not in SOURCES:
         yield Problem(("source", "kind"), f"unknown source '{kind}'; {nearest(kind, SOURCES)}")
@@ -192,6 +196,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     human_checks.check_aspects,
     other_teacher_checks.check_other_teacher,
     engine_checks.check_searches,
+    unlabelled_checks.check_inputs,
     engine_checks.check_engines,
     metric_checks.check_metrics,
     metric_checks.check_options,

@@ -46,7 +46,8 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
     term_mistakes = [problem.under(name) for name, method in clean.items() for problem in _term_problems(method)]
     own_mistakes = [*form_mistakes, *term_mistakes, *condition_mistakes]
     schedule_mistakes = [problem.under(name) for name, method in methods.items() for problem in check_schedule(method)]
-    return methods, [*own_mistakes, *schedule_mistakes, *start_problems(methods), *_sampling_problems(methods)]
+    own_mistakes += [*schedule_mistakes, *start_problems(methods)]
+    return methods, [*own_mistakes, *_sampling_problems(methods), *_unused_stream(methods)]
 
 
 def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -135,7 +136,7 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
     """
     sampled_count = task["training"][DISTILL]["max_examples"]
     for name, method in methods.items():
-        kinds = _stored_kinds(method)
+        kinds = stored_kinds(method)
         if not kinds or "training" not in method:
             continue
         stage = method["training"]
@@ -156,7 +157,7 @@ def check_labelled(name: str, task: Task, methods: Methods, selected: list[str])
     if task.get("other_teacher") is not None:
         return
     for index, method in enumerate(selected):
-        if OTHER_TEACHER_BEAM in _stored_kinds(methods.get(method, {})):
+        if OTHER_TEACHER_BEAM in stored_kinds(methods.get(method, {})):
             yield (
                 index,
                 f"'{method}' learns from {OTHER_TEACHER_BEAM}, but task '{name}' has no other teacher; set "
@@ -240,6 +241,17 @@ def _sampling_problems(methods: Methods) -> Iterator[Problem]:
             yield Problem((name, STUDENT_SAMPLES, key), text)
 
 
+def _unused_stream(methods: Methods) -> Iterator[Problem]:
+    """Yield what a method says of stored sequences if it learns from none."""
+    for name, method in methods.items():
+        if not method.get("terms") or stored_kinds(method):
+            continue
+        for key, unused in (("include_original", False), ("per_input", None)):
+            if method.get(key, unused) != unused:
+                text = f"not used: no term of the method learns from stored sequences ({', '.join(STORED_SEQUENCES)})"
+                yield Problem((name, key), f"{text}; remove it")
+
+
 def _use_of_teacher(method: Method) -> str:
     """Return what the method needs the teacher for."""
     for term in method.get("terms", []):
@@ -250,7 +262,7 @@ def _use_of_teacher(method: Method) -> str:
     return "its student starts as a copy of the teacher's layers (init_student)"
 
 
-def _stored_kinds(method: Method) -> list[str]:
+def stored_kinds(method: Method) -> list[str]:
     """Return the kinds of the teachers' offline sequences that the method learns from."""
     kinds = [term["sequences"] for term in method.get("terms", [])]
     return [kind for kind in kinds if kind in STORED_SEQUENCES]

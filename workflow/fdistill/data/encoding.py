@@ -33,7 +33,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as token ids: `sources[i]` of example i, and `references[i]`, all its references, each ending in EOS."""
+    """A split as token ids: `sources[i]` of example i, and `references[i]`, all its references, each ending in EOS.
+
+    An unlabelled input has no references.
+    """
 
     ids: list[str]
     sources: list[list[int]]
@@ -46,6 +49,10 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __add__(self, other: "Encoded") -> "Encoded":
+        """Return the examples of both, those of `other` last."""
+        return Encoded(self.ids + other.ids, self.sources + other.sources, self.references + other.references)
 
 
 def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:

@@ -1,21 +1,26 @@
-"""Leakage: how much of the dev and test splits also occurs in the training split."""
+"""Leakage: how much of the dev and test splits also occurs in what models are trained on."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from fdistill.data.sources import Example
+from fdistill.data.sources import UNLABELLED, Example
 from fdistill.data.words import is_word, separate
 from fdistill.runtime.errors import UserError
 
 
-def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str, float]]:
+def leakage(
+    splits: dict[str, list[Example]], unlabelled: Sequence[Example] = (), n: int = 8
+) -> dict[str, dict[str, float]]:
     """Return the overlap of every other split with `train`: {split: {measure: share in [0, 1]}}.
 
-    - `groups`: the share of the split's groups that also occur in train;
-    - `sources`: the share of its examples whose source is also a training source;
+    - `groups`: the share of the split's groups that also occur in train, or among the `unlabelled` inputs;
+    - `sources`: the share of its examples whose source is also a training source, or an unlabelled one;
     - `targets`: the share of its references that are also training references;
     - `ngrams`: for each reference the share of its distinct n-grams that occur in some training reference,
       averaged over references; a reference of fewer than n words counts as a single n-gram.
+
+    Of unlabelled inputs, if there are any, only `sources` is returned: the share that repeats training sources, which
+    is no leakage.
 
     Texts are compared as sequences of lower-cased words in any script (`words.separate`) and symbols, so that case,
     punctuation and spacing do not hide a copy; a text of punctuation only is compared as it is.
@@ -26,8 +31,10 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
         if not examples:
             raise UserError(f"split '{name}' is empty; relax the source's filters or change its sizes")
     train = splits["train"]
-    groups = {example.group for example in train}
-    sources = {_digest(_words(example.source)) for example in train}
+    groups = {example.group for example in (*train, *unlabelled)}
+    labelled = {_digest(_words(example.source)) for example in train}
+    without_labels = [_digest(_words(example.source)) for example in unlabelled]
+    sources = labelled.union(without_labels)
 
     held_out = {name: examples for name, examples in splits.items() if name != "train"}
     references = {
@@ -57,7 +64,7 @@ def leakage(splits: dict[str, list[Example]], n: int = 8) -> dict[str, dict[str,
             "ngrams": _share(copied_share(text) for text in references[name]),
         }
         for name, examples in held_out.items()
-    }
+    } | ({UNLABELLED: {"sources": _share(source in labelled for source in without_labels)}} if unlabelled else {})
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Prepares a task's data: three splits as Parquet, and a manifest of origin, filters, sizes and leakage."""
+"""Prepares a task's data: its splits as Parquet, and a manifest of origin, filters, sizes and leakage."""
 
 import hashlib
 import json
@@ -13,10 +13,13 @@ from fdistill.data import sources
 from fdistill.data.archives import fetch
 from fdistill.data.leakage import leakage
 from fdistill.data.schemas import SPLIT
-from fdistill.data.sources import SPLITS
+from fdistill.data.sources import SPLITS, UNLABELLED
+from fdistill.data.unlabelled import SHARE, hold_out_labels
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
+
+FILES = (*SPLITS, UNLABELLED)  # what is written, a file each
 
 
 def prepare(
@@ -25,15 +28,17 @@ def prepare(
     """Fetch, build, check and write one task's data.
 
     `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` maps
-    each split to its Parquet file. `task` is the task's key, for the lineage. Raises UserError, before anything is
-    written, when a source file is missing or damaged, and as `checked_corpus` does.
+    each of `FILES` to its Parquet file; that of unlabelled inputs has no rows if the task has none. `task` is the
+    task's key, for the lineage. Raises UserError, before anything is written, when a source file is missing or damaged,
+    and as `checked_corpus` does.
     """
     archives = sources.source_module(kind).ARCHIVES
     corpus = checked_corpus(kind, fetch(archives, cache), options)
-    overlap = leakage(corpus.splits)
+    overlap = leakage(corpus.splits, corpus.unlabelled)
+    splits = corpus.splits | {UNLABELLED: corpus.unlabelled}
     lineage = {DATA: _fingerprint(corpus)} | ({} if task is None else {TASK: task})
-    for name in SPLITS:
-        examples = corpus.splits[name]
+    for name in FILES:
+        examples = splits[name]
         columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
         write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage, SPLIT_NAME: name})
         log.info("%s: %d examples", name, len(examples))
@@ -45,28 +50,34 @@ def prepare(
             "counts": corpus.counts,
             "dropped": corpus.dropped,
             "split_rule": corpus.split_rule,
-            "splits": {name: len(corpus.splits[name]) for name in SPLITS},
+            "splits": {name: len(splits[name]) for name in FILES},
             "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
             "leakage": overlap,
-            "sha256": {name: sha256(outputs[name]) for name in SPLITS},
+            "sha256": {name: sha256(outputs[name]) for name in FILES},
             "lineage": lineage,
         },
     )
 
 
 def checked_corpus(kind: str, archives: dict[str, Path], options: dict[str, Any]) -> sources.Corpus:
-    """Return a task's corpus; raises UserError when a split is empty, an example is blank, or an id occurs twice."""
-    corpus = sources.load(kind, archives, options)
+    """Return a task's corpus, with the labels held out that `options` ask for (see `hold_out_labels`).
+
+    Raises UserError when a split is empty, an example is blank, or an id occurs twice.
+    """
+    corpus = sources.load(kind, archives, {key: value for key, value in options.items() if key != SHARE})
     for name in SPLITS:
         _check(name, corpus.splits[name])
+    if (share := options.get(SHARE)) is not None:
+        hold_out_labels(corpus, share)
+    _check_unlabelled(corpus)
     return corpus
 
 
 def _fingerprint(corpus: sources.Corpus) -> str:
-    """SHA-256 of the examples of all splits, which identifies this version of the data."""
+    """SHA-256 of all examples, which identifies this version of the data."""
     digest = hashlib.sha256()
-    for name in SPLITS:
-        for example in corpus.splits[name]:
+    for name, examples in (*((name, corpus.splits[name]) for name in SPLITS), (UNLABELLED, corpus.unlabelled)):
+        for example in examples:
             digest.update(json.dumps([name, *vars(example).values()]).encode())
     return digest.hexdigest()
 
@@ -81,3 +92,16 @@ def _check(name: str, examples: list[sources.Example]) -> None:
         if example.id in seen:
             raise UserError(f"{name}: id '{example.id}' occurs twice; ids must be unique within the task")
         seen.add(example.id)
+
+
+def _check_unlabelled(corpus: sources.Corpus) -> None:
+    split_of = {example.id: name for name in SPLITS for example in corpus.splits[name]} if corpus.unlabelled else {}
+    for example in corpus.unlabelled:
+        if not example.source.strip():
+            raise UserError(f"{UNLABELLED}: example '{example.id}' has an empty source; fill it in or remove it")
+        if example.id in split_of:
+            raise UserError(
+                f"{UNLABELLED}: id '{example.id}' occurs in {split_of[example.id]} too; ids must be unique within the "
+                "task"
+            )
+        split_of[example.id] = UNLABELLED

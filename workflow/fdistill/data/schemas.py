@@ -11,10 +11,11 @@ SPLIT = pa.schema(
         ("id", pa.string()),  # unique within the task, in all splits
         ("group", pa.string()),  # examples of one group (a service, a package, a conversation) lie in one split
         ("source", pa.string()),  # the model's input, without special tokens
-        ("references", pa.list_(pa.string())),  # at least one; the number may differ between inputs
+        # At least one, except of unlabelled inputs, which have none; the number may differ between inputs.
+        ("references", pa.list_(pa.string())),
     ]
 )
-"""One prepared split of a task: `results/{task}/prepare/{train,dev,test}.parquet`, one row per input."""
+"""One prepared split of a task: `results/{task}/prepare/{train,dev,test,unlabelled}.parquet`, one row per input."""
 
 GENERATIONS = pa.schema(
     [

@@ -11,6 +11,7 @@ from fdistill import __version__
 from fdistill.artifacts.contributions import CONTRIBUTIONS, ENTRIES
 from fdistill.artifacts.shapes import COUNT
 from fdistill.data.lines import one_line
+from fdistill.data.sources import UNLABELLED
 from fdistill.evaluation.model_card_code import ctranslate2_code, transformers_code
 from fdistill.evaluation.model_card_origins import (
     NO_LICENCE,
@@ -79,13 +80,15 @@ MODEL = {
     "objective?": {"reduction": str, "schedule": (dict, None)},
     "versions": {...: str},
     "training?": dict,
+    "inputs?": {"unlabelled?": str},
+    "stream?": {"include_original": bool, "per_input": (COUNT, None)},
     "layers?": ({...: (int, list, {"layers": (int, list)})}, None),
     f"{CONTRIBUTIONS}?": ENTRIES,
 }
 TEACHER = {"init": str, "files": {"model.safetensors": str}}
 DATA = {
     "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
-    "splits": {"train": COUNT},
+    "splits": {"train": COUNT, f"{UNLABELLED}?": COUNT},
     "sha256": {"train": str},
 }
 SCORE = {"n_inputs": COUNT, "metrics": {...: {"title": str, "value": (float, None), "signature": (str, None)}}}
@@ -117,6 +120,19 @@ class Facts:
     conversion: Conversion
 
 
+def _stream(facts: Facts) -> dict[str, str]:
+    """The rows of what the model learned from besides one sequence of each input of the training split."""
+    digest, stream = facts.manifest.get("inputs", {}).get(UNLABELLED), facts.manifest.get("stream", {})
+    rows = {}
+    if digest is not None:
+        rows["Unlabelled inputs"] = f"{facts.data['splits'].get(UNLABELLED, 0):,} examples, SHA-256 `{digest}`"
+    if stream.get("include_original"):
+        rows["Original pairs"] = "once in every epoch, beside the stored sequences"
+    if stream.get("per_input"):
+        rows["Stored sequences per input"] = f"the first {stream['per_input']:,}"
+    return rows
+
+
 def model_card(facts: Facts, prompt: list[int]) -> str:
     """Return the card of a model; `prompt` are the tokens that `generate` has to be given, those of mBART."""
     family, manifest = FAMILIES[facts.family], facts.manifest
@@ -134,6 +150,7 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
         **given(manifest.get(CONTRIBUTIONS, [])),
         "Data": "; ".join(map(archive, facts.data["archives"])) or UNKNOWN,
         "Training split": f"{splits['train']:,} examples, SHA-256 `{facts.data['sha256']['train']}`",
+        **_stream(facts),
         "Made by": f"f-DISTILL workflow {__version__}, {_versions(manifest['versions'])}",
         **_provenance(facts.record),
     }

@@ -6,12 +6,15 @@ from types import ModuleType
 from typing import Any
 
 from fdistill.artifacts.files import read_json, sha256
+from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, needs_labels
 from fdistill.data import sources
 from fdistill.data.archives import is_cached, verify
 from fdistill.data.preparation import checked_corpus
+from fdistill.data.sources import UNLABELLED
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.data.sources.published.hub import Hub
 from fdistill.data.sources.published.web import cached_path
+from fdistill.data.unlabelled import SHARE
 from fdistill.preflight import reach
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
@@ -20,6 +23,7 @@ from fdistill.runtime.errors import UserError
 def check(plan: Plan) -> Iterator[Finding]:
     """Yield one finding per task; for a task whose data are prepared from these files, sources are not looked for.
 
+    A task with unlabelled inputs has a second one, of the methods that learn from them.
     Local files are read as rule prepare reads them, to the last row.
     """
     for task, settings in plan.tasks():
@@ -33,16 +37,30 @@ def check(plan: Plan) -> Iterator[Finding]:
             yield Finding(where, str(error), problem=True)
         else:
             yield Finding(where, text)
+        if has_unlabelled(settings):
+            yield Finding(f"{task}: unlabelled inputs", _users(plan.methods(task)))
+
+
+def _users(methods: dict[str, dict[str, Any]]) -> str:
+    """Which methods learn from unlabelled inputs, and why the others do not."""
+    users = [name for name, method in methods.items() if learns_from_unlabelled(method)]
+    others = [
+        f"{name} ({needed[0] if (needed := needs_labels(method)) else 'unlabelled: false'})"
+        for name, method in methods.items()
+        if name not in users
+    ]
+    text = f"{', '.join(users)} learn{'s' * (len(users) == 1)} from them too" if users else "no method learns from them"
+    return text + (f"; on labelled inputs alone: {', '.join(others)}" if others else "")
 
 
 def _is_prepared(manifest: Path, source: dict[str, Any]) -> bool:
-    """Whether the data are prepared, of the local files that are there now."""
+    """Whether the data are prepared, of the local files that are there now, with as many labels held out."""
     if not manifest.is_file():
         return False
-    files = input_files(source)
-    if not all(Path(file).is_file() for file in files):
+    prepared, files = read_json(manifest), input_files(source)
+    if prepared.get("source", {}).get(SHARE) != source.get(SHARE) or not all(Path(file).is_file() for file in files):
         return False
-    read = [origin.get("sha256") for origin in read_json(manifest).get("archives", [])] if files else []
+    read = [origin.get("sha256") for origin in prepared.get("archives", [])]
     return all(sha256(file) in read for file in files)
 
 
@@ -52,7 +70,8 @@ def _available(source: dict[str, Any], cache: Path) -> str:
     module = sources.source_module(kind)
     options = {key: value for key, value in source.items() if key != "kind"}
     if source.get("path"):
-        splits = checked_corpus(kind, {}, options).splits
+        corpus = checked_corpus(kind, {}, options)
+        splits = corpus.splits | ({UNLABELLED: corpus.unlabelled} if corpus.unlabelled else {})
         counts = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.items())
         return f"local files ({counts} examples)"
     if module.ARCHIVES:

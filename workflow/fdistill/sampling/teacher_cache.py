@@ -141,6 +141,7 @@ class TeacherCache:
         table = pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()
         self.positions = {row: position for position, row in enumerate(table["row"].to_pylist())}
         self.columns = {name: table[name] for name in self.types}
+        self.top_k = manifest.get("top_k")
 
     def distributions(self, row: int, length: int) -> CachedDistributions:
         """Return the distributions on sample number `row` of `write_cache`, which has `length` tokens."""
@@ -150,6 +151,28 @@ class TeacherCache:
             content = np.frombuffer(buffer, np.uint8).copy()  # the memory map is read-only
             tensors[name] = torch.from_numpy(content).view(self.types[name]).view(length, -1)
         return tensors
+
+
+class _Joined:
+    """Several caches as one, whose samples are numbered one cache after the other."""
+
+    def __init__(self, caches: Sequence[TeacherCache]):
+        self.caches = caches
+
+    def distributions(self, row: int, length: int) -> CachedDistributions:
+        """Return the distributions on sample number `row`, which has `length` tokens."""
+        for cache in self.caches:
+            if row < len(cache.positions):
+                return cache.distributions(row, length)
+            row -= len(cache.positions)
+        raise IndexError(row)
+
+
+def joined(caches: Sequence[TeacherCache]) -> TeacherCache | _Joined:
+    """Return caches of several splits as one, in their order; raises UserError when they contain different things."""
+    if any((cache.types, cache.top_k) != (caches[0].types, caches[0].top_k) for cache in caches):
+        raise UserError("--teacher-cache: the caches differ in --kind or --top-k; make them with the same flags")
+    return caches[0] if len(caches) == 1 else _Joined(caches)
 
 
 def concatenate(distributions: Sequence[CachedDistributions], device: torch.device) -> CachedDistributions:

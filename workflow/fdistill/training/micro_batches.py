@@ -1,4 +1,4 @@
-"""The data of training: the training split with its stored teacher sequences, and micro-batches of both."""
+"""The data of training: its stream of examples with their stored teacher sequences, and micro-batches of both."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,33 +8,78 @@ from itertools import accumulate, pairwise
 from torch import Tensor
 
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import EXAMPLES, GROUND_TRUTH, IGNORE, LABELS, SOURCE, TEACHER_SAMPLES
+from fdistill.losses.objectives import (
+    EXAMPLES,
+    GROUND_TRUTH,
+    IGNORE,
+    LABELS,
+    SOURCE,
+    STORED_SEQUENCES,
+    TEACHER_SAMPLES,
+)
 from fdistill.models.language_model import Context, Source
 from fdistill.sampling.teacher_cache import CachedDistributions, TeacherCache
 
 
 @dataclass
 class TrainingData:
-    """The training split with the stored sequences of each example, as token ids.
+    """The stream of an epoch: training examples with the stored sequences of each, as token ids.
 
-    `stored[kind][i]` lists the teacher sequences of example i. An example with several sequences of a kind, references
-    too, uses them in turn, one per epoch. `cache` has the teacher's distributions on its samples, if they are stored.
+    `train` has the labelled examples, then those without references. `stored[kind][i]` lists the teacher sequences of
+    example i, of which the first `per_input` are used (None: all). An example with several sequences of a kind,
+    references too, uses them in turn, one per epoch. `cache` has the teacher's distributions on its samples, if they
+    are stored.
+
+    With `include_original` the labelled examples follow once more, each with its reference in the place of its stored
+    sequences (Calderon et al. 2023); the cache does not have these. An item of the stream is therefore number i of
+    `train`, or number i - len(train) as an original pair.
     """
 
     train: Encoded
     stored: dict[str, list[list[list[int]]]]
     cache: TeacherCache | None = None
+    include_original: bool = False
+    per_input: int | None = None
 
-    def sequences(self, kind: str, index: int, epoch: int) -> list[int]:
-        """Return the token ids of an example's sequence of one kind in an epoch."""
-        choices = self.train.references[index] if kind == GROUND_TRUTH else self.stored[kind][index]
+    def __len__(self) -> int:
+        """The number of items in the stream."""
+        return len(self.train) + (self.labelled if self.include_original else 0)
+
+    @cached_property
+    def labelled(self) -> int:
+        """The number of examples that have references."""
+        return sum(map(bool, self.train.references))
+
+    def example(self, item: int) -> int:
+        """Return the number of an item's example in `train`."""
+        return item if item < len(self.train) else item - len(self.train)
+
+    def choices(self, kind: str, item: int) -> list[list[int]]:
+        """Return the sequences of one kind that an item uses in turn."""
+        is_original = item >= len(self.train)
+        if kind == GROUND_TRUTH or (is_original and kind in STORED_SEQUENCES):
+            return self.train.references[self.example(item)]
+        return self.stored[kind][item][: self.per_input]
+
+    def sequences(self, kind: str, item: int, epoch: int) -> list[int]:
+        """Return the token ids of an item's sequence of one kind in an epoch."""
+        choices = self.choices(kind, item)
         return choices[epoch % len(choices)]
 
-    def cached_distributions(self, index: int, epoch: int) -> CachedDistributions:
-        """Return the teacher's distributions on the sample that an example uses in an epoch."""
-        sample = epoch % len(self.stored[TEACHER_SAMPLES][index])
-        length = len(self.sequences(TEACHER_SAMPLES, index, epoch))
-        return self.cache.distributions(self._first_rows[index] + sample, length)
+    def lengths(self, item: int) -> tuple[int, int]:
+        """Return the tokens of an item's source, and of the first text that stands for its target.
+
+        An example without references and stored sequences, whose targets training samples, has no such text: 0 tokens.
+        """
+        example = self.example(item)
+        texts = self.train.references[example] or [text for kind in self.stored for text in self.choices(kind, item)]
+        return len(self.train.sources[example]), len(texts[0]) if texts else 0
+
+    def cached_distributions(self, item: int, epoch: int) -> CachedDistributions:
+        """Return the teacher's distributions on the sample that an item uses in an epoch."""
+        sample = epoch % len(self.choices(TEACHER_SAMPLES, item))
+        length = len(self.sequences(TEACHER_SAMPLES, item, epoch))
+        return self.cache.distributions(self._first_rows[item] + sample, length)
 
     @cached_property
     def _first_rows(self) -> list[int]:
@@ -51,7 +96,7 @@ class MicroBatch:
 
     source: Source
     labels: dict[str, Tensor | None]
-    rows: list[int]  # of the training split
+    rows: list[int]  # items of the stream, which the seeds of samples and dropout depend on
     ids: list[str]  # of the examples
     cached_distributions: list[CachedDistributions] | None = None  # the teacher's on its samples, if they are stored
     context: Context | None = None  # the student's, of sampling, if training can use it too

@@ -13,6 +13,7 @@ class TrainingSettings:
     batch_size: int
     accumulation: int
     max_examples: int | None
+    max_unlabelled: int | None
     epochs: float
     max_steps: int | None
     warmup_steps: int

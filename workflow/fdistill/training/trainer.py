@@ -57,7 +57,7 @@ class Trainer:
         freeze(student, settings.freeze)
         self.learner = Learner(student, teacher, objective, sampling, settings.precision, seed, ranks)
         self.trainable = self.learner.trainable
-        self.epoch_steps = -(-len(data.train) // (settings.batch_size * settings.accumulation))
+        self.epoch_steps = -(-len(data) // (settings.batch_size * settings.accumulation))
         self.total_steps = max(1, round(settings.epochs * self.epoch_steps)) if settings.epochs else 0
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
@@ -79,7 +79,7 @@ class Trainer:
 
     def batches(self) -> Iterator[list[MicroBatch]]:
         """Yield the effective batches, epoch after epoch without end, beginning with that of the next step."""
-        lengths = [(len(s), len(t)) for s, t in zip(self.data.train.sources, self.data.train.targets, strict=True)]
+        lengths = [self.data.lengths(item) for item in range(len(self.data))]
         epoch, begin = divmod(self.state.step, self.epoch_steps)
         while True:
             groups = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)
@@ -88,10 +88,10 @@ class Trainer:
             epoch, begin = epoch + 1, 0
 
     def micro_batches(self, groups: list[list[int]], epoch: int) -> list[MicroBatch]:
-        """Return the micro-batches of the next step: of the given examples, or of stored samples if it replays them."""
+        """Return the micro-batches of the next step: of the given items, or of stored samples if it replays them."""
         kinds = self.plan.kinds(self.state)
         if not self.plan.replays(self.state):
-            return [self.micro_batch(indices, epoch, kinds) for indices in groups]
+            return [self.micro_batch(items, epoch, kinds) for items in groups]
         samples = self.plan.replayed(self.state, sum(map(len, groups)))
         batches = []
         for begin in range(0, len(samples), self.settings.batch_size):
@@ -100,22 +100,23 @@ class Trainer:
             batches[-1].labels[REPLAYED_SAMPLES] = label_batch(list(sequences), self.student.device)
         return batches
 
-    def micro_batch(self, indices: list[int], epoch: int, kinds: Sequence[str] | None = None) -> MicroBatch:
-        """Return a micro-batch of the given examples, with their sequences of an epoch that are stored.
+    def micro_batch(self, items: list[int], epoch: int, kinds: Sequence[str] | None = None) -> MicroBatch:
+        """Return a micro-batch of the given items of the stream, with their sequences of an epoch that are stored.
 
         `kinds` are those that the step uses, by default all of the objective.
         """
         train, kinds = self.data.train, self.learner.objective.sequences if kinds is None else kinds
         labels: dict[str, Tensor | None] = {
-            kind: label_batch([self.data.sequences(kind, i, epoch) for i in indices], self.student.device)
+            kind: label_batch([self.data.sequences(kind, i, epoch) for i in items], self.student.device)
             for kind in kinds
             if kind not in SAMPLED
         }
         labels |= {kind: None for kind in kinds if kind in SAMPLED}
-        source = source_batch(self.student, [train.sources[i] for i in indices])
+        examples = list(map(self.data.example, items))
+        source = source_batch(self.student, [train.sources[i] for i in examples])
         is_cached = self.data.cache and TEACHER_SAMPLES in kinds
-        cached = [self.data.cached_distributions(i, epoch) for i in indices] if is_cached else None
-        return MicroBatch(source, labels, indices, [train.ids[i] for i in indices], cached)
+        cached = [self.data.cached_distributions(i, epoch) for i in items] if is_cached else None
+        return MicroBatch(source, labels, items, [train.ids[i] for i in examples], cached)
 
     def run(
         self,

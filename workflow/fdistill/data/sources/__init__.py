@@ -13,6 +13,7 @@ from typing import Any
 from fdistill.runtime.errors import UserError
 
 SPLITS = ("train", "dev", "test")
+UNLABELLED = "unlabelled"  # a fourth split, of inputs without references; it may be empty
 
 # kind (as written in a task file's `source: {kind: ...}`) -> module in this package
 SOURCES = {
@@ -32,7 +33,10 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Example:
-    """One input with its references; examples of one `group` (a service, a conversation) lie in the same split."""
+    """One input with its references, none if it is unlabelled.
+
+    Examples of one `group` (a service, a conversation) lie in the same split.
+    """
 
     id: str
     group: str
@@ -42,7 +46,7 @@ class Example:
 
 @dataclass
 class Corpus:
-    """What a source returns: the three splits, and for the manifest how they were built."""
+    """What a source returns: the splits, and for the manifest how they were built."""
 
     splits: dict[str, list[Example]]  # by the names in SPLITS
     split_rule: str  # in words, for the manifest and the data table
@@ -51,6 +55,7 @@ class Corpus:
     # inputs that are not pinned archives: {"package", "version", "licence"}, and for files "sha256", "url", "note"
     origins: list[dict[str, str]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)  # rows by split that were left out because they are bad
+    unlabelled: list[Example] = field(default_factory=list)  # inputs without references, which train students too
 
     def count(self, step: str, before: int, after: int) -> None:
         """Record the number of items before and after one filter."""

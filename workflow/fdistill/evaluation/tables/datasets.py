@@ -7,7 +7,7 @@ import pandas as pd
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
-from fdistill.data.sources import SPLITS
+from fdistill.data.sources import SPLITS, UNLABELLED
 from fdistill.evaluation.published import PublishedTable
 from fdistill.evaluation.tables import comparison
 from fdistill.evaluation.tables.numbers import NONE
@@ -18,13 +18,17 @@ from fdistill.runtime.errors import UserError
 SHAPE = {
     "source": {"kind": str},
     "archives": [{"package": str, "version": str, "licence?": str}],
-    "splits": dict.fromkeys(SPLITS, COUNT),
+    "splits": dict.fromkeys(SPLITS, COUNT) | {f"{UNLABELLED}?": COUNT},
     "references": {"dev": COUNT, "test": COUNT},
-    "leakage": {"dev?": {...: (float, None)}, "test?": {...: (float, None)}},
+    "leakage": {f"{split}?": {...: (float, None)} for split in ("dev", "test", UNLABELLED)},
     "split_rule": str,
     "dropped?": {...: COUNT},
 }
 SOURCE = "Source (licence)"
+_UNLABELLED_CAPTION = (
+    " Groups and sources of the unlabelled inputs, whose labels nothing learns from, count as those of the training "
+    "split; unlabelled sources: the share of them that is in the training split with its label, which is no leakage."
+)
 GROUPS = {"sizes": "Inputs and references", "leakage": "Share of the inputs that is in the training split, %"}
 
 
@@ -39,8 +43,8 @@ def datasets_table(
 
     The other arguments map tasks to titles (`tasks`, which fixes the order of the rows), to the task of the paper that
     each has the shape of, and to descriptions. `paper` is the published table to compare the sizes with. CSV has one
-    record per task, with leakage as shares in [0, 1]; the other formats show percent. Raises UserError for a task
-    without a manifest.
+    record per task, with leakage as shares in [0, 1]; the other formats show percent. Unlabelled inputs are counted if
+    any task has some. Raises UserError for a task without a manifest.
     """
     missing = [task for task in tasks if task not in manifests]
     if missing:
@@ -48,13 +52,15 @@ def datasets_table(
     files = {task: read_json(manifests[task], SHAPE) for task in tasks}
     leaks = {
         split: list(dict.fromkeys(name for manifest in files.values() for name in manifest["leakage"].get(split, {})))
-        for split in ("dev", "test")
+        for split in ("dev", "test", UNLABELLED)
     }
+    has_unlabelled = any(manifest["splits"].get(UNLABELLED) for manifest in files.values())
+    counted = (*SPLITS, UNLABELLED) if has_unlabelled else SPLITS
     stand_ins = any(stands_for[task] != NONE for task in tasks)
     names = ["Data set", *(["Stands for"] if stand_ins else []), SOURCE]
     headings = [
         *(("", name) for name in names),
-        *(("sizes", f"{split.title()} inputs") for split in SPLITS),
+        *(("sizes", f"{split.title()} inputs") for split in counted),
         *(("sizes", f"{split.title()} references") for split in ("dev", "test")),
         *(("leakage", f"{split.title()} {name.replace('_', ' ')}") for split in leaks for name in leaks[split]),
     ]
@@ -66,7 +72,7 @@ def datasets_table(
         rows.append(
             [
                 *(tasks[task], *([stands_for[task]] if stand_ins else []), source),
-                *(f"{splits[split]:,}" for split in SPLITS),
+                *(f"{splits.get(split, 0):,}" for split in counted),
                 *(f"{references[split]:,}" for split in ("dev", "test")),
                 *(NONE if share is None else f"{100 * share:.1f}" for share in shares.values()),
             ]
@@ -79,13 +85,13 @@ def datasets_table(
         marks += [["aside" if i and text else "" for text in row] for i, row in enumerate(rows[len(marks) :])]
         records.append(
             {"task": task, "description": descriptions[task], "stands_for": stands_for[task]}
-            | {f"{split}_inputs": splits[split] for split in SPLITS}
+            | {f"{split}_inputs": splits.get(split, 0) for split in counted}
             | {f"{split}_{key}": place[key] for split, place in sizes.items() for key in place}
             | {f"{split}_references": references[split] for split in ("dev", "test")}
             | {f"{split}_leakage_{name}": share for (split, name), share in shares.items()}
             | {"split_rule": manifest["split_rule"], "source": source}
         )
-        dropped = {split: manifest.get("dropped", {}).get(split, 0) for split in SPLITS}
+        dropped = {split: manifest.get("dropped", {}).get(split, 0) for split in counted}
         records[-1] |= {f"{split}_dropped": count for split, count in dropped.items()}
         counts = ", ".join(f"{split} {count:,}" for split, count in dropped.items() if count)
         bad = f" Bad rows left out: {counts}." if counts else ""
@@ -96,7 +102,8 @@ def datasets_table(
         caption="The data sets: inputs and references per split, and what of the dev and test splits is also in the "
         "training split. Groups: of the texts that must stay together, those in both. Sources: inputs. Targets: "
         "references. Ngrams: of a reference's sequences of eight words, or of a shorter one as a whole, those that "
-        "training references contain, averaged over references; common phrases count.",
+        "training references contain, averaged over references; common phrases count."
+        + (_UNLABELLED_CAPTION if has_unlabelled else ""),
         cells=cells,
         groups=GROUPS,
         names=len(names),

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import note_input
-from fdistill.data.sources import SPLITS
+from fdistill.data.sources import SPLITS, UNLABELLED
 from fdistill.data.sources.files.identification import check_regular, suffix_of
 from fdistill.data.sources.files.parquet_files import parquet_rows, parts
 from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.table_files import csv_rows, tsv_rows
-from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file
+from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file, text_lines
 from fdistill.runtime.errors import UserError
 
 Reader = Callable[[Path], Iterable[Row]]
@@ -24,24 +24,36 @@ FORMATS: dict[str, Reader] = {
     ".parquet": parquet_rows,
     ".source": line_pairs,
 }
-PATH = {"description": "One file per split: {train: FILE, dev: FILE, test: FILE}; docs/your_data.md splits one file."}
+SOURCES_ONLY = FORMATS | {".source": text_lines}  # the formats of unlabelled inputs
+PATH = {
+    "description": "One file per split: {train: FILE, dev: FILE, test: FILE}, and unlabelled: FILE if there are inputs "
+    "without targets; docs/your_data.md splits one file."
+}
 HEADED = (".csv", ".tsv", ".parquet")  # the formats that name their columns once
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".rar")
 
 
-def check_per_split(key: str, values: dict[str, Any], type_: type, what: str) -> None:
-    """Raise UserError unless `values`, the option `source.{key}`, has one value of type `type_` for each split."""
-    if set(values) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
-        raise UserError(f"source.{key}: {values!r} must have {what} for each of {', '.join(SPLITS)}, and nothing else")
+def check_per_split(key: str, values: dict[str, Any], type_: type, what: str, optional: tuple[str, ...] = ()) -> None:
+    """Raise UserError unless `values`, the option `source.{key}`, has one value of type `type_` for each split.
+
+    It may have one for each of `optional` too.
+    """
+    if set(values) - set(optional) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
+        rest = " but ".join(["nothing else", *optional])
+        raise UserError(f"source.{key}: {values!r} must have {what} for each of {', '.join(SPLITS)}, and {rest}")
 
 
 def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
-    """Raise UserError unless `source.path` names a file of a known format for each split; it need not exist yet."""
-    check_per_split("path", path, str, "a file")
+    """Raise UserError unless `source.path` names a file of a known format for each split; it need not exist yet.
+
+    It may name one of unlabelled inputs too.
+    """
+    check_per_split("path", path, str, "a file", optional=(UNLABELLED,))
     for split, file in path.items():
-        if suffix_of(file) not in formats:
+        known = SOURCES_ONLY if split == UNLABELLED else formats
+        if suffix_of(file) not in known:
             what = "decompress" if suffix_of(file) in COMPRESSED else "convert or rename"
-            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(formats)}; {what} it")
+            raise UserError(f"source.path.{split}: '{file}' ends in none of {', '.join(known)}; {what} it")
         if "{" in file:
             raise UserError(f"source.path.{split}: '{file}' has a brace, a wildcard to Snakemake; rename it")
         try:
@@ -63,8 +75,10 @@ def expanded(file: str) -> Path:
 
 def input_files(source: dict[str, Any]) -> list[str]:
     """Return every local file that a task's `source:` names: also a folder's parts, and a .source file's .target."""
-    files = [expanded(file) for file in (source.get("path") or {}).values()]
-    targets = [target_file(file) for file in files if FORMATS.get(suffix_of(file)) is line_pairs]
+    path = {split: expanded(file) for split, file in (source.get("path") or {}).items()}
+    files = list(path.values())
+    labelled = [file for split, file in path.items() if split != UNLABELLED]
+    targets = [target_file(file) for file in labelled if FORMATS.get(suffix_of(file)) is line_pairs]
     return [
         str(part) for file in files + targets for part in (parts(file) if suffix_of(file) == ".parquet" else [file])
     ]
@@ -99,6 +113,12 @@ def read_files(
         for name in names
     ]
     return {split: _rows(expanded(path[split]), formats, columns) for split in SPLITS}, origins
+
+
+def read_sources(path: dict[str, str], columns: Collection[str]) -> Iterator[Row]:
+    """Yield the rows of the file of unlabelled inputs, which `read_files` has found to exist; none without one."""
+    if UNLABELLED in path:
+        yield from _rows(expanded(path[UNLABELLED]), SOURCES_ONLY, columns)
 
 
 def _rows(file: Path, formats: dict[str, Reader], columns: Collection[str] | None) -> Iterator[Row]:

@@ -9,9 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fdistill.data.sources import SPLITS, Corpus, Example
+from fdistill.data.sources import SPLITS, UNLABELLED, Corpus, Example
 from fdistill.data.sources.files.identification import suffix_of
-from fdistill.data.sources.files.local_files import FORMATS, HEADED, PATH, check_path, check_per_split, read_files
+from fdistill.data.sources.files.local_files import (
+    FORMATS,
+    HEADED,
+    PATH,
+    check_path,
+    check_per_split,
+    read_files,
+    read_sources,
+)
 from fdistill.data.sources.files.rows import BadRow, BadRows, Row, listed
 from fdistill.data.sources.options import read_options
 from fdistill.runtime.errors import UserError
@@ -68,20 +76,33 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
         )
         for split in SPLITS
     }
-    if not all(splits.values()):
+    unlabelled = _unlabelled(chosen, bad_rows, places)
+    if not all(splits.values()) or (UNLABELLED in chosen.path and not unlabelled):
         bad_rows.refuse("Correct the files: every split needs a row that can be used")
     if chosen.on_bad_rows == REFUSE:
         bad_rows.refuse(f"Correct the files, or leave such rows out: source.on_bad_rows: {DROP}")
     origins = [origin | {"licence": chosen.licence} for origin in origins]
-    corpus = Corpus(splits, SPLIT_RULE, origins=origins, dropped=bad_rows.counts)
+    corpus = Corpus(splits, SPLIT_RULE, origins=origins, dropped=bad_rows.counts, unlabelled=unlabelled)
     for split, count in bad_rows.counts.items():
         if count:
+            used = len(unlabelled if split == UNLABELLED else splits[split])
             log.warning("%s: %d bad rows dropped", split, count)
-            corpus.count(f"{split}: rows that can be used", len(splits[split]) + count, len(splits[split]))
+            corpus.count(f"{split}: rows that can be used", used + count, used)
     for reason in bad_rows.reasons:
         log.warning("dropped: %s", reason)
     corpus.check_sizes(chosen.expected_counts)
     return corpus
+
+
+def _unlabelled(chosen: Options, bad_rows: BadRows, places: dict[str, str]) -> list[Example]:
+    """The inputs of `path.unlabelled`, if it is there. Targets are not read, ids and groups where there are any."""
+    if UNLABELLED not in chosen.path:
+        return []
+    columns = {column: option for column, option in chosen.columns.items() if option != "target_column"}
+    rows = read_sources(chosen.path, columns)
+    needed = {chosen.source_column: "source_column"}
+    rows = _with_columns(rows, chosen.path[UNLABELLED], needed)
+    return bad_rows.examples(UNLABELLED, rows, lambda row, _: [_example(row, UNLABELLED, chosen, places)])
 
 
 def _with_columns(rows: Iterable[Row], file: str, columns: dict[str, str]) -> Iterator[Row]:
@@ -111,12 +132,21 @@ def _hint(column: str, found: list[str], file: str) -> str:
 
 
 def _example(row: Row, split: str, chosen: Options, places: dict[str, str]) -> Example:
-    """The example of a row; `places` collects the ids of all splits and their rows."""
-    id = _name(row, chosen.id_column) if chosen.id_column else f"{split}/{row.place.rpartition(', ')[2]}"
+    """The example of a row; `places` collects the ids of all splits and their rows.
+
+    Rows of unlabelled inputs need only a source.
+    """
+    is_labelled = split != UNLABELLED
+
+    def names(column: str | None) -> bool:
+        return column is not None and (is_labelled or row.has(column))
+
+    id = _name(row, chosen.id_column) if names(chosen.id_column) else f"{split}/{row.place.rpartition(', ')[2]}"
     if id in places:
         raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
-    group = _name(row, chosen.group_column) if chosen.group_column else id
-    example = Example(id, group, _filled(row, chosen.source_column), _references(row, chosen.target_column))
+    group = _name(row, chosen.group_column) if names(chosen.group_column) else id
+    references = _references(row, chosen.target_column) if is_labelled else ()
+    example = Example(id, group, _filled(row, chosen.source_column), references)
     if any("\0" in text for text in (id, group, example.source, *example.references)):
         raise UserError(f"{row.place}: has a NUL character, which no text has; correct or remove the row")
     places[id] = row.place

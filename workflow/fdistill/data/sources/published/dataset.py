@@ -5,8 +5,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from fdistill.data.sources import SPLITS, Corpus, Example
-from fdistill.data.sources.files.local_files import FORMATS, PATH, Reader, check_path, check_per_split, read_files
+from fdistill.data.sources import SPLITS, UNLABELLED, Corpus, Example
+from fdistill.data.sources.files.local_files import (
+    FORMATS,
+    PATH,
+    Reader,
+    check_path,
+    check_per_split,
+    read_files,
+    read_sources,
+)
 from fdistill.data.sources.files.rows import BadRows, Pair, Row, Rows
 from fdistill.data.sources.published.hub import Hub, HubDown
 from fdistill.data.sources.published.web import WebFiles
@@ -50,6 +58,7 @@ class PublishedOptions:
 def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
     """Return the examples of every row, in order, from `options.path` or else from the data set's places.
 
+    Unlabelled inputs in `options.path` have the form of the model's own, in the column `source`.
     Raises UserError when no place has the data set whole, with the reason of each.
     """
     if not options.path:
@@ -57,8 +66,10 @@ def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
     rows, origins = read_files(options.path, options.formats, dataset.columns)
     bad_rows = BadRows()
     splits = _examples(dataset, rows, bad_rows)
+    sources = read_sources(options.path, ("source",))
+    unlabelled = bad_rows.examples(UNLABELLED, sources, lambda row, n: [_unlabelled(row, f"{UNLABELLED}/{n}")])
     bad_rows.refuse("Correct the files, or take another copy of the data set")
-    return Corpus(splits, dataset.split_rule, origins=origins)
+    return Corpus(splits, dataset.split_rule, origins=origins, unlabelled=unlabelled)
 
 
 def _from_places(dataset: Published) -> Corpus:
@@ -101,6 +112,12 @@ def _examples(dataset: Published, rows: Rows, bad_rows: BadRows) -> dict[str, li
         split: bad_rows.examples(split, rows[split], lambda row, n, split=split: examples_of(row, f"{split}/{n}"))
         for split in SPLITS
     }
+
+
+def _unlabelled(row: Row, id: str) -> Example:
+    if not row.text("source").strip():
+        raise UserError(f"{row.place}: 'source' is empty; fill it in or remove the row")
+    return Example(id, id, row.text("source"), ())
 
 
 def finish(corpus: Corpus, expected: dict[str, int] | None) -> Corpus:

@@ -1,0 +1,65 @@
+"""What the workflow plans for a task with unlabelled inputs: dry runs."""
+
+import pytest
+import yaml
+from snake import planned, snakemake
+
+FILE = "results/en_ro/prepare/unlabelled.parquet"
+
+
+def plan(folder, method, **changes):
+    """The jobs, and the commands, of a dry run of a method of EN-RO."""
+    given = {"tasks": ["en_ro"], "methods": ["mle", "kl"], "task_overrides": {"en_ro": changes}}
+    (folder / "o.yaml").write_text(yaml.safe_dump(given))
+    target = f"results/en_ro/{method}/seed1/model"
+    shown = snakemake("-n", "-p", "--configfile", folder / "o.yaml", "--", target, directory=folder).stdout
+    commands = {line.split("--model ")[1].split()[0]: line for line in shown.splitlines() if "--model " in line}
+    return planned(shown), shown, commands[target]
+
+
+@pytest.mark.parametrize("cache", ["none", "states"])
+def test_the_teacher_samples_unlabelled_inputs_and_kl_learns_from_them(tmp_path, cache):
+    changes = {"source": {"unlabelled_share": 0.5}, "training": {"distill": {"max_unlabelled": 100}}}
+    jobs, shown, command = plan(tmp_path, "kl", **changes, teacher_cache=cache)
+    sampled = [wildcards for rule, wildcards in jobs if rule == "sample_teacher"]
+    assert sorted(sampled) == [
+        "task=en_ro, sample_set=train.teacher_samples", "task=en_ro, sample_set=unlabelled.teacher_samples"
+    ]  # fmt: skip
+    assert f"--unlabelled {FILE}" in command and "--max-unlabelled=100" in command
+    samples = "results/en_ro/sample_teacher/unlabelled.teacher_samples.parquet"
+    assert f"--unlabelled-teacher-samples {samples}" in command
+    (sampling,) = [line for line in shown.splitlines() if f"--samples {samples}" in line]
+    assert "--max-examples 100" in sampling and f"--split {FILE}" in sampling
+    assert '"unlabelled_share": 0.5' in shown
+    assert (f"--unlabelled-teacher-cache {'results/en_ro/cache_teacher/unlabelled.teacher_samples'}" in command) == (
+        cache == "states"
+    )
+    assert [rule for rule, _ in jobs].count("cache_teacher") == (2 if cache == "states" else 0)
+    (teacher,) = [line for line in shown.splitlines() if "finetune_teacher.py" in line and "exec" in line]
+    assert f"--unlabelled {FILE}" in teacher
+
+
+def test_methods_that_need_labels_have_the_labelled_part(tmp_path):
+    jobs, _, command = plan(tmp_path, "mle", source={"unlabelled_share": 0.5})
+    assert "--unlabelled" not in command and "sample_teacher" not in {rule for rule, _ in jobs}
+
+
+def test_pseudo_targets_without_unlabelled_inputs(tmp_path):
+    jobs, _, command = plan(tmp_path, "pt_one")
+    assert "--include-original --per-input 1" in command and "--unlabelled " not in command
+    assert ("sample_teacher", "task=en_ro, sample_set=train.teacher_beam") in jobs
+
+
+def test_files_of_inputs_are_read_by_prepare(tmp_path):
+    for split in ("train", "dev", "test", "unlabelled"):
+        (tmp_path / f"{split}.csv").write_text("source,target\na,b\n")
+    path = {split: f"{split}.csv" for split in ("train", "dev", "test", "unlabelled")}
+    changes = {"source": {"kind": "wmt16", "path": path}}
+    given = {"tasks": ["wmt16_en_ro"], "methods": ["kl"], "task_overrides": {"wmt16_en_ro": changes}}
+    (tmp_path / "o.yaml").write_text(yaml.safe_dump(given))
+    target = "results/wmt16_en_ro/prepare/unlabelled.parquet"
+    shown = snakemake("-n", "--configfile", tmp_path / "o.yaml", "--", target, directory=tmp_path).stdout
+    assert "unlabelled.csv" in shown
+    (tmp_path / "unlabelled.csv").unlink()
+    done = snakemake("-n", "--configfile", tmp_path / "o.yaml", "--", target, directory=tmp_path, check=False)
+    assert done.returncode and "unlabelled.csv" in done.stdout
