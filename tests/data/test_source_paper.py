@@ -1,7 +1,7 @@
 """The paper's dialogue, summary and translation data on small local files; expected counts and options."""
 
 import pytest
-from fdistill.data.sources import source_module
+from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.dialogue import TURN_SEPARATOR as SEP
 from fdistill.data.sources.published.dataset import PublishedOptions, finish
 from fdistill.data.sources.published.wmt16 import sample
@@ -50,7 +50,7 @@ def test_xsum_reads_articles_onto_one_line(tmp_path, suffix):
     assert [origin["package"] for origin in corpus.origins] == [f"{s}{suffix}" for s in ("train", "dev", "test")]
 
 
-@pytest.mark.parametrize("kind", ["dart", "xsum", "wmt16", "commonsense_dialogues", "cnn_dailymail"])
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if hasattr(source_module(kind), "DATASET")])
 def test_line_pairs_are_examples_as_they_are(tmp_path, kind):
     rows = [{"source": "a : b : c", "target": "It joined."}, {"source": "d", "target": "E."}]
     assert pairs(load(tmp_path, kind, ".source", rows), "test") == [("a : b : c", "It joined."), ("d", "E.")]

@@ -6,6 +6,7 @@ import json
 import logging
 import tarfile
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import datasets
 import pytest
 from fdistill.data.sources import source_module
 from fdistill.data.sources.dialogue import TURN_SEPARATOR
+from fdistill.data.sources.published import shakespeare
 from fdistill.data.sources.published.web import WebFiles, download
 from fdistill.runtime.errors import UserError
 from published_files import only_from, pairs
@@ -242,3 +244,94 @@ def test_a_half_downloaded_archive_is_named_with_the_remedy(serve, tmp_path, sha
     message = refusal(serve("wmt16", whole[: int(share * len(whole))]))
     (path,) = tmp_path.rglob("wmt_en_ro.tar.gz")
     assert f"{path}: damaged archive (" in message and "delete it and run again" in message
+
+
+# ---- Calderon et al.'s data sets
+
+
+def test_squad_from_its_authors_site(serve):
+    def articles(count):
+        qas = [{"id": "5", "question": "When?", "answers": [{"answer_start": 0, "text": "1781"}]}]
+        paragraphs = [{"context": "It opened in 1781.", "qas": qas}]
+        return {"version": "1.1", "data": [{"title": f"A{n}", "paragraphs": paragraphs} for n in range(count)]}
+
+    corpus = serve("squad_questions", articles(4), articles(3)).load({}, {"dev_size": 1})
+    assert [len(corpus.splits[split]) for split in ("train", "dev", "test")] == [4, 1, 2]
+    assert pairs(corpus, "dev") == [("It opened in 1781.; answer: 1781", "When?")]
+    assert [origin["package"] for origin in corpus.origins] == ["train-v1.1.json", "dev-v1.1.json"]
+
+
+ANLG = {
+    f"anlg/{split}-w-comet-preds.jsonl": json.dumps(
+        {"obs1": f"{split} 1", "obs2": "2", "hyp1": "x", "hyp2": "café", "label": "2", "comet_preds": {}}
+    )
+    + "\r\n\n"
+    for split in ("train", "dev", "test")
+}
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_art_from_its_authors_archive(serve):
+    resource_forks = {"__MACOSX/anlg/._train-w-comet-preds.jsonl": b"\0\5\x16\7", "anlg/README.md": "about"}
+    corpus = serve("art", zipped(resource_forks | ANLG)).load({}, {})
+    assert [pairs(corpus, split) for split in ("train", "test")] == [
+        [("train 1; outcome: 2", "café")],
+        [("test 1; outcome: 2", "café")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("dev", None, "lacks dev-w-comet-preds.jsonl: not the expected archive; delete it and run again"),
+        ("dev", b"{}\n{", "dev-w-comet-preds.jsonl, line 2: not valid JSON"),
+        ("test", b"\xff", "test-w-comet-preds.jsonl, line 1: not UTF-8 text"),
+    ],
+)
+def test_art_names_what_its_archive_lacks(serve, name, content, message):
+    files = ANLG | {f"anlg/{name}-w-comet-preds.jsonl": content}
+    files = {name: text for name, text in files.items() if text is not None}
+    refused = refusal(serve("art", zipped(files)))
+    assert message in refused and "delete it and run again" in refused
+
+
+def plays(**changes):
+    """The files of all plays, in order, each with a blank first line, as published, and a sentence that names it."""
+    contents = {f"{play}_{side}": f"\n {side} of  {play} \n" for play in PLAY_NAMES for side in ("original", "modern")}
+    return [content if isinstance(content, bytes) else content.encode() for content in (contents | changes).values()]
+
+
+PLAY_NAMES = (*shakespeare.PLAYS, shakespeare.DEV, shakespeare.TEST)
+
+
+def test_shakespeare_from_the_authors_repository(serve):
+    corpus = serve("shakespeare", *plays()).load({}, {})
+    assert [len(corpus.splits[split]) for split in ("train", "dev", "test")] == [15, 1, 1]
+    assert pairs(corpus, "dev") == [("original of twelfthnight", "modern of twelfthnight")]
+    assert pairs(corpus, "test") == [("original of romeojuliet", "modern of romeojuliet")]
+    assert [example.group for example in corpus.splits["train"]] == list(shakespeare.PLAYS)
+
+
+def test_lines_of_windows_and_quotation_marks_are_text(serve):
+    changes = {"hamlet_original": 'A "piece\tof him.\r\n', "hamlet_modern": '"What?" he’s\r\n'}
+    corpus = serve("shakespeare", *plays(**changes)).load({}, {})
+    assert ('A "piece of him.', '"What?" he’s') in pairs(corpus, "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lear_modern": "one\n"}, "lear_original.snt.aligned has 2 lines and "),
+        ({"lear_modern": b"\n\xe9\n"}, "lear_modern.snt.aligned, line 2: not UTF-8 text"),
+    ],
+)
+def test_a_play_that_is_damaged_is_named_with_the_remedy(serve, changes, message):
+    refused = refusal(serve("shakespeare", *plays(**changes)))
+    assert message in refused and "The file was downloaded: delete it and run again" in refused

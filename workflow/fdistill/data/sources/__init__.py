@@ -27,6 +27,9 @@ SOURCES = {
     "wmt16": "published.wmt16",
     "commonsense_dialogues": "published.commonsense_dialogues",
     "cnn_dailymail": "published.cnn_dailymail",
+    "squad_questions": "published.squad_questions",
+    "shakespeare": "published.shakespeare",
+    "art": "published.art",
     "files": "files.own_files",
 }
 

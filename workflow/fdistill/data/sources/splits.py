@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
 from fdistill.data.sources import Example
-from fdistill.data.sources.filters import shuffled
+from fdistill.data.sources.filters import distinct, shuffled
 from fdistill.runtime.errors import UserError
 
 
@@ -61,4 +61,15 @@ def one_per_reference(example: Example) -> list[Example]:
     return [
         replace(example, id=f"{example.id}/{number}", references=(reference,))
         for number, reference in enumerate(example.references)
+    ]
+
+
+def one_per_source(examples: list[Example], limit: int | None = None) -> list[Example]:
+    """Return one example per source with the first `limit` of its distinct references that are not blank."""
+    references: dict[str, dict[str, None]] = {}
+    for example in examples:
+        references.setdefault(example.source, {}).update(dict.fromkeys(filter(str.strip, example.references)))
+    return [
+        replace(example, references=tuple(references[example.source])[:limit])
+        for example in distinct(examples, lambda example: example.source)
     ]

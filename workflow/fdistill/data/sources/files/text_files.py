@@ -64,7 +64,7 @@ def text_lines(file: Path) -> Iterator[Row]:
 
 def json_lines(file: Path) -> Iterator[Row]:
     """Return a row per line of a JSON-lines file; blank lines are skipped."""
-    return _line_rows(file, _parsed, skip_blank=True)
+    return _line_rows(file, json_value, skip_blank=True)
 
 
 def _line_rows(file: Path, values: Callable[[str, str], Any], skip_blank: bool = False) -> Iterator[Row]:
@@ -82,13 +82,14 @@ def _line_rows(file: Path, values: Callable[[str, str], Any], skip_blank: bool =
 
 def json_document(file: Path) -> Any:
     """Return the content of a JSON file; raises UserError with its name when it is damaged."""
-    return _parsed(text_of(file), str(file))
+    return json_value(text_of(file), str(file))
 
 
-def _parsed(text: str, place: str) -> Any:
-    """The value of a JSON text.
+def json_value(text: str, place: str) -> Any:
+    """Return the value of a JSON text.
 
-    Raises UserError when it is invalid, or has a key twice, a number that is not finite or half of a surrogate pair.
+    Raises UserError with its place when it is invalid, or has a key twice, a number that is not finite or half of a
+    surrogate pair.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -122,7 +123,11 @@ def _parsed(text: str, place: str) -> Any:
 
 def line_pairs(file: Path) -> Iterator[Row]:
     """Yield each line of `NAME.source` with the same line of `NAME.target`; raises UserError if one is longer."""
-    partner = target_file(file)
+    yield from parallel_lines(file, target_file(file))
+
+
+def parallel_lines(file: Path, partner: Path) -> Iterator[Row]:
+    """Yield each line of a file with the same line of its partner; raises UserError if one is longer."""
     sources, targets = (sum(1 for _ in byte_lines(path)) for path in (file, partner))
     if sources != targets:
         raise unpartnered(file, sources, partner, targets)

@@ -16,12 +16,12 @@ from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.files import local_files
 from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.files.text_files import json_document, text_of
-from fdistill.data.sources.filters import distinct
 from fdistill.data.sources.options import read_options
 from fdistill.data.sources.published import dataset
 from fdistill.data.sources.published.dataset import Published, PublishedOptions, finish, read_corpus
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 from fdistill.data.sources.published.web import WebFiles, one_per_split
+from fdistill.data.sources.splits import one_per_source
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
@@ -33,7 +33,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     """Build the corpus (see `fdistill.data.sources.source_module`)."""
     chosen = read_options(Options, options)
     corpus = read_corpus(DATASET, chosen)
-    merged = merge(corpus.splits["test"], chosen.test_references)
+    merged = one_per_source(corpus.splits["test"], chosen.test_references)
     corpus.count("test: entries with the same triples merged", len(corpus.splits["test"]), len(merged))
     corpus.splits["test"] = merged
     return finish(corpus, chosen.expected_counts)
@@ -64,17 +64,6 @@ def sentences(row: Row) -> list[str]:
     if not isinstance(value, dict) or not _list_of(value.get("text"), str):
         raise row.wrong("annotations", "a list of {source, text} or {source: [...], text: [...]}")
     return value["text"]
-
-
-def merge(examples: list[Example], limit: int | None) -> list[Example]:
-    """Return one example per source with the first `limit` of its distinct references that are not blank."""
-    references: dict[str, dict[str, None]] = {}
-    for example in examples:
-        references.setdefault(example.source, {}).update(dict.fromkeys(filter(str.strip, example.references)))
-    return [
-        Example(example.id, example.group, example.source, tuple(references[example.source])[:limit])
-        for example in distinct(examples, lambda example: example.source)
-    ]
 
 
 def gem_entries(rows: Iterable[Row]) -> Iterator[Row]:

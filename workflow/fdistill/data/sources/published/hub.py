@@ -22,6 +22,7 @@ class Hub:
     config: str | None = None
     revision: str = "main"
     adapt: Callable[[Iterable[Row]], Iterable[Row]] = lambda rows: rows  # converts to the rows of other places
+    test: str = "test"  # the split that is read as test; "dev" where the data set has no test split
 
     def __str__(self) -> str:
         return f"hub, {self.id}, revision {self.revision}"
@@ -39,9 +40,11 @@ class Hub:
             causes = [cause for cause in (error, error.__cause__) if cause is not None]
             raise UserError(": ".join(str(cause).strip() or type(cause).__name__ for cause in causes)) from None
         splits = {SPLIT_NAMES.get(name, name): rows for name, rows in dataset.items()}
-        if set(splits) != set(SPLITS):
-            raise UserError(f"its splits are {', '.join(dataset)}, not train, validation and test")
-        rows = {name: self.adapt(_placed(splits[name], f"{name} split")) for name in SPLITS}
+        read = {name: name for name in SPLITS} | {"test": self.test}  # by our names
+        if set(splits) != set(read.values()):
+            expected = "train, validation and test" if self.test == "test" else "train and validation"
+            raise UserError(f"its splits are {', '.join(dataset)}, not {expected}")
+        rows = {name: self.adapt(_placed(splits[split], f"{split} split")) for name, split in read.items()}
         return rows, [{"package": self.id, "version": self.revision}]
 
 

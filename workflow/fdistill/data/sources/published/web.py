@@ -18,6 +18,7 @@ from fdistill.runtime.errors import UserError
 log = logging.getLogger(__name__)
 
 TIMEOUT = (10, 60)  # seconds until a connection, and until the next bytes
+NAMED = 4  # files that a message names
 CHUNK = 2**20  # bytes that are written at a time
 
 
@@ -30,8 +31,9 @@ class WebFiles:
     note: str = ""  # how the text differs from other places, for log and manifest
 
     def __str__(self) -> str:
-        names = ", ".join(PurePosixPath(url).name for url in self.urls)
-        return f"{urlsplit(self.urls[0]).netloc}, {names}"
+        names = [PurePosixPath(url).name for url in self.urls]
+        more = f", … ({len(names)} files)" if len(names) > NAMED else ""
+        return f"{urlsplit(self.urls[0]).netloc}, {', '.join(names[:NAMED])}{more}"
 
     def read(self) -> tuple[Rows, list[dict[str, str]]]:
         """Return the rows by split, and the files as origins for the manifest.
