@@ -4,15 +4,20 @@ import logging
 import os
 import re
 
-_SECRET_NAMES = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+_SECRET_NAMES = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|_KEY$", re.IGNORECASE)
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 SHORTEST = 6  # characters of a secret; shorter values, as of TOKENIZERS_PARALLELISM=true, are not secrets
 HIDDEN = "***"
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether `redact` hides the value of the environment variable of this name."""
+    return _SECRET_NAMES.search(name) is not None
+
+
 def redact(text: str) -> str:
     """Return `text` with `***` for the values of environment variables named like secrets and for `user:password@`."""
-    secrets = {value for name, value in os.environ.items() if _SECRET_NAMES.search(name) and len(value) >= SHORTEST}
+    secrets = {value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= SHORTEST}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return without_credentials(text)
