@@ -17,11 +17,14 @@ from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
+from fdistill.config.model_checks import SCRATCH, first_model, outputs_of
+from fdistill.config.outside_checks import LEARNT_FROM
 from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, stated_counts
 from fdistill.data.labels import files_of as label_files
+from fdistill.data.outputs import files_of as output_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
 from fdistill.models import location
@@ -85,14 +88,41 @@ def ask(question, *arguments):
         raise WorkflowError(str(error)) from None
 
 
-def risk_systems(task):
+# The files of each task whose teacher is from outside, and regular expressions for these tasks and all others.
+OUTPUTS = {
+    task: outputs
+    for task in STUDY.all_tasks
+    if task not in STUDY.task_mistakes and (outputs := outputs_of(STUDY.task(task)))
+}
+
+
+def one_of(tasks):
+    """Return the regular expression of a wildcard that is one of `tasks`, which may be none."""
+    return "|".join(tasks) or "(?!)"
+
+
+OUTSIDE = one_of(OUTPUTS)
+WITH_TEACHER = one_of(task for task in STUDY.all_tasks if task not in OUTPUTS)
+
+
+def teachers(task):
+    """Return the teacher if it answers the test split: one from outside may have no outputs for it."""
+    return ["teacher"] if task not in OUTPUTS or OUTPUTS[task]["test"] else []
+
+
+def model_systems(task):
     """Return the models that the study has of a task."""
-    return ["teacher", *ask(STUDY.students, task)]
+    return [*([] if task in OUTPUTS else ["teacher"]), *ask(STUDY.students, task)]
+
+
+def risk_systems(task):
+    """Return the systems whose risks the study has of a task."""
+    return [*teachers(task), *ask(STUDY.students, task)]
 
 
 def table_systems(task):
     """Return the systems that the study has of a task."""
-    return ["teacher", *TRIVIAL, *ask(STUDY.students, task)]
+    return [*teachers(task), *TRIVIAL, *ask(STUDY.students, task)]
 
 
 wildcard_constraints:

@@ -27,6 +27,7 @@ rule deployment_model:
         mem_mb=8000,
         runtime=10 * 60,
     params:
+        teacher=teacher_flags_of,
         run=lambda wildcards: run_flags(seeds_of(wildcards.system)[0]),
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
@@ -35,7 +36,7 @@ rule deployment_model:
         contents=lambda wildcards: contents(encoder_files(wildcards)),
         packages=encoder_packages,
     shell:
-        "exec python {input.script:q} --model {input.model:q} --teacher {input.teacher:q} --test {input.test:q}"
+        "exec python {input.script:q} --model {input.model:q} {params.teacher:q} --test {input.test:q}"
         " --score {input.score:q} --output {output.json:q} --metric-options {params.options:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} {params.run:q} {params.text:q} {params.decoding:q}"
         " {params.memory:q} 2> {log:q}"
@@ -44,7 +45,7 @@ rule deployment_model:
 rule deployment_table:
     input:
         script=script("tables"),
-        deployments=files_in(placed(STUDY.tasks, risk_systems, "deployment.json")),
+        deployments=files_in(placed(STUDY.tasks, model_systems, "deployment.json")),
     output:
         multiext("<results>/tables/deployment", ".csv", ".md", ".tex"),
         page=table_page("deployment"),
@@ -59,8 +60,8 @@ rule deployment_table:
     params:
         texts=TEXTS_FILE,
         tasks=STUDY.tasks,
-        rows=row_flags(risk_systems),
-        deployments=placed(STUDY.tasks, risk_systems, "deployment.json"),
+        rows=row_flags(model_systems),
+        deployments=placed(STUDY.tasks, model_systems, "deployment.json"),
     shell:
         "exec python {input.script:q} deployment --deployments {params.deployments:q} --tasks {params.tasks:q}"
         " {params.rows:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"
@@ -69,7 +70,7 @@ rule deployment_table:
 rule latency_figure:
     input:
         script=script("figures"),
-        deployments=lambda wildcards: files_in(placed([wildcards.task], risk_systems, "deployment.json")),
+        deployments=lambda wildcards: files_in(placed([wildcards.task], model_systems, "deployment.json")),
     output:
         report(
             "<results>/figures/{task}.latency.svg",
@@ -87,8 +88,8 @@ rule latency_figure:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        deployments=lambda wildcards: placed([wildcards.task], risk_systems, "deployment.json"),
-        systems=lambda wildcards: risk_systems(wildcards.task),
+        deployments=lambda wildcards: placed([wildcards.task], model_systems, "deployment.json"),
+        systems=lambda wildcards: model_systems(wildcards.task),
     shell:
         "exec python {input.script:q} latency --deployments {params.deployments:q} --systems {params.systems:q}"
         " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"

@@ -7,7 +7,7 @@ rule generate:
         model="<results>/{task}/{system}/seed{seed}/model",
         teacher=teacher_model,
         test="<results>/{task}/prepare/test.parquet",
-        teacher_samples="<results>/{task}/sample_teacher/test.teacher_samples.parquet",
+        test_samples=test_samples,
     output:
         generations="<results>/{task}/{system}/seed{seed}/generate.parquet",
         risk="<results>/{task}/{system}/seed{seed}/risk.json",
@@ -28,12 +28,12 @@ rule generate:
         launch=launch,
         shards=lambda wildcards, output: unfinished(output[0], "generate"),
         shard=shard_flag,
+        teacher=teacher_flags_of,
         run=lambda wildcards: run_flags(wildcards.seed),
         text=text_flags,
         settings=generate_flags,
     shell:
-        "exec {params.launch:q} {input.script:q} --model {input.model:q} --teacher {input.teacher:q}"
-        " --test {input.test:q} --teacher-samples {input.teacher_samples:q}"
+        "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q} {params.teacher:q}"
         " --generations {output.generations:q} --risk {output.risk:q} --shards {params.shards:q}"
         " --task {wildcards.task:q} --method {wildcards.system:q} --threads {threads} {params.run:q} {params.shard:q}"
         " {params.text:q} {params.settings:q} 2> {log:q}"

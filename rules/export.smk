@@ -23,9 +23,10 @@ rule export:
         mem_mb=8000,  # the weights three times: the model, its conversion, and the check of it
         runtime=30,
     params:
+        teacher=teacher_flags_of,
         text=text_flags,
         decoding=lambda wildcards: flags("decoding", task_of(wildcards)["decoding"]),
     shell:
-        "exec python {input.script:q} --model {input.model:q} --teacher {input.teacher:q} --data {input.data:q}"
+        "exec python {input.script:q} --model {input.model:q} {params.teacher:q} --data {input.data:q}"
         " --score {input.score:q} --folder {output.folder:q} --task {wildcards.task:q} --method {wildcards.system:q}"
         " --seed {wildcards.seed:q} {params.text:q} {params.decoding:q} 2> {log:q}"

@@ -4,7 +4,7 @@
 rule training_curves:
     input:
         script=script("figures"),
-        histories=lambda wildcards: files_in(curves_of(wildcards.task, risk_systems(wildcards.task))),
+        histories=lambda wildcards: files_in(curves_of(wildcards.task, model_systems(wildcards.task))),
     output:
         report(
             "<results>/figures/{task}.curves.svg",
@@ -22,8 +22,8 @@ rule training_curves:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        histories=lambda wildcards: curves_of(wildcards.task, risk_systems(wildcards.task)),
-        systems=lambda wildcards: risk_systems(wildcards.task),
+        histories=lambda wildcards: curves_of(wildcards.task, model_systems(wildcards.task)),
+        systems=lambda wildcards: model_systems(wildcards.task),
     shell:
         "exec python {input.script:q} training --logs {params.histories:q} --systems {params.systems:q}"
         " --task {wildcards.task:q} --texts {params.texts:q} --output {output:q} 2> {log:q}"

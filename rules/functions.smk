@@ -32,13 +32,16 @@ def first_seed(wildcards, name):
 
 
 def teacher_model(wildcards):
+    """Return the folder of a task's teacher; none of a teacher from outside."""
+    if wildcards.task in OUTPUTS:
+        return []
     return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
 def init_files_of(task):
-    """Return the files of the checkpoint that a task's teacher is fine-tuned from, if it lies on this machine."""
-    init = task["model"]["teacher"]["init"]
-    return [] if init == "scratch" else location.input_files(init)
+    """Return the files of the checkpoint that a task's first model is made from, if it lies on this machine."""
+    init = first_model(task)[1]["init"]
+    return [] if init == SCRATCH else location.input_files(init)
 
 
 def init_files(wildcards):
@@ -173,11 +176,17 @@ def unfinished(output, name):
 
 def teacher_flags(model):
     """Return the flags of the model that the teacher is fine-tuned from, without the keys that it does not use."""
-    start = ["--family", model["family"], "--init", model["teacher"]["init"]]
-    if model["teacher"]["init"] != "scratch":
-        return [*start, *checkpoint_flags(model["teacher"])]
-    size = ["--vocab-size", str(model["teacher"]["vocab_size"])]
-    return [*start, *size, "--model-config", json.dumps(model["teacher"]["config"])]
+    is_read = model["teacher"]["init"] != SCRATCH
+    return [*first_model_flags(model, "teacher"), *(checkpoint_flags(model["teacher"]) if is_read else [])]
+
+
+def first_model_flags(model, owner):
+    """Return the flags of the first model: a checkpoint, or random weights and a tokenizer; `owner` has its settings."""
+    settings = model[owner]
+    start = ["--family", model["family"], "--init", settings["init"]]
+    if settings["init"] != SCRATCH:
+        return start
+    return [*start, "--vocab-size", str(settings["vocab_size"]), "--model-config", json.dumps(settings["config"])]
 
 
 def checkpoint_flags(teacher):
@@ -277,6 +286,8 @@ def teacher_sequences(kind, split="train"):
 
 def stored_sequences(task, kind, split="train"):
     """Return the file of a kind of offline sequences of the training split, or of the unlabelled inputs."""
+    if task in OUTPUTS:
+        return f"{RESULTS}/{task}/import_outputs/{split}.parquet"
     maker = "encode_labels" if kind == "other_teacher_beam" else "sample_teacher"
     return f"{RESULTS}/{task}/{maker}/{split}.{kind}.parquet"
 
@@ -321,10 +332,38 @@ def other_teacher_flags(wildcards):
     ]
 
 
+def test_samples(wildcards):
+    """Return the teacher's samples of the test split; none of a teacher from outside without outputs for it."""
+    if wildcards.task in OUTPUTS:
+        return [f"{RESULTS}/{wildcards.task}/import_outputs/test.parquet"] if teachers(wildcards.task) else []
+    return f"{RESULTS}/{wildcards.task}/sample_teacher/test.teacher_samples.parquet"
+
+
+def outputs_files(wildcards):
+    """Return the files of a teacher's outputs for a split."""
+    return list(map(str, output_files(OUTPUTS[wildcards.task][wildcards.get("split", "test")])))
+
+
+def written_flags(wildcards, output):
+    """Return the flags of what import_outputs writes."""
+    names = [name for name in ("samples", "cache", "generations", "risk") if name in output.keys()]
+    return [part for name in names for part in (f"--{name}", output[name])]
+
+
+def teacher_flags_of(wildcards, input):
+    """Return the flags of the teacher and of its samples of the test split, as far as they are inputs of a job."""
+    given = {"--teacher": input.get("teacher"), "--teacher-samples": input.get("test_samples")}
+    return [part for flag, path in given.items() if path for part in (flag, str(path))]
+
+
 def teacher_cache(wildcards, split="train"):
     """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
     if split == "unlabelled" and not unlabelled_of(wildcards):
         return []
+    if wildcards.task in OUTPUTS:
+        terms = method_of(wildcards)["terms"]
+        is_read = any(term["sequences"] in LEARNT_FROM and term["loss"] != "nll" for term in terms)
+        return [f"{RESULTS}/{wildcards.task}/import_outputs/{split}.log_probs"] if is_read else []
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
     is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
     return [f"{RESULTS}/{wildcards.task}/cache_teacher/{split}.teacher_samples"] if is_read else []

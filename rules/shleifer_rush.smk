@@ -9,7 +9,7 @@ rule shleifer_rush_table:
         files=lambda wildcards: files_in(sum(shleifer_rush_files(wildcards).values(), [])),
         # Read beside the metrics, for the differences from the teacher.
         replicates=lambda wildcards: (
-            files_in(placed(STUDY.tasks, students_of(shleifer_rush.MIXTURES), "metrics.replicates.parquet"))
+            files_in(placed(TEACHER_TASKS, students_of(shleifer_rush.MIXTURES), "metrics.replicates.parquet"))
             if wildcards.table == "table10"
             else []
         ),
@@ -33,7 +33,7 @@ rule shleifer_rush_table:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        tasks=STUDY.tasks,
+        tasks=TEACHER_TASKS,
         files=lambda wildcards: [
             part for flag, files in shleifer_rush_files(wildcards).items() for part in (flag, *files)
         ],

@@ -1,6 +1,9 @@
 # What the rules of Shleifer & Rush's tables read, and which of them the study is about.
 from fdistill.evaluation import shleifer_rush
 
+# The tables compare students with the model that is their teacher.
+TEACHER_TASKS = [task for task in STUDY.tasks if task not in OUTPUTS]
+
 
 def started():
     """Return the method whose sizes are compared as starts of the student."""
@@ -24,7 +27,7 @@ def students_of(methods):
 
 def several_starts():
     """Return the tasks that have several sizes of the student."""
-    return [task for task in STUDY.tasks if len(ask(STUDY.sizes, task)) > 1]
+    return [task for task in TEACHER_TASKS if len(ask(STUDY.sizes, task)) > 1]
 
 
 # Flags of a table's results, and the systems that they are of.
@@ -43,12 +46,12 @@ def shleifer_rush_files(wildcards):
     files = {}
     for flag, systems_of in SHLEIFER_RUSH[wildcards.table].items():
         if flag == "--logs":
-            students = {task: [s for s in systems_of(task) if s != "teacher"] for task in STUDY.tasks}
-            files[flag] = [f"{task}/{curve}" for task in STUDY.tasks for curve in curves_of(task, students[task])]
+            students = {task: [s for s in systems_of(task) if s != "teacher"] for task in TEACHER_TASKS}
+            files[flag] = [f"{task}/{curve}" for task in TEACHER_TASKS for curve in curves_of(task, students[task])]
         else:
-            files[flag] = placed(STUDY.tasks, systems_of, NAMES[flag])
-    files["--teachers"] = of_tasks(f"teacher/seed{STUDY.teacher_seed}/model")
-    return files | {"--starts": placed(STUDY.tasks, untrained_of, "model")}
+            files[flag] = placed(TEACHER_TASKS, systems_of, NAMES[flag])
+    files["--teachers"] = [f"{task}={RESULTS}/{task}/teacher/seed{STUDY.teacher_seed}/model" for task in TEACHER_TASKS]
+    return files | {"--starts": placed(TEACHER_TASKS, untrained_of, "model")}
 
 
 def untrained_of(task):
@@ -57,6 +60,10 @@ def untrained_of(task):
 
 def check_shleifer_rush(table):
     """Raise WorkflowError for a table of which the study has nothing."""
+    if not TEACHER_TASKS:
+        raise WorkflowError(
+            f"shleifer_rush/{table}: the study has no task whose teacher is a model; add one to its tasks"
+        )
     needed = {"table5": shleifer_rush.METHODS, "table10": shleifer_rush.MIXTURES}.get(table, STUDY.methods)
     if not {*needed} & {*STUDY.methods}:
         raise WorkflowError(
@@ -71,7 +78,7 @@ def check_shleifer_rush(table):
 
 def study_tables():
     """Yield the tables that the study is about, which are part of `all`."""
-    methods = {*STUDY.methods}
+    methods = {*STUDY.methods} if TEACHER_TASKS else set()
     if {*shleifer_rush.METHODS} <= methods:
         yield from ("table5", *(["table6", "layers"] if STUDY.deployment else []))
     if "sft" in methods and several_starts():

@@ -13,6 +13,8 @@ rule init_student:
         model=directory("<results>/{task}/{initial_student}/model"),
     log:
         "<logs>/{task}/{initial_student}.log",
+    wildcard_constraints:
+        task=WITH_TEACHER,
     priority: 2
     conda:
         ENVIRONMENT
@@ -68,6 +70,7 @@ rule distill:
         shard=shard_flag,
         terms=lambda wildcards: json.dumps(method_of(wildcards)["terms"]),
         start_method=lambda wildcards: method_of(wildcards)["start"],
+        teacher=teacher_flags_of,
         sequences=sequence_flags,
         stream=stream_flags,
         contents=lambda wildcards: contents(
@@ -84,7 +87,7 @@ rule distill:
     shell:
         "exec {params.launch:q} {input.script:q} --terms {params.terms:q} --start {input.start:q}"
         " --start-method {params.start_method:q} --task {wildcards.task:q} --method {wildcards.method:q}"
-        " --teacher {input.teacher:q} --train {input.train:q} --dev {input.dev:q}"
+        " {params.teacher:q} --train {input.train:q} --dev {input.dev:q}"
         " {params.objective:q} {params.sequences:q} {params.stream:q} {params.sampling:q}"
         " --model {output.model:q} --history {output.history:q}"
         " --threads {threads} {params.run:q} {params.training:q} {params.shard:q} {params.safeguards:q} 2> {log:q}"

@@ -32,7 +32,7 @@ def online_systems(task):
 
 
 # The benchmarks of a task's models need their shapes.
-BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None]
+BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None and task not in OUTPUTS]
 
 
 def of_tasks(name):
@@ -59,7 +59,7 @@ FIRST_OUTPUTS = [
 
 
 # What each model costs in use, in a study whose report has it.
-DEPLOYMENTS = placed(STUDY.tasks, risk_systems, "deployment.json") if STUDY.deployment else []
+DEPLOYMENTS = placed(STUDY.tasks, model_systems, "deployment.json") if STUDY.deployment else []
 
 
 def measured_for_claims():
@@ -67,7 +67,7 @@ def measured_for_claims():
     return {
         "--online": bench_of(STUDY.tasks if ONLINE else [], "online"),
         "--layers": bench_of(BENCH_TASKS if "layers" in study_tables() else [], "layers"),
-        "--teacher": of_tasks("teacher/risk.json"),
+        "--teacher": [f"{task}={RESULTS}/{task}/teacher/risk.json" for task in STUDY.tasks if teachers(task)],
     }
 
 

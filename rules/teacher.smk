@@ -19,6 +19,8 @@ rule finetune_teacher:
         "<logs>/{task}/teacher/seed{seed}/finetune_teacher.log",
     benchmark:
         "<benchmarks>/{task}/teacher/seed{seed}/finetune_teacher.tsv"
+    wildcard_constraints:
+        task=WITH_TEACHER,
     priority: 3
     conda:
         ENVIRONMENT
@@ -64,6 +66,7 @@ rule sample_teacher:
     benchmark:
         "<benchmarks>/{task}/sample_teacher/{sample_set}.tsv"
     wildcard_constraints:
+        task=WITH_TEACHER,
         sample_set="|".join(map(re.escape, SAMPLE_SETS)),
     priority: 2
     conda:
@@ -106,6 +109,7 @@ rule cache_teacher:
         "<benchmarks>/{task}/cache_teacher/{cached_set}.tsv"
     wildcard_constraints:
         cached_set="|".join(map(re.escape, CACHED_SETS)),
+        task=WITH_TEACHER,
     priority: 2
     conda:
         ENVIRONMENT

@@ -23,15 +23,25 @@ from jsonschema import Draft202012Validator
 from small_config import WEB, put
 
 # Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stage
-# `finetune` is one that a task may not have; `teacher_weight` is another name for `beta`, which has the default.
+# `finetune` is one that a task may not have; `teacher_weight` is another name for `beta`, which has the default. Only
+# if the teacher is files of outputs has a student `init`, and there is no training of a teacher (outside_checks).
 NO_DEFAULT = {
     "task.training.finetune",
     "task.model.student.encoder",
     "task.model.student.decoder",
     "task.model.student_sizes.encoder",
     "task.model.student_sizes.decoder",
+    "task.model.student.init",
+    "task.model.student_sizes.init",
+    "task.training.teacher",
     "methods.terms.parameters.teacher_weight",
 }
+# Keys of a size, of a stack that is a mapping, of files of outputs and their student, of which a usual task has none.
+OTHERS_KEYS = (
+    "task.model.student_sizes.",
+    *(f"task.model.student.{key}" for key in ("encoder.", "decoder.", "init", "vocab_size", "config")),
+    "task.model.teacher.outputs.",
+)
 SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]
 
 
@@ -114,8 +124,8 @@ def test_a_filled_task_is_complete_and_stays_as_it_is():
     task = fill_defaults(task, section("task"))
     assert fill_defaults(task, section("task")) == task
     for path, _, _ in described_properties(section("task"), "task"):
-        if path.startswith(("task.model.student_sizes.", "task.model.student.encoder.", "task.model.student.decoder.")):
-            continue  # keys of a size and of a stack that is a mapping, of which this task has none
+        if path.startswith(OTHERS_KEYS):
+            continue
         inner = task
         for key in path.split(".")[1:]:
             inner = inner[0] if isinstance(inner, list) else inner

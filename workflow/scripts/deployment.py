@@ -1,8 +1,9 @@
 """Measure what a model costs in use: size, latency, throughput and memory, by transformers and by CTranslate2.
 
 Every runtime answers the same inputs of the test split, decoded as the task decodes, in turn with the teacher by
-transformers, which speed-ups are over. CTranslate2 decodes the whole split too, and its outputs are scored: with int8
-weights they are not those of the study. Run it on a machine that does nothing else.
+transformers, which speed-ups are over; if the teacher is files of outputs, in turn with the model itself. CTranslate2
+decodes the whole split too, and its outputs are scored: with int8 weights they are not those of the study. Run it on a
+machine that does nothing else.
 """
 
 import argparse
@@ -47,7 +48,7 @@ SCORE = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the model, a student or the teacher")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher, or the same folder")
+    parser.add_argument("--teacher", type=Path, help="folder of its teacher (default: the same folder)")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--score", type=Path, required=True, help="the model's scores on it (JSON)")
     for flag, default, text in (
@@ -66,7 +67,7 @@ def main() -> None:
     args = cli.parse(parser, "output")
 
     check_splits(test=args.test)
-    is_teacher = args.teacher.resolve() == args.model.resolve()
+    is_teacher = args.teacher is None or args.teacher.resolve() == args.model.resolve()
     inputs, teacher_folder = (args.model, args.test, args.score), None if is_teacher else args.teacher
     place = {"task": args.task, "method": args.method, "seed": args.seed}
     lineage = common_lineage(*inputs, teacher=teacher_folder, **place)
@@ -109,6 +110,7 @@ def main() -> None:
         **place,
         "parameters": deployment.parameters(model.model),
         **measured,
+        "reference": measured["reference"] | {"is_teacher": args.teacher is not None},
         "runtimes": {name: (measured["runtimes"] | missing)[name] for name in RUNTIMES},
         "decoding": decoding,
         "machine": on,

@@ -41,7 +41,7 @@ def main() -> None:
     schema_flags.add_flags(parser, "method", keys=("reduction", "replay_size"))
     parser.add_argument("--start", type=Path, required=True, help="folder of the model to start from")
     parser.add_argument("--start-method", help="the key of the method that made it (default: any)")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of the teacher")
+    parser.add_argument("--teacher", type=Path, help="folder of the teacher (default: none, it is a file of outputs)")
     for kind in STORED_SEQUENCES:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", type=Path, help=f"stored {kind} of the training split, Parquet"
@@ -83,7 +83,7 @@ def main() -> None:
 
     student = checkpoints.load(args.start, device)
     teacher = None
-    if objective.needs_teacher or args.selection_agreement_top_k:
+    if args.teacher is not None and (objective.needs_teacher or args.selection_agreement_top_k):
         teacher = checkpoints.load(args.teacher, device)
         try:
             checkpoints.check_same_vocabulary(teacher, student)

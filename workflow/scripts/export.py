@@ -24,7 +24,7 @@ from fdistill.sampling.ctranslate2_export import FOLDER, convert
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of its teacher, or the same folder")
+    parser.add_argument("--teacher", type=Path, help="folder of its teacher, or the same folder (default: it has none)")
     parser.add_argument("--data", type=Path, required=True, help="manifest of the task's data (JSON)")
     parser.add_argument("--score", type=Path, required=True, help="the model's scores on the test split (JSON)")
     parser.add_argument("--folder", type=Path, required=True, help="folder to write")
@@ -48,9 +48,9 @@ def main() -> None:
         **{"task": args.task, "system": args.method, "seed": args.seed},
         family=checkpoint.model.module.config.model_type,
         manifest=_manifest(args.model, MODEL),
-        teacher=_manifest(args.teacher, TEACHER),
+        teacher=_manifest(args.teacher, TEACHER) if args.teacher else None,
         data=read_json(args.data, DATA),
-        depths=read_depths(args.teacher)[1],
+        depths=read_depths(args.teacher)[1] if args.teacher else {},
         scores=scores,
         intervals={key: interval([value], replicates[key]) for key, value in values.items() if key in replicates},
         record=record_of_job(args.model / MANIFEST, RECORD),

@@ -14,7 +14,7 @@ from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.experiment import train_and_save
-from fdistill.training.initial_teacher import pretrained_teacher, teacher_from_scratch
+from fdistill.training.initial_model import model_from_scratch, pretrained_model
 from fdistill.training.micro_batches import TrainingData
 
 GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
@@ -53,10 +53,10 @@ def main() -> None:
 
     if args.init == "scratch":
         shape = (args.family, args.model_config, args.vocab_size)
-        teacher = teacher_from_scratch(*shape, args.train, limits, args.seed, device)
+        teacher = model_from_scratch(*shape, args.train, limits, args.seed, device)
     else:
         languages = (args.source_language, args.target_language)
-        teacher = pretrained_teacher(args.init, args.family, limits, device, *languages, args.allow_pickle)
+        teacher = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
     train, _ = read_split(args.train, teacher, limits, args.max_examples)
     for name in ("test", UNLABELLED):
         if name in splits:

@@ -1,6 +1,7 @@
 """Generate a model's outputs for the test split, and measure its risks: R_llh, R_cvg, and its teacher's TeacherDist.
 
-Both in one job, since starting it takes longer than either takes for a small model. Without a teacher, only outputs.
+Both in one job, since starting it takes longer than either takes for a small model. Without --risk, only outputs. Risks
+of a teacher from outside are measured as far as its outputs for the test split go (--teacher-samples alone).
 """
 
 import argparse
@@ -18,7 +19,7 @@ from fdistill.data.samples import read_samples
 from fdistill.data.schemas import GENERATIONS
 from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
 from fdistill.evaluation.resampling import replicate_mean
-from fdistill.evaluation.risks import risks, teacher_dist
+from fdistill.evaluation.risks import missing, risks, teacher_dist
 from fdistill.models import checkpoints, fsdp
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime import distributed
@@ -30,16 +31,14 @@ from fdistill.sampling.engines import version_of
 from fdistill.sampling.offline import generate_texts, sample_sequences
 from fdistill.sampling.sampler import SamplingConfig
 
-FOR_RISKS = ("teacher", "teacher_samples", "risk")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the model, a student or the teacher")
     parser.add_argument("--test", type=Path, required=True, help="test split, Parquet")
     parser.add_argument("--generations", type=Path, required=True, help="Parquet file to write")
-    group = parser.add_argument_group("risks", "all or none of these")
-    group.add_argument("--teacher", type=Path, help="folder of the teacher")
+    group = parser.add_argument_group("risks")
+    group.add_argument("--teacher", type=Path, help="folder of the teacher (default: none, it is a file of outputs)")
     group.add_argument("--teacher-samples", type=Path, help="the teacher's samples of the test split")
     group.add_argument("--risk", type=Path, help=f"JSON file to write, and beside it {FILE_IN_HELP}")
     cli.add_offline_flags(parser)
@@ -49,9 +48,10 @@ def main() -> None:
     schema_flags.add_flags(parser, "risk", "risk-", keys=("batch_size", "engine"))
     cli.add_place_flags(parser)
     args = cli.parse(parser, "generations", "risk", beside={"risk": beside})
-    given = [getattr(args, name) for name in FOR_RISKS]
-    if None in given and any(given):
-        raise UserError("--teacher, --teacher-samples and --risk belong together; give all or none")
+    if args.teacher and not (args.teacher_samples and args.risk):
+        raise UserError("--teacher needs --teacher-samples and --risk; give all or none")
+    if args.teacher_samples and not args.risk:
+        raise UserError("--teacher-samples needs --risk; give both or none")
     if args.risk and not (args.task and args.method):
         raise UserError("--risk needs --task and --method, which the file records; give both")
 
@@ -60,17 +60,19 @@ def main() -> None:
     device = set_up_device(args.device, args.threads)
     ranks = distributed.join(device)
     model = checkpoints.load(args.model, device)
-    is_teacher = args.teacher is None or args.teacher.resolve() == args.model.resolve()
+    is_teacher = args.teacher is None or args.teacher.resolve() == args.model.resolve()  # a model without one
     if args.shard_teacher and is_teacher:
         fsdp.shard(model.model, ranks)
     test, _ = read_split(args.test, model, Limits(**schema_flags.read_flags(args, "text")))
 
     stores = [generate(args, model, test, lineage, args.shard_teacher and is_teacher, ranks)]
     if args.risk:
-        teacher = model if is_teacher else checkpoints.load(args.teacher, device)
-        if args.shard_teacher and not is_teacher:
-            fsdp.shard(teacher.model, ranks)
-        checkpoints.check_same_vocabulary(teacher, model)
+        teacher = None
+        if args.teacher:
+            teacher = model if is_teacher else checkpoints.load(args.teacher, device)
+            if args.shard_teacher and not is_teacher:
+                fsdp.shard(teacher.model, ranks)
+            checkpoints.check_same_vocabulary(teacher, model)
         stores.append(measure_risks(args, model, teacher, test, lineage, ranks))
     for store in stores:  # now that all files are written
         store.remove()
@@ -99,24 +101,34 @@ def generate(
 
 
 def measure_risks(
-    args: argparse.Namespace, student: Checkpoint, teacher: Checkpoint, test: Encoded, lineage: Lineage, ranks: Ranks
+    args: argparse.Namespace,
+    student: Checkpoint,
+    teacher: Checkpoint | None,
+    test: Encoded,
+    lineage: Lineage,
+    ranks: Ranks,
 ) -> BatchStore:
     """Write the risks of `student`; return the store of their batches."""
     engine = args.risk_engine
-    identity = sample_identity(args.teacher, teacher.tokenizer, args.test)
-    teacher_samples = read_samples(args.teacher_samples, test.ids, identity, "teacher_samples")
-    identity |= {"student": model_identity(args.model), "samples": sha256(args.teacher_samples)}
+    identity, teacher_samples = sample_identity(args.teacher, student.tokenizer, args.test), []
+    if args.teacher_samples:
+        teacher_samples = read_samples(args.teacher_samples, test.ids, identity, "teacher_samples")
+        identity |= {"samples": sha256(args.teacher_samples)}
+    identity |= {"student": model_identity(args.model)}
     versions_used = {"versions": versions() | version_of(engine)}
     store = store_for_script(args, identity | versions_used, ranks, args.shard_teacher)
-    models, longest = [student.model, teacher.model], args.max_target_tokens
+    models, longest = [each.model for each in (student, teacher) if each], args.max_target_tokens
     batch_size = offline_batch_size(args.risk_batch_size, models, engine, 1, longest, args.gpu_memory)
-    sampling = SamplingConfig(longest)
-    student_samples = sample_sequences(
-        student.model, test.ids, test.sources, sampling, 1, batch_size, args.seed, store, engine
-    )["tokens"]
+    student_samples = []
+    if teacher is not None:
+        sampling = SamplingConfig(longest)
+        student_samples = sample_sequences(
+            student.model, test.ids, test.sources, sampling, 1, batch_size, args.seed, store, engine
+        )["tokens"]
     first_samples = [samples[0] for samples in teacher_samples]
-    measured = risks(student.model, teacher.model, test.sources, student_samples, first_samples, batch_size, store)
-    eos = teacher.tokenizer.eos_token_id
+    teacher_model = teacher and teacher.model
+    measured = risks(student.model, teacher_model, test.sources, student_samples, first_samples, batch_size, store)
+    eos = student.tokenizer.eos_token_id
     without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
     measured["teacher_dist"] = teacher_dist(without_eos)
     if ranks.is_main:
@@ -124,7 +136,8 @@ def measure_risks(
         write_replicates(args.risk, replicates, lineage)
         place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
         means = {name: fmean(values) if values else None for name, values in measured.items()}
-        write_json(args.risk, {**place, **means, "lineage": lineage})
+        unknown = missing(teacher is not None, bool(teacher_samples))
+        write_json(args.risk, {**place, **means, **({"missing": unknown} if unknown else {}), "lineage": lineage})
     return store
 
 

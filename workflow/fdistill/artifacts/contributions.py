@@ -1,4 +1,4 @@
-"""What a model has from others than its teacher and its task's data: another teacher's labels, another model's layers.
+"""What a model has from others than its teacher and its task's data: outputs, labels, and layers of another model.
 
 Their terms may restrict the use of the model, so that every model made from it says them too, in its manifest.
 """
@@ -10,11 +10,12 @@ from fdistill.artifacts.manifest import manifest_of
 
 CONTRIBUTIONS = "contributions"  # in a manifest, or the identity of a Parquet file
 LABELS, LAYERS = "labels", "layers"
-ENTRIES = [{"what": (LABELS, LAYERS), "name": str, "sha256": str}]
+OUTPUTS = "outputs"  # of a teacher from outside
+ENTRIES = [{"what": (LABELS, LAYERS, OUTPUTS), "name": str, "sha256": str}]
 
 
 def contribution(what: str, name: str, sha256: str) -> dict[str, str]:
-    """Return the entry for LABELS or LAYERS of a model or a file; under CONTRIBUTIONS is a list of such entries."""
+    """Return an entry; under CONTRIBUTIONS of a model or a file is a list of them, of LABELS, LAYERS and OUTPUTS."""
     return {"what": what, "name": name, "sha256": sha256}
 
 

@@ -19,6 +19,7 @@ from fdistill.config import (
     metric_checks,
     model_checks,
     other_teacher_checks,
+    outside_checks,
     student_checks,
     unlabelled_checks,
 )
@@ -47,6 +48,7 @@ NOT_METHODS = (
     "label",
     "encode_labels",
     "label_quality",
+    "import_outputs",
     "human",
     "tables",
     "figures",
@@ -80,6 +82,8 @@ def task_problems(
         partial(unlabelled_checks.check_stored, methods=methods),
         partial(unlabelled_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
+        partial(outside_checks.check_methods, methods=methods, selected=list(used)),
+        partial(outside_checks.check_unused, given=given),
     )
     for check in (*CHECKS, *method_task_checks):
         try:
@@ -142,11 +146,12 @@ def _texts(task: Task) -> Iterator[Problem]:
     They become one argument of a command each, so that their size has a bound. Snakemake's report writes commands into
     its page as they are, where some texts would end the page's script.
     """
-    teacher = task["model"]["teacher"] or {}
+    teacher, student = task["model"]["teacher"] or {}, task["model"]["student"]
     for path, mapping in (
         (("source",), task["source"]),
         (("metric_options",), task["metric_options"]),
         (("model", "teacher", "config"), teacher.get("config", {})),
+        (("model", "student", "config"), student.get("config", {}) if isinstance(student, dict) else {}),
     ):
         mistakes = [Problem((*path, *keys), text) for keys, value in leaves(mapping) if (text := _no_option(value))]
         yield from mistakes
@@ -192,6 +197,9 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     student_checks.check_depth,
     model_checks.check_positions,
     model_checks.check_freeze,
+    model_checks.check_training,
+    outside_checks.check_outputs,
+    outside_checks.check_student,
     _decoding,
     human_checks.check_aspects,
     other_teacher_checks.check_other_teacher,

@@ -27,6 +27,7 @@ BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter o
 # Losses that read the inside of the teacher, and what they read.
 LAYER_LOSSES = {"hidden_mse": "hidden states", "hidden_cosine": "hidden states", "attention_mse": "attention weights"}
 FINETUNE = "finetune"  # the training stage that not every task has
+TOPK = "topk"  # a kind of teacher cache
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -212,16 +213,20 @@ def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
         for term in method.get("terms", []):
             if term["sequences"] != "teacher_samples":
                 continue
-            missing = None
-            if term["loss"] in LAYER_LOSSES:
-                missing = f"{LAYER_LOSSES[term['loss']]} (loss {term['loss']})"
-            elif stored == "topk" and term["parameters"].get("exact"):
-                missing = "every sampled token's probability (parameter exact)"
-            elif stored == "topk" and term["temperature"] != 1:
-                missing = "distributions at another temperature"
-            if missing:
+            if missing := not_stored(term, stored):
                 text = f"{stored} does not contain {missing}, which method '{name}' needs on the teacher's samples"
                 yield Problem(("teacher_cache",), f"{text}; set none, or remove '{name}' from methods")
+
+
+def not_stored(term: dict[str, Any], stored: str) -> str | None:
+    """Return what a term reads of the teacher that a cache of the kind `stored` does not contain; None if nothing."""
+    if term["loss"] in LAYER_LOSSES:
+        return f"{LAYER_LOSSES[term['loss']]} (loss {term['loss']})"
+    if stored == TOPK and term["parameters"].get("exact"):
+        return "every sampled token's probability (parameter exact)"
+    if stored == TOPK and term["temperature"] != 1:
+        return "distributions at another temperature"
+    return None
 
 
 def _sampling_problems(methods: Methods) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ Task = dict[str, Any]
 
 SCRATCH = "scratch"
 NLL = "nll"  # the one loss that needs no teacher
+OUTPUTS = "outputs"  # the key of a teacher from outside
 
 
 def check_family(task: Task) -> Iterator[Problem]:
@@ -26,8 +27,8 @@ def check_family(task: Task) -> Iterator[Problem]:
 
 def check_locations(task: Task) -> Iterator[Problem]:
     """Check the names of models that a task uses: the one to fine-tune, and those of metrics."""
-    teacher = task["model"]["teacher"]
-    names = {("model", "teacher", "init"): SCRATCH if teacher is None else teacher["init"]}
+    teacher, (owner, start) = task["model"]["teacher"], first_model(task)
+    names = {("model", owner, "init"): SCRATCH if start is None else start["init"]}
     if teacher is not None and teacher["pretrained"] is not None:
         names["model", "teacher", "pretrained"] = teacher["pretrained"]
     for metric, options in task["metric_options"].items():
@@ -51,24 +52,24 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
 
 
 def check_sizes(task: Task) -> Iterator[Problem]:
-    """Check that the configuration of a teacher from scratch has its numbers of layers and of positions."""
-    config = scratch_config(task)
+    """Check that the configuration of a model from scratch has its numbers of layers and of positions."""
+    config, owner = scratch_config(task), first_model(task)[0]
     if config is None:
         return
     if "vocab_size" in config:
-        path = ("model", "teacher", "config", "vocab_size")
-        yield Problem(path, "the tokenizer decides it; remove it and set model.teacher.vocab_size")
+        path = ("model", owner, "config", "vocab_size")
+        yield Problem(path, f"the tokenizer decides it; remove it and set model.{owner}.vocab_size")
     for key in _size_keys(family_of(task)):
-        path = ("model", "teacher", "config", key)
+        path = ("model", owner, "config", key)
         if key not in config:
-            yield Problem(path, "missing; a teacher from scratch needs its size: set an integer >= 1")
+            yield Problem(path, f"missing; a {owner} from scratch needs its size: set an integer >= 1")
         elif not is_size(config[key]):
             yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
-    """Check that texts fit the number of positions of a teacher from scratch."""
-    config, family = scratch_config(task), family_of(task)
+    """Check that texts fit the number of positions of a model from scratch."""
+    config, family, owner = scratch_config(task), family_of(task), first_model(task)[0]
     if config is None or family.positions_key is None or not is_size(config[family.positions_key]):
         return
     positions, source = config[family.positions_key], task["text"]["max_source_tokens"]
@@ -84,8 +85,8 @@ def check_positions(task: Task) -> Iterator[Problem]:
             after = f" after {before} of the source (text.max_source_tokens)" if before else ""
             yield Problem(
                 path,
-                f"{length} tokens{after} do not fit the teacher's {positions} positions; "
-                f"lower it or raise model.teacher.config.{family.positions_key}",
+                f"{length} tokens{after} do not fit the {owner}'s {positions} positions; "
+                f"lower it or raise model.{owner}.config.{family.positions_key}",
             )
 
 
@@ -103,9 +104,17 @@ def check_freeze(task: Task) -> Iterator[Problem]:
             yield Problem(path, f"{show(frozen)} leaves nothing to train; leave out {' or '.join(family.stacks)}")
 
 
+def check_training(task: Task) -> Iterator[Problem]:
+    """Check that a teacher has settings for its training, unless it is a file of outputs."""
+    if task["model"]["teacher"] is not None and outputs_of(task) is None and "teacher" not in task["training"]:
+        yield Problem(("training", "teacher"), "missing; set learning_rate and epochs (0 keeps the teacher as it is)")
+
+
 def check_scratch_only(given: Task) -> Iterator[Problem]:
     """Check that a teacher from a checkpoint has no keys of one from scratch, and the reverse."""
     teacher = given.get("model", {}).get("teacher") or {}
+    if teacher.get(OUTPUTS):  # see `outside_checks`
+        return
     if teacher.get("init", SCRATCH) == SCRATCH:
         for key in ("source_language", "target_language"):
             if teacher.get(key):
@@ -132,9 +141,26 @@ def family_of(task: Task) -> Family:
 
 
 def scratch_config(task: Task) -> dict[str, Any] | None:
-    """Return the configuration of a teacher from scratch; None for a checkpoint, whose size is not known here."""
-    teacher = task["model"]["teacher"]
-    return teacher["config"] if teacher is not None and teacher["init"] == SCRATCH else None
+    """Return the configuration of a model from scratch; None for a checkpoint, whose size is not known here."""
+    start = first_model(task)[1]
+    return start["config"] if start is not None and start["init"] == SCRATCH else None
+
+
+def outputs_of(task: Task) -> dict[str, Any] | None:
+    """Return the files of a teacher from outside (`model.teacher.outputs`); None for a teacher that is a model."""
+    return (task["model"]["teacher"] or {}).get(OUTPUTS)
+
+
+def first_model(task: Task) -> tuple[str, dict[str, Any] | None]:
+    """Return the key in `model` of what a task's first model is made from, and its settings.
+
+    It is the teacher, None in a task without one, or the student of a teacher from outside: a checkpoint or `scratch`,
+    None if it says neither (see `outside_checks`).
+    """
+    if outputs_of(task) is None:
+        return "teacher", task["model"]["teacher"]
+    student = task["model"]["student"]
+    return "student", student if isinstance(student, dict) and "init" in student else None
 
 
 def _size_keys(family: Family) -> list[str]:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, scratch_config
+from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, outputs_of, scratch_config
 from fdistill.models.student_layers import PRETRAINED, SPACED, TEACHER, Start, read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
+
+INIT = "init"  # of a student that is a model by itself
 
 
 def check_notation(task: Task) -> Iterator[Problem]:
@@ -69,6 +71,8 @@ def _unfit(name: str, other: str, tasks: dict[str, Task], selected: list[str]) -
     if other not in tasks:  # its own mistakes are reported
         return None
     teachers = [tasks[task]["model"]["teacher"] for task in (other, name)]
+    if outputs_of(tasks[other]) is not None:
+        return f"the teacher of '{other}' is a file of outputs, without layers; take a task whose teacher is a model"
     families = [tasks[task]["model"]["family"] for task in (other, name)]
     if families[0] != families[1]:
         return f"the teacher of '{other}' is a {families[0]} model, not {families[1]}; take a task of the same family"
@@ -113,10 +117,13 @@ def check_depth(task: Task) -> Iterator[Problem]:
 
 
 def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
-    """Yield the key and the layers per stack of each size of the student that `check_notation` accepts."""
+    """Yield the key and the layers per stack of each size of the student that `check_notation` accepts.
+
+    A student that is a model by itself (`init`) copies no layers: see `outside_checks`.
+    """
     for path, student in _students(task):
-        if _no_size(task, student) is None:
-            yield path, read_notation(student)
+        if _no_size(task, student) is None and INIT not in (layers := read_notation(student)):
+            yield path, layers
 
 
 def _no_size(task: Task, student: Any) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 from fdistill.artifacts.files import note_input, read_parquet, write_parquet
 from fdistill.data.schemas import LABELS
 from fdistill.data.sources.files import local_files
-from fdistill.data.sources.files.identification import check_regular, suffix_of
-from fdistill.data.sources.files.local_files import expanded
+from fdistill.data.sources.files.identification import suffix_of
+from fdistill.data.sources.files.local_files import existing_file, named_file
 from fdistill.data.sources.files.parquet_files import parts
 from fdistill.runtime.errors import UserError
 
@@ -19,12 +19,7 @@ NAMED = 3  # ids that a refusal names
 
 def label_file(name: str) -> Path:
     """Return the path of a user's file of labels; raises UserError for a name of no known format."""
-    file = expanded(name)
-    if suffix_of(file) not in FORMATS:
-        raise UserError(f"'{name}' ends in none of {', '.join(FORMATS)}; convert or rename it")
-    if "{" in name:
-        raise UserError(f"'{name}' has a brace, a wildcard to Snakemake; rename it")
-    return file
+    return named_file(name, FORMATS)
 
 
 def files_of(name: str) -> list[Path]:
@@ -34,10 +29,7 @@ def files_of(name: str) -> list[Path]:
 
 def checked_label_file(name: str) -> Path:
     """Return the path of a user's file of labels; raises UserError when there is none."""
-    file = label_file(name)
-    if not file.is_dir() and not check_regular(file):  # a folder of Parquet parts is one table
-        raise UserError(f"{file}: no such file; correct other_teacher.labels")
-    return file
+    return existing_file(label_file(name), "other_teacher.labels")
 
 
 def read_label_file(name: str, wanted: Sequence[str], known: Sequence[str], split: Path) -> dict[str, list]:
@@ -71,7 +63,7 @@ def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], know
     missing = [example for example in wanted if example not in labelled]
     unknown = [example for example in labelled if example not in inputs]
     mistakes = [
-        f"{what} {len(ids):,} {of} ({', '.join(map(repr, ids[:NAMED]))}{', ...' if len(ids) > NAMED else ''})"
+        f"{what} {len(ids):,} {of} ({first_of(ids)})"
         for what, ids, of in (
             ("has no label for", missing, f"of {len(wanted):,} inputs"),
             ("labels", unknown, "inputs that the training split does not have"),
@@ -83,6 +75,11 @@ def check_ids(file: Path, labelled: Collection[str], wanted: Sequence[str], know
             f"{file}: {' and '.join(mistakes)}; its column '{ID}' must have the ids of {split}, "
             "so make the labels for that file, or correct the ids"
         )
+
+
+def first_of(ids: Sequence[str]) -> str:
+    """Return the ids that a refusal names: the first ones."""
+    return ", ".join(map(repr, ids[:NAMED])) + (", ..." if len(ids) > NAMED else "")
 
 
 def write_labels(path: Path, columns: dict[str, list], identity: dict[str, Any]) -> None:

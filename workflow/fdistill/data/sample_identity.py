@@ -9,14 +9,14 @@ from fdistill.artifacts.manifest import model_identity
 from fdistill.models.tokenization import tokenizer_identity
 
 
-def sample_identity(teacher: Path, tokenizer: PreTrainedTokenizerBase, split: Path) -> dict[str, str]:
+def sample_identity(teacher: Path | None, tokenizer: PreTrainedTokenizerBase, split: Path) -> dict[str, str]:
     """Return the hashes of the teacher's weights, the tokenizer and the split, with the keys of `samples.MISMATCH`.
 
-    `samples.read_samples` refuses sequences that were stored with another identity. Raises UserError when the folder
-    `teacher` has no weights.
+    `samples.read_samples` refuses sequences that were stored with another identity. Without a `teacher`, as of outputs
+    from outside, any teacher's are read. Raises UserError when the folder `teacher` has no weights.
     """
     return {
-        "teacher": model_identity(teacher),
+        **({} if teacher is None else {"teacher": model_identity(teacher)}),
         "tokenizer": tokenizer_identity(tokenizer),
         "split": sha256(split),
     }

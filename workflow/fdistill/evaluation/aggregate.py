@@ -43,7 +43,12 @@ METRICS_FILE = {
     "n_inputs": COUNT,
     "metrics": {...: ENTRY | {key: _SCORE[key] for key in ("title", "direction", "signature", "missing")}},
 }
-RISKS_FILE = {"task": str, "method": str, "n_inputs": COUNT, "risks": dict.fromkeys(RISKS, ENTRY)}
+RISKS_FILE = {
+    "task": str,
+    "method": str,
+    "n_inputs": COUNT,
+    "risks": dict.fromkeys(RISKS, ENTRY | {"missing?": _MISSING}),
+}
 _FILES = {"metrics": METRICS_FILE, "risks": RISKS_FILE}
 
 
@@ -106,12 +111,18 @@ def aggregate_risks(
 
     Returns `{"task", "method", "n_inputs", "risks": {key: {"mean", "std", "interval", "seeds"}}, "lineage"}` with the
     keys of `RISKS`, and the replicates by seed. A value that is null in a seed's file has mean, std and interval
-    None.
+    None, and `missing` with the reason if the file gives one.
     """
-    seeds, result = _read(paths, dict.fromkeys(RISKS, (float, None)), expected, task, method)
+    shape = dict.fromkeys(RISKS, (float, None)) | {"missing?": {...: _MISSING}}
+    seeds, result = _read(paths, shape, expected, task, method)
     replicates = _replicates(seeds)
-    values = {key: {seed: seeds[seed][key] for seed in seeds} for key in RISKS}
-    return result | {"risks": {key: _summary(values[key], replicates.get(key)) for key in RISKS}}, replicates
+    risks = {}
+    for key in RISKS:
+        risks[key] = _summary({seed: seeds[seed][key] for seed in seeds}, replicates.get(key))
+        reasons = {seed: file["missing"][key] for seed, file in seeds.items() if key in file.get("missing", {})}
+        if reasons:
+            risks[key]["missing"] = _missing(reasons, len(seeds))
+    return result | {"risks": risks}, replicates
 
 
 def main_metric(files: list[dict[str, Any]]) -> str | None:

@@ -144,7 +144,8 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
             entries.setdefault(key, {})[file["method"]] = entry | {"replicates": replicates.get(key)}
             if key in replicates:
                 lengths[path] = len(replicates[key][0])
-    _check_complete(systems, students)
+    has_risk = any(entry["mean"] is not None for key in COLLAPSES for entry in entries.get(key, {}).values())
+    _check_complete(systems, students, needs_teacher=has_risk)
     _check_equal(sizes, "test inputs")
     _check_equal(lengths, "number of replicates")
     n_inputs = next(iter(sizes.values()))
@@ -190,9 +191,13 @@ def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> d
     return {"title": title, "direction": direction, "seeds": seeds, **compared, "missing": missing}
 
 
-def _check_complete(given: Mapping[str, set[str]], students: Sequence[str]) -> None:
-    """Raise UserError for a system without its file among those `given`, by kind."""
-    for kind, name, needed in (("metrics", "metrics.json", students), ("risks", "risk.json", [*students, TEACHER])):
+def _check_complete(given: Mapping[str, set[str]], students: Sequence[str], needs_teacher: bool) -> None:
+    """Raise UserError for a system without its file among those `given`, by kind.
+
+    The teacher's is needed for its likelihood risk, which a teacher from outside has not.
+    """
+    of_risks = [*students, *([TEACHER] if needs_teacher else [])]
+    for kind, name, needed in (("metrics", "metrics.json", students), ("risks", "risk.json", of_risks)):
         for system in needed if given[kind] else ():
             if system not in given[kind]:
                 why = "without which a student that has collapsed would look best"

@@ -41,7 +41,7 @@ DEPLOYMENT_FILE = {
     "seed": COUNT,
     "parameters": {"all": COUNT, "without_embeddings": COUNT},
     "runtimes": dict.fromkeys(RUNTIMES, (_MEASURED, {"missing": _REASON})),
-    "reference": {"latency_ms": QUARTILES, "inputs_per_s": QUARTILES},
+    "reference": {"latency_ms": QUARTILES, "inputs_per_s": QUARTILES, "is_teacher?": bool},  # or the model itself
     "conditions": {"latency_inputs": COUNT, "batches": COUNT, "batch_size": COUNT, "test_inputs": COUNT},
     "decoding": dict,
     "machine": {"name": str, "device": str, "threads": COUNT, "cpus": (COUNT, None), "versions": dict},

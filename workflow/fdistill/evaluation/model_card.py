@@ -99,10 +99,10 @@ RECORD = {"code": {"commit": str, "dirty": (bool, None)}, "hardware": {"cpu": st
 class Facts:
     """What is on record of an exported model.
 
-    `manifest` and `teacher` are the manifests of the model and of its teacher, `data` the manifest of the task's data,
-    `depths` the teacher's layers by stack, `scores` the content of the model's score.json, `intervals` [low, high] by
-    metric, and `record` that of the job that made the model, None if there is none. `text` has the source prefix;
-    `conversion` is the one to CTranslate2.
+    `manifest` and `teacher` are the manifests of the model and of its teacher, None for one from outside; `data` is
+    that of the task's data, `depths` the teacher's layers by stack, `scores` the content of the model's score.json,
+    `intervals` [low, high] by metric, and `record` that of the job that made the model, None if there is none. `text`
+    has the source prefix; `conversion` is the one to CTranslate2.
     """
 
     task: str
@@ -110,7 +110,7 @@ class Facts:
     seed: int
     family: str
     manifest: dict[str, Any]
-    teacher: dict[str, Any]
+    teacher: dict[str, Any] | None
     data: dict[str, Any]
     depths: dict[str, int]
     scores: dict[str, Any]
@@ -138,14 +138,17 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
     family, manifest = FAMILIES[facts.family], facts.manifest
     is_teacher = "terms" not in manifest
     kind = "teacher: fine-tuned on the references" if is_teacher else f"student, trained by method `{facts.system}`"
-    init, weights = facts.teacher["init"], facts.teacher["files"]["model.safetensors"]
+    init, teacher = SCRATCH, "not a model here: its outputs are named below"
+    if facts.teacher is not None:
+        init, weights = facts.teacher["init"], facts.teacher["files"]["model.safetensors"]
+        teacher = f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}"
     splits = facts.data["splits"]
     table = {
         "Task": f"`{facts.task}`",
         "Architecture": facts.family,
         **({} if is_teacher else {"Objective": "; ".join(map(_term, manifest["terms"]))}),
         **_objective(manifest.get("objective")),
-        "Teacher": f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}",
+        "Teacher": teacher,
         **layers(manifest.get("layers"), facts.depths),
         **given(manifest.get(CONTRIBUTIONS, [])),
         "Data": "; ".join(map(archive, facts.data["archives"])) or UNKNOWN,

@@ -5,13 +5,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.contributions import LABELS, LAYERS
+from fdistill.artifacts.contributions import LABELS, LAYERS, OUTPUTS
 from fdistill.models.student_layers import PRETRAINED, RANDOM, TEACHER, Start
 
 UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
 NO_LICENCE = f", licence: {UNKNOWN}"  # no checkpoint and no file of labels has one on record
 SCRATCH = "scratch"
-GIVEN = {LABELS: "Labels of another teacher", LAYERS: "Layers of another model"}
+GIVEN = {
+    LABELS: "Labels of another teacher",
+    LAYERS: "Layers of another model",
+    OUTPUTS: "Outputs of a teacher from outside",
+}
 
 
 def is_on_hub(init: str) -> bool:

@@ -9,10 +9,19 @@ from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.offline import sequence_nlls
 
+NO_MODEL = {
+    "reason": "the teacher is files of outputs, which do not have its probability of other texts",
+    "fix": "compare in another metric, or use a teacher that is a model (model.teacher.init)",
+}
+NO_OUTPUTS = {
+    "reason": "the teacher's outputs for the test split are not known",
+    "fix": "give them as model.teacher.outputs.test",
+}
+
 
 def risks(
     student: LanguageModel,
-    teacher: LanguageModel,
+    teacher: LanguageModel | None,
     sources: Sequence[Sequence[int]],
     student_samples: Sequence[Sequence[int]],
     teacher_samples: Sequence[Sequence[int]],
@@ -24,13 +33,17 @@ def risks(
     p is the teacher and q the student. `student_samples` has one y' ~ q per source and `teacher_samples` one y ~ p, as
     token ids with EOS. The keys are `r_llh_token`, `r_llh_sequence`, `r_cvg_token` and `r_cvg_sequence`, each with a
     value per source: for `_token` the sequence's mean over its tokens, the unit of Table 3; for `_sequence` the sum
-    over its tokens, the paper's formula. `store` keeps finished batches, so that a run can resume.
+    over its tokens, the paper's formula. Without a teacher, and without samples of one, a risk has no values; `missing`
+    says why. `store` keeps finished batches, so that a run can resume.
 
     Raises UserError for a risk that is not finite: a probability of a token is then no number, or exactly 0.
     """
     result = {}
     pairs = (("r_llh", teacher, student_samples), ("r_cvg", student, teacher_samples))
     for name, model, samples in pairs:
+        if model is None or not samples:
+            result |= {f"{name}_token": [], f"{name}_sequence": []}
+            continue
         per_token, per_sequence = sequence_nlls(model, sources, samples, batch_size, name, store)
         result[f"{name}_token"], result[f"{name}_sequence"] = per_token, per_sequence
         not_finite = [row for row, value in enumerate(per_sequence) if not math.isfinite(value)]
@@ -41,6 +54,16 @@ def risks(
                 "split); its weights are damaged, or its training diverged: train it again with a lower learning_rate"
             )
     return result
+
+
+def missing(has_teacher: bool, has_samples: bool) -> dict[str, dict[str, str]]:
+    """Return why risks are n/a, and what helps, by risk: the teacher is no model, or has no outputs for the test."""
+    found = {}
+    if not has_teacher:
+        found |= dict.fromkeys(("r_llh_token", "r_llh_sequence"), NO_MODEL)
+    if not has_samples:
+        found |= dict.fromkeys(("r_cvg_token", "r_cvg_sequence", "teacher_dist"), NO_OUTPUTS)
+    return found
 
 
 def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:

@@ -5,6 +5,7 @@ expectation over sequences is estimated by one Monte-Carlo sample under stop-gra
 step-wise losses only (Wen et al. 2023, Eqs. 5-12 and section 7).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -126,7 +127,12 @@ class Objective:
 
         Those of `mle` and `seqkd` do not.
         """
-        return ONLINE_TEACHER_SAMPLES in self.sequences or any(map(self.needs_teacher_on, self.sequences))
+        return self.runs_teacher_besides(())
+
+    def runs_teacher_besides(self, cached: Collection[str]) -> bool:
+        """Return whether training runs the teacher if its distributions on the kinds `cached` are stored."""
+        others = (kind for kind in self.sequences if kind not in cached)
+        return ONLINE_TEACHER_SAMPLES in self.sequences or any(map(self.needs_teacher_on, others))
 
     @property
     def mixtures(self) -> list[str]:

@@ -156,9 +156,16 @@ def save(
             write_manifest(folder, manifest)
 
 
-def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, seed: int) -> Checkpoint:
+def from_scratch(
+    family: Family,
+    config: dict[str, Any],
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    key: str = "model.teacher.config",
+) -> Checkpoint:
     """Return a randomly initialised model; `config` holds keyword arguments of the family's `config_class`.
 
+    `key` is the setting that `config` comes from, for messages.
     Raises UserError for a key or a value that the configuration class does not accept.
     """
     ids = {
@@ -169,8 +176,8 @@ def from_scratch(family: Family, config: dict[str, Any], tokenizer: PreTrainedTo
     }
     if family.is_encoder_decoder:
         ids["decoder_start_token_id"] = getattr(tokenizer, f"{family.decoder_start}_id")
-    configuration = scratch_configuration(family, config, ids)
-    without_numbers(configuration, family, "model.teacher.config")
+    configuration = scratch_configuration(family, config, ids, key)
+    without_numbers(configuration, family, key)
     torch.manual_seed(seed)
     module = model_class(family)(configuration)
     return Checkpoint(wrap(module), tokenizer)

@@ -26,7 +26,7 @@ from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
-SCRATCH = ("model", "teacher", "config")  # the key of a configuration made of settings
+SCRATCH = "model.teacher.config"  # the key of a configuration made of settings
 # Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
 # tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
 # `feed_forward_proj` sets two; `n_inner` is a size that weights have). Any other key counts, those of new families too.
@@ -70,24 +70,28 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     return config, family
 
 
-def scratch_configuration(family: Family, settings: dict[str, Any], tokens: dict[str, Any]) -> PreTrainedConfig:
+def scratch_configuration(
+    family: Family, settings: dict[str, Any], tokens: dict[str, Any], key: str = SCRATCH
+) -> PreTrainedConfig:
     """Return a configuration made of `settings` and, unless they contain them, `tokens`: the vocabulary's numbers.
 
+    `key` is the one that the settings come from, for messages.
     Raises UserError, with the key, for a key or a value that a model of the family cannot have.
     """
     config_class = getattr(transformers, family.config_class)
     known = _own_keys(config_class) | config_class.attribute_map.keys()
-    for key in settings:
-        if key not in known:  # transformers would store the key and ignore it
-            near = difflib.get_close_matches(str(key), sorted(known), n=1)
+    for name in settings:
+        if name not in known:  # transformers would store the key and ignore it
+            near = difflib.get_close_matches(str(name), sorted(known), n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise UserError(f"model.teacher.config: {family.config_class} has no key '{key}'{hint}")
-    _refuse("", (problem.under(*SCRATCH) for problem in _label_problems(settings)))
+            raise UserError(f"{key}: {family.config_class} has no key '{name}'{hint}")
+    where = key.split(".")
+    _refuse("", (problem.under(*where) for problem in _label_problems(settings)))
     try:
         config = config_class(**(tokens | settings))
     except (StrictDataclassError, TypeError, ValueError, LookupError) as error:
-        raise UserError(f"model.teacher.config: {reason(error)}") from None
-    _refuse("", (problem.under(*SCRATCH) for problem in _problems(config, family)))
+        raise UserError(f"{key}: {reason(error)}") from None
+    _refuse("", (problem.under(*where) for problem in _problems(config, family)))
     return config
 
 

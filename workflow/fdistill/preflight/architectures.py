@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig
 
-from fdistill.config.model_checks import SCRATCH
+from fdistill.config.model_checks import SCRATCH, first_model
 from fdistill.data.encoding import Limits, check_positions
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
@@ -26,6 +26,8 @@ from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
 PRETRAINED_KEY = "model.teacher.pretrained"
+# Settings of a checkpoint that a student does not have.
+NO_OPTIONS = {"allow_pickle": False, "source_language": None, "target_language": None}
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -34,9 +36,12 @@ _MAKING = Lock()
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a task's teacher and students, and where the teacher comes from."""
+    """The sizes of a task's teacher and students, and where its first model comes from.
 
-    teacher: Size
+    That is the teacher; a teacher from outside has no size, and the first model is the student.
+    """
+
+    teacher: Size | None
     students: dict[str | None, Size]  # by the name of their size; None is the default size
     origin: str  # in words
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
@@ -63,13 +68,18 @@ def architecture(
     family, has fewer layers than a student copies, differs from another model from which a student copies layers, or
     has fewer positions than the task's texts may need.
     """
-    model = task["model"]
-    init = model["teacher"]["init"]
-    config, origin, to_fetch = configuration(model)
+    model, (owner, start) = task["model"], first_model(task)
+    init = start["init"]
+    config, origin, to_fetch = configuration(model | {"teacher": NO_OPTIONS | start}, f"model.{owner}.init")
     family = FAMILIES[config.model_type]
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
-    where = "model.teacher.config" if init == SCRATCH else f"{init}/{CONFIG}"
+    where = f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}"
+    if owner == "student":
+        with _MAKING, torch.device("meta"):
+            student = _outline(config, where)
+        check_positions(student, Limits(**task["text"]))
+        return Architecture(None, {None: size_of(student.model.module, family)}, origin, to_fetch)
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
     pretrained_to_fetch = None
@@ -116,12 +126,12 @@ def configuration(
 ) -> tuple[PreTrainedConfig, str, hub.Download | None]:
     """Return the teacher's configuration, where it comes from in words, and what must be downloaded of it.
 
-    `model` is a task's section, and `key` names the checkpoint in messages. Raises UserError when the checkpoint is
-    not available.
+    The first model of a task with a teacher from outside, its student, is given in the teacher's place. `model` is a
+    task's section, and `key` names the checkpoint in messages. Raises UserError when the checkpoint is not available.
     """
     teacher = model["teacher"]
     if teacher["init"] == SCRATCH:
-        return _scratch(model), "trained from scratch", None
+        return _scratch(model, f"{key.removesuffix('.init')}.config"), "trained from scratch", None
     init, allow_pickle = teacher["init"], teacher["allow_pickle"]
     if local_folder(init) is None:
         return _on_the_hub(init, allow_pickle, key)
@@ -134,11 +144,11 @@ def configuration(
     return outline.config, f"{init}, a folder on this machine", None
 
 
-def _scratch(model: dict[str, Any]) -> PreTrainedConfig:
+def _scratch(model: dict[str, Any], key: str) -> PreTrainedConfig:
     family, teacher = FAMILIES[model["family"]], model["teacher"]
     tokens = {"vocab_size": teacher["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     start = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
-    return scratch_configuration(family, teacher["config"], tokens | start)
+    return scratch_configuration(family, teacher["config"], tokens | start, key)
 
 
 def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:

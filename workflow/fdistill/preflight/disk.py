@@ -28,8 +28,9 @@ def check(plan: Plan) -> Iterator[Finding]:
         # Of each size one is the untrained student of init_student.
         students = 1 + len(plan.methods(task)) * len(plan.study.seeds)
         of_each = sum(student.parameters for student in sizes.students.values())
-        models += FLOAT * (sizes.teacher.parameters + students * of_each)
-        largest = max(largest, sizes.teacher.parameters)
+        teacher = 0 if sizes.teacher is None else sizes.teacher.parameters
+        models += FLOAT * (teacher + students * of_each)
+        largest = max(largest, teacher, *(student.parameters for student in sizes.students.values()))
     yield _room(plan.results, models, "the study's models")
     yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")
     teachers = {model for _, _, sizes in known for model in (sizes.to_fetch, sizes.pretrained_to_fetch)}

@@ -49,7 +49,7 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
     def add(stage: str, *floats: float) -> None:
         needed[stage] = max(needed.get(stage, 0), *floats)
 
-    if task["training"]["teacher"]["epochs"]:
+    if teacher is not None and task["training"]["teacher"]["epochs"]:
         add(
             "finetune_teacher",
             _training(task, plan.study.selection(name, "teacher"), "teacher", teacher, None, {GROUND_TRUTH: False}),
@@ -73,15 +73,16 @@ def stages(task: dict[str, Any], plan: Plan, name: str, sizes: Architecture) -> 
         peaks = memory.decoding(size, rows, beams, source, longest), memory.scoring(size, rows, source, longest)
         add(stage, weights + max(peaks))
 
-    for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]):
+    for sampling in (task["teacher_samples"], task["teacher_beam"], task["risk"]) if teacher is not None else ():
         offline("sample_teacher", sampling, teacher.parameters, teacher, target)
     if isinstance(other := plan.other_teachers.get(name), OtherTeacher):
         beam, limits = task["other_teacher_beam"], text_of(task)
         longest = beam["max_new_tokens"] or limits["max_target_tokens"]
         offline("label", beam, other.size.parameters, other.size, longest, limits["max_source_tokens"])
-    offline("generate", task["decoding"], teacher.parameters, teacher, task["decoding"]["max_new_tokens"])
-    largest = max(student.parameters for student in students)
-    offline("generate", task["risk"], teacher.parameters + largest, teacher, target)
+    largest = max(students, key=lambda student: student.parameters)
+    answering, beside = (largest, 0) if teacher is None else (teacher, largest.parameters)
+    offline("generate", task["decoding"], answering.parameters, answering, task["decoding"]["max_new_tokens"])
+    offline("generate", task["risk"], answering.parameters + beside, answering, target)
     return {stage: memory.in_bytes(floats) for stage, floats in needed.items()}
 
 

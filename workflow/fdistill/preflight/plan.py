@@ -55,7 +55,7 @@ class Plan:
 
     @cached_property
     def architectures(self) -> dict[str, Architecture | UserError]:
-        """The models of each task that has a teacher, or the error that says why they are not available."""
+        """The models of each task with a teacher, or with one from outside, or the error why they are not available."""
         tasks = {name: task for name, task in self.tasks() if task["model"]["teacher"] is not None}
         students = [
             {size: self.study.task(name, size)["model"]["student"] for size in self.study.sizes(name)} for name in tasks

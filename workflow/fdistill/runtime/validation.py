@@ -107,11 +107,11 @@ def condition_problems(settings: Any, schema: Schema, around: dict[str, Any] | N
         value, only, needed = settings.get(key), child.get("only_for"), child.get("needed_for")
         if value is not None and not chosen(only, settings, around):
             chooser, values = next(iter(only.items()))
-            choice = {**(around or {}), **settings}[chooser]
+            both = {**(around or {}), **settings}
+            choice = f"with {chooser} '{both[chooser]}'" if chooser in both else f"without {chooser}"
             yield Problem(
                 (key,),
-                f"{show(value)} is not used with {chooser} '{choice}', only with {', '.join(values)}; "
-                f"remove it or change {chooser}",
+                f"{show(value)} is not used {choice}, only with {', '.join(values)}; remove it or change {chooser}",
             )
         if value is None and needed and chosen(needed, settings, around):
             chooser = next(iter(needed))

@@ -11,7 +11,7 @@ A cache is a folder with an Arrow file, which is read through a memory map, and 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,21 @@ MISMATCHES = {
 # Of one or several sequences with T tokens in all, by column: states (T, D), or tokens (T, K) and log-probabilities
 # (T, K+1).
 CachedDistributions = dict[str, Tensor]
+# Numbers of samples, and for each column of a kind the tensors of these samples.
+Batch = tuple[Sequence[int], Sequence[Sequence[Tensor]]]
+
+
+def outputs_identity(samples: Path, ids: list[str]) -> dict[str, str]:
+    """Return those inputs of a cache that do not depend on a model: all, if its teacher is a file of outputs."""
+    return {"samples": sha256(samples), "examples": hashlib.sha256(json.dumps(ids).encode()).hexdigest()}
 
 
 def cache_identity(
     teacher: Path, samples: Path, ids: list[str], limits: Limits, precision: str, device: str
 ) -> dict[str, str]:
     """Return the inputs that determine a cache's content, by the keys of `MISMATCHES`."""
-    return {
+    return outputs_identity(samples, ids) | {
         "teacher": model_identity(teacher),
-        "samples": sha256(samples),
-        "examples": hashlib.sha256(json.dumps(ids).encode()).hexdigest(),
         "text": json.dumps(vars(limits)),
         "precision": str(compute_type(precision, device)),
     }
@@ -84,26 +89,38 @@ def write_cache(
     `kind` is "states" or "topk", `top_k` the K of the latter. `sources` repeats each source for each of its samples.
     `manifest` has the `cache_identity` under key `inputs`.
     """
-    names = COLUMNS[kind]
-    schema = pa.schema([("row", pa.int64()), *((name, pa.large_binary()) for name in names)])
     lengths = [len(source) + len(sample) for source, sample in zip(sources, samples, strict=True)]
     progress = Progress("teacher's distributions", len(samples))
     teacher.module.eval()
+
+    def batches() -> Iterator[Batch]:
+        for rows in sorted_batches(lengths, batch_size):
+            source = source_batch(teacher, [sources[row] for row in rows])
+            labels = label_batch([samples[row] for row in rows], teacher.device)
+            with torch.no_grad(), autocast:
+                states = teacher.decode(teacher.encode(source), labels).states
+                tensors = _columns(teacher, states, kind, top_k)
+            yield rows, [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in tensors]
+            progress.advance(len(rows))
+
+    write_distributions(folder, kind, batches(), manifest)
+    progress.close()
+
+
+def write_distributions(folder: Path, kind: str, batches: Iterable[Batch], manifest: dict[str, Any]) -> None:
+    """Write a cache of a kind to `folder`, atomically; `batches` have every sample once, at least one batch.
+
+    `manifest` has the inputs that determine the content under key `inputs`.
+    """
+    names = COLUMNS[kind]
+    schema = pa.schema([("row", pa.int64()), *((name, pa.large_binary()) for name in names)])
     with atomic(folder, directory=True) as temporary:
         with pa.OSFile(str(temporary / FILE), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for rows in sorted_batches(lengths, batch_size):
-                source = source_batch(teacher, [sources[row] for row in rows])
-                labels = label_batch([samples[row] for row in rows], teacher.device)
-                with torch.no_grad(), autocast:
-                    states = teacher.decode(teacher.encode(source), labels).states
-                    tensors = _columns(teacher, states, kind, top_k)
-                by_row = [tensor.cpu().split((labels != IGNORE).sum(1).tolist()) for tensor in tensors]
+            for rows, by_row in batches:
                 columns = {name: [_bytes(row) for row in column] for name, column in zip(names, by_row, strict=True)}
                 writer.write_batch(pa.record_batch({"row": rows, **columns}, schema))
-                progress.advance(len(rows))
-        types = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in zip(names, tensors, strict=True)}
+        types = {name: str(column[0].dtype).removeprefix("torch.") for name, column in zip(names, by_row, strict=True)}
         write_manifest(temporary, {**manifest, "types": types})
-    progress.close()
 
 
 def _columns(teacher: LanguageModel, states: Tensor, kind: str, top_k: int) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from fdistill.losses.objectives import (
     LABELS,
     ONLINE_TEACHER_SAMPLES,
     REPLAYED_SAMPLES,
-    TEACHER_SAMPLES,
     Objective,
 )
 from fdistill.models.language_model import LanguageModel
@@ -48,13 +47,16 @@ class Learner:
         precision: str,
         seed: int,
         ranks: Ranks,
+        cached: Collection[str] = (),
     ):
         """`sampling` says how the student is sampled; `seed` determines samples and dropout.
+
+        `cached` are the kinds of sequence on which the teacher's distributions come with the micro-batches.
 
         Raises UserError when the objective needs a teacher and there is none, and when it compares the attention of
         models that have other numbers of heads or only a decoder.
         """
-        if objective.needs_teacher and teacher is None:
+        if objective.runs_teacher_besides(cached) and teacher is None:
             raise UserError("this method compares the student's distributions with a teacher's; give --teacher")
         self.student, self.objective, self.sampling, self.seed, self.ranks = (
             student,
@@ -63,6 +65,7 @@ class Learner:
             seed,
             ranks,
         )
+        self.cached = cached
         self.teacher = teacher if objective.needs_teacher else None  # seqkd does not run it
         if self.teacher is not None:
             self.teacher.module.eval().requires_grad_(False)
@@ -176,7 +179,7 @@ class Learner:
         """
         needs_layers, source = self.needs_layers, micro_batch.source
         with_teacher = {kind for kind in micro_batch.labels if self.objective.needs_teacher_on(kind)}
-        from_cache = with_teacher & ({TEACHER_SAMPLES} if micro_batch.cached_distributions else set())
+        from_cache = with_teacher & {*self.cached} if micro_batch.cached_distributions else set()
         from_model = with_teacher - from_cache
         with self.autocast:
             with step_part(STUDENT):

@@ -28,7 +28,7 @@ class TrainingData:
     `train` has the labelled examples, then those without references. `stored[kind][i]` lists the teacher sequences of
     example i, of which the first `per_input` are used (None: all). An example with several sequences of a kind,
     references too, uses them in turn, one per epoch. `cache` has the teacher's distributions on its samples, if they
-    are stored.
+    are stored; `cached` are the kinds that it is of, whose sequences are then the same.
 
     With `include_original` the labelled examples follow once more, each with its reference in the place of its stored
     sequences (Calderon et al. 2023); the cache does not have these. An item of the stream is therefore number i of
@@ -40,6 +40,7 @@ class TrainingData:
     cache: TeacherCache | None = None
     include_original: bool = False
     per_input: int | None = None
+    cached: tuple[str, ...] = (TEACHER_SAMPLES,)
 
     def __len__(self) -> int:
         """The number of items in the stream."""
@@ -77,14 +78,14 @@ class TrainingData:
 
     def cached_distributions(self, item: int, epoch: int) -> CachedDistributions:
         """Return the teacher's distributions on the sample that an item uses in an epoch."""
-        sample = epoch % len(self.choices(TEACHER_SAMPLES, item))
-        length = len(self.sequences(TEACHER_SAMPLES, item, epoch))
+        sample = epoch % len(self.choices(self.cached[0], item))
+        length = len(self.sequences(self.cached[0], item, epoch))
         return self.cache.distributions(self._first_rows[item] + sample, length)
 
     @cached_property
     def _first_rows(self) -> list[int]:
         """The row in the cache of each example's first sample."""
-        return [0, *accumulate(map(len, self.stored[TEACHER_SAMPLES]))]
+        return [0, *accumulate(map(len, self.stored[self.cached[0]]))]
 
 
 @dataclass

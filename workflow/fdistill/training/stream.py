@@ -11,10 +11,10 @@ from fdistill.artifacts.records import MANIFEST
 from fdistill.data.encoding import Encoded, Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import TEACHER_SAMPLES
+from fdistill.losses.objectives import TEACHER_SAMPLES, TEACHER_SEQUENCES
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.teacher_cache import TeacherCache, cache_identity, joined
+from fdistill.sampling.teacher_cache import TeacherCache, cache_identity, joined, outputs_identity
 from fdistill.training.micro_batches import TrainingData
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Part:
 def read_stream(
     parts: Sequence[Part],
     student: Checkpoint,
-    teacher: Path,
+    teacher: Path | None,
     limits: Limits,
     precision: str,
     device: str,
@@ -52,10 +52,10 @@ def read_stream(
 ) -> TrainingData:
     """Return the parts as the stream of a student's epochs (see `TrainingData`); the first one is the labelled split.
 
-    All parts have the same kinds of stored sequences. `teacher` is the folder of the teacher, `precision` and `device`
-    are those of training, which a cache must have been made with. Raises UserError for files of another teacher or
-    split, for `include_original` and `per_input` without stored sequences, and for a cache without its samples or with
-    original pairs.
+    All parts have the same kinds of stored sequences. `teacher` is the folder of the teacher, None of one from outside;
+    `precision` and `device` are those of training, which a cache must have been made with. Raises UserError for files
+    of another teacher or split, for `include_original` and `per_input` without stored sequences, and for a cache
+    without its samples or with original pairs.
     """
     labelled = parts[0]
     if (include_original or per_input is not None) and not labelled.stored:
@@ -65,15 +65,22 @@ def read_stream(
     if include_original and labelled.cache is not None:
         raise UserError("--include-original, --teacher-cache: a cache has no original pairs; leave one of the two out")
 
+    # Outputs of a teacher from outside are its samples and its pseudo-labels alike.
+    of_cache = TEACHER_SEQUENCES if teacher is None else (TEACHER_SAMPLES,)
+    cached = tuple(kind for kind in of_cache if kind in labelled.stored)
+
     def read(part: Part) -> tuple[Encoded, dict[str, list[list[list[int]]]], TeacherCache | None]:
         split, _ = read_split(part.split, student, limits, part.max_examples)
         identity = sample_identity(teacher, student.tokenizer, part.split)
         stored = {kind: read_samples(file, split.ids, identity, kind) for kind, file in part.stored.items()}
         if part.cache is None:
             return split, stored, None
-        if TEACHER_SAMPLES not in stored:
-            raise UserError("--teacher-cache: no term of --terms learns from teacher_samples; leave it out")
-        made_of = cache_identity(teacher, part.stored[TEACHER_SAMPLES], split.ids, limits, precision, device)
+        if not cached:
+            raise UserError("--teacher-cache: no term of --terms learns from the sequences that it is of; leave it out")
+        samples = part.stored[cached[0]]
+        if teacher is None:
+            return split, stored, TeacherCache(part.cache, outputs_identity(samples, split.ids))
+        made_of = cache_identity(teacher, samples, split.ids, limits, precision, device)
         return split, stored, TeacherCache(part.cache, made_of)
 
     splits, stored, caches = zip(*map(read, parts), strict=True)
@@ -83,6 +90,7 @@ def read_stream(
         None if labelled.cache is None else joined(caches),
         include_original,
         per_input,
+        cached,
     )
     counts = (data.labelled, len(data.train) - data.labelled, len(data) - len(data.train))
     log.info("an epoch: %d labelled inputs, %d unlabelled inputs, %d original pairs", *counts)

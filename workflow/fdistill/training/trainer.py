@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fdistill.data.batches import epoch_batches, label_batch, source_batch
-from fdistill.losses.objectives import REPLAYED_SAMPLES, SAMPLED, TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import REPLAYED_SAMPLES, SAMPLED, Objective
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -55,7 +55,8 @@ class Trainer:
         """
         self.student, self.data, self.settings, self.seed, self.ranks = student, data, settings, seed, ranks
         freeze(student, settings.freeze)
-        self.learner = Learner(student, teacher, objective, sampling, settings.precision, seed, ranks)
+        cached = data.cached if data.cache else ()
+        self.learner = Learner(student, teacher, objective, sampling, settings.precision, seed, ranks, cached)
         self.trainable = self.learner.trainable
         self.epoch_steps = -(-len(data) // (settings.batch_size * settings.accumulation))
         self.total_steps = max(1, round(settings.epochs * self.epoch_steps)) if settings.epochs else 0
@@ -114,7 +115,7 @@ class Trainer:
         labels |= {kind: None for kind in kinds if kind in SAMPLED}
         examples = list(map(self.data.example, items))
         source = source_batch(self.student, [train.sources[i] for i in examples])
-        is_cached = self.data.cache and TEACHER_SAMPLES in kinds
+        is_cached = self.data.cache and {*self.data.cached} & {*kinds}
         cached = [self.data.cached_distributions(i, epoch) for i in items] if is_cached else None
         return MicroBatch(source, labels, items, [train.ids[i] for i in examples], cached)
 

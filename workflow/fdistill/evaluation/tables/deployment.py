@@ -138,8 +138,11 @@ def _notes(title: str, files: dict[str, dict[str, Any]], systems: dict[str, str]
         f"{machine['name']}; {outputs}, decoded with {_settings(first['decoding'])}.{name}"
     )
     yield from (f"{title}, memory: {text}." for text in dict.fromkeys(found["memory"]["measure"] for found in entries))
-    teacher = [file["reference"]["latency_ms"]["median"] for file in files.values()]
-    yield f"{title}: the teacher by transformers took {min(teacher):,.1f} to {max(teacher):,.1f} ms in these jobs."
+    times = [file["reference"]["latency_ms"]["median"] for file in files.values()]
+    if first["reference"].get("is_teacher", True):
+        yield f"{title}: the teacher by transformers took {min(times):,.1f} to {max(times):,.1f} ms in these jobs."
+    else:
+        yield f"{title}: the teacher is no model here; speed-ups are over each student itself by transformers."
     used = [file["other_cpus"] for file in files.values()]
     if None not in used and max(used) >= BUSY:
         yield f"{title}: other programs used up to {max(used):.1f} CPUs meanwhile, which made times longer."

@@ -62,6 +62,23 @@ def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
             raise UserError(f"source.path.{split}: {error}") from None
 
 
+def named_file(name: str, formats: Collection[str]) -> Path:
+    """Return the path of a file that a setting names; raises UserError for one that ends in none of `formats`."""
+    file = expanded(name)
+    if suffix_of(file) not in formats:
+        raise UserError(f"'{name}' ends in none of {', '.join(formats)}; convert or rename it")
+    if "{" in name:
+        raise UserError(f"'{name}' has a brace, a wildcard to Snakemake; rename it")
+    return file
+
+
+def existing_file(file: Path, key: str) -> Path:
+    """Return the path of a file or of a folder of Parquet parts; raises UserError, with its `key`, if there is none."""
+    if not file.is_dir() and not check_regular(file):
+        raise UserError(f"{file}: no such file; correct {key}")
+    return file
+
+
 def expanded(file: str) -> Path:
     """Return the path with `~` as the user's folder; raises UserError for a name that no path can have."""
     if not file.isprintable():

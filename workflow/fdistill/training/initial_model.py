@@ -1,4 +1,7 @@
-"""The model that a teacher is fine-tuned from: a pretrained checkpoint, or random weights with a new tokenizer."""
+"""A task's first model: a pretrained checkpoint, or random weights with a new tokenizer.
+
+A teacher is fine-tuned from it; with a teacher from outside it is the student.
+"""
 
 import logging
 from pathlib import Path
@@ -16,25 +19,32 @@ from fdistill.runtime.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def teacher_from_scratch(
-    family_name: str, config: dict[str, Any], vocab_size: int, train: Path, limits: Limits, seed: int, device: str
+def model_from_scratch(
+    family_name: str,
+    config: dict[str, Any],
+    vocab_size: int,
+    train: Path,
+    limits: Limits,
+    seed: int,
+    device: str,
+    key: str = "model.teacher",
 ) -> Checkpoint:
-    """Return a teacher with random weights, and a tokenizer trained on the texts of the split `train`.
+    """Return a model with random weights, and a tokenizer trained on the texts of the split `train`.
 
-    `config` contains keyword arguments of the family's transformers configuration. Raises UserError for a key or value
-    that the configuration does not accept.
+    `config` contains keyword arguments of the family's transformers configuration, and `key` names the model's settings
+    in messages. Raises UserError for a key or value that the configuration does not accept.
     """
     family = FAMILIES[family_name]
     columns, _ = read_parquet(train, SPLIT)
     sources = [limits.source_prefix + source for source in columns["source"]]
     targets = [references[0] for references in columns["references"]]
     tokenizer = train_tokenizer(sources + targets, vocab_size, family, limits.symbols)
-    teacher = checkpoints.from_scratch(family, config, tokenizer, seed)
-    teacher.model.module.to(device)
-    return teacher
+    made = checkpoints.from_scratch(family, config, tokenizer, seed, f"{key}.config")
+    made.model.module.to(device)
+    return made
 
 
-def pretrained_teacher(
+def pretrained_model(
     name: str,
     family_name: str,
     limits: Limits,
@@ -43,16 +53,16 @@ def pretrained_teacher(
     target_language: str | None = None,
     allow_pickle: bool = False,
 ) -> Checkpoint:
-    """Return the teacher in a folder or with a hub id `name` (see `checkpoints.load`).
+    """Return the model in a folder or with a hub id `name` (see `checkpoints.load`).
 
     Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
     `limits.source_prefix`.
     """
-    teacher = checkpoints.load(name, device, source_language, target_language, allow_pickle)
-    model_type = teacher.model.module.config.model_type
+    read = checkpoints.load(name, device, source_language, target_language, allow_pickle)
+    model_type = read.model.module.config.model_type
     if model_type != family_name:
         raise UserError(f"model.family: {name} is a {model_type} model, not {family_name}; set its family")
-    prefixes = teacher.source_prefixes
+    prefixes = read.source_prefixes
     if prefixes and limits.source_prefix not in prefixes:
         log.warning(
             "text.source_prefix is %r, none of those that %s was trained with: %s",
@@ -60,4 +70,4 @@ def pretrained_teacher(
             name,
             ", ".join(map(repr, prefixes)),
         )
-    return teacher
+    return read

@@ -1,0 +1,105 @@
+"""Outputs of a teacher from outside: rows of both formats, the inputs that they are of, and what is refused by name."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from fdistill.data.outputs import Inputs, read_outputs
+from fdistill.runtime.errors import UserError
+from pyarrow import parquet
+
+SPLIT = {"id": ["1", "2", "3"], "source": ["x", "y", "x"]}
+KNOWN = {
+    "id": "1",
+    "text": "a b",
+    "tokens": ["a", " b"],
+    "log_probs": [-0.5, -0.1],
+    "top_log_probs": [{"a": -0.5, "c": -2.0}, {"a": -3.0}],
+}
+
+
+def lines(folder, *rows):
+    file = folder / "outputs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def refused(folder, row, words):
+    with pytest.raises(UserError, match=words) as error:
+        list(read_outputs(lines(folder, {"id": "1", "text": "a"}, row)))
+    assert "outputs.jsonl, line 2" in str(error.value)
+
+
+def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
+    rows = [KNOWN | {"source": None, "finished": False}, {"source": "y", "text": ["a", "c"]}]
+    pairs = pa.map_(pa.string(), pa.float64())
+    types = [("id", pa.string()), ("source", pa.string()), ("text", pa.string()), ("finished", pa.bool_())]
+    types += [
+        ("tokens", pa.list_(pa.string())),
+        ("log_probs", pa.list_(pa.float64())),
+        ("top_log_probs", pa.list_(pairs)),
+    ]
+    first = rows[0] | {"top_log_probs": [list(mapping.items()) for mapping in KNOWN["top_log_probs"]]}
+    parquet.write_table(pa.Table.from_pylist([first], pa.schema(types)), tmp_path / "outputs.parquet")
+    one, two = read_outputs(lines(tmp_path, *rows))
+    [stored] = read_outputs(str(tmp_path / "outputs.parquet"))
+    assert one.known == [{"a": -0.5, "c": -2.0}, {"a": -3.0, " b": -0.1}] == stored.known
+    assert (one.id, one.texts, one.finished, one.tokens) == ("1", ["a b"], False, ["a", " b"])
+    assert (stored.id, stored.texts, stored.finished, stored.tokens) == ("1", ["a b"], False, ["a", " b"])
+    assert two.source == "y" and two.texts == ["a", "c"] and two.finished and two.known is None
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"text": "a"}, "no 'id' and no 'source'"),
+        ({"id": "1"}, "no 'text'"),
+        ({"id": 1, "text": "a"}, "'id' is not text"),
+        ({"id": "1", "text": []}, "'text' is not a text or a list of texts"),
+        ({"id": "1", "text": ["a", " "]}, "'text' is blank; ask the teacher again"),
+        ({"id": "1", "text": "a", "finished": 1}, "'finished' is not true or false"),
+        (KNOWN | {"tokens": None}, "no 'tokens' that they are of"),
+        (KNOWN | {"text": ["a b", "c"]}, "has tokens of 2 texts; write a row per text"),
+        (KNOWN | {"tokens": "ab"}, "'tokens' is not a list of texts"),
+        (KNOWN | {"log_probs": [-0.5]}, "'log_probs' has 1 entries, 'tokens' 2"),
+        (KNOWN | {"log_probs": -0.5}, "'log_probs' has no list, 'tokens' 2"),
+        (KNOWN | {"top_log_probs": [{"a": -0.5}]}, "'top_log_probs' has 1 entries, 'tokens' 2"),
+        (KNOWN | {"top_log_probs": [{"a": -0.5}, "b"]}, "'top_log_probs' is not a list of mappings"),
+        (KNOWN | {"log_probs": None}, "token 2, ' b': is not in its 'top_log_probs'"),
+        (KNOWN | {"log_probs": [-0.5, 0.2]}, "token 2, ' b': the log-probability of ' b' is 0.2, not a finite"),
+        (KNOWN | {"log_probs": [-0.5, "x"]}, "the log-probability of ' b' is 'x'"),
+        (KNOWN | {"top_log_probs": [{"a": -0.5, "c": -0.5}, {}]}, "token 1, 'a': its probabilities add up to 1.213"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_with_its_place(tmp_path, row, words):
+    refused(tmp_path, row, words)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match=r"no such file; correct model\.teacher\.outputs"):
+        list(read_outputs(str(tmp_path / "none.jsonl")))
+    with pytest.raises(UserError, match="has no rows"):
+        list(read_outputs(lines(tmp_path)))
+    (tmp_path / "outputs.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "te')
+    with pytest.raises(UserError, match=r"outputs\.jsonl, line 2"):
+        list(read_outputs(str(tmp_path / "outputs.jsonl")))
+
+
+def test_inputs_are_found_by_id_and_by_source(tmp_path):
+    inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
+    by_id, by_source, beyond = read_outputs(
+        lines(tmp_path, {"id": "2", "text": "a"}, {"source": "x", "text": "a"}, {"id": "3", "text": "a"})
+    )
+    assert inputs.of(by_id) == ["2"] and inputs.of(by_source) == ["1"] and inputs.of(beyond) == []
+    assert Inputs(SPLIT, [0, 1, 2], Path("train.parquet")).of(by_source) == ["1", "3"]
+    inputs.check_complete(tmp_path, {"1": 1, "2": 1})
+    with pytest.raises(UserError, match=r"has no output for 1 of 2 inputs \('1'\) of train\.parquet"):
+        inputs.check_complete(tmp_path, {"2": 1})
+
+
+@pytest.mark.parametrize("row", [{"id": "9", "text": "a"}, {"source": "z", "text": "a"}])
+def test_an_output_of_an_unknown_input_is_refused(tmp_path, row):
+    [output] = read_outputs(lines(tmp_path, row))
+    with pytest.raises(UserError, match=r"line 1: train\.parquet has no input with the (id '9'|source 'z'); remove"):
+        Inputs(SPLIT, [0], Path("train.parquet")).of(output)

@@ -1,0 +1,178 @@
+"""Outputs of a teacher from outside: a user's file of texts, read row by row, and the inputs that they belong to.
+
+A row has `id` (of the prepared split) or `source` (its text), and `text`, an output or a list of outputs; several rows
+of an input are several outputs too. `finished` (default true) says whether the output ended by itself. With one text
+per row, `tokens`, `log_probs` and `top_log_probs` say what is known of the teacher's distributions
+(docs/outside_teachers.md).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fdistill.data.labels import first_of
+from fdistill.data.sources.files.identification import suffix_of
+from fdistill.data.sources.files.local_files import FORMATS, existing_file, named_file
+from fdistill.data.sources.files.parquet_files import parts
+from fdistill.data.sources.files.rows import Row
+from fdistill.runtime.errors import UserError
+
+SUFFIXES = (".jsonl", ".ndjson", ".parquet")  # formats that have lists
+ID, SOURCE, TEXT, FINISHED = "id", "source", "text", "finished"
+TOKENS, LOG_PROBS, TOP_LOG_PROBS = "tokens", "log_probs", "top_log_probs"
+# Log-probabilities that were rounded to bf16 add up to 1 only about.
+SUM_TOLERANCE, ZERO_TOLERANCE = 0.01, 1e-3
+
+
+@dataclass(frozen=True)
+class Output:
+    """One row: its texts, and of its only text what is known of the teacher's distributions.
+
+    `tokens` are the T tokens of the text as strings. `known[t]` maps tokens that could stand at position t to their
+    log-probabilities in nats; the token itself is one of them. Both are None for a row without log-probabilities.
+    """
+
+    place: str  # "outputs.jsonl, line 3"
+    id: str | None
+    source: str | None
+    texts: list[str]
+    finished: bool = True
+    tokens: list[str] | None = None
+    known: list[dict[str, float]] | None = None
+
+
+def outputs_file(name: str) -> Path:
+    """Return the path of a file of outputs; raises UserError for a name of no known format."""
+    return named_file(name, SUFFIXES)
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files that outputs are in: one, or the parts of a Parquet table."""
+    return parts(outputs_file(name))
+
+
+def read_outputs(name: str) -> Iterator[Output]:
+    """Yield the rows of a file of outputs, in its order.
+
+    Raises UserError for a file that cannot be read or has no rows, and, with the row, for a row without input or text,
+    with a blank text, or with log-probabilities that are no such numbers or not one per token.
+    """
+    file = existing_file(outputs_file(name), "model.teacher.outputs")
+    row = None
+    for row in FORMATS[suffix_of(file)](file):
+        yield _output(row)
+    if row is None:
+        raise UserError(f"{file}: has no rows; give a file with outputs")
+
+
+def _output(row: Row) -> Output:
+    found = {key: row.text(key) if _given(row, key) is not None else None for key in (ID, SOURCE)}
+    if found[ID] is None and found[SOURCE] is None:
+        raise UserError(f"{row.place}: no '{ID}' and no '{SOURCE}'; say which input the output is of, by one of them")
+    texts = row.get(TEXT)
+    texts = texts if isinstance(texts, list) else [texts]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise row.wrong(TEXT, "a text or a list of texts")
+    if not all(text.strip() for text in texts):
+        raise UserError(f"{row.place}: '{TEXT}' is blank; ask the teacher again, or remove the row")
+    finished = _given(row, FINISHED)
+    if not isinstance(finished, bool | None):
+        raise row.wrong(FINISHED, "true or false")
+    return Output(row.place, found[ID], found[SOURCE], texts, finished is not False, *_distributions(row, len(texts)))
+
+
+def _given(row: Row, key: str) -> Any:
+    """The value of a column; None if the row has none, or null."""
+    return row.values[key] if row.has(key) else None
+
+
+def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[str, float]] | None]:
+    """The tokens of a row, and what is known at each position; None and None if the row has no log-probabilities."""
+    tokens, log_probs, top = (_given(row, key) for key in (TOKENS, LOG_PROBS, TOP_LOG_PROBS))
+    if log_probs is None and top is None:
+        return None, None
+    if tokens is None:
+        raise UserError(f"{row.place}: has log-probabilities, but no '{TOKENS}' that they are of; add them")
+    if texts != 1:
+        raise UserError(f"{row.place}: has {TOKENS} of {texts} texts; write a row per text")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise row.wrong(TOKENS, "a list of texts")
+    for key, values in ((LOG_PROBS, log_probs), (TOP_LOG_PROBS, top)):
+        if values is not None and (not isinstance(values, list) or len(values) != len(tokens)):
+            count = f"{len(values)} entries" if isinstance(values, list) else "no list"
+            raise UserError(f"{row.place}: '{key}' has {count}, '{TOKENS}' {len(tokens)}; give one per token")
+    known = [_mapping(row, values) for values in top] if top is not None else [{} for _ in tokens]
+    for position, (token, mapping) in enumerate(zip(tokens, known, strict=True)):
+        if log_probs is not None:
+            mapping.setdefault(token, log_probs[position])
+        _check_log_probs(row, position, token, mapping)
+    return tokens, known
+
+
+def _mapping(row: Row, values: Any) -> dict[str, Any]:
+    """The entry of one position. Parquet has a mapping as pairs, or as a struct with null for a key that is missing."""
+    pairs = values.items() if isinstance(values, dict) else values
+    try:
+        return {token: value for token, value in pairs if value is not None}
+    except (TypeError, ValueError):
+        raise row.wrong(TOP_LOG_PROBS, "a list of mappings from tokens to log-probabilities, one per token") from None
+
+
+def _check_log_probs(row: Row, position: int, token: str, mapping: dict[str, Any]) -> None:
+    where = f"{row.place}: token {position + 1}, {token!r}"
+    if token not in mapping:
+        raise UserError(f"{where}: is not in its '{TOP_LOG_PROBS}'; add it there, or give '{LOG_PROBS}' too")
+    for other, value in mapping.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or value > ZERO_TOLERANCE:
+            text = f"the log-probability of {other!r} is {value!r}, not a finite number of 0 at most"
+            raise UserError(f"{where}: {text}; give natural logarithms of probabilities")
+    if (total := math.fsum(map(math.exp, mapping.values()))) > 1 + SUM_TOLERANCE:
+        text = f"its probabilities add up to {total:.3f}, more than 1"
+        raise UserError(f"{where}: {text}; give natural logarithms of one distribution, at temperature 1")
+
+
+def no_log_probs(file: Path) -> UserError:
+    """Return the error for a file that was to have log-probabilities."""
+    return UserError(
+        f"{file}: no row has log-probabilities; add tokens and log_probs, or set model.teacher.outputs.log_probs: false"
+    )
+
+
+class Inputs:
+    """The inputs of a split that outputs are wanted for, by id and by source."""
+
+    def __init__(self, columns: dict[str, list], rows: Sequence[int], split: Path):
+        """Take the columns of a split, which is the file `split`; outputs are wanted for `rows` of it."""
+        self.split, self.wanted = split, [columns["id"][row] for row in rows]
+        self._known, self._is_wanted = set(columns["id"]), set(self.wanted)
+        self._of_source: dict[str, list[str]] = {}
+        for example, source in zip(columns["id"], columns["source"], strict=True):
+            self._of_source.setdefault(source, []).append(example)
+
+    def of(self, output: Output) -> list[str]:
+        """Return the wanted inputs of an output, which are several if they have the same source, or none.
+
+        Raises UserError for an output of an input that the split does not have.
+        """
+        if output.id is not None:
+            found = [output.id] if output.id in self._known else []
+        else:
+            found = self._of_source.get(output.source, [])
+        if not found:
+            what = f"id '{output.id}'" if output.id is not None else f"source {output.source[:80]!r}"
+            raise UserError(
+                f"{output.place}: {self.split} has no input with the {what}; remove the row, or give the ids or the "
+                "sources of that file"
+            )
+        return [example for example in found if example in self._is_wanted]
+
+    def check_complete(self, file: Path, found: dict[str, Any]) -> None:
+        """Raise UserError unless every wanted input is a key of `found`."""
+        if missing := [example for example in self.wanted if example not in found]:
+            raise UserError(
+                f"{file}: has no output for {len(missing):,} of {len(self.wanted):,} inputs ({first_of(missing)}) of "
+                f"{self.split}; ask the teacher for those too, or lower training.distill.max_examples"
+            )
