@@ -158,6 +158,8 @@ ONLINE = {
 }
 if ONLINE:
     TABLES += [f"{RESULTS}/tables/online.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+if STUDY.stages:
+    TABLES += [f"{RESULTS}/tables/stages.{suffix}" for suffix in ("csv", "md", "tex", "html")]
 if STUDY.deployment:
     TABLES += [f"{RESULTS}/tables/deployment.{suffix}" for suffix in ("csv", "md", "tex", "html")]
 # What the figure of the mixture compares.

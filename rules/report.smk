@@ -87,12 +87,45 @@ rule results_frame:
         " --output {output:q} 2> {log:q}"
 
 
+rule stages_table:
+    input:
+        script=script("tables"),
+        metrics=METRICS,
+        risks=RISKS,
+        comparisons=COMPARISONS,
+    output:
+        multiext("<results>/tables/stages", ".csv", ".md", ".tex"),
+        page=table_page("stages"),
+    log:
+        "<logs>/tables/stages.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        texts=TEXTS_FILE,
+        tasks=STUDY.tasks,
+        rows=row_flags(table_systems),
+        metrics=placed(STUDY.tasks, table_systems, "metrics.json"),
+        risks=placed(STUDY.tasks, risk_systems, "risk.json"),
+        comparisons=COMPARED,
+        stages=stages,
+    shell:
+        "exec python {input.script:q} stages --metrics {params.metrics:q} --risks {params.risks:q}"
+        " --comparisons {params.comparisons:q} --stages {params.stages:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --texts {params.texts:q} --output {output:q} 2> {log:q}"
+
+
 rule claims:
     input:
         script=script("claims"),
         claims=STUDY.claims,
         comparisons=COMPARISONS,
         measured=files_in([file for files in measured_for_claims().values() for file in files]),
+        # Read beside the metrics.
+        replicates=files_in(compared_across_tasks("metrics.replicates.parquet")),
     output:
         json="<results>/claims.json",
         markdown="<results>/claims.md",
@@ -240,6 +273,7 @@ rule report_page:
         ],
         deployments=["--deployments", *DEPLOYMENTS] if DEPLOYMENTS else [],
         examples=STUDY.examples_per_task,
+        stages=["--stages", *STUDY.stages] if STUDY.stages else [],
         shown=flags("tables", STUDY.tables),
         # By a function of outputs, which Snakemake does not compare: other options for the same study re-run nothing.
         options=lambda wildcards, output: study_options(),
@@ -247,7 +281,7 @@ rule report_page:
         "exec python {input.script:q} --metrics {params.metrics:q} --risks {params.risks:q}"
         " --comparisons {params.comparisons:q} --claims {input.claims:q} --manifests {params.manifests:q}"
         " --tests {params.tests:q} --generations {params.generations:q} --logs {params.histories:q}"
-        " --figures {params.figures:q} {params.deployments:q} --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q}"
+        " --figures {params.figures:q} {params.deployments:q} --count {params.examples:q} --options {params.options:q} --tasks {params.tasks:q} {params.rows:q} {params.stages:q}"
         " --texts {params.texts:q} {params.shown:q} --output {output:q} 2> {log:q}"
 
 

@@ -26,6 +26,13 @@ def online_metrics(wildcards):
     return files_in(placed(STUDY.tasks, online_systems, "metrics.json"))
 
 
+def stages(wildcards):
+    """Return the study's stages, without which there is no table of them."""
+    if not STUDY.stages:
+        raise WorkflowError("the study has no stages; name them in order, with the study's key `stages`")
+    return STUDY.stages
+
+
 def online_systems(task):
     """Return the methods of ONLINE, which are the same in every task."""
     return [*ONLINE, *ONLINE.values()]
@@ -68,7 +75,13 @@ def measured_for_claims():
         "--online": bench_of(STUDY.tasks if ONLINE else [], "online"),
         "--layers": bench_of(BENCH_TASKS if "layers" in study_tables() else [], "layers"),
         "--teacher": [f"{task}={RESULTS}/{task}/teacher/risk.json" for task in STUDY.tasks if teachers(task)],
+        "--metrics": compared_across_tasks("metrics.json"),
     }
+
+
+def compared_across_tasks(name):
+    """Return TASK/SYSTEM=FILE arguments for the students of the tasks that claims compare with each other."""
+    return placed(STUDY.compared_tasks, lambda task: ask(STUDY.students, task), name)
 
 
 def curves_of(task, systems):

@@ -10,7 +10,7 @@ from fdistill.config.files import Report
 from fdistill.evaluation import published
 from fdistill.evaluation.metrics import METRICS
 from scipy import stats
-from small_config import CLAIMS, MAIN, MERGED, OPEN, STUDY, UNTESTED, put
+from small_config import CHAT, CLAIMS, MAIN, MERGED, OPEN, STUDY, UNTESTED, put
 from snake import ROOT
 
 OWN = "config/claims/own.yaml"
@@ -56,8 +56,8 @@ def test_a_later_configuration_replaces_the_list(project):
             'soft.measured: "speed" is not allowed; must be one of offline_speedup, decoder_layer, null',
         ),
         ("soft.grows_with", "length", 'soft.grows_with: "length" is not allowed; must be one of teacher_dist, null'),
-        ("soft.than", ..., "soft: has neither of than and than_one_of; set one of them, a list of methods"),
-        ("soft.than_one_of", ["mle"], "soft: has both of than and than_one_of; set one of them"),
+        ("soft.than", ..., "soft: has none of than, than_one_of, than_on; set one of them"),
+        ("soft.than_one_of", ["mle"], "soft: has than and than_one_of; set one of them"),
         ("soft.than", ["kl", "mle"], "soft.than[0]: 'kl' is under better too; remove it from one of them"),
         ("soft.missing", {"reason": "no data"}, "soft.missing.fix: missing; set text (What would help.)"),
         ("soft", None, "soft: null is not allowed; must be a mapping"),
@@ -184,6 +184,32 @@ def test_keys_that_do_not_go_together_are_refused(project, claim, text):
     project.write(CLAIMS, {"soft": {"text": "A claim.", "source": "a paper"} | claim})
     (line,) = project.mistakes()
     assert line.startswith(f"{CLAIMS}: {text}")
+
+
+def test_tasks_that_a_claim_compares(project):
+    """They exist, differ, share a source in the study that has both, and have scores in common but no risks."""
+
+    def refused(**changes):
+        project.write(CLAIMS, {"pair": {"text": "A claim.", "source": "a paper", "better": ["kl"]} | changes})
+        (line,) = project.mistakes(tasks=["web", "chat"])
+        return line.removeprefix(f"{CLAIMS}: pair")
+
+    project.write("config/tasks/chat.yaml", CHAT)
+    assert refused(than_on={"web": "chatt"}).startswith(".than_on.web: unknown task 'chatt'; did you mean 'chat'?")
+    assert refused(than_on={"wep": "chat"}).startswith(".than_on.wep: unknown task 'wep'; did you mean 'web'?")
+    assert refused(than_on={"web": "web"}) == ".than_on.web: is the same task; name another one"
+    assert refused(than_on={"web": "chat"}, than=["mle"]) == ": has than and than_on; set one of them"
+    assert refused(than_on={"web": "chat"}, tasks=["web"]).startswith(".tasks: not used with than_on")
+    assert refused(than_on={"web": "chat"}, metrics=["r_cvg_token"]).startswith(".metrics[0]: r_cvg_token is about")
+    assert refused(than_on={}).startswith(".than_on: {} is not allowed; must be a mapping")
+    project.write("config/tasks/chat.yaml", put(CHAT, "source.train_size", 20))
+    assert refused(than_on={"web": "chat"}) == (
+        ".than_on.web: 'chat' has another source than 'web' (train_size), so that their test inputs may differ; give "
+        "both the same, or leave one out of the study"
+    )
+    assert project.load().compared_tasks == []  # a study of one of them
+    project.write("config/tasks/chat.yaml", CHAT)
+    assert project.load(tasks=["web", "chat"]).compared_tasks == ["web", "chat"]
 
 
 def test_every_shipped_claim_says_where_the_paper_makes_it():

@@ -132,6 +132,7 @@ def built(tmp_path_factory):
             {"task": write_layers(folder / "layers.json", "task")}, {"task": "R&D_task"}
         ),
         **shleifer_rush(folder),
+        "stages_table": stages(folder),
         "claims_table": tables.claims_table(claims(folder), {"d2t": "R&D_task"}),
     }
 
@@ -142,6 +143,13 @@ def claims(folder):
     decided = read_json(files.claims, CLAIMS_FILE)
     assert {claim["verdict"] for claim in decided["claims"]} == set(SIGNS)
     return decided
+
+
+def stages(folder):
+    """The stages of a study, one of which has a loss and has collapsed."""
+    files, study = report_files.study(folder / "stages", titles={"kl": "K_L"})
+    paths = (list(found.values()) for found in (files.metrics, files.risks, files.comparisons))
+    return tables.stages_table(*paths, {"d2t": "R&D_task"}, study.layout, ["mle", "kl", "engine"])
 
 
 def shleifer_rush(folder):

@@ -66,6 +66,18 @@ def test_the_table_of_online_samples_is_of_studies_that_have_pairs(tmp_path):
     assert refused.returncode and "add js and js_online to the study's methods" in refused.stdout
 
 
+def test_the_table_of_stages_is_of_studies_that_name_them(tmp_path):
+    target, methods = "results/tables/stages.md", "methods=[seqkd,kl]"
+    shown = snakemake("-n", "-p", "--config", methods, "stages=[seqkd,kl]", "--", "all", directory=tmp_path).stdout
+    assert ("stages_table", "") in planned(shown)
+    assert shown.count("--stages seqkd kl") == 2  # of the table and of the report
+    assert "stages_table" not in {rule for rule, _ in dry_run(tmp_path, "--config", methods, "--", "all")}
+    refused = snakemake("-n", "--config", methods, "--", target, directory=tmp_path, check=False)
+    assert refused.returncode and "the study has no stages; name them in order" in refused.stdout
+    refused = snakemake("-n", "--config", methods, "stages=[kl,js]", "--", target, directory=tmp_path, check=False)
+    assert "stages[1]: 'js' is not among the study's methods; add it there, or remove it" in refused.stdout
+
+
 def test_the_table_of_what_a_layer_costs_is_made_when_it_is_asked_for(tmp_path):
     tasks = "tasks=[pronunciation,dialogue]"
     jobs = dry_run(tmp_path, "--config", tasks, "--", "results/tables/shleifer_rush/layers.csv")

@@ -38,6 +38,7 @@ def main() -> None:
         f"(default: those of {COMMAND})",
     )  # fmt: skip
     table_flags.add_row_flags(parser)
+    table_flags.add_stages_flag(parser)
     table_flags.add_task_flags(parser)
     schema_flags.add_flags(parser, "tables")
     cli.add_texts_flag(parser)
@@ -84,6 +85,7 @@ def _study(args: argparse.Namespace) -> Study:
         stands_for=stands_for,
         descriptions=descriptions,
         examples=args.count,
+        stages=args.stages,
         paper={table: table_flags.paper(args, name) for table, name in papers.items()},
         command=COMMAND if options is None else shlex.join(["snakemake", *options, "--"]),
     )

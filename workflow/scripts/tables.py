@@ -30,6 +30,14 @@ def main() -> None:
         ),
     )
 
+    command = commands.add_parser("stages", help="what each stage adds to the one before")
+    add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
+    add_files_flag(command, "--risks", OF_ANY, "risk.json files")
+    table_flags.add_stages_flag(command, required=True)
+    command.set_defaults(
+        build=lambda args: tables.stages_table(paths(args.metrics), paths(args.risks), *_compared(args), args.stages),
+    )
+
     command = commands.add_parser("online", help="scores and times with online and offline teacher samples (Table 4)")
     add_files_flag(command, "--metrics", OF_ANY, "metrics.json files")
     add_files_flag(command, "--times", OF_TASK, "each task's times of steps, from bench_online.py")
@@ -93,7 +101,7 @@ def main() -> None:
     for table, command in commands.choices.items():
         if table not in ("datasets", "online", "layers", *shleifer_rush_flags.COMMANDS):
             table_flags.add_row_flags(command)
-        if table in ("main", "risk", "online", "results"):
+        if table in ("main", "risk", "stages", "online", "results"):
             table_flags.add_comparisons_flag(command)
         if table in ("main", "risk", "online", "datasets", "layers", *shleifer_rush_flags.COMMANDS):
             schema_flags.add_flags(command, "tables")

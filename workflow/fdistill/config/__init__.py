@@ -6,7 +6,7 @@ Every start of Snakemake reads it, so nothing here imports torch or transformers
 from collections.abc import Iterator
 from pathlib import Path
 
-from fdistill.config.claim_checks import read_claims
+from fdistill.config.claim_checks import compared_tasks, read_claims
 from fdistill.config.crosschecks import (
     NOT_METHODS,
     NOT_TASKS,
@@ -81,7 +81,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
                 own = problem.under(OVERRIDES, name)
                 report.add(merged.file_of(own.path), [own])
     study["claims"] = [_first(folders, file) for file in study.get("claims", [])]
-    read_claims(study["claims"], report, methods, tasks)
+    claims = read_claims(study["claims"], report, methods, tasks, study.get("tasks", []))
     broken = {name: of_task for name, of_task in reports.items() if of_task.lines}
     if report.lines or broken.keys() & set(study.get("tasks", [])):
         for of_task in broken.values():
@@ -89,7 +89,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         report.raise_mistakes()
     mistakes = {name: of_task.text() for name, of_task in broken.items()}
     tasks = {name: task for name, task in tasks.items() if name not in broken}
-    return Study(**study, _tasks=tasks, _methods=methods, _task_mistakes=mistakes)
+    compared = compared_tasks(claims, study["tasks"])
+    return Study(**study, compared_tasks=compared, _tasks=tasks, _methods=methods, _task_mistakes=mistakes)
 
 
 def _read_files(files: list[Path], keys: KeyPath, report: Report) -> tuple[dict[str, Settings], bool]:
@@ -108,13 +109,16 @@ def _read_files(files: list[Path], keys: KeyPath, report: Report) -> tuple[dict[
 def _unknown_names(
     study: Settings, overrides: Settings, tasks: dict[str, Settings], methods: Methods
 ) -> Iterator[Problem]:
-    """Yield a problem for each task and method that the study names and that does not exist."""
+    """Yield a problem for each task, method and stage that the study names and that does not exist."""
     names = [(("tasks", index), "task", name, tasks) for index, name in enumerate(study.get("tasks", []))]
     names += [((OVERRIDES, name), "task", name, tasks) for name in overrides]
     names += [(("methods", index), "method", name, methods) for index, name in enumerate(study.get("methods", []))]
     for key, kind, name, known in names:
         if known and name not in known:
             yield Problem(key, f"unknown {kind} '{name}'; {nearest(name, known)}")
+    for index, name in enumerate(study.get("stages") or ()):
+        if name not in study.get("methods", [name]):
+            yield Problem(("stages", index), f"'{name}' is not among the study's methods; add it there, or remove it")
 
 
 def _first(folders: list[Path], file: str) -> Path:

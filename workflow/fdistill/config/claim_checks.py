@@ -1,11 +1,11 @@
 """Reading and checking files of claims, which `fdistill.evaluation.claims` decides."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.systems import split_size
-from fdistill.config.files import Report
+from fdistill.config.files import Report, Settings
 from fdistill.config.schema import fill_defaults, section
 from fdistill.evaluation.aggregate import RISK_TITLES
 from fdistill.evaluation.metrics import METRICS
@@ -17,27 +17,36 @@ Claims = dict[str, Claim]
 OTHERS = ("than", "than_one_of")  # the keys with the methods that are compared with those of `better`
 MEASURES = (*METRICS, *RISK_TITLES)
 BOUNDS = ("at_least", "at_most")
-KEYS = ("better", *OTHERS, *BOUNDS, "measured", "grows_with", "metrics", "tasks", "missing")
+KEYS = ("better", *OTHERS, "than_on", *BOUNDS, "measured", "grows_with", "metrics", "tasks", "missing")
 # By the key that says of which form a claim is, the keys that may be beside it; without one, it compares methods.
 FORMS = {
     "missing": (),
     "measured": (*BOUNDS, "tasks"),
     "grows_with": ("better", "than", "tasks"),
-    "than_one_of": ("better", "metrics", "tasks", "than"),
+    "than_one_of": ("better", "metrics", "tasks", "than", "than_on"),
+    "than_on": ("better", *OTHERS, *BOUNDS, "metrics"),
 }
+AGAINST = (*OTHERS, "than_on")  # of which a claim with `better` has one
 KINDS = {"better": "method", **dict.fromkeys(OTHERS, "method"), "metrics": "metric or risk", "tasks": "task"}
 
 
 def read_claims(
-    files: Iterable[Path], report: Report, methods: Collection[str] = (), tasks: Collection[str] = ()
+    files: Iterable[Path],
+    report: Report,
+    methods: Collection[str] = (),
+    tasks: Mapping[str, Settings] | None = None,
+    selected: Collection[str] = (),
 ) -> Claims:
     """Return the claims of YAML files by name, with their defaults; add their mistakes to `report`.
 
-    `methods` and `tasks` are all that exist; with none, names of that kind are not checked.
+    `methods` and `tasks` are all that exist; with none, names of that kind are not checked. The `selected` tasks are
+    the study's, in which tasks that are compared must have the same source.
     """
     claims: Claims = {}
     file_of: dict[str, str] = {}
+    tasks = tasks or {}
     known = {"better": methods, **dict.fromkeys(OTHERS, methods), "metrics": MEASURES, "tasks": tasks}
+    sources = {name: settings.get("source") or {} for name, settings in tasks.items() if name in selected}
     for file in files:
         label = report.label(file)
         content = report.read(file)
@@ -48,9 +57,16 @@ def read_claims(
             if name in claims:
                 report.add(label, [Problem((name,), f"{file_of[name]} has a claim of this name; choose another name")])
             elif not any(mistake.path[:1] == (name,) for mistake in form_mistakes):
-                report.add(label, (mistake.under(name) for mistake in _mistakes(claim, known)))
+                mistakes = (*_mistakes(claim, known), *_unlike(claim, tasks, sources))
+                report.add(label, (mistake.under(name) for mistake in mistakes))
             claims[name], file_of[name] = claim, label
     return claims
+
+
+def compared_tasks(claims: Claims, tasks: Collection[str]) -> list[str]:
+    """Return those of the `tasks` that claims compare with others of them, which needs the scores of both."""
+    pairs = [pair for claim in claims.values() for pair in (claim["than_on"] or {}).items()]
+    return list(dict.fromkeys(task for pair in pairs if {*pair} <= {*tasks} for task in pair))
 
 
 def _mistakes(claim: Claim, known: dict[str, Collection[str]]) -> Iterator[Problem]:
@@ -65,6 +81,26 @@ def _mistakes(claim: Claim, known: dict[str, Collection[str]]) -> Iterator[Probl
         for index, name in enumerate(claim[key] or ()):
             if name in (claim["better"] or ()):
                 yield Problem((key, index), f"'{name}' is under better too; remove it from one of them")
+
+
+def _unlike(claim: Claim, tasks: Collection[str], sources: Mapping[str, Settings]) -> Iterator[Problem]:
+    """What does not let two tasks be compared; `sources` are those of the study's tasks."""
+    if not claim["than_on"]:
+        return
+    for index, metric in enumerate(claim["metrics"] or ()):
+        if metric in RISK_TITLES:
+            yield Problem(("metrics", index), f"{metric} is about a task's own teacher; compare tasks in other metrics")
+    for task, other in claim["than_on"].items():
+        key = ("than_on", task)
+        for name in (name for name in (task, other) if tasks and name not in tasks):
+            yield Problem(key, f"unknown task '{name}'; {nearest(name, tasks)}")
+        if task == other:
+            yield Problem(key, "is the same task; name another one")
+        elif task in sources and other in sources:
+            one, another = sources[task], sources[other]
+            if differing := [option for option in {**one, **another} if one.get(option) != another.get(option)]:
+                text = f"'{other}' has another source than '{task}' ({', '.join(differing)}), so that their test inputs"
+                yield Problem(key, f"{text} may differ; give both the same, or leave one out of the study")
 
 
 def _misplaced(claim: Claim) -> Iterator[Problem]:
@@ -82,7 +118,7 @@ def _misplaced(claim: Claim) -> Iterator[Problem]:
         if not bounds:
             yield Problem((), f"has neither of {' and '.join(BOUNDS)}; say how large {claim['measured']} is")
         return
-    given = [key for key in OTHERS if claim[key]]
+    given = [key for key in AGAINST if claim[key]]
     if not claim["better"]:
         yield Problem(
             ("better",), "missing; set a list of methods, or measured, or under missing why the claim cannot be tested"
@@ -92,5 +128,5 @@ def _misplaced(claim: Claim) -> Iterator[Problem]:
             if len(claim[key] or ()) != 1:
                 yield Problem((key,), "must be a list of one method with grows_with")
     elif len(given) != 1:
-        both = " and ".join(OTHERS)
-        yield Problem((), f"has {'both' if given else 'neither'} of {both}; set one of them, a list of methods")
+        found = f"has {' and '.join(given)}" if given else f"has none of {', '.join(AGAINST)}"
+        yield Problem((), f"{found}; set one of them")

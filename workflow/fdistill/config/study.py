@@ -17,7 +17,10 @@ SIZES = "student_sizes"  # a key of a task's section `model`
 
 @dataclass(frozen=True)
 class Study:
-    """A valid configuration; `tasks` and `methods` are those that the target `all` makes, `claims` are files."""
+    """A valid configuration; `tasks` and `methods` are those that the target `all` makes, `claims` are files.
+
+    `compared_tasks` are those of the tasks that claims compare with each other.
+    """
 
     tasks: list[str]
     methods: list[str]
@@ -29,8 +32,10 @@ class Study:
     results: str
     examples_per_task: int
     deployment: bool
+    stages: list[str] | None
     tables: Settings
     claims: list[Path]
+    compared_tasks: list[str]
     _tasks: dict[str, Settings] = field(repr=False)
     _task_mistakes: dict[str, str] = field(repr=False)
     _methods: dict[str, Settings] = field(repr=False)

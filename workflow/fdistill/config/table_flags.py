@@ -32,6 +32,13 @@ def add_row_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, nargs="*", type=arguments.name, default=[], metavar="KEY[=TITLE]", help=text)
 
 
+def add_stages_flag(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add `--stages`, methods of which each adds one thing to the one before."""
+    parser.add_argument(
+        "--stages", nargs="+", default=[], required=required, metavar="METHOD", help="the study's stages, in order"
+    )
+
+
 def layout(args: argparse.Namespace) -> list[Section]:
     """Return the rows; `args.texts` has been read."""
     return tables.sections(*map(args.texts.named_systems, (args.teacher, args.trivial, args.students)))

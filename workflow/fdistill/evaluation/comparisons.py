@@ -75,6 +75,17 @@ class Measurement:
         return fmean(self.values)
 
 
+def measurement(path: Path, metric: str, values: Mapping[str, float]) -> Measurement:
+    """Return a system's `values` by seed in a metric of the file at `path`, with their replicates beside it.
+
+    Raises UserError for replicates that are not of these seeds.
+    """
+    replicates = read_replicates(path).get(metric, [])
+    if len(replicates) != len(values):
+        raise UserError(f"{path}: the replicates beside it are not of its seeds; delete both and run again")
+    return Measurement(list(values.values()), replicates)
+
+
 def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measurement | None = None) -> dict[str, Any]:
     """Compare the students `systems` in one metric, whose better `direction` is "higher" or "lower".
 
@@ -87,7 +98,7 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     """
     everyone = dict(systems) if teacher is None else {**systems, TEACHER: teacher}
     names = [*combinations(systems, 2), *((name, TEACHER) for name in systems if teacher is not None)]
-    pairs = [_pair(a, b, everyone[a], everyone[b]) for a, b in names]
+    pairs = [{"a": a, "b": b, **paired(everyone[a], everyone[b])} for a, b in names]
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
     different = {names: found.value for names, found in differences(pairs).items() if found.is_significant}
@@ -99,11 +110,12 @@ def compare(systems: Mapping[str, Measurement], direction: str, teacher: Measure
     return {"pairs": pairs, "best": best, "leaders": leaders, "collapsed": collapsed}
 
 
-def _pair(a: str, b: str, first: Measurement, second: Measurement) -> dict[str, Any]:
+def paired(first: Measurement, second: Measurement) -> dict[str, Any]:
+    """Return the mean of `first` less that of `second`: {"difference", "interval" [low, high], "p"}, uncorrected."""
     differences = np.subtract(first.values, second.values).tolist()  # by seed, or from a teacher, which has one
     replicates = np.subtract(first.replicates, second.replicates)
     certainty = {"interval": interval(differences, replicates), "p": p_value(differences, replicates)}
-    return {"a": a, "b": b, "difference": fmean(differences), **certainty}
+    return {"difference": fmean(differences), **certainty}
 
 
 def compare_task(metrics: list[Path], risks: list[Path], students: list[str], task: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fdistill.evaluation.claims.differences import difference_tests
+from fdistill.evaluation.claims.across import tests_across
+from fdistill.evaluation.claims.differences import tests_within, with_verdicts
 from fdistill.evaluation.claims.measurements import ratio_tests, trend_tests
 from fdistill.evaluation.claims.study import Compared, Decisive, read_study
 from fdistill.evaluation.claims.verdicts import (
@@ -33,19 +34,22 @@ def decide_claims(
     comparisons: Iterable[Path],
     texts: Texts,
     measured: Mapping[str, Mapping[str, Path]] | None = None,
+    metrics: Mapping[tuple[str, str], Path] | None = None,
 ) -> dict[str, Any]:
     """Decide claims, as `fdistill.config.claim_checks` reads them, by files of comparisons, one for each task.
 
-    `measured` has further files by kind (`claims.study`) and task, and `texts` the titles that "why" uses.
+    `measured` has further files by kind (`claims.study`) and task, `metrics` the `metrics.json` of students by task and
+    system, for claims that compare tasks, and `texts` the titles that "why" uses.
 
     Returns {"claims": [{"name", "text", "source", "verdict", "why", "tasks": {task: verdict}, "tests", "missing",
     "quantity", "at_least", "at_most"}], "seeds"}. A test is {"task" (None if it is about all), "metric", "title",
-    "direction", "better", "than", "value" (the claim's `quantity`: a difference is the mean of `better` less that of
-    `than`, an advantage the same in favour of `better`), "interval" [low, high], "p", "p_holm", "verdict", "missing"}.
-    `missing` is {"reason", "fix"} where the verdict is n/a, or None. `seeds` is the number of seeds: with one,
-    intervals and p-values are over inputs only. Raises UserError for two files of a task and for different seeds.
+    "direction", "better", "than", "than_task" (the task of `than`, None if it is the same), "value" (the claim's
+    `quantity`: a difference is the mean of `better` less that of `than`, an advantage the same in favour of `better`),
+    "interval" [low, high], "p", "p_holm", "verdict", "missing"}. `missing` is {"reason", "fix"} where the verdict is
+    n/a, or None. `seeds` is the number of seeds: with one, intervals and p-values are over inputs only. Raises
+    UserError for two files of a task, for different seeds, and for compared tasks with different data.
     """
-    study = read_study(comparisons, measured or {})
+    study = read_study(comparisons, measured or {}, metrics or {})
     decided = [{"name": name, **_decide(claim, study, texts)} for name, claim in claims.items()]
     return {"claims": decided, "seeds": study.seeds}
 
@@ -81,7 +85,8 @@ def _tested(claim: Claim, study: Decisive) -> tuple[str, list[Test]]:
         return RATIO, ratio_tests(claim, study)
     if claim["grows_with"]:
         return CORRELATION, trend_tests(claim, study)
-    return ADVANTAGE if has_bounds(claim) else DIFFERENCE, difference_tests(claim, study.compared.values())
+    tests = tests_across(claim, study) if claim["than_on"] else tests_within(claim, study.compared.values())
+    return ADVANTAGE if has_bounds(claim) else DIFFERENCE, with_verdicts(claim, list(tests))
 
 
 def _limits(tests: list[Test], files: Iterable[Compared]) -> list[str]:
@@ -103,8 +108,9 @@ def _missing(claim: Claim, tests: list[Test]) -> dict[str, str]:
     if claim["missing"]:
         return dict(claim["missing"])
     if not tests:
-        reason = f"the study has no {' and no '.join(claim['tasks'] or ['task'])}, which the claim is about"
-        return {"reason": reason, "fix": "add such a task to the study's tasks"}
+        pairs = [f"{task} beside {other}" for task, other in (claim["than_on"] or {}).items()]
+        reason = f"the study has no {' and no '.join(claim['tasks'] or pairs or ['task'])}, which the claim is about"
+        return {"reason": reason, "fix": f"add such a {'pair' if pairs else 'task'} to the study's tasks"}
     first, *others = {tuple(test["missing"].values()): None for test in tests if test["missing"]}
     more = f" (and {len(others)} more like it)" if others else ""
     return {"reason": first[0] + more, "fix": first[1] + (", and see the others in claims.json" if others else "")}
@@ -128,12 +134,17 @@ def _against(claim: Claim, test: Test, texts: Texts) -> str:
     better, than = (texts.systems.get(test[key], test[key]) for key in ("better", "than"))
     if claim["grows_with"]:
         return f"{better} is the further behind {than} the larger {test['title'].partition(' and ')[0]} is"
-    where = f"on {texts.of_task(test['task'], 'title', test['task'])}"
+    place, other = (key and texts.of_task(key, "title", key) for key in (test["task"], test["than_task"]))
+    where = f"on {place}"
+    word = "better" if has_bounds(claim) else "worse"
+    compared = f"{better} is {word} than {than} in {test['title']} {where}"
+    if other:
+        compared = f"{better} is {word} {where} than on {other} in {test['title']}"
     if not has_bounds(claim):
-        return f"{better} is worse than {than} in {test['title']} {where}"
+        return compared
     form = f".{DIGITS}f" if claim["measured"] else f"+.{DIGITS}f"
     value, low, high = (f"{number:{form}}".replace("-", "−") for number in (test["value"], *test["interval"]))
     if claim["measured"]:
         pair = "" if better is None else f", {better} beside {than},"
         return f"{test['title']}{pair} {where} is {value} ({low} to {high})"
-    return f"{better} is better than {than} in {test['title']} {where} by {value} ({low} to {high})"
+    return f"{compared} by {value} ({low} to {high})"

@@ -25,9 +25,8 @@ from fdistill.evaluation.comparisons import differences
 from fdistill.evaluation.resampling import CONFIDENCE, holm
 
 
-def difference_tests(claim: Claim, files: Iterable[Compared]) -> list[Test]:
-    """Return the tests of a claim with `better`, with their verdicts, from files of comparisons."""
-    tests = list(_tests(claim, files))
+def with_verdicts(claim: Claim, tests: list[Test]) -> list[Test]:
+    """Return the tests of a claim with `better`, all of them, with their verdicts."""
     tested = [test for test in tests if test["missing"] is None]
     if has_bounds(claim):
         for test in tested:
@@ -43,7 +42,8 @@ def difference_tests(claim: Claim, files: Iterable[Compared]) -> list[Test]:
     return tests
 
 
-def _tests(claim: Claim, files: Iterable[Compared]) -> Iterator[Test]:
+def tests_within(claim: Claim, files: Iterable[Compared]) -> Iterator[Test]:
+    """Yield the tests of a claim that methods are better than others, from files of comparisons, without verdicts."""
     for file in files:
         if claim["tasks"] and file["task"] not in claim["tasks"]:
             continue
@@ -61,11 +61,11 @@ def difference_test(file: Compared, metric: str, better: str, than: str) -> Test
         if {pair["a"], pair["b"]} == {better, than}:
             found = differences([pair])[better, than]
             return test | {"value": found.value, "interval": [found.low, found.high], "p": pair["p"]}
-    return untested(test, *_why_untested(file, metric, entry["title"], [better, than]))
+    return untested(test, *why_untested(file, metric, entry["title"], [better, than]))
 
 
-def _why_untested(file: Compared, metric: str, title: str, systems: list[str]) -> tuple[str, str]:
-    """Why two systems are not compared in a metric: the reason and the remedy."""
+def why_untested(file: Compared, metric: str, title: str, systems: list[str]) -> tuple[str, str]:
+    """Return why systems are not compared in a metric: the reason and the remedy."""
     task = file["task"]
     if absent := [system for system in systems if system not in file["students"]]:
         fix = _how_to_add(task, absent, file["students"])

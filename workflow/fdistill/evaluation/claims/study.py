@@ -17,14 +17,22 @@ Compared = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Decisive:
-    """A study's files of comparisons by task, its number of seeds, and by kind and task the files of measurements."""
+    """A study's files of comparisons by task, its number of seeds, and by kind and task the files of measurements.
+
+    `metrics` has each student's `metrics.json` by task and system, where claims compare tasks.
+    """
 
     compared: dict[str, Compared]
     seeds: int
     measured: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    metrics: Mapping[tuple[str, str], Path] = field(default_factory=dict)
 
 
-def read_study(comparisons: Iterable[Path], measured: Mapping[str, Mapping[str, Path]]) -> Decisive:
+def read_study(
+    comparisons: Iterable[Path],
+    measured: Mapping[str, Mapping[str, Path]],
+    metrics: Mapping[tuple[str, str], Path],
+) -> Decisive:
     """Read files of comparisons, one for each task. Raises UserError for two of a task and for different seeds."""
     files: dict[str, Compared] = {}
     first: tuple[Path | None, list[str]] = (None, [])  # a file with seeds, and they
@@ -40,4 +48,4 @@ def read_study(comparisons: Iterable[Path], measured: Mapping[str, Mapping[str, 
                     f"{path}: has the seeds {', '.join(seeds)}, but {first[0]} has {', '.join(first[1])}; give files "
                     "of one study, or, of two that the workflow made, delete the older one and run again"
                 )
-    return Decisive(files, len(first[1]), measured)
+    return Decisive(files, len(first[1]), measured, metrics)

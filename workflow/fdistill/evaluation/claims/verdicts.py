@@ -15,7 +15,7 @@ _MISSING = ({"reason": str, "fix": str}, None)
 _NUMBERS = dict.fromkeys(("value", "p", "p_holm"), (float, None)) | {"interval": (INTERVAL, None)}
 _TEST = {
     **dict.fromkeys(("metric", "title"), str),
-    **dict.fromkeys(("task", "better", "than"), (str, None)),
+    **dict.fromkeys(("task", "better", "than", "than_task"), (str, None)),
     **{"direction": ("higher", "lower", None), **_NUMBERS, "verdict": tuple(COUNTED), "missing": _MISSING},
 }
 _DECIDED = {
@@ -31,7 +31,7 @@ Test = dict[str, Any]
 
 def new_test(task: str | None, metric: str, title: str, **known: Any) -> Test:
     """Return a test that has no numbers yet, and `known`; without a task it is about all of them."""
-    empty = dict.fromkeys(("direction", "better", "than", "value", "interval", "p", "p_holm", "missing"))
+    empty = dict.fromkeys(("direction", "better", "than", "than_task", "value", "interval", "p", "p_holm", "missing"))
     return {"task": task, "metric": metric, "title": title, **empty, "verdict": UNDECIDED, **known}
 
 

@@ -43,6 +43,7 @@ class Study:
     descriptions: dict[str, str]
     examples: int
     paper: dict[str, PublishedTable | None] = field(default_factory=dict)  # by table: main, risk, datasets
+    stages: list[str] = field(default_factory=list)  # methods, each of which adds one thing to the one before
     command: str = COMMAND  # makes the file whose path is added to it
 
     @property

@@ -32,13 +32,15 @@ def report_page(files: Files, study: Study) -> str:
     results = [task_results(task, files, study, frame) for task in study.tasks]
     _check_claims(files.claims, decided, study, results)
     verdicts = claims_table(decided, study.tasks)
+    shown = ["stages"] if study.stages else []
     page = render(
         "report",
         study=study,
-        without=set(FIGURES) - {"risk", "cost"} - {kind for _, kind in files.figures},
+        without={"stages", *FIGURES} - {"risk", "cost", *shown, *(kind for _, kind in files.figures)},
         tasks=results,
         main=tables.main_table(metrics, *compared, study.paper.get("main")),
         risk=tables.risk_table(risks, *compared[:2], _with(files.risks, study), study.paper.get("risk")),
+        stages=tables.stages_table(metrics, risks, *compared, study.stages) if study.stages else None,
         datasets=tables.datasets_table(
             files.manifests, study.tasks, study.stands_for, study.descriptions, study.paper.get("datasets")
         ),

@@ -11,6 +11,7 @@ from fdistill.evaluation.tables.layers import layers_table
 from fdistill.evaluation.tables.online import online_table
 from fdistill.evaluation.tables.results import main_table, risk_table
 from fdistill.evaluation.tables.shleifer_rush import methods_table, mixtures_table, speeds_table, starts_table
+from fdistill.evaluation.tables.stages import stages_table
 
 __all__ = [
     "claims_table",
@@ -27,6 +28,7 @@ __all__ = [
     "risk_table",
     "sections",
     "speeds_table",
+    "stages_table",
     "starts_table",
     "write",
     "write_frame",

@@ -53,6 +53,8 @@ def claim_tests(claim: Mapping[str, Any], tasks: Mapping[str, str], systems: Map
     rows = []
     for test in claim["tests"]:
         names = [NONE if test[key] is None else systems.get(test[key], test[key]) for key in ("better", "than")]
+        if test["than_task"] is not None:
+            names[1] += f", on {tasks.get(test['than_task'], test['than_task'])}"
         form = signed if claim["quantity"] != RATIO else format
         numbers = [test["value"], *(test["interval"] or [None, None])]
         value, low, high = (NONE if number is None else form(number, FINE) for number in numbers)

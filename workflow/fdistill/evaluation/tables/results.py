@@ -101,8 +101,8 @@ def pivot(
         return cells.reindex(index=systems, columns=columns).fillna(empty)
 
     margins = (means["high"] - means["low"]) / 2
-    footnotes = _footnotes(means)
-    texts = wide(_texts(means, margins, footnotes), NONE)
+    footnotes = footnotes_of(means)
+    texts = wide(cell_texts(means, margins, footnotes), NONE)
     marks = means["leads"].map({True: "tied"}).mask(means["best"].fillna(False), "best")
     marked = wide(marks.fillna(""), "")
     below = {}
@@ -124,8 +124,7 @@ def pivot(
     headings = titles["title"] + titles["direction"].map(ARROWS).fillna("")
     shown_columns = [("", ""), ("", "Model"), *((task, headings[metric]) for task, metric in columns)]
     cells = cells_of(pd.MultiIndex.from_tuples(shown_columns), rows)
-    numbered = [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]
-    notes = [*numbered, *notes]
+    notes = [*footnote_texts(footnotes), *notes]
     if paper:
         found = {tasks[task]: bool(means.loc[means["task"] == task, "published"].notna().any()) for task in tasks}
         notes += comparison.notes(found, paper)
@@ -141,8 +140,11 @@ def pivot(
     )
 
 
-def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, str, str], int]) -> list[str]:
-    """The text of each mean: the number and what belongs to it, or why there is none."""
+def cell_texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, str, str], int]) -> list[str]:
+    """Return the text of each mean: the number and what belongs to it, or why there is none.
+
+    `margins` are half the widths of the intervals, `footnotes` those of `footnotes_of`.
+    """
     texts = []
     for row, margin in zip(means.itertuples(), margins, strict=True):
         if pd.isna(row.value):
@@ -156,7 +158,12 @@ def _texts(means: pd.DataFrame, margins: pd.Series, footnotes: dict[tuple[str, s
     return texts
 
 
-def _footnotes(means: pd.DataFrame) -> dict[tuple[str, str, str], int]:
-    """The footnotes: a number for each (metric, reason, remedy) of a missing value."""
+def footnotes_of(means: pd.DataFrame) -> dict[tuple[str, str, str], int]:
+    """Return the footnotes of means: a number for each (metric, reason, remedy) of a missing value."""
     missing = means.dropna(subset="missing_reason")[["title", "missing_reason", "missing_fix"]].drop_duplicates()
     return {tuple(note): number for number, note in enumerate(missing.itertuples(index=False), start=1)}
+
+
+def footnote_texts(footnotes: dict[tuple[str, str, str], int]) -> list[str]:
+    """Return the notes that `footnotes_of` has numbered."""
+    return [f"[{n}] {title}: {reason}. Remedy: {fix}." for (title, reason, fix), n in footnotes.items()]

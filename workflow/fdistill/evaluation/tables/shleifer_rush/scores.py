@@ -8,9 +8,8 @@ from typing import Any
 from fdistill.artifacts.lineage import SEED, common_lineage, lineage_of
 from fdistill.artifacts.systems import split_size
 from fdistill.evaluation.aggregate import main_metric, read_aggregated
-from fdistill.evaluation.comparisons import TEACHER, Measurement, compare
+from fdistill.evaluation.comparisons import TEACHER, Measurement, compare, measurement
 from fdistill.evaluation.published import PublishedTable
-from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.shleifer_rush import Models, read_models
 from fdistill.evaluation.tables.results import ARROWS
 from fdistill.evaluation.tables.shleifer_rush.grid import Number
@@ -72,11 +71,7 @@ class Scores:
         return self.files[system]["metrics"].get(self.metric)
 
     def _measurement(self, system: str) -> Measurement:
-        file = self.files[system]
-        values, replicates = self._entry(system)["seeds"], read_replicates(file["path"]).get(self.metric, [])
-        if len(replicates) != len(values):
-            raise UserError(f"{file['path']}: the replicates beside it are not of its seeds; delete both and run again")
-        return Measurement(list(values.values()), replicates)
+        return measurement(self.files[system]["path"], self.metric, self._entry(system)["seeds"])
 
 
 def read_scores(paths: Sequence[Path], tasks: Mapping[str, str]) -> dict[str, Scores]:
