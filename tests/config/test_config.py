@@ -31,10 +31,12 @@ def test_a_study(project):
         "mode": "beam", "per_input": 1, "batch_size": None, "engine": "transformers", "num_beams": 4,
         "top_k": None, "top_p": None, "length_penalty": None, "early_stopping": None,
         "max_new_tokens": None, "min_new_tokens": None, "no_repeat_ngram_size": None,
+        "temperature": None, "num_beam_groups": None, "diversity_penalty": None,
     }  # fmt: skip
     assert task["teacher_samples"]["mode"] == "ancestral"
     assert task["selection"] == {
         "metric": "nll", "keep": "best", "num_beams": 1, "length_penalty": 1.0, "max_inputs": None, "batch_size": 32,
+        "agreement_top_k": 5,
     }  # fmt: skip
     assert task["model"]["teacher"]["vocab_size"] == 2000
     assert study.method("kl")["terms"][0] == {

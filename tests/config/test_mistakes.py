@@ -50,7 +50,7 @@ from small_config import METHODS, TABLE, TASK, WEB, put
             "encoder",
             '"encoder" is not allowed; must be a list (each one of embeddings,',
         ),
-        ("training.teacher", None, "null is not allowed; must be a mapping (Settings of one training.)"),
+        ("training.teacher", None, "null is not allowed; must be a mapping (Settings of the teacher"),
         ("training.teacher.epochs", ..., "missing; set a number from 0 to 100000 (Passes over the training examples"),
         ("training.distill", ..., "missing; set a mapping"),
         ("decoding.do_sample", "yes please", '"yes please" is not allowed; must be true or false'),

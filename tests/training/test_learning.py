@@ -7,7 +7,7 @@ import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import STUDENT_SAMPLES
+from fdistill.losses.objectives import ONLINE_TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig, ancestral_sample, sequence_log_probs
 from fdistill.training.micro_batches import TrainingData
@@ -88,8 +88,9 @@ def test_every_method_learns(family, name):
     def loss_now():
         """The objective on one large batch, with samples of a fixed seed."""
         (batch,) = micro_batches(trainer, 64)
-        if STUDENT_SAMPLES in trainer.learner.objective.sequences:
-            batch.labels[STUDENT_SAMPLES] = ancestral_sample(student.model, batch.source, length, [1]).labels
+        for kind in (kind for kind, labels in batch.labels.items() if labels is None):
+            model = teacher.model if kind == ONLINE_TEACHER_SAMPLES else student.model
+            batch.labels[kind] = ancestral_sample(model, batch.source, length, [1]).labels
         student.model.module.eval()
         with torch.no_grad():
             return trainer.learner.loss(batch, batch.counts()).item()
