@@ -5,13 +5,14 @@ import pytest
 import tiny
 import torch
 from fdistill.data.encoding import Limits
-from fdistill.data.output_tokens import Encoder, rectangular
+from fdistill.data.output_tokens import Encoder
 from fdistill.data.outputs import Output
 from fdistill.losses.divergences import LOG_ZERO
 from fdistill.losses.objectives import LOSSES, LossInputs
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.outputs_cache import rectangular
 
 TOKENIZER = tiny.tokenizer("bart")  # a token per letter
 VOCABULARY = TOKENIZER.get_vocab()
@@ -148,9 +149,72 @@ def test_tokens_may_be_those_of_the_vocabulary_or_the_texts_that_they_stand_for(
         assert encoded(row, Limits(16, 16), BYTES).known[0].shape[0] == len(own) + 1
 
 
-def test_tokens_that_the_tokenizer_would_not_make_of_the_text_are_refused():
-    tokens = list("hello")
-    row = output("hello", [{token: -0.5} for token in tokens], tokens=tokens)
-    assert pieces("hello") != tokens
-    with pytest.raises(UserError, match="line 3: the student's tokenizer splits the text otherwise"):
-        encoded(row, Limits(16, 16), BYTES)
+def of_pieces(text, tokens):
+    """An output whose tokens are likely in the order of their positions."""
+    return output(text, [{token: -0.5 - number} for number, token in enumerate(tokens)], tokens=tokens)
+
+
+def test_a_sampled_row_keeps_its_tokens_where_the_tokenizer_splits_the_text_otherwise():
+    vocabulary, encoder = BYTES.get_vocab(), Encoder(BYTES, Limits(16, 16))
+    assert len(pieces("hello")) < 5
+    usual = output("hello", [{token: -0.5} for token in pieces("hello")], tokens=pieces("hello"))
+    encoder.encode(usual, with_log_probs=True)
+    for end in ([], ["</s>"], [""]):  # of which the last two are how the end is reported
+        tokens = [*"hello", *end]
+        [made] = encoder.encode(of_pieces("hello", tokens), with_log_probs=True)
+        assert made.tokens == [*(vocabulary[letter] for letter in "hello"), vocabulary["</s>"]]
+        top, log_probs = made.known
+        assert top[:, 0].tolist() == made.tokens and made.finished
+        assert log_probs[:, 0].tolist() == [0, *(-0.5 - number for number in range(len(tokens))), *([] if end else [0])]
+        assert made.log_prob == pytest.approx(sum(-0.5 - number for number in range(len(tokens))))
+    assert (encoder.compared, encoder.otherwise) == (4, 3)
+    row = output("hello", [{letter: -0.5} for letter in "hello"], tokens=list("hello"), finished=False)
+    [unfinished] = encoder.encode(row, with_log_probs=True)
+    assert unfinished.tokens[-1] == vocabulary["o"] and not unfinished.finished
+
+
+def test_rows_of_the_same_tokenizer_that_are_split_otherwise_are_half_of_the_rows_at_most():
+    encoder = Encoder(BYTES, Limits(16, 16))
+    encoder.encode(of_pieces("help the world", pieces("help the world")), with_log_probs=True)
+    encoder.encode(of_pieces("help", ["h", *pieces("elp")]), with_log_probs=True)
+    encoder.check_tokenizer()
+    encoder.encode(of_pieces("hello", list("hello")), with_log_probs=True)
+    words = r"line 3: .* from token 1 on, into \['help'\], not \['h', .*\]; it splits 2 of 3 rows .*"
+    with pytest.raises(UserError, match=words):
+        encoder.check_tokenizer()
+
+
+def test_rows_without_log_probabilities_say_nothing_of_the_tokenizer():
+    encoder = Encoder(BYTES, Limits(16, 16))
+    encoder.encode(output("hello"), with_log_probs=True)
+    encoder.check_tokenizer()
+    assert encoder.compared == 0
+
+
+@pytest.mark.parametrize("text", ["hé", "helloé"])
+def test_parts_of_characters_are_known_by_the_vocabulary_or_by_the_tokenizers_own_tokens(text):
+    """Endpoints report each as the same replacement character; in a row that is split otherwise, it may be any."""
+    parts, limits = pieces("é"), Limits(16, 16)
+    shown = [BYTES.convert_tokens_to_string([part]) for part in parts]
+    assert len(parts) == 2 and set(shown) == {"\ufffd"}
+    letters = list(text[:-1])
+    own = [BYTES.get_vocab()[token] for token in [*letters, *parts]]
+    assert encoded(of_pieces(text, [*letters, *parts]), limits, BYTES).tokens[:-1] == own
+    row = output(text, [{token: -0.5} for token in [*letters, *shown]], tokens=[*letters, *shown])
+    if pieces(text) == [*letters, *parts]:
+        assert encoded(row, limits, BYTES).tokens[:-1] == own
+    else:
+        with pytest.raises(UserError, match="its tokens spell .* as the student's vocabulary writes them"):
+            encoded(row, limits, BYTES)
+
+
+def test_a_special_token_is_no_text():
+    row = of_pieces("a </s> b", ["a", "</s>", "b"])
+    with pytest.raises(UserError, match=r"line 3: its token '</s>' is a special one, and no text"):
+        encoded(row)
+
+
+def test_line_breaks_that_the_task_removes_are_named():
+    row = of_pieces("a\nb", ["a", "\n", "b"])
+    with pytest.raises(UserError, match=r"line 3: .* that text.one_line_targets removes; set it to false"):
+        encoded(row, Limits(16, 16, one_line_targets=True), BYTES)

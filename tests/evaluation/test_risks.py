@@ -72,8 +72,8 @@ def test_a_risk_that_is_not_finite_names_the_model():
 
 def test_teacher_dist_has_a_value_per_input():
     """And not over bi-grams: an input with long samples weighs no more; one without bi-grams does not count."""
-    by_input = [[[1, 1, 1, 1, 1]], [[1, 2]], [[3]]]
-    assert risks.teacher_dist(by_input) == [25, 100]
+    by_input = [[[1, 1, 1, 1, 1, 0]], [[1, 2]], [[3, 0]]]
+    assert risks.teacher_dist(by_input, eos=0) == [25, 100]
 
 
 # --- samples and outputs over a whole split

@@ -6,10 +6,9 @@ of a teacher from outside are measured as far as its outputs for the test split 
 
 import argparse
 from pathlib import Path
-from statistics import fmean
 
 from fdistill.artifacts.batch_store import BatchStore, store_for_script
-from fdistill.artifacts.files import sha256, write_json, write_parquet
+from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli, schema_flags
@@ -17,9 +16,8 @@ from fdistill.data.encoding import Encoded, Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.data.schemas import GENERATIONS
-from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
-from fdistill.evaluation.resampling import replicate_mean
-from fdistill.evaluation.risks import missing, risks, teacher_dist
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside
+from fdistill.evaluation.risks import missing, risks, teacher_dist, write_risks
 from fdistill.models import checkpoints, fsdp
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime import distributed
@@ -128,16 +126,10 @@ def measure_risks(
     first_samples = [samples[0] for samples in teacher_samples]
     teacher_model = teacher and teacher.model
     measured = risks(student.model, teacher_model, test.sources, student_samples, first_samples, batch_size, store)
-    eos = student.tokenizer.eos_token_id
-    without_eos = [[[token for token in sample if token != eos] for sample in samples] for samples in teacher_samples]
-    measured["teacher_dist"] = teacher_dist(without_eos)
+    measured["teacher_dist"] = teacher_dist(teacher_samples, student.tokenizer.eos_token_id)
     if ranks.is_main:
-        replicates = {name: [replicate_mean(values)] if values else None for name, values in measured.items()}
-        write_replicates(args.risk, replicates, lineage)
         place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
-        means = {name: fmean(values) if values else None for name, values in measured.items()}
-        unknown = missing(teacher is not None, bool(teacher_samples))
-        write_json(args.risk, {**place, **means, **({"missing": unknown} if unknown else {}), "lineage": lineage})
+        write_risks(args.risk, measured, missing(teacher is not None, bool(teacher_samples)), place, lineage)
     return store
 
 

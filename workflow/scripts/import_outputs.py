@@ -5,31 +5,26 @@ With --generations and --risk, the outputs for the test split become the teacher
 """
 
 import argparse
-import logging
-from itertools import chain
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
-import torch
 from fdistill.artifacts.contributions import CONTRIBUTIONS, OUTPUTS, contribution
-from fdistill.artifacts.files import note_input, read_parquet, sha256, write_json, write_parquet
-from fdistill.artifacts.lineage import TEACHER_METHOD, Lineage, common_lineage
+from fdistill.artifacts.files import note_input, read_parquet, sha256, write_parquet
+from fdistill.artifacts.lineage import TEACHER_METHOD, common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, rows_of
-from fdistill.data.lines import tidy_lines
-from fdistill.data.output_tokens import EncodedOutput, Encoder, rectangular
-from fdistill.data.outputs import Inputs, files_of, outputs_file, read_outputs
+from fdistill.data.imported_outputs import import_outputs
+from fdistill.data.output_tokens import Encoder
+from fdistill.data.outputs import Inputs, files_of, outputs_file
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.data.schemas import GENERATIONS, SPLIT
-from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
-from fdistill.evaluation.resampling import replicate_mean
-from fdistill.evaluation.risks import missing, teacher_dist
+from fdistill.evaluation.replicates import FILE_IN_HELP, beside
+from fdistill.evaluation.risks import outputs_missing, teacher_dist, write_risks
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.teacher_cache import TOPK, outputs_identity, write_distributions
+from fdistill.sampling.outputs_cache import write_outputs_cache
+from fdistill.sampling.teacher_cache import outputs_identity
 
 
 def main() -> None:
@@ -57,96 +52,29 @@ def main() -> None:
     inputs = Inputs(columns, rows_of(len(columns["id"]), args.max_examples), args.split)
     for part in files_of(args.outputs):
         note_input(part)
+    imported = import_outputs(args.outputs, inputs, encoder, with_log_probs=args.cache is not None)
 
-    texts: dict[str, str] = {}  # each input's first
-    found: dict[str, list[EncodedOutput]] = {}
-    for output in read_outputs(args.outputs):
-        if not (examples := inputs.of(output)):
-            continue
-        encoded = encoder.encode(output, with_log_probs=args.cache is not None)
-        for example in examples:
-            texts.setdefault(example, output.texts[0])
-            found.setdefault(example, []).extend(encoded)
-    file = outputs_file(args.outputs)
-    inputs.check_complete(file, found)
-    of_input = [found[example] for example in inputs.wanted]
-    sequences = list(chain.from_iterable(of_input))
-    logging.info(
-        "%s: %d outputs for %d inputs, %d of them cut to max_target_tokens",
-        *(file, len(sequences), len(of_input), encoder.cut),
-    )
-    hashes = " ".join(map(sha256, files_of(args.outputs)))
+    file, hashes = outputs_file(args.outputs), " ".join(map(sha256, files_of(args.outputs)))
     identity = {
         "lineage": lineage,
         **sample_identity(None, tokenizer, args.split),
         "outputs": hashes,
         CONTRIBUTIONS: [contribution(OUTPUTS, file.name, hashes)],
     }
-    write_samples(
-        args.samples,
-        {
-            "id": [example for example, rows in zip(inputs.wanted, of_input, strict=True) for _ in rows],
-            "sample": [number for rows in of_input for number in range(len(rows))],
-            "tokens": [sequence.tokens for sequence in sequences],
-            "log_prob": [sequence.log_prob for sequence in sequences],
-            "finished": [sequence.finished for sequence in sequences],
-        },
-        identity,
-    )
+    write_samples(args.samples, imported.sample_columns(), identity)
     if args.cache:
-        store_distributions(args, file, sequences, inputs.wanted, lineage)
+        made_of = {"inputs": outputs_identity(args.samples, inputs.wanted), "lineage": lineage}
+        manifest = {"stage": "import_outputs", **made_of, "versions": versions()}
+        write_outputs_cache(args.cache, file, imported.sequences, manifest)
+    of_teacher = lineage | {"method": TEACHER_METHOD, "seed": str(args.seed)}
     if args.generations:
-        first = [rows[0] for rows in of_input]
-        outputs = {
-            "id": inputs.wanted,
-            "hypothesis": [tidy_lines(texts[example]) for example in inputs.wanted],
-            "n_tokens": [len(sequence.tokens) for sequence in first],
-            "finished": [sequence.finished for sequence in first],
-        }
-        write_parquet(args.generations, outputs, GENERATIONS, identity | of_teacher(args, lineage))
+        write_parquet(args.generations, imported.generation_columns(), GENERATIONS, identity | {"lineage": of_teacher})
     if args.risk:
-        write_risk(args, of_input, tokenizer.eos_token_id, of_teacher(args, lineage))
-
-
-def store_distributions(
-    args: argparse.Namespace, file: Path, sequences: list[EncodedOutput], ids: list[str], lineage: Lineage
-) -> None:
-    """Write the cache: at every position as many tokens as are known at all."""
-    known = [sequence for sequence in sequences if sequence.known is not None]
-    if not known:
-        raise UserError(
-            f"{file}: no row has log-probabilities; add tokens and log_probs, or set "
-            "model.teacher.outputs.log_probs: false"
-        )
-    width = min(sequence.known[0].shape[1] for sequence in known)
-    if without := len(sequences) - len(known):
-        logging.warning("%s: %d of %d outputs are without log-probabilities", file, without, len(sequences))
-    logging.info("%s: the %d likeliest tokens are known per position", file, width)
-    rows = ((row, rectangular(sequence, width)) for row, sequence in enumerate(sequences))
-    batches = (([row], [[torch.from_numpy(column)] for column in columns]) for row, columns in rows)
-    inputs = outputs_identity(args.samples, ids)
-    manifest = {"stage": "import_outputs", "lineage": lineage, "inputs": inputs, "top_k": width, "versions": versions()}
-    write_distributions(args.cache, TOPK, batches, manifest)
-
-
-def of_teacher(args: argparse.Namespace, lineage: Lineage) -> dict[str, Any]:
-    """Return the lineage of the teacher's row."""
-    return {"lineage": lineage | {"method": TEACHER_METHOD, "seed": str(args.seed)}}
-
-
-def write_risk(
-    args: argparse.Namespace, of_input: list[list[EncodedOutput]], eos: int, identity: dict[str, Any]
-) -> None:
-    """Write what is known of the teacher's risks: its diversity, which its outputs for an input show."""
-    without_eos = [[[token for token in row.tokens if token != eos] for row in rows] for rows in of_input]
-    shares = teacher_dist(without_eos)
-    replicates = {"teacher_dist": [replicate_mean(shares)] if shares else None}
-    write_replicates(args.risk, replicates, identity["lineage"])
-    place = {"task": args.task, "method": TEACHER_METHOD, "seed": args.seed, "n_inputs": len(of_input)}
-    unknown = missing(has_teacher=False, has_samples=True)
-    unknown |= dict.fromkeys(("r_cvg_token", "r_cvg_sequence"), unknown["r_llh_token"])
-    risks = dict.fromkeys(unknown) | {"teacher_dist": fmean(shares) if shares else None}
-    write_json(args.risk, {**place, **risks, "missing": unknown, **identity})
+        samples = [[sequence.tokens for sequence in rows] for rows in imported.of_input.values()]
+        place = {"task": args.task, "method": TEACHER_METHOD, "seed": args.seed, "n_inputs": len(samples)}
+        unknown = outputs_missing()
+        measured = {risk: [] for risk in unknown} | {"teacher_dist": teacher_dist(samples, tokenizer.eos_token_id)}
+        write_risks(args.risk, measured, unknown, place, of_teacher)
 
 
 if __name__ == "__main__":

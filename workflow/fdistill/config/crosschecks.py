@@ -82,7 +82,7 @@ def task_problems(
         partial(unlabelled_checks.check_stored, methods=methods),
         partial(unlabelled_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
-        partial(outside_checks.check_methods, methods=methods, selected=list(used)),
+        partial(outside_checks.check_methods, methods=methods, selected=list(own)),
         partial(outside_checks.check_unused, given=given),
     )
     for check in (*CHECKS, *method_task_checks):

@@ -1,10 +1,13 @@
 """Outputs of a teacher from outside as the student's tokens, with what is known of the teacher's distributions on them.
 
-Distributions can be compared only over the same tokens. An output's log-probabilities are used if its tokens are those
-that the student's tokenizer makes of its text, and refused otherwise.
+Distributions can be compared only over the same tokens. An output's log-probabilities are used if each of its tokens is
+one of the student's tokenizer. They are kept as the teacher sampled them: a text that a model samples is often split
+otherwise than its own tokenizer splits it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -13,10 +16,11 @@ from fdistill.data.encoding import Limits
 from fdistill.data.lines import one_line
 from fdistill.data.outputs import Output
 from fdistill.losses.divergences import LOG_ZERO
-from fdistill.models.tokenization import encode_targets
+from fdistill.models.tokenization import encode_targets, markup
 from fdistill.runtime.errors import UserError
 
 BLANK = "▁"  # Sentencepiece's mark of a word's beginning
+SHOWN = 8  # tokens in a message
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,46 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits):
         self.tokenizer, self.limits = tokenizer, limits
         self.cut = 0  # outputs that were longer than max_target_tokens
+        self.compared = self.otherwise = 0  # rows with log-probabilities, and those that the tokenizer splits otherwise
         self.before = len(encode_targets(tokenizer, [""])[0]) - 1  # tokens before a text, such as BART's <s>
-        self._ids = {token: {id_} for token, id_ in tokenizer.get_vocab().items()}
-        for token, id_ in tokenizer.get_vocab().items():
+        self._first = ""  # of the rows that the tokenizer splits otherwise, in words
+        self._no_text = markup(tokenizer)
+        self._vocabulary = tokenizer.get_vocab()
+        self._ids = {token: {id_} for token, id_ in self._vocabulary.items()}
+        for token, id_ in self._vocabulary.items():
             if (text := self._text(token)) != token:
                 self._ids.setdefault(text, set()).add(id_)
+        self._ids.setdefault("", set()).update(self._no_text)  # as endpoints report the end of a text
 
     def encode(self, output: Output, with_log_probs: bool = False) -> list[EncodedOutput]:
         """Return each text of an output, `with_log_probs` with what the row says of distributions.
 
         Raises UserError, with the row, for a text longer than max_target_tokens unless `too_long` is "truncate", and
-        for tokens that are not the tokenizer's own.
+        for tokens that the tokenizer does not have or that do not spell the text.
         """
         texts = list(map(one_line, output.texts)) if self.limits.one_line_targets else output.texts
         rows = encode_targets(self.tokenizer, texts)
         if not with_log_probs or output.tokens is None:
             return [self._within_limits(output, tokens) for tokens in rows]
         ([text], [tokens]) = texts, rows
-        known, log_prob = self._known(output, text, tokens)
+        before, own = tokens[: self.before], tokens[self.before :]
+        sampled = self._sampled(output, text, own)
+        end = [] if sampled[-1:] == own[-1:] else own[-1:]  # not every teacher reports it
+        tokens = [*before, *sampled, *end]
+        known, log_prob = self._known(output, tokens, sampled)
         return [self._within_limits(output, tokens, known, log_prob)]
+
+    def check_tokenizer(self) -> None:
+        """Raise UserError if the tokenizer splits most rows with log-probabilities otherwise than they are.
+
+        A teacher with the same tokenizer samples such rows now and then, one with another tokenizer nearly always.
+        """
+        if 2 * self.otherwise > self.compared:
+            raise UserError(
+                f"{self._first}; it splits {self.otherwise:,} of {self.compared:,} rows with log-probabilities "
+                "otherwise. If the teacher has another tokenizer, set model.teacher.outputs.log_probs: false; if it "
+                "has the same, leave tokens and log-probabilities out of such rows"
+            )
 
     def _within_limits(
         self,
@@ -79,17 +104,72 @@ class Encoder:
         known = known and (known[0][:count], known[1][:count])
         return EncodedOutput(tokens[:count], output.finished and end <= longest, known, log_prob)
 
-    def _known(self, output: Output, text: str, tokens: list[int]) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-        """What is known at each of the T positions of a text: tokens (T, K) and log-probabilities (T, K)."""
-        own, given = tokens[self.before :], list(output.tokens)
-        ends = len(given) == len(own) and own[-1] in self._ids.get(given[-1], ())  # the row says EOS too
-        if not ends:
-            own = own[:-1]
-        if len(given) != len(own) or not all(
-            id_ in self._ids.get(token, ()) for token, id_ in zip(given, own, strict=True)
-        ):
-            raise UserError(f"{output.place}: {self._difference(text, given, own)}")
-        of_position = [self._by_id(output, mapping, id_) for mapping, id_ in zip(output.known, own, strict=True)]
+    def _sampled(self, output: Output, text: str, own: list[int]) -> list[int]:
+        """The ids of an output's tokens; `own` are those that the tokenizer makes of its text, with EOS."""
+        self.compared += 1
+        for ids in (own, own[:-1]):
+            if self._first_difference(output.tokens, ids) is None:
+                return ids
+        for token in output.tokens:
+            if token not in self._ids:
+                raise UserError(f"{output.place}: its token {token!r} {NO_TOKEN}")
+        ends = output.tokens[-1:] and own[-1] in self._ids[output.tokens[-1]]
+        body = output.tokens[:-1] if ends else output.tokens
+        self._check_spelling(output, text, body)
+        ids = [self._id(output, token, own) for token in body]
+        self.otherwise += 1
+        if not self._first:
+            start = self._first_difference(body, own[:-1])
+            of_both = self.tokenizer.convert_ids_to_tokens(own[start:-1]), body[start:]
+            pieces, given = (tokens[:SHOWN] for tokens in of_both)
+            self._first = (
+                f"{output.place}: the student's tokenizer splits the text otherwise: from token {start + 1} on, into "
+                f"{pieces}, not {given}"
+            )
+        return [*ids, own[-1]] if ends else ids
+
+    def _first_difference(self, tokens: Sequence[str], ids: Sequence[int]) -> int | None:
+        """The first position at which a token as a string is not the token of this id; None if all are."""
+        for position, (token, id_) in enumerate(zip_longest(tokens, ids)):
+            if id_ not in self._ids.get(token, ()):
+                return position
+        return None
+
+    def _check_spelling(self, output: Output, text: str, tokens: list[str]) -> None:
+        if (spelt := self._spelt(tokens)) == text.strip():
+            return
+        why = (
+            f"its tokens spell {spelt[:80]!r}, not its text; give the tokens of the text, all of them, as the student's "
+            "vocabulary writes them, or leave tokens and log-probabilities out of this row"
+        )
+        if one_line(spelt) == text:
+            why = (
+                "its tokens have blanks or line breaks that text.one_line_targets removes; set it to false, or leave "
+                "tokens and log-probabilities out of this row"
+            )
+        raise UserError(f"{output.place}: {why}")
+
+    def _id(self, output: Output, token: str, own: list[int]) -> int:
+        """The id of a token as a string: of several, one that is among `own`, or is written so in the vocabulary."""
+        ids = self._ids[token] - self._no_text
+        written = {self._vocabulary.get(token)}
+        for found in (ids & set(own), ids & written, ids):
+            if len(found) == 1:
+                return next(iter(found))
+        raise UserError(
+            f"{output.place}: its token {token!r} {'may be several' if ids else 'is a special one, and no text'} of "
+            "the student's tokenizer; write tokens as its vocabulary does, or leave tokens and log-probabilities out "
+            "of this row"
+        )
+
+    def _known(
+        self, output: Output, tokens: list[int], sampled: list[int]
+    ) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+        """What is known at each of T positions, tokens (T, K) and log-probabilities (T, K), and the output's sum.
+
+        `sampled` are those of the T `tokens` that the row has, which begin after `self.before` others.
+        """
+        of_position = [self._by_id(output, mapping, id_) for mapping, id_ in zip(output.known, sampled, strict=True)]
         width = min(map(len, of_position), default=1)
         top = np.full((len(tokens), width), -1, np.int32)
         log_probs = np.full((len(tokens), width), LOG_ZERO, np.float32)
@@ -97,7 +177,7 @@ class Encoder:
         for position, mapping in enumerate(of_position, start=self.before):
             likeliest = sorted(mapping.items(), key=lambda item: -item[1])[:width]
             top[position], log_probs[position] = zip(*likeliest, strict=True)
-        return (top, log_probs), float(sum(mapping[id_] for mapping, id_ in zip(of_position, own, strict=True)))
+        return (top, log_probs), float(sum(mapping[id_] for mapping, id_ in zip(of_position, sampled, strict=True)))
 
     def _by_id(self, output: Output, mapping: dict[str, float], own: int) -> dict[int, float]:
         """A position's log-probabilities by token id; those whose text several tokens have belong to no one token."""
@@ -111,23 +191,8 @@ class Encoder:
                 found.setdefault(id_, min(log_prob, 0.0))
         return found
 
-    def _difference(self, text: str, given: list[str], own: list[int]) -> str:
-        """Why the `given` tokens are not `own`, those that the tokenizer makes of the text."""
-        for token in given:
-            if token not in self._ids:
-                return f"its token {token!r} {NO_TOKEN}"
-        if (spelt := self._spelt(given)) != text.strip():
-            return f"its tokens spell {spelt[:80]!r}, not its text; give the tokens of the text, all of them"
-        pieces = self.tokenizer.convert_ids_to_tokens(own)
-        return (
-            f"the student's tokenizer splits the text otherwise, into {pieces[:8]}, not {given[:8]}; if the teacher "
-            "has the same tokenizer, leave tokens and log-probabilities out of this row, otherwise set "
-            "model.teacher.outputs.log_probs: false"
-        )
-
     def _spelt(self, tokens: list[str]) -> str:
-        vocabulary = self.tokenizer.get_vocab()
-        if all(token in vocabulary for token in tokens):
+        if all(token in self._vocabulary for token in tokens):
             return self.tokenizer.convert_tokens_to_string(tokens).strip()
         return "".join(tokens).strip()
 
@@ -142,27 +207,3 @@ NO_TOKEN = (
     "is no token of the student's tokenizer; log-probabilities of another tokenizer cannot be compared: give those of "
     "a teacher with the student's tokenizer, or set model.teacher.outputs.log_probs: false"
 )
-
-
-def rectangular(encoded: EncodedOutput, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return an output's distributions as a teacher cache of kind `topk` has them: tokens (T, K) and (T, K+1).
-
-    `width` is K, at most that of `encoded.known`. A position of which nothing is known has its own token with
-    probability 1, so that KL(p‖q) there is the NLL of the token. The last log-probability is that of all other tokens.
-    """
-    if encoded.known is None:
-        top = np.full((len(encoded.tokens), width), -1, np.int32)
-        log_probs = np.full((len(encoded.tokens), width), LOG_ZERO)
-        top[:, 0], log_probs[:, 0] = encoded.tokens, 0
-    else:
-        top, log_probs = (column[:, :width].copy() for column in encoded.known)
-    # Other tokens must be there, which are of probability 0 then: the lowest ids but the token's own.
-    lowest = np.arange(width)
-    others = np.where(lowest[None, :-1] < top[:, :1], lowest[None, :-1], lowest[None, :-1] + 1)
-    empty = top[:, 1:] < 0
-    top[:, 1:][empty] = others[empty]
-    total = np.exp(log_probs.astype(np.float64)).sum(1)
-    log_probs = log_probs - np.log(np.maximum(total, 1))[:, None]  # rounded numbers may add up to a little more than 1
-    rest = 1 - total
-    of_rest = np.log(np.maximum(rest, 0), out=np.full(len(rest), LOG_ZERO), where=rest > 0)
-    return top, np.concatenate([log_probs, of_rest[:, None]], axis=1).astype(np.float32)

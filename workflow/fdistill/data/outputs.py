@@ -174,5 +174,6 @@ class Inputs:
         if missing := [example for example in self.wanted if example not in found]:
             raise UserError(
                 f"{file}: has no output for {len(missing):,} of {len(self.wanted):,} inputs ({first_of(missing)}) of "
-                f"{self.split}; ask the teacher for those too, or lower training.distill.max_examples"
+                f"{self.split}; ask the teacher for those too, write their lines yourself, or set "
+                "training.distill.max_examples (max_unlabelled) to the number that it was asked for"
             )

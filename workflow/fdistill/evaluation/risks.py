@@ -3,8 +3,15 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
+from fdistill.artifacts.files import write_json
+from fdistill.artifacts.lineage import Lineage
+from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.resampling import replicate_mean
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.offline import sequence_nlls
@@ -66,15 +73,38 @@ def missing(has_teacher: bool, has_samples: bool) -> dict[str, dict[str, str]]:
     return found
 
 
+def outputs_missing() -> dict[str, dict[str, str]]:
+    """Return the same for the row of a teacher whose outputs for the test are known: all but its diversity is n/a."""
+    return dict.fromkeys(("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence"), NO_MODEL)
+
+
 def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
     """Return the distinct bi-grams over all bi-grams of one input's samples, in percent; None if there are none."""
     bigrams = [pair for tokens in samples for pair in pairwise(tokens)]
     return 100 * len(set(bigrams)) / len(bigrams) if bigrams else None
 
 
-def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]]) -> list[float]:
+def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]], eos: int) -> list[float]:
     """Return what TeacherDist (Wen et al. 2023, Table 3) is the mean of: `distinct_bigrams` of each input, in percent.
 
-    Samples, [input][sample][token], come without EOS. Inputs without bi-grams are left out, which may be all of them.
+    Samples, [input][sample][token], count without EOS. Inputs without bi-grams are left out, which may be all of them.
     """
-    return [share for share in map(distinct_bigrams, samples_by_input) if share is not None]
+    without_eos = ([[token for token in row if token != eos] for row in samples] for samples in samples_by_input)
+    return [share for share in map(distinct_bigrams, without_eos) if share is not None]
+
+
+def write_risks(
+    path: Path,
+    measured: dict[str, list[float]],
+    unknown: dict[str, dict[str, str]],
+    place: dict[str, Any],
+    lineage: Lineage,
+) -> None:
+    """Write the means of what was measured, with their replicates beside them.
+
+    `unknown` says why a risk has no values; `place` are the keys that say what was measured.
+    """
+    replicates = {name: [replicate_mean(values)] if values else None for name, values in measured.items()}
+    write_replicates(path, replicates, lineage)
+    means = {name: fmean(values) if values else None for name, values in measured.items()}
+    write_json(path, {**place, **means, **({"missing": unknown} if unknown else {}), "lineage": lineage})
