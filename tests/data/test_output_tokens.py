@@ -165,7 +165,7 @@ def test_a_sampled_row_keeps_its_tokens_where_the_tokenizer_splits_the_text_othe
         assert made.tokens == [*(vocabulary[letter] for letter in "hello"), vocabulary["</s>"]]
         top, log_probs = made.known
         assert top[:, 0].tolist() == made.tokens and made.finished
-        assert log_probs[:, 0].tolist() == [0, *(-0.5 - number for number in range(len(tokens))), *([] if end else [0])]
+        assert log_probs[:, 0].tolist() == [*(-0.5 - number for number in range(len(tokens))), *([] if end else [0])]
         assert made.log_prob == pytest.approx(sum(-0.5 - number for number in range(len(tokens))))
     assert (encoder.compared, encoder.otherwise) == (4, 3)
     row = output("hello", [{letter: -0.5} for letter in "hello"], tokens=list("hello"), finished=False)
@@ -204,7 +204,7 @@ def test_parts_of_characters_are_known_by_the_vocabulary_or_by_the_tokenizers_ow
     if pieces(text) == [*letters, *parts]:
         assert encoded(row, limits, BYTES).tokens[:-1] == own
     else:
-        with pytest.raises(UserError, match="its tokens spell .* as the student's vocabulary writes them"):
+        with pytest.raises(UserError, match=r"its tokens spell .* as the student's vocabulary writes them"):
             encoded(row, limits, BYTES)
 
 

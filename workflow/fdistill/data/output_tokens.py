@@ -139,8 +139,8 @@ class Encoder:
         if (spelt := self._spelt(tokens)) == text.strip():
             return
         why = (
-            f"its tokens spell {spelt[:80]!r}, not its text; give the tokens of the text, all of them, as the student's "
-            "vocabulary writes them, or leave tokens and log-probabilities out of this row"
+            f"its tokens spell {spelt[:80]!r}, not its text; give the tokens of the text, all of them, as the "
+            "student's vocabulary writes them, or leave tokens and log-probabilities out of this row"
         )
         if one_line(spelt) == text:
             why = (
