@@ -157,8 +157,8 @@ def test_an_output_does_not_contain_an_input(study):
     assert study.teacher.is_dir()
 
 
-@pytest.mark.parametrize("flag", ["--teacher", "--teacher-samples", "--risk"])
+@pytest.mark.parametrize("flag", ["--teacher-samples", "--risk"])
 def test_what_risks_need_is_given_together(study, flag):
     command = study.command("generate")
     del command[command.index(flag) : command.index(flag) + 2]
-    assert "--teacher, --teacher-samples and --risk belong together" in run(*command, fails=True)
+    assert "--teacher needs --teacher-samples and --risk; give all or none" in run(*command, fails=True)

@@ -88,7 +88,7 @@ def test_the_script_of_growth_writes_what_it_measured(tmp_path, monkeypatch):
     text = (tmp_path / "b.md").read_text()
     assert f"{study['longest_chain'] / 3600:,.2f}" in text and "By simulation, not measured" in text
     cost, planned = content["costs"]["dialogue"], content["plan"]
-    seconds = (cost["generate"] + cost["risk"]) * 9 * 6 + cost["teacher/generate"] * 9
+    seconds = (cost["generate"] + cost["risk"]) * 9 * len(methods) * 3 + cost["teacher/generate"] * 9
     assert planned["stages"]["generate"]["dialogue"] == pytest.approx(seconds)
     assert planned["stages"]["js"]["dialogue"] == pytest.approx(
         cost["js"] * 50 * task["training"]["distill"]["epochs"] * 3

@@ -202,8 +202,8 @@ def test_what_learns_from_unlabelled_inputs_is_said(project, tmp_path):
     texts = [f"{finding.where}: {finding.text}" for finding in data.check(planned)]
     assert texts == [
         "web: data: local files (train 2, dev 4, test 4, unlabelled 2 examples)",
-        "web: unlabelled inputs: kl learns from them too; on labelled inputs alone: predistill (ground_truth), "
-        "mle (ground_truth), seqkd (unlabelled: false)",
+        "web: unlabelled inputs: kl learns from them too; on labelled inputs alone: mle (ground_truth), "
+        "predistill (ground_truth), seqkd (unlabelled: false)",
     ]
     archives = [{"package": file, "sha256": sha256(file)} for file in path.values()]
     for share, text in ((0.5, "prepared already"), (0.25, "local files")):  # of this share, and of another

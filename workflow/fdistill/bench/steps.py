@@ -15,7 +15,7 @@ from fdistill.bench.caches import Stored, stored
 from fdistill.bench.clock import Clock, now, peak_memory
 from fdistill.bench.with_trl import TrlStep, missing
 from fdistill.bench.workload import Workload
-from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
+from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.sampling.teacher_cache import STATES, TOPK
@@ -126,6 +126,7 @@ class Steps:
             OURS: partial(self._ours, workload.data),
             PLAIN: self._plain,
         }
+        self.trainer.learner.cached = (TEACHER_SAMPLES,)  # of the micro-batches that bring their distributions
         self.cached = {CACHED[kind]: cache.data for kind, cache in (caches or {}).items()}
         self.by_name |= {name: partial(self._ours, data) for name, data in self.cached.items()}
         if method == ON_POLICY and not missing(workload):
