@@ -15,7 +15,7 @@ from fdistill.losses.divergences import DIVERGENCES, coarsen
 from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
+from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, joined, write_cache, write_distributions
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.trainer import Trainer
 from snake import ROOT, snakemake
@@ -126,6 +126,25 @@ def test_coarsened_divergences_are_bounded_by_the_full_ones(name):
         torch.testing.assert_close(merged.exp(), torch.cat([likeliest, 1 - likeliest.sum(-1, keepdim=True)], -1))
     bound = DIVERGENCES[name](log_p, log_q)
     assert (DIVERGENCES[name](*coarse) <= bound + 1e-12).all()
+
+
+@pytest.mark.parametrize("widths", [(2, 4), (4, 2), (3, 3)])
+def test_joined_caches_have_the_tokens_of_the_smaller_one(widths, tmp_path):
+    """Against the full distributions: the likeliest tokens by themselves, and all others together."""
+    generator = torch.Generator().manual_seed(0)
+    caches, full = [], []
+    for number, width in enumerate(widths):
+        log_p = torch.randn(3, 9, generator=generator).log_softmax(-1)
+        tokens = log_p.topk(width).indices
+        batch = ([0], [[tokens.int()], [coarsen(log_p, tokens)]])
+        write_distributions(tmp_path / str(number), TOPK, [batch], {"inputs": {}, "top_k": width})
+        caches.append(TeacherCache(tmp_path / str(number), {}))
+        full.append(log_p)
+    for row, log_p in enumerate(full):
+        found, tokens = joined(caches).distributions(row, 3), log_p.topk(min(widths)).indices
+        assert found["top_tokens"].equal(tokens.int())
+        expected = coarsen(log_p.double(), tokens)
+        assert torch.allclose(found["top_log_probs"].double(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("key", IDENTITY)

@@ -106,7 +106,7 @@ def main() -> None:
         | {name: digest for prefix, part in parts.items() for name, digest in part.hashes(prefix).items()},
         **({"stream": use} if any(use.values()) else {}),
         "layers": manifest_of(args.start).get("layers"),  # of the untrained student, which the model card names
-        CONTRIBUTIONS: contributions(args.start, *parts[""].stored.values()),
+        CONTRIBUTIONS: contributions(args.start, *(file for part in parts.values() for file in part.stored.values())),
     }
     train_and_save(args, student, teacher, objective, data, sampling, ranks, manifest)
 

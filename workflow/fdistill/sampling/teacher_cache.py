@@ -171,24 +171,36 @@ class TeacherCache:
 
 
 class _Joined:
-    """Several caches as one, whose samples are numbered one cache after the other."""
+    """Several caches as one, whose samples are numbered one cache after the other.
+
+    Of kind `topk` it has as many tokens as the cache with the fewest: of outputs from outside, each file has its own K.
+    """
 
     def __init__(self, caches: Sequence[TeacherCache]):
         self.caches = caches
+        self.top_k = min((cache.top_k for cache in caches if cache.top_k is not None), default=None)
 
     def distributions(self, row: int, length: int) -> CachedDistributions:
         """Return the distributions on sample number `row`, which has `length` tokens."""
         for cache in self.caches:
             if row < len(cache.positions):
-                return cache.distributions(row, length)
+                return self._narrowed(cache.distributions(row, length))
             row -= len(cache.positions)
         raise IndexError(row)
 
+    def _narrowed(self, tensors: CachedDistributions) -> CachedDistributions:
+        """The distributions with the K likeliest tokens, and those beyond them among all others."""
+        if self.top_k is None or "top_tokens" not in tensors or tensors["top_tokens"].shape[1] <= self.top_k:
+            return tensors
+        kept, rest = tensors["top_log_probs"].tensor_split([self.top_k], dim=1)
+        log_probs = torch.cat([kept, rest.logsumexp(1, keepdim=True)], dim=1)
+        return {"top_tokens": tensors["top_tokens"][:, : self.top_k], "top_log_probs": log_probs}
+
 
 def joined(caches: Sequence[TeacherCache]) -> TeacherCache | _Joined:
-    """Return caches of several splits as one, in their order; raises UserError when they contain different things."""
-    if any((cache.types, cache.top_k) != (caches[0].types, caches[0].top_k) for cache in caches):
-        raise UserError("--teacher-cache: the caches differ in --kind or --top-k; make them with the same flags")
+    """Return caches of several splits as one, in their order; raises UserError when they are of different kinds."""
+    if any(cache.types != caches[0].types for cache in caches):
+        raise UserError("--teacher-cache: the caches differ in --kind; make them with the same")
     return caches[0] if len(caches) == 1 else _Joined(caches)
 
 
