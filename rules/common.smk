@@ -102,6 +102,9 @@ def one_of(tasks):
 
 
 OUTSIDE = one_of(OUTPUTS)
+# Outputs of a teacher from outside are imported, and those of every other system generated. The system is in the path
+# behind the task, where the expression can look.
+GENERATED = rf"(?!({OUTSIDE})/teacher/)\w+"
 WITH_TEACHER = one_of(task for task in STUDY.all_tasks if task not in OUTPUTS)
 
 

@@ -17,6 +17,7 @@ rule generate:
     benchmark:
         "<benchmarks>/{task}/{system}/seed{seed}/generate.tsv"
     wildcard_constraints:
+        task=GENERATED,
         system="|".join(MODELS),
     conda:
         ENVIRONMENT

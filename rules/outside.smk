@@ -97,6 +97,3 @@ use rule import_outputs as import_test_outputs with:
         seed=STUDY.teacher_seed,
         written=written_flags,
         text=text_flags,
-
-
-ruleorder: import_test_outputs > generate

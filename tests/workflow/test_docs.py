@@ -169,7 +169,7 @@ def test_snakemake_runs_the_commands_dry(options, site):
 
 
 def test_every_fenced_block_is_checked_or_only_shown():
-    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "text", "mermaid", "bibtex"}
+    assert {block.language for block in BLOCKS} <= {"sh", "yaml", "python", "json", "text", "mermaid", "bibtex"}
     untitled = [
         (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
     ]

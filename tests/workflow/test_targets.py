@@ -31,7 +31,7 @@ def test_a_misspelt_target_is_refused_with_the_nearest(target, meant, tmp_path):
 
 def test_a_target_like_no_other_is_told_the_names(tmp_path):
     done = snakemake("-n", "--", TARGET, "x/y", directory=tmp_path, check=False)
-    assert "x/y: no rule makes it; tasks: cnn_dailymail, " in done.stdout and "js_exact" in done.stdout
+    assert "x/y: no rule makes it; tasks: art, cnn_dailymail, " in done.stdout and "js_exact" in done.stdout
 
 
 def test_values_of_options_are_no_targets(tmp_path):
