@@ -138,8 +138,8 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
     sampled_count = task["training"][DISTILL]["max_examples"]
     for name, method in methods.items():
         kinds = stored_kinds(method)
-        if not kinds or "training" not in method:
-            continue
+        if not kinds or method.get("training") not in task["training"]:
+            continue  # a stage that the task does not have is refused where the method is selected
         stage = method["training"]
         if stage not in task["training"]:
             continue  # see `check_stage`

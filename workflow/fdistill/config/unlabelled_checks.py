@@ -57,7 +57,9 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
         return
     sampled = task["training"][DISTILL][LIMIT]
     for name, method in methods.items():
-        if "terms" not in method or "training" not in method or not learns_from_unlabelled(method):
+        if "terms" not in method or method.get("training") not in task["training"]:
+            continue  # a stage that the task does not have is refused where the method is selected
+        if not learns_from_unlabelled(method):
             continue
         stage, kinds = method["training"], stored_kinds(method)
         trained = task["training"][stage][LIMIT]
