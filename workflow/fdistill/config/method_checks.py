@@ -139,10 +139,8 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
     for name, method in methods.items():
         kinds = stored_kinds(method)
         if not kinds or method.get("training") not in task["training"]:
-            continue  # a stage that the task does not have is refused where the method is selected
-        stage = method["training"]
-        if stage not in task["training"]:
             continue  # see `check_stage`
+        stage = method["training"]
         trained_count = task["training"][stage]["max_examples"]
         if trained_count != sampled_count:
             yield Problem(
