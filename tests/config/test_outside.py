@@ -99,6 +99,11 @@ def test_a_teacher_that_is_a_model_keeps_its_keys(project, key, value, text):
         (KNOWN, term("teacher_beam", "rkl"), "its loss 'rkl' is infinite where"),
         (KNOWN, term("teacher_samples", "alpha", parameters={"alpha": 0}), "its loss 'alpha' is infinite where"),
         (KNOWN, term("teacher_samples", "skew_rkl", parameters={"skew": 0}), "its loss 'skew_rkl' is infinite where"),
+        (
+            KNOWN,
+            term("teacher_samples", "kl") | {"include_original": True},
+            "the outputs have no distributions on its original pairs (include_original)",
+        ),
     ],
 )
 def test_methods_that_need_the_teacher_itself_are_refused_by_name(project, task, method, text):
@@ -107,6 +112,24 @@ def test_methods_that_need_the_teacher_itself_are_refused_by_name(project, task,
     (line,) = project.mistakes(methods=["mle", "mine"])
     assert line.startswith(f"{TASK}: model.teacher.outputs: method 'mine' needs the teacher itself: ") and text in line
     assert "methods that work: mle" in line
+
+
+def test_original_pairs_beside_texts_alone(project):
+    project.write(METHODS, TABLE | {"mine": term("teacher_beam", "nll") | {"include_original": True}})
+    project.write(TASK, OUTSIDE)
+    assert project.load(methods=["mine"]).methods == ["mine"]
+
+
+@pytest.mark.parametrize("given", ["inputs", "outputs"])
+def test_unlabelled_inputs_and_outputs_for_them_come_together(project, given):
+    key, value = {
+        "inputs": ("source.unlabelled_share", 0.5),
+        "outputs": ("model.teacher.outputs.unlabelled", "unlabelled.jsonl"),
+    }[given]
+    project.write(TASK, put(OUTSIDE, key, value))
+    (line,) = project.mistakes(methods=["mle"])
+    missing = {"inputs": "outputs for them", "outputs": "unlabelled inputs"}[given]
+    assert f"{TASK}: model.teacher.outputs.unlabelled: the task has no {missing}: give this file and" in line
 
 
 @pytest.mark.parametrize("loss", ["kl", "tvd", "kl_p_mixture", "skew_kl", "skew_rkl", "squared_hellinger", "alpha"])
@@ -122,6 +145,12 @@ def test_a_method_that_starts_from_one_that_does_not_work(project):
     (line,) = project.mistakes(methods=["mle", "seqkd"])
     assert f"{TASK}: method_overrides: method 'seqkd' starts from 'predistill', which needs the teacher itself" in line
     assert "set method_overrides.seqkd.start to init_student or to a method that works (methods that work: mle)" in line
+    # A chain of starts is one line too, and a method that is both asked for and started from is named once as each.
+    chain = {"seqkd": {"start": "kl"}, "kl": {"start": "predistill"}}
+    project.write(TASK, put(KNOWN, "method_overrides", chain))
+    (line,) = project.mistakes(methods=["seqkd"])
+    assert "method 'seqkd' starts from 'predistill', which needs the teacher itself" in line
+    assert len(project.mistakes(methods=["predistill", "seqkd"])) == 2
     project.write(TASK, put(KNOWN, "method_overrides", STARTS))
     assert project.load(methods=["mle", "seqkd", "kl"]).method("kl", "web")["start"] == "init_student"
 

@@ -14,6 +14,7 @@ from aggregated_files import main_table, risk_table, write_aggregated, write_com
 from fdistill.artifacts.files import write_json
 from fdistill.evaluation import tables
 from fdistill.evaluation.replicates import write_replicates
+from fdistill.evaluation.risks import NO_MODEL, NO_OUTPUTS
 from fdistill.evaluation.tables import results_frame, sections, write_frame
 from fdistill.evaluation.tables.formats import to_csv
 from fdistill.evaluation.tables.frame import COLUMNS
@@ -286,6 +287,26 @@ def test_a_student_below_the_teachers_likelihood_risk_is_marked_as_collapsed_and
     assert (below["engine", "r_llh_token"], below["kl", "r_llh_token"]) == ("True", "False")
     assert (below["engine", "r_cvg_token"], below["teacher", "r_llh_token"]) == ("False", "")
     assert r"2.05 ($-$0.38) $\dagger$" in to_latex(table)
+
+
+@pytest.mark.parametrize("teacher", [{}, {"teacher": "Teacher"}])
+def test_a_teacher_without_outputs_for_the_test_split_has_no_diversity_either(teacher, tmp_path):
+    """Its task has no row of a teacher, even if another task has one."""
+    path = risk_file(tmp_path / "d2t", "d2t", "kl", 1.0, dist=None)
+    risk = json.loads(path.read_text())
+    of_teacher = {"r_llh_token": NO_MODEL, "r_llh_sequence": NO_MODEL, "teacher_dist": NO_OUTPUTS}
+    for key, missing in of_teacher.items():
+        risk["risks"][key] |= {"mean": None, "seeds": {"1": None}, "missing": missing}
+    files = [write_aggregated(path, {key: risk[key] for key in ("task", "method", "n_inputs", "risks")})]
+    files += [risk_file(tmp_path / system, "mt", system, 1.0) for system in [*teacher, "kl"] if teacher]
+    tasks = TASKS if teacher else {"d2t": TASKS["d2t"]}
+    table = risk_table(files, tasks, sections(teacher, {}, {"kl": "KL"}))
+    assert [r["task"] for r in csv.DictReader(io.StringIO(to_csv(table))) if r["system"] == "teacher"] == [
+        "mt"
+    ] * 5 * len(teacher)
+    rows = cells(to_markdown(table).partition("EN & RO")[0])
+    assert rows["Model"][-1] == r"R\_cvg/seq. ↓" and not any("TeacherDist" in note for note in table.notes)
+    assert "Teacher" not in rows
 
 
 def test_a_teacher_without_bigrams_has_no_diversity(tmp_path):

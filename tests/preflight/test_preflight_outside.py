@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from fdistill.artifacts.files import write_parquet
 from fdistill.data.schemas import SPLIT
 from fdistill.preflight import disk, gpu, teachers
@@ -13,14 +14,15 @@ SIZES |= {f"{stack}_ffn_dim": 8 for stack in ("encoder", "decoder")}
 ROW = {"id": "1", "text": "a b"}
 
 
-def of_outside(project, *rows, config=(), **outputs):
-    """The plan of a task with a file of outputs, and beside it what preflight finds of its teacher."""
+def of_outside(project, *rows, config=(), more=(), **outputs):
+    """The plan of a task with a file of outputs and `more` changes, and what preflight finds of its teacher."""
     file = project.root / "train.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     changes = [
         ("model.teacher", {"outputs": {"train": str(file)} | outputs}),
         ("model.student", {"init": "scratch", "config": SIZES | dict(config)}),
         ("training.teacher", ...),
+        *more,
     ]
     made = plan(project, *changes, methods=["mle"])
     return made, list(teachers.check(made))
@@ -52,6 +54,17 @@ def test_inputs_are_compared_when_the_data_are_prepared(project):
     assert outputs.problem and "has no output for 1 of 2 inputs ('2')" in outputs.text
     _, (_, outputs) = of_outside(project, ROW, {"source": "y", "text": "b"})
     assert not outputs.problem
+
+
+@pytest.mark.parametrize(("limit", "is_complete"), [(None, False), (1, True)])
+def test_as_many_unlabelled_inputs_as_are_learnt_from_need_outputs(project, limit, is_complete):
+    prepared = project.root / "results/web/prepare/unlabelled.parquet"
+    prepared.parent.mkdir(parents=True)
+    columns = {"id": ["1", "2"], "group": ["", ""], "source": ["x", "y"], "references": [[], []]}
+    write_parquet(prepared, columns, SPLIT)
+    more = [("source.unlabelled_share", 0.5), ("training.distill.max_unlabelled", limit)]
+    _, (*_, outputs) = of_outside(project, ROW, more=more, unlabelled=str(project.root / "train.jsonl"))
+    assert outputs.where == "web: outputs for unlabelled" and bool(outputs.problem) == (not is_complete)
 
 
 def test_a_configuration_that_cannot_be_made_is_refused_by_the_students_key(project):

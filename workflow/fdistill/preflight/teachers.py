@@ -14,6 +14,7 @@ from fdistill.data.encoding import rows_of
 from fdistill.data.labels import checked_label_file
 from fdistill.data.outputs import Inputs, no_log_probs, outputs_file, read_outputs
 from fdistill.data.schemas import SPLIT
+from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import OTHER_TEACHER_BEAM
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
@@ -30,22 +31,24 @@ def check(plan: Plan) -> Iterator[Finding]:
         origin = plan.on_the_hub(result.to_fetch) if result.to_fetch else result.origin
         yield Finding(f"{task}: teacher", f"{', '.join(own)}; {origin}")
     for task, settings in plan.tasks():
-        yield from _outside(plan, task, outputs_of(settings), settings["training"]["distill"]["max_examples"])
+        yield from _outside(plan, task, outputs_of(settings), settings["training"]["distill"])
         if OTHER_TEACHER_BEAM in plan.study.sequences(task):
             yield _other(plan, task, settings[OTHER_TEACHER]["labels"])
 
 
-def _outside(plan: Plan, task: str, outputs: dict[str, Any] | None, max_examples: int | None) -> Iterator[Finding]:
+def _outside(plan: Plan, task: str, outputs: dict[str, Any] | None, distill: dict[str, Any]) -> Iterator[Finding]:
     """Read the files of a teacher from outside to the last row, as rule import_outputs does but for the tokens.
 
-    Which inputs the rows are of can be told once rule prepare has made the splits.
+    `distill` are the task's settings of the stage that learns from them. Which inputs the rows are of can be told once
+    rule prepare has made the splits.
     """
+    limits = {"train": distill["max_examples"], UNLABELLED: distill["max_unlabelled"]}
     for split in FILES if outputs is not None else ():
         if outputs[split] is None:
             continue
         where, prepared = f"{task}: outputs for {split}", plan.results / task / "prepare" / f"{split}.parquet"
         try:
-            yield Finding(where, _read(outputs, split, prepared, max_examples if split == "train" else None))
+            yield Finding(where, _read(outputs, split, prepared, limits.get(split)))
         except UserError as error:
             yield Finding(where, str(error), problem=True)
 
