@@ -107,6 +107,8 @@ def site(tmp_path_factory):
                 site,
             )
     (site / "results/data_to_text/human/ratings/ana.json").touch()  # what a person puts there
+    (site / "outputs").mkdir()
+    (site / "outputs/capitals.train.jsonl").touch()  # what an endpoint has answered
     return site
 
 
