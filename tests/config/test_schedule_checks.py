@@ -34,6 +34,8 @@ MISTAKES = [
         {"student_share": 0, "course": "exponential", "end_share": 1},
         "end_share: 1 leaves a share of 0 to the other steps, which no constant factor leads to",
     ),
+    ({"student_share": 0}, "student_share: 0 leaves the terms of one of the two groups unused"),
+    ({"student_share": 1, "draw": "alternating"}, "student_share: 1 leaves the terms of one of the two groups unused"),
     ({"student_share": 0.5, "lambda": 0.5}, "lambda: unknown key; known: student_share, draw, course, end_share"),
 ]
 
@@ -66,6 +68,10 @@ def test_what_no_term_uses(project):
     own = {"terms": replayed, "replay_size": 10, "student_samples": sampling}
     project.write(METHODS, TABLE | {"gkd": MIXED | own})
     assert project.load().method("gkd")["replay_size"] == 10
+    project.write(METHODS, TABLE | {"gkd": MIXED | own | {"replay_size": 7}})
+    (line,) = project.mistakes(methods=["gkd"])
+    assert "training.distill.batch_size: a step has 8 examples (batch_size x accumulation)" in line
+    assert "method 'gkd' stores only 7 (its replay_size)" in line
 
 
 def test_a_policy_gradient_is_the_current_students(project):

@@ -64,7 +64,14 @@ def test_what_is_said_of_stored_sequences_needs_some(project, key, value):
     (line,) = project.mistakes()
     assert line.startswith(f"{METHODS}: mle.{key}: not used: no term of the method learns from stored sequences")
     project.write(METHODS, put(TABLE, f"kl.{key}", value))
+    project.write(TASK, put(SHARED, "teacher_samples.per_input", 2))
     assert project.load().method("kl")[key] == value
+
+
+def test_a_method_uses_no_more_sequences_than_are_sampled(project):
+    project.write(METHODS, put(TABLE, "kl.per_input", 5))
+    (line,) = project.mistakes(methods=["kl"])
+    assert "teacher_samples.per_input: 1 per input, but method 'kl' uses 5 (its per_input); raise it" in line
 
 
 def test_a_method_is_trained_on_the_inputs_that_were_sampled_for(project):

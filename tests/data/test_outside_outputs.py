@@ -67,7 +67,9 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
         (KNOWN | {"top_log_probs": [{"a": -0.5}]}, "'top_log_probs' has 1 entries, 'tokens' 2"),
         (KNOWN | {"top_log_probs": [{"a": -0.5}, "b"]}, "'top_log_probs' is not a list of mappings"),
         (KNOWN | {"log_probs": None}, "token 2, ' b': is not in its 'top_log_probs'"),
-        (KNOWN | {"log_probs": [-0.5, 0.2]}, "token 2, ' b': the log-probability of ' b' is 0.2, not a finite"),
+        (KNOWN | {"log_probs": [-0.5, 0.2]}, "token 2, ' b': the log-probability of ' b' is 0.2, not a number from"),
+        (KNOWN | {"log_probs": [-0.5, -1e308]}, "the log-probability of ' b' is -1e.308, not a number from -1,000,000"),
+        (KNOWN | {"log_probs": [-0.5, -(10**400)]}, "the log-probability of ' b' is -1000"),
         (KNOWN | {"log_probs": [-0.5, "x"]}, "the log-probability of ' b' is 'x'"),
         (KNOWN | {"top_log_probs": [{"a": -0.5, "c": -0.5}, {}]}, "token 1, 'a': its probabilities add up to 1.213"),
     ],
@@ -96,6 +98,17 @@ def test_inputs_are_found_by_id_and_by_source(tmp_path):
     inputs.check_complete(tmp_path, {"1": 1, "2": 1})
     with pytest.raises(UserError, match=r"has no output for 1 of 2 inputs \('1'\) of train\.parquet"):
         inputs.check_complete(tmp_path, {"2": 1})
+
+
+def test_an_id_whose_source_is_another_one_is_refused(tmp_path):
+    """Ids may be places in a file whose rows have been moved since the outputs were made."""
+    good, moved = read_outputs(
+        lines(tmp_path, {"id": "1", "source": "x", "text": "a"}, {"id": "2", "source": "x", "text": "a"})
+    )
+    inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
+    assert inputs.of(good) == ["1"]
+    with pytest.raises(UserError, match=r"line 2: is an output for 'x', but the input '2' of train\.parquet is 'y'"):
+        inputs.of(moved)
 
 
 @pytest.mark.parametrize("row", [{"id": "9", "text": "a"}, {"source": "z", "text": "a"}])

@@ -139,6 +139,8 @@ def test_secrets_are_hidden_and_nothing_else_is(planted, monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     said = "false: https://me:p4ssw0rd@host.org/a@b, hf_planted0123456789; me@host.org, x://y"
     assert redact(said) == "false: https://***@host.org/a@b, ***; me@host.org, x://y"
+    monkeypatch.setenv("HF_TOKEN", "hf_planted0123456789\r\n")  # as read from a file, while it is sent without its end
+    assert redact("hf_planted0123456789") == "***"
 
 
 @pytest.mark.parametrize("error", [UserError, RuntimeError])

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
-from fdistill.config import arguments, cli, schema_flags
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import Objective
-from fdistill.models.families import FAMILIES
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.experiment import train_and_save
-from fdistill.training.initial_model import model_from_scratch, pretrained_model
+from fdistill.training.initial_model import add_model_flags, initial_model
 from fdistill.training.micro_batches import TrainingData
 
 GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
@@ -22,16 +21,7 @@ GROUND_TRUTH_NLL = [{"sequences": "ground_truth", "loss": "nll"}]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
-    parser.add_argument("--init", required=True, help="folder or hub id of a pretrained checkpoint, or `scratch`")
-    parser.add_argument(
-        "--model-config",
-        type=arguments.json_mapping,
-        default={},
-        metavar="JSON",
-        help="keyword arguments of the family's transformers configuration class, with --init scratch",
-    )
-    cli.add_checkpoint_flags(parser)
+    add_model_flags(parser)
     parser.add_argument(
         "--test",
         type=Path,
@@ -39,7 +29,6 @@ def main() -> None:
         "(default: not checked)",
     )
     parser.add_argument("--unlabelled", type=Path, help="unlabelled inputs, Parquet, likewise (default: not checked)")
-    schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
     cli.add_training_flags(parser)
     args = cli.parse(parser, "model", "history")
     splits = {"train": args.train, "dev": args.dev, "test": args.test, UNLABELLED: args.unlabelled}
@@ -51,12 +40,7 @@ def main() -> None:
     ranks = distributed.join(device)
     limits = Limits(**schema_flags.read_flags(args, "text"))
 
-    if args.init == "scratch":
-        shape = (args.family, args.model_config, args.vocab_size)
-        teacher = model_from_scratch(*shape, args.train, limits, args.seed, device)
-    else:
-        languages = (args.source_language, args.target_language)
-        teacher = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
+    teacher = initial_model(args, limits, device, "model.teacher")
     train, _ = read_split(args.train, teacher, limits, args.max_examples)
     for name in ("test", UNLABELLED):
         if name in splits:

@@ -79,13 +79,15 @@ def main() -> None:
         client = Client(address, key, args.timeout)
         given_up = Asking(client, query, store, pace, lambda: prices.cost(store)).run(wanted)
         refused = [row for row, fault in given_up.items() if fault.is_answer]
-        if given_up and not (args.leave_out_missing and len(refused) == len(given_up)):
+        can_leave_out = args.leave_out_missing and len(refused) == len(given_up) < len(wanted)
+        if given_up and not can_leave_out:
             remedy = "; or leave out those that it refuses: --leave-out-missing" if refused else ""
             raise UserError(
                 f"{args.output}: is not written, {missing(given_up, len(wanted))}. The other answers are kept in "
                 f"{store.path}; run again to ask for these again{remedy}"
             )
-        written = _write(args.output, store, [row for row in wanted if row not in given_up], args.outputs)
+        answered = {row: source for row, source in wanted.items() if row not in given_up}
+        written = _write(args.output, store, answered, args.outputs)
         about = {
             "split": {"file": str(args.split), "sha256": identity["split"], "rows": len(wanted)},
             **written,
@@ -105,14 +107,17 @@ def record_beside(output: Path) -> Path:
     return output.with_name(f"{output.name}.record.json")
 
 
-def _write(path: Path, store: AnswerStore, ids: list[str], count: int) -> dict[str, int]:
-    """Write `count` outputs of each input, in the split's order; return how many there are, and of which kinds."""
+def _write(path: Path, store: AnswerStore, sources: dict[str, str], count: int) -> dict[str, int]:
+    """Write `count` outputs of each input, which are its id and source; return how many there are, and of which kinds.
+
+    The order is that of `sources`.
+    """
     written = {"outputs": 0, "unfinished": 0, "repeated": 0}  # repeated: as an earlier output of the same input
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for example in ids:
+        for example, source in sources.items():
             texts: set[str] = set()
             for output in store.outputs(example)[:count]:
-                file.write(json.dumps({"id": example, **output}) + "\n")
+                file.write(json.dumps({"id": example, "source": source, **output}) + "\n")
                 written["outputs"] += 1
                 written["unfinished"] += not output["finished"]
                 written["repeated"] += output["text"] in texts

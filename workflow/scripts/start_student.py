@@ -5,29 +5,18 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
-from fdistill.config import arguments, cli, schema_flags
+from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.models import checkpoints
-from fdistill.models.families import FAMILIES
 from fdistill.runtime.device import set_up_device
-from fdistill.training.initial_model import model_from_scratch, pretrained_model
+from fdistill.training.initial_model import add_model_flags, initial_model
 
 INIT_STUDENT = "init_student"
-KEY = "model.student"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
-    parser.add_argument("--init", required=True, help="folder or hub id of a checkpoint, or `scratch`")
-    parser.add_argument(
-        "--model-config",
-        type=arguments.json_mapping,
-        default={},
-        metavar="JSON",
-        help="keyword arguments of the family's transformers configuration class, with --init scratch",
-    )
-    schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
+    add_model_flags(parser)
     for name in ("train", "dev", "test"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name} split, Parquet")
     parser.add_argument("--model", type=Path, required=True, help="folder to write: the student")
@@ -40,11 +29,7 @@ def main() -> None:
     lineage = common_lineage(*splits.values(), task=args.task, method=INIT_STUDENT)
     device = set_up_device(args.device, args.threads)
     limits = Limits(**schema_flags.read_flags(args, "text"))
-    if args.init == "scratch":
-        shape = (args.family, args.model_config, args.vocab_size)
-        student = model_from_scratch(*shape, args.train, limits, args.seed, device, KEY)
-    else:
-        student = pretrained_model(args.init, args.family, limits, device)
+    student = initial_model(args, limits, device, "model.student")
     for split in splits.values():  # what training or evaluation would refuse is refused here
         read_split(split, student, limits)
     manifest = {

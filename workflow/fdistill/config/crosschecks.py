@@ -78,6 +78,8 @@ def task_problems(
     method_task_checks = (
         partial(method_checks.check_stored, methods=methods),
         partial(method_checks.check_lengths, methods=used),
+        partial(method_checks.check_per_input, methods=used),
+        partial(method_checks.check_replay, methods=used),
         partial(method_checks.check_cache, methods=used),
         partial(unlabelled_checks.check_stored, methods=methods),
         partial(unlabelled_checks.check_cache, methods=used),

@@ -9,7 +9,7 @@ from typing import Any
 
 from fdistill.config.files import merge
 from fdistill.config.method_starts import start_problems, with_starts
-from fdistill.config.model_checks import NLL, SCRATCH, Task
+from fdistill.config.model_checks import NLL, SCRATCH, Task, outputs_of
 from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES, STUDENT_SAMPLES, check_schedule
 from fdistill.config.schema import fill_defaults, section
 from fdistill.models.families import FAMILIES
@@ -148,6 +148,32 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
                 f"{show(trained_count)}, but method '{name}' trains with it on {kinds[0]}, which are sampled for "
                 f"training.{DISTILL}.max_examples, {show(sampled_count)} examples; "
                 f"make the two equal, or set the method's training to {DISTILL}",
+            )
+
+
+def check_per_input(task: Task, methods: Methods) -> Iterator[Problem]:
+    """Check that a method uses no more sequences per input than are sampled; files of outputs have any number."""
+    if outputs_of(task) is not None:
+        return
+    for name, method in methods.items():
+        wanted = method.get("per_input")
+        for kind in stored_kinds(method) if wanted is not None else ():
+            if kind != OTHER_TEACHER_BEAM and wanted > (stored := task[kind]["per_input"]):
+                text = f"{stored} per input, but method '{name}' uses {wanted} (its per_input); raise it, or lower that"
+                yield Problem((kind, "per_input"), text)
+
+
+def check_replay(task: Task, methods: Methods) -> Iterator[Problem]:
+    """Check that the samples which a method stores are enough for a step: it would learn from fewer examples."""
+    for name, method in methods.items():
+        stage = task["training"].get(method.get("training"))
+        if stage is None or not any(term["sequences"] == REPLAYED_SAMPLES for term in method.get("terms", [])):
+            continue
+        if method["replay_size"] < (step := stage["batch_size"] * stage["accumulation"]):
+            yield Problem(
+                ("training", method["training"], "batch_size"),
+                f"a step has {step} examples (batch_size x accumulation), but method '{name}' stores only "
+                f"{method['replay_size']} (its replay_size); raise that, or lower this",
             )
 
 

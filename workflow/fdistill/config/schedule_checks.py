@@ -25,7 +25,10 @@ def check_schedule(method: dict[str, Any]) -> Iterator[Problem]:
 
 def schedule_problems(schedule: dict[str, Any]) -> Iterator[Problem]:
     """Yield the keys of a schedule, with its defaults, that contradict each other."""
-    course = schedule.get("course")
+    course, share = schedule.get("course"), schedule.get("student_share")
+    if course == "constant" and share in (0, 1):
+        text = f"{share:g} leaves the terms of one of the two groups unused; set a number between 0 and 1"
+        yield Problem(("student_share",), f"{text}, or remove the schedule and these terms")
     if schedule.get("draw") == "alternating" and course != "constant":
         text = f"'{course}' changes the share, which draw 'alternating' keeps; set draw: random, or course: constant"
         yield Problem(("course",), text)

@@ -24,6 +24,7 @@ ID, SOURCE, TEXT, FINISHED = "id", "source", "text", "finished"
 TOKENS, LOG_PROBS, TOP_LOG_PROBS = "tokens", "log_probs", "top_log_probs"
 # Log-probabilities that were rounded to bf16 add up to 1 only about.
 SUM_TOLERANCE, ZERO_TOLERANCE = 0.01, 1e-3
+LEAST = -1e6  # nats, far below what any model says and within what float32 holds
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,10 @@ def _check_log_probs(row: Row, position: int, token: str, mapping: dict[str, Any
     if token not in mapping:
         raise UserError(f"{where}: is not in its '{TOP_LOG_PROBS}'; add it there, or give '{LOG_PROBS}' too")
     for other, value in mapping.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or value > ZERO_TOLERANCE:
-            text = f"the log-probability of {other!r} is {value!r}, not a finite number of 0 at most"
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not LEAST <= value <= ZERO_TOLERANCE:
+            shown = repr(value)[:20]
+            text = f"the log-probability of {other!r} is {shown}, not a number from {LEAST:,.0f} to 0"
             raise UserError(f"{where}: {text}; give natural logarithms of probabilities")
     if (total := math.fsum(map(math.exp, mapping.values()))) > 1 + SUM_TOLERANCE:
         text = f"its probabilities add up to {total:.3f}, more than 1"
@@ -147,18 +149,19 @@ class Inputs:
     def __init__(self, columns: dict[str, list], rows: Sequence[int], split: Path):
         """Take the columns of a split, which is the file `split`; outputs are wanted for `rows` of it."""
         self.split, self.wanted = split, [columns["id"][row] for row in rows]
-        self._known, self._is_wanted = set(columns["id"]), set(self.wanted)
+        self._sources, self._is_wanted = dict(zip(columns["id"], columns["source"], strict=True)), set(self.wanted)
         self._of_source: dict[str, list[str]] = {}
-        for example, source in zip(columns["id"], columns["source"], strict=True):
+        for example, source in self._sources.items():
             self._of_source.setdefault(source, []).append(example)
 
     def of(self, output: Output) -> list[str]:
         """Return the wanted inputs of an output, which are several if they have the same source, or none.
 
-        Raises UserError for an output of an input that the split does not have.
+        Raises UserError for an output of an input that the split does not have, and for an id whose source is another
+        one: ids may be places in a file whose rows have been moved since.
         """
         if output.id is not None:
-            found = [output.id] if output.id in self._known else []
+            found = [output.id] if output.id in self._sources else []
         else:
             found = self._of_source.get(output.source, [])
         if not found:
@@ -166,6 +169,11 @@ class Inputs:
             raise UserError(
                 f"{output.place}: {self.split} has no input with the {what}; remove the row, or give the ids or the "
                 "sources of that file"
+            )
+        if output.id is not None and output.source not in (None, self._sources[output.id]):
+            raise UserError(
+                f"{output.place}: is an output for {output.source[:80]!r}, but the input '{output.id}' of {self.split} "
+                f"is {self._sources[output.id][:80]!r}; correct the ids, or give sources alone"
             )
         return [example for example in found if example in self._is_wanted]
 

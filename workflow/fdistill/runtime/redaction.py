@@ -17,7 +17,9 @@ def is_secret_name(name: str) -> bool:
 
 def redact(text: str) -> str:
     """Return `text` with `***` for the values of environment variables named like secrets and for `user:password@`."""
-    secrets = {value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= SHORTEST}
+    # Without blanks and line ends around them, with which a key's file may end and which nobody sends.
+    values = {value.strip() for name, value in os.environ.items() if is_secret_name(name)}
+    secrets = {value for value in values if len(value) >= SHORTEST}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return without_credentials(text)

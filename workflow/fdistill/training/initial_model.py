@@ -3,11 +3,14 @@
 A teacher is fine-tuned from it; with a teacher from outside it is the student.
 """
 
+import argparse
 import logging
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_parquet
+from fdistill.config import arguments, cli, schema_flags
+from fdistill.config.model_checks import SCRATCH
 from fdistill.data.encoding import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints
@@ -17,6 +20,33 @@ from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the model that `initial_model` makes."""
+    parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
+    parser.add_argument("--init", required=True, help=f"folder or hub id of a pretrained checkpoint, or `{SCRATCH}`")
+    parser.add_argument(
+        "--model-config",
+        type=arguments.json_mapping,
+        default={},
+        metavar="JSON",
+        help=f"keyword arguments of the family's transformers configuration class, with --init {SCRATCH}",
+    )
+    schema_flags.add_flags(parser, "model.teacher", keys=("vocab_size",))
+    cli.add_checkpoint_flags(parser)
+
+
+def initial_model(args: argparse.Namespace, limits: Limits, device: str, key: str) -> Checkpoint:
+    """Return the model that the flags of `add_model_flags` say; `args.train` and `args.seed` are those of its task.
+
+    `key` names its settings in messages. Raises UserError as `model_from_scratch` and `pretrained_model` do.
+    """
+    if args.init == SCRATCH:
+        shape = (args.family, args.model_config, args.vocab_size)
+        return model_from_scratch(*shape, args.train, limits, args.seed, device, key)
+    languages = (args.source_language, args.target_language)
+    return pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
 
 
 def model_from_scratch(

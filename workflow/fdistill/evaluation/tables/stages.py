@@ -21,7 +21,8 @@ CAPTION = (
     "Stages of the study, each of which adds one thing to the one above it. Gain: how much better its mean is than "
     "that of the one above (in errors and risks: how much lower), with the interval of their paired difference; "
     "below 0 it is a loss. Bold: a gain or a loss that is significant (p < 0.05, corrected by Holm for all pairs of "
-    "students in the metric). N/a: it or the one above has no value. Risks are in nats; in brackets, the difference "
+    "students in the metric, in R_llh for those with the teacher too). N/a: it or the one above has no value. Risks "
+    "are in nats; in brackets, the difference "
     f"to the teacher's own value.{COLLAPSED}: R_llh significantly below the teacher's own, the sign of mode collapse. "
 )
 

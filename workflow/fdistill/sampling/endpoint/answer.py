@@ -8,7 +8,9 @@ from typing import Any
 from fdistill.sampling.endpoint.faults import Fault, Then, shortened
 from fdistill.sampling.endpoint.query import APIS, Query
 
-LENGTH, FILTER = "length", "content_filter"  # reasons why an output ended
+FILTER = "content_filter"  # why the endpoint withholds an output
+# Why an output ended by itself, in the words of several servers; any other reason is that it was cut.
+ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence")
 UNLIKELY = -9999.0  # nats; the log-probability that endpoints give to what has none, in JSON without infinity
 
 
@@ -55,7 +57,7 @@ def _output(choice: Any, query: Query) -> dict[str, Any]:
         raise Fault("content filter", "the endpoint withholds the output", otherwise, is_answer=True)
     if not isinstance(text, str) or not text.strip():
         raise Fault("empty text", f"finish_reason is {json.dumps(reason)}", otherwise, is_answer=True)
-    output = {"text": text, "finished": reason != LENGTH}
+    output = {"text": text, "finished": reason in ENDED}
     if query.log_probs is None:
         return output
     if not (found := choice.get("logprobs")):
