@@ -55,9 +55,14 @@ def model() -> GPT2LMHeadModel:
     return gpt2
 
 
+def token_id(token: str) -> int:
+    """The id of a token as the server writes it."""
+    return TOKENS.index({" ": "Ġ", "\n": "Ċ"}.get(token, token))
+
+
 def tokens_of(text: str) -> list[int]:
-    """The token ids of a text without special tokens."""
-    return [TOKENS.index({" ": "Ġ", "\n": "Ċ"}.get(character, character)) for character in text]
+    """The token ids of a text without special tokens, a character each."""
+    return list(map(token_id, text))
 
 
 def write_model(path: Path) -> None:

@@ -116,7 +116,7 @@ def test_students_learn_from_the_answers_for_labelled_and_unlabelled_inputs(fold
         assert stored["finished"] == [row["finished"] for row in rows]
         for tokens, row in zip(stored["tokens"], rows, strict=True):
             if split != "test":  # with log-probabilities: the tokens are those that were sampled
-                ids = [llama_server.tokens_of(token)[0] for token in row["tokens"] if token]
+                ids = [llama_server.token_id(token) for token in row["tokens"] if token]
                 assert tokens == [*ids, *([1] if row["finished"] else [])]
     curve = [json.loads(line) for line in (folder / "results/endpoint/kl/seed1/train.jsonl").read_text().splitlines()]
     assert 0 <= curve[1]["loss"] < 1e-3  # the student's weights are the teacher's, and so are its distributions
