@@ -18,15 +18,14 @@ from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.model_checks import SCRATCH, first_model, outputs_of
-from fdistill.config.outside_checks import LEARNT_FROM
-from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, stated_counts
+from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts
 from fdistill.data.labels import files_of as label_files
 from fdistill.data.outputs import files_of as output_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
+from fdistill.losses.sequences import FROM_STUDENT, REPLAYED_SAMPLES, TEACHER_SEQUENCES
 from fdistill.models import location
 from fdistill.models.student_layers import PRETRAINED, Start, origins
 from fdistill.runtime.errors import UserError

@@ -362,7 +362,7 @@ def teacher_cache(wildcards, split="train"):
         return []
     if wildcards.task in OUTPUTS:
         terms = method_of(wildcards)["terms"]
-        is_read = any(term["sequences"] in LEARNT_FROM and term["loss"] != "nll" for term in terms)
+        is_read = any(term["sequences"] in TEACHER_SEQUENCES and term["loss"] != "nll" for term in terms)
         return [f"{RESULTS}/{wildcards.task}/import_outputs/{split}.log_probs"] if is_read else []
     terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
     is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)

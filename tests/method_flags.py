@@ -4,6 +4,7 @@ import json
 
 import yaml
 from fdistill.config.method_checks import complete
+from fdistill.losses.sequences import REPLAYED_SAMPLES
 from snake import ROOT
 
 METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text())
@@ -13,8 +14,9 @@ def objective_flags(name, **changes):
     """Return the flags of a method of config/methods.yaml; `changes` replace keys of its entry."""
     method = complete(METHODS[name] | changes)
     schedule = ["--schedule", json.dumps(method["schedule"])] if method["schedule"] else []
-    flags = [f"--reduction={method['reduction']}", f"--replay-size={method['replay_size']}", *schedule]
-    return ["--terms", json.dumps(method["terms"]), *flags]
+    is_replayed = any(term["sequences"] == REPLAYED_SAMPLES for term in method["terms"])
+    replay = [f"--replay-size={method['replay_size']}"] if is_replayed else []
+    return ["--terms", json.dumps(method["terms"]), f"--reduction={method['reduction']}", *schedule, *replay]
 
 
 # DistiLLM as short runs have it: with samples from the first step on, most of them replayed before the end.

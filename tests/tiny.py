@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from fdistill.artifacts.files import write_parquet
 from fdistill.data.schemas import SPLIT
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.checkpoints import Checkpoint, from_scratch
 from fdistill.models.families import FAMILIES
 from fdistill.training.settings import TrainingSettings

@@ -6,7 +6,8 @@ import yaml
 from fdistill.config.method_checks import complete
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import SAMPLED, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import SAMPLED
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import MicroBatch, TrainingData
 from fdistill.training.trainer import Trainer

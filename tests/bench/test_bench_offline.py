@@ -10,7 +10,7 @@ import torch
 from fdistill.bench import offline
 from fdistill.bench.workload import end_by_context
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, ENGINES, TRANSFORMERS
 from fdistill.sampling.sampler import SamplingConfig, sample_batch

@@ -10,7 +10,7 @@ from fdistill.artifacts.files import write_json
 from fdistill.bench import steps
 from fdistill.bench.workload import AS_IN_TEXT, FULL
 from fdistill.config import load
-from fdistill.sampling.teacher_cache import STATES, TOPK
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from snake import ROOT, snakemake
 from workloads import METHODS
 

@@ -8,10 +8,10 @@ from fdistill.bench.machine import INSTALL
 from fdistill.bench.workload import AS_IN_TEXT, FULL
 from fdistill.data.batches import source_batch
 from fdistill.data.encoding import Limits
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.sampling.sampler import ancestral_sample
-from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training import step_parts
 from scipy.stats import chisquare
 from workloads import FAMILIES, METHODS, workload_of

@@ -14,8 +14,8 @@ def test_jobs_are_scheduled_longest_chain_first(devices, seconds):
 
 
 STAGES = {
-    "predistill": {"terms": [], "start": "init_student", "training": "predistill"},
-    "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill"},
+    "predistill": {"terms": [], "start": "init_student", "training": "predistill", "unlabelled": True},
+    "js": {"terms": METHODS["js"], "start": "predistill", "training": "distill", "unlabelled": True},
 }
 COSTS = {"finetune_teacher": 4, "teacher_samples": 3, "test_samples": 6, "teacher/generate": 9} | {
     "predistill": 2, "js": 5, "generate": 7, "risk": 1,

@@ -5,17 +5,17 @@ from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 import yaml
-from fdistill.config import schedule_checks
 from fdistill.config.model_checks import NLL
 from fdistill.config.schema import SCHEMA_FILE, fill_defaults, section
 from fdistill.data import encoding
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
-from fdistill.losses import objectives, schedule
+from fdistill.losses import objectives, schedule, sequences, step_losses
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import condition_problems, problems
 from fdistill.runtime.value_schemas import allowed, text_mistake, types
+from fdistill.sampling.cache_kinds import NONE, STATES, TOPK
 from fdistill.sampling.modes import MODES, mode_settings
 from fdistill.training import optimizer_steps, selection
 from fdistill.training.settings import TrainingSettings
@@ -157,23 +157,23 @@ def test_selection():
 
 def test_losses_and_their_parameters():
     term = section("term")["properties"]
-    assert set(term["loss"]["enum"]) == set(objectives.LOSSES)
+    assert set(term["loss"]["enum"]) == set(step_losses.LOSSES)
     parameters = dict(term["parameters"]["properties"])
     assert parameters.pop("teacher_weight")["only_for"] == parameters["beta"]["only_for"]
-    for name, loss in objectives.LOSSES.items():
+    for name, loss in step_losses.LOSSES.items():
         taken = {k: p["default"] for k, p in parameters.items() if name in p["only_for"]["loss"]}
         assert taken == loss.parameters, name
         filled = fill_defaults({"sequences": "ground_truth", "loss": name}, section("term"))
         assert filled["parameters"] == loss.parameters
         assert loss.needs_teacher == (name != NLL)
-    assert {name for p in parameters.values() for name in p["only_for"]["loss"]} <= set(objectives.LOSSES)
+    assert {name for p in parameters.values() for name in p["only_for"]["loss"]} <= set(step_losses.LOSSES)
 
 
 def test_terms():
     term = section("term")["properties"]
     assert names(objectives.Term) == list(term)
-    assert set(term["sequences"]["enum"]) == set(objectives.SEQUENCES)
-    assert all(kind.startswith("teacher_") for kind in objectives.TEACHER_SEQUENCES)
+    assert set(term["sequences"]["enum"]) == set(sequences.SEQUENCES)
+    assert all(kind.startswith("teacher_") for kind in sequences.TEACHER_SEQUENCES)
     for field in fields(objectives.Term):
         if field.default is not MISSING:
             assert field.default == term[field.name]["default"]
@@ -181,10 +181,10 @@ def test_terms():
 
 def test_objectives_and_schedules():
     method, settings = section("method")["properties"], section("schedule")["properties"]
+    assert section("task")["properties"]["teacher_cache"]["enum"] == [NONE, STATES, TOPK]
     assert method["reduction"]["enum"] == list(objectives.REDUCTIONS)
     assert names(schedule.Schedule) == list(settings)
     assert (settings["draw"]["enum"], settings["course"]["enum"]) == (list(schedule.DRAWS), list(schedule.COURSES))
-    assert schedule_checks.FROM_STUDENT == objectives.FROM_STUDENT
     for kind, described in ((objectives.Objective, method), (schedule.Schedule, settings)):
         for field in fields(kind):
             if field.default is not MISSING:

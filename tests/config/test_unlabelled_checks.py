@@ -1,8 +1,8 @@
 """Unlabelled inputs in a configuration: which methods learn from them, and what is refused by key."""
 
 import pytest
-from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, needs_labels
-from fdistill.losses import objectives
+from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, needs_labels
+from fdistill.losses.sequences import GROUND_TRUTH, OTHER_TEACHER_BEAM, SEQUENCES
 from small_config import METHODS, OPEN, TABLE, TASK, WEB, put
 from snake import ROOT
 
@@ -30,9 +30,8 @@ def test_the_shipped_methods_that_need_labels(project):
     for name in ("pt_labelled", "pt_one", "pt_several", "teacher_pt"):
         assert methods[name]["include_original"] and methods[name]["start"] == "init_student"
     assert [methods[name]["per_input"] for name in ("pt_labelled", "pt_one", "pt_several")] == [1, 1, None]
-    assert {objectives.GROUND_TRUTH, objectives.OTHER_TEACHER_BEAM} == set(
-        needs_labels({"terms": [{"sequences": kind} for kind in objectives.SEQUENCES]})
-    )
+    needed = needs_labels({"terms": [{"sequences": kind} for kind in SEQUENCES]})
+    assert {GROUND_TRUTH, OTHER_TEACHER_BEAM} == set(needed)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_mistakes_of_a_task_are_refused_by_key(project, task, text):
 def test_what_is_said_of_stored_sequences_needs_some(project, key, value):
     project.write(METHODS, put(TABLE, f"mle.{key}", value))
     (line,) = project.mistakes()
-    assert line.startswith(f"{METHODS}: mle.{key}: not used: no term of the method learns from stored sequences")
+    assert line.startswith(f"{METHODS}: mle.{key}: not used: no term of the method learns from teacher_samples or")
     project.write(METHODS, put(TABLE, f"kl.{key}", value))
     project.write(TASK, put(SHARED, "teacher_samples.per_input", 2))
     assert project.load().method("kl")[key] == value
@@ -89,7 +88,7 @@ def test_a_cache_has_no_original_pairs(project):
     project.write(METHODS, put(TABLE, "kl.include_original", True))
     project.refuses(
         put(WEB, "teacher_cache", "states"),
-        "teacher_cache: states has no distributions on the original pairs of method",
+        "teacher_cache: states does not contain distributions on the original pairs (include_original), which method",
     )
     project.write(METHODS, put(TABLE, "seqkd.include_original", True))
     project.load()

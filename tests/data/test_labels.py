@@ -8,7 +8,7 @@ import pytest
 import tiny
 from fdistill.data.encoding import Limits, encode_labels
 from fdistill.data.labels import label_file, read_label_file, read_labels, write_labels
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.tokenization import decode
 from fdistill.runtime.errors import UserError
 from pyarrow import parquet

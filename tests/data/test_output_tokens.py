@@ -8,7 +8,8 @@ from fdistill.data.encoding import Limits
 from fdistill.data.output_tokens import Encoder
 from fdistill.data.outputs import Output
 from fdistill.losses.divergences import LOG_ZERO
-from fdistill.losses.objectives import LOSSES, LossInputs
+from fdistill.losses.inputs import LossInputs
+from fdistill.losses.step_losses import LOSSES
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime.errors import UserError

@@ -48,12 +48,13 @@ def test_splits_and_manifest(monkeypatch, tmp_path):
     [
         ({"dev": []}, "dev: the split is empty after filtering"),
         ({"test": [example("x", source=" ")]}, "test: example 'x' has an empty source"),
-        ({"train": [example("x", references=())]}, "train: example 'x' has an empty source or reference"),
+        ({"train": [example("x", references=())]}, "train: example 'x' has no reference"),
         (
             {"train": [example("x", references=("",))]},
             "train: example 'x' has an empty source or reference; fill",
         ),
         ({"train": [example("x"), example("x")]}, "train: id 'x' occurs twice; ids must be unique within the task"),
+        ({"test": [example("dev/1")]}, "test: id 'dev/1' occurs in dev too; ids must be unique within the task"),
     ],
 )
 def test_refused_before_anything_is_written(monkeypatch, tmp_path, changes, words):

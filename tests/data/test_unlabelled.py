@@ -123,11 +123,17 @@ def test_bad_rows_can_be_dropped_and_are_counted(tmp_path):
     assert rows["unlabelled"]["source"] == ["x"] and manifest["dropped"]["unlabelled"] == 1
 
 
-def test_ids_of_any_source_are_unique_in_all_splits(monkeypatch):
-    splits = {name: [Example(name, name, "x", ("y",))] for name in SPLITS}
-    corpus = Corpus(splits, "", unlabelled=[Example("dev", "g", "x", ())])
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [
+        (Example("dev", "g", "x", ()), "unlabelled: id 'dev' occurs in dev too; ids must be unique"),
+        (Example("new", "g", " ", ()), "unlabelled: example 'new' has an empty source"),
+    ],
+)
+def test_unlabelled_inputs_of_any_source_are_checked(monkeypatch, example, words):
+    corpus = Corpus({name: [Example(name, name, "x", ("y",))] for name in SPLITS}, "", unlabelled=[example])
     monkeypatch.setattr(sources, "load", lambda *_: corpus)
-    with pytest.raises(UserError, match="unlabelled: id 'dev' occurs in dev too; ids must be unique"):
+    with pytest.raises(UserError, match=words):
         checked_corpus("any", {}, {})
 
 

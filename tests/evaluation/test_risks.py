@@ -7,7 +7,7 @@ import tiny
 import torch
 from fdistill.data.batches import source_batch
 from fdistill.evaluation import risks
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import offline
 from fdistill.sampling.sampler import SamplingConfig, as_labels, mode_settings

@@ -3,7 +3,9 @@
 import pytest
 import torch
 import yaml
-from fdistill.losses.objectives import IGNORE, LABELS, LOSSES, SOURCE, LossInputs, Objective, Term
+from fdistill.losses.inputs import IGNORE, LABELS, SOURCE, LossInputs
+from fdistill.losses.objectives import Objective, Term
+from fdistill.losses.step_losses import LOSSES
 from fdistill.runtime.errors import UserError
 from snake import ROOT
 

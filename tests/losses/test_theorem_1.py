@@ -12,16 +12,10 @@ from itertools import product
 import pytest
 import torch
 import yaml
-from fdistill.losses.objectives import (
-    FROM_STUDENT,
-    GROUND_TRUTH,
-    IGNORE,
-    LABELS,
-    LOSSES,
-    LossInputs,
-    Objective,
-    Term,
-)
+from fdistill.losses.inputs import IGNORE, LABELS, LossInputs
+from fdistill.losses.objectives import Objective, Term
+from fdistill.losses.sequences import FROM_STUDENT, GROUND_TRUTH
+from fdistill.losses.step_losses import LOSSES
 from snake import ROOT
 
 EOS, VOCABULARY, LENGTH = 0, 3, 4

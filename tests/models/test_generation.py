@@ -7,7 +7,7 @@ import tiny
 import torch
 import transformers
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.checkpoints import load, save
 from fdistill.sampling.sampler import ancestral_sample, as_labels
 

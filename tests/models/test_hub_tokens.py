@@ -4,7 +4,8 @@ import pytest
 import torch
 from fdistill.data.batches import source_batch
 from fdistill.data.encoding import Limits, encode_split
-from fdistill.losses.objectives import LOSSES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.step_losses import LOSSES
 from fdistill.models.checkpoints import load, save
 from fdistill.models.students import init_student
 from fdistill.runtime.errors import UserError

@@ -4,7 +4,8 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
-from fdistill.losses.objectives import IGNORE, LABELS, LossInputs, Term
+from fdistill.losses.inputs import IGNORE, LABELS, LossInputs
+from fdistill.losses.objectives import Term
 from fdistill.models.language_model import Source
 from fdistill.sampling.sampler import as_labels, sequence_log_probs
 

@@ -213,7 +213,7 @@ def test_what_learns_from_unlabelled_inputs_is_said(project, tmp_path):
 
 
 def test_a_source_without_files_and_places_is_built(project, monkeypatch):
-    splits = {split: [Example("1", "1", "a", ("b",))] for split in SPLITS}
+    splits = {split: [Example(split, split, "a", ("b",))] for split in SPLITS}
     mine = types.SimpleNamespace(ARCHIVES=(), load=lambda archives, options: Corpus(splits, ""))
     planned = plan(project, ("source", {"kind": "xsum"}))
     monkeypatch.setattr("fdistill.data.sources.source_module", lambda kind: mine)

@@ -4,7 +4,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.sampling.sampler import ancestral_sample, as_labels
 from model_cases import MILD
 from scipy.stats import chi2

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.sampling.diverse_beams import diverse_beam_search
 from fdistill.sampling.sampler import SamplingConfig, sample_batch
 

@@ -69,7 +69,7 @@ def test_a_prompt_is_a_text_and_no_format():
     ("changes", "words"),
     [
         (["--prompt", "Summarise:"], "--prompt: has no {source}"),
-        (["--api", "completions", "--system", "a"], "--system: only --api chat"),
+        (["--api", "completions", "--system", "a"], "--system: --api completions has no place for it"),
         (["--extra", '{"n": 3}'], "--extra: n: set by this script"),
         (["--extra", '{"temperature": 1}'], "--extra: temperature: has a flag of its own"),
         (["--outputs", "2"], "with --temperature 0 all outputs"),

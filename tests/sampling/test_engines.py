@@ -7,7 +7,7 @@ import tiny
 import torch
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.architectures import wrap
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import ctranslate2_conversion, engines, offline

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.sampling import sampler
 from fdistill.sampling.sampler import ancestral_sample, sequence_log_probs
 from hub_cases import encoded, raw, raw_logits, teacher_of

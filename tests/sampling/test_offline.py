@@ -4,7 +4,7 @@ import pytest
 import tiny
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.sampling import offline
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.sampler import SamplingConfig, sample_batch

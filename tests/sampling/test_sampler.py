@@ -5,7 +5,7 @@ import tiny
 import torch
 from fdistill.config.schema import fill_defaults, section
 from fdistill.data.batches import source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Source
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.modes import MODES, SEARCHES

@@ -12,11 +12,13 @@ from chain import TEXT, TRAINING, Study, run
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.data.encoding import Encoded
 from fdistill.losses.divergences import DIVERGENCES, coarsen
-from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import STUDENT_SAMPLES, TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, joined, write_cache, write_distributions
-from fdistill.training.micro_batches import TrainingData
+from fdistill.sampling.teacher_cache import FILE, TeacherCache, joined, write_cache, write_distributions
+from fdistill.training.micro_batches import TrainingData, micro_batch
 from fdistill.training.trainer import Trainer
 from snake import ROOT, snakemake
 
@@ -59,15 +61,19 @@ def trainer_of(setting, data, terms):
     )
 
 
-def loss_and_gradients(trainer, epoch=0, parts=1):
-    batch = trainer.micro_batch([3, 0, 4, 1, 2], epoch)
-    micro_batches = batch.split(parts)
+def batch_of(trainer, items, epoch):
+    return micro_batch(trainer.data, items, epoch, trainer.learner.objective.sequences, trainer.student)
+
+
+def loss_and_gradients(trainer, epoch=0, count=1):
+    batch = batch_of(trainer, [3, 0, 4, 1, 2], epoch)
+    parts = batch.split(count)
     counts = {}
-    for micro_batch in micro_batches:
-        for kind, count in trainer.learner.sample_and_count(micro_batch, 0).items():
-            counts[kind] = counts[kind] + count if kind in counts else count
+    for part in parts:
+        for kind, number in trainer.learner.sample_and_count(part, 0).items():
+            counts[kind] = counts[kind] + number if kind in counts else number
     trainer.student.module.zero_grad()
-    loss = sum(trainer.learner.add_gradient(micro_batch, counts, 0) for micro_batch in micro_batches)
+    loss = sum(trainer.learner.add_gradient(part, counts, 0) for part in parts)
     return loss, [weight.grad.clone() for weight in trainer.trainable]
 
 
@@ -93,7 +99,7 @@ def test_the_teacher_is_not_run_on_what_is_stored(setting, method, tmp_path):
     teacher.model.decode = lambda context, labels, hidden=False: (
         decoded.append(labels) or decode(context, labels, hidden)
     )
-    batch = trainer.micro_batch([0, 1], 0)
+    batch = batch_of(trainer, [0, 1], 0)
     trainer.learner.loss(batch, trainer.learner.sample_and_count(batch, 0))
     assert len(decoded) == (method == "js")
     assert all(labels is batch.labels[STUDENT_SAMPLES] for labels in decoded)

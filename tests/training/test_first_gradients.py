@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 import torch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.training import first_gradients as module
 from fdistill.training.first_gradients import first_gradients, mixture_weights
 from training_cases import data_of, micro_batches, trainer_of

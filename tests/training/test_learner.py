@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
-from fdistill.losses.objectives import STUDENT_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import STUDENT_SAMPLES
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import sample_batch

@@ -7,7 +7,7 @@ import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import ONLINE_TEACHER_SAMPLES
+from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig, ancestral_sample, sequence_log_probs
 from fdistill.training.micro_batches import TrainingData

@@ -8,10 +8,10 @@ from chain import TEXT, TRAINING, Study, run
 from fdistill.artifacts.files import read_json, read_json_lines
 from fdistill.artifacts.lineage import lineage_of
 from fdistill.data.encoding import Encoded
-from fdistill.sampling.teacher_cache import STATES, TOPK
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.state import TrainingCheckpoints
-from training_cases import constant_score, data_of, objective, trainer_of
+from training_cases import constant_score, data_of, trainer_of
 
 LABELLED, UNLABELLED = 7, 4
 KL = {"sequences": "teacher_samples", "loss": "kl"}
@@ -185,9 +185,3 @@ def test_mistakes_are_refused(study, tmp_path):
     sampled = {"sequences": "student_samples", "loss": "rkl"}
     said = distill(study, tmp_path, "--per-input", 1, terms=sampled, fails=True)
     assert "no term learns from stored sequences" in said
-
-
-def test_the_objectives_of_pseudo_targets():
-    for name, kind in (("pt_labelled", "teacher_beam"), ("pt_one", "teacher_beam"), ("teacher_pt", "teacher_samples")):
-        (term,) = objective(name).terms
-        assert (term.sequences, term.loss, term.weight) == (kind, "kl", 1)

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.students import init_student
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig

@@ -231,7 +231,7 @@ import pathlib, tempfile, tiny, torch
 from fdistill.data.batches import source_batch
 from fdistill.evaluation.metrics import evaluate
 from fdistill.losses.divergences import DIVERGENCES
-from fdistill.losses.objectives import LOSSES
+from fdistill.losses.step_losses import LOSSES
 from fdistill.models.checkpoints import Checkpoint, from_scratch, load, save
 from fdistill.models.families import FAMILIES
 from fdistill.models.students import init_student

@@ -13,7 +13,8 @@ from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up_device
 from fdistill.runtime.precision import autocast
-from fdistill.sampling.teacher_cache import STATES, TOP_K, TOPK, cache_identity, write_cache
+from fdistill.sampling.cache_kinds import STATES, TOPK
+from fdistill.sampling.teacher_cache import TOP_K, cache_identity, write_cache
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.config.unlabelled_checks import needs_labels
+from fdistill.config.unlabelled import needs_labels
 from fdistill.data.encoding import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.sources import UNLABELLED
-from fdistill.losses.objectives import FROM_STUDENT, STORED_SEQUENCES, TEACHER_SEQUENCES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import FROM_STUDENT, STORED_SEQUENCES, TEACHER_SEQUENCES
 from fdistill.models import checkpoints
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device

@@ -11,7 +11,7 @@ from fdistill.data.labels import read_labels
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.data.schemas import SPLIT
-from fdistill.losses.objectives import OTHER_TEACHER_BEAM
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
 

@@ -7,13 +7,12 @@ from fdistill.artifacts.contributions import CONTRIBUTIONS, LAYERS, contribution
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_place, common_lineage
 from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.config import arguments, cli
+from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.models import checkpoints
 from fdistill.models.location import short_name
 from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
 from fdistill.models.students import check_same_tokens, init_student
 from fdistill.training.state import weights_identity
-
-INIT_STUDENT = "init_student"  # the stage, and a student in the default size
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.data.schemas import SPLIT
 from fdistill.evaluation.metrics import METRICS, evaluate
-from fdistill.losses.objectives import STORED_SEQUENCES
+from fdistill.losses.sequences import STORED_SEQUENCES
 from fdistill.models.outlines import describe
 from fdistill.models.tokenization import decode
 

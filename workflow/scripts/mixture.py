@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fdistill.artifacts.files import write_json
 from fdistill.config import cli
-from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
+from fdistill.losses.sequences import STUDENT_SAMPLES, TEACHER_SAMPLES
 from fdistill.training.first_gradients import first_gradients, mixture_weights
 from fdistill.training.start import add_start_flags, read_start
 

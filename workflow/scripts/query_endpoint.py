@@ -10,6 +10,7 @@ import json
 import logging
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_parquet, sha256, write_json
@@ -19,6 +20,7 @@ from fdistill.data.encoding import rows_of
 from fdistill.data.schemas import SPLIT
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import is_secret_name
+from fdistill.runtime.value_schemas import Schema
 from fdistill.sampling.endpoint.asking import Asking, Pace, missing
 from fdistill.sampling.endpoint.client import Client, checked_url, read_key
 from fdistill.sampling.endpoint.query import APIS, SOURCE, Query
@@ -41,11 +43,25 @@ SETTINGS = {  # of a request, by the name that both interfaces have for it
         "default": None,
     },
 }  # fmt: skip
-PACE = {
-    "concurrency": ("Requests at a time.", 1, 10_000, 8),
-    "retries": ("Repetitions of a request that has failed, after 1 s, 2 s, ... or as the endpoint asks.", 0, 100, 6),
-    "timeout": ("Seconds until a request without an answer has failed.", 1, 86_400, 120),
-}
+ENDPOINT = {  # what the run needs to know of it
+    "concurrency": {
+        "description": "Requests at a time.", "type": "integer", "minimum": 1, "maximum": 10_000, "default": 8,
+    },
+    "retries": {
+        "description": "Repetitions of a request that has failed, after 1 s, 2 s, ... or as the endpoint asks.",
+        "type": "integer", "minimum": 0, "maximum": 100, "default": 6,
+    },
+    "timeout": {
+        "description": "Seconds until a request without an answer has failed.",
+        "type": "integer", "minimum": 1, "maximum": 86_400, "default": 120,
+    },
+    "input_price": {
+        "description": "Price of a million input tokens.", "type": ["number", "null"], "minimum": 0, "default": None,
+    },
+    "output_price": {
+        "description": "Price of a million output tokens.", "type": ["number", "null"], "minimum": 0, "default": None,
+    },
+}  # fmt: skip
 
 
 def main() -> None:
@@ -134,20 +150,14 @@ def _add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
         "--key-variable", type=_secret_name, default="OPENAI_API_KEY", metavar="NAME",
         help="environment variable with the key, which may be missing (default: OPENAI_API_KEY)",
     )  # fmt: skip
-    for name, (text, least, most, default) in PACE.items():
-        schema = {"description": text, "type": "integer", "minimum": least, "maximum": most, "default": default}
-        add_flag(group, f"--{name}", schema)
-    for side in ("input", "output"):
-        schema = {"description": f"Price of a million {side} tokens.", "type": ["number", "null"], "minimum": 0}
-        add_flag(group, f"--{side}-price", schema | {"default": None})
+    _add_flags(group, ENDPOINT)
 
 
 def _add_query_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("request")
     group.add_argument("--prompt", default=SOURCE, help=f"{SOURCE} stands for the input (default: {SOURCE})")
     group.add_argument("--system", help="instruction before the prompt, with --api chat (default: none)")
-    for name, schema in SETTINGS.items():
-        add_flag(group, f"--{name.replace('_', '-')}", schema)
+    _add_flags(group, SETTINGS)
     group.add_argument("--seed", type=arguments.seed, help="of sampling, if the endpoint has it (default: none)")
     group.add_argument("--outputs", type=arguments.count, default=1, help="outputs per input (default: 1)")
     group.add_argument(
@@ -162,6 +172,11 @@ def _add_query_flags(parser: argparse.ArgumentParser) -> None:
         "--extra", type=arguments.json_mapping, default={}, metavar="JSON",
         help='further keys of a request, as {"top_k": 50} (default: {})',
     )  # fmt: skip
+
+
+def _add_flags(group: Any, schemas: dict[str, Schema]) -> None:
+    for name, schema in schemas.items():
+        add_flag(group, f"--{name.replace('_', '-')}", schema)
 
 
 def _secret_name(text: str) -> str:

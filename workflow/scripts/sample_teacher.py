@@ -9,7 +9,7 @@ from fdistill.config import cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
-from fdistill.losses.objectives import TEACHER_SEQUENCES
+from fdistill.losses.sequences import TEACHER_SEQUENCES
 from fdistill.models import checkpoints, fsdp
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device

@@ -6,12 +6,11 @@ from pathlib import Path
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.config import cli, schema_flags
+from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.data.encoding import Limits, read_split
 from fdistill.models import checkpoints
 from fdistill.runtime.device import set_up_device
 from fdistill.training.initial_model import add_model_flags, initial_model
-
-INIT_STUDENT = "init_student"
 
 
 def main() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 from fdistill.bench.clock import now
 from fdistill.bench.workload import Workload
-from fdistill.losses.objectives import TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import TEACHER_SAMPLES
 from fdistill.runtime.precision import autocast
-from fdistill.sampling.teacher_cache import FILE, STATES, TOPK, TeacherCache, write_cache
+from fdistill.sampling.cache_kinds import STATES, TOPK
+from fdistill.sampling.teacher_cache import FILE, TeacherCache, write_cache
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.settings import TrainingSettings
 

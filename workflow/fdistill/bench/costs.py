@@ -15,7 +15,8 @@ from fdistill.bench.study import GENERATE, RISK, TEACHER_GENERATE, TEST_SAMPLES,
 from fdistill.bench.workload import AS_IN_TEXT, Workload
 from fdistill.data.encoding import Limits
 from fdistill.evaluation.risks import risks
-from fdistill.losses.objectives import GROUND_TRUTH, TEACHER_SEQUENCES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import GROUND_TRUTH, TEACHER_SEQUENCES
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.batch_sizes import MAX_ROWS, offline_batch_size
 from fdistill.sampling.offline import generate_texts, sample_sequences

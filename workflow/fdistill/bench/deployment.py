@@ -17,7 +17,7 @@ from fdistill.bench.clock import now
 from fdistill.bench.machine import other_cpus
 from fdistill.data.batches import source_batch
 from fdistill.evaluation.deployment import FLOAT32, FULL, INT8
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import ctranslate2_conversion as conversion

@@ -9,11 +9,12 @@ from fdistill.bench.clock import now
 from fdistill.bench.steps import OURS, measure
 from fdistill.bench.workload import Workload
 from fdistill.data.encoding import Limits
-from fdistill.losses.objectives import GROUND_TRUTH, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import GROUND_TRUTH
 from fdistill.models.families import FAMILIES
 from fdistill.preflight.architectures import configuration
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.training.micro_batches import MicroBatch
+from fdistill.training.micro_batches import MicroBatch, micro_batch
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.trainer import Trainer
 
@@ -72,7 +73,8 @@ class EncoderSteps:
 
     def run(self, name: str, batch: MicroBatch) -> int:
         """Run one step; return its number of target tokens."""
-        self.trainer.step([self.trainer.micro_batch(batch.rows, 0)])
+        student, kinds = self.workload.student, self.trainer.learner.objective.sequences
+        self.trainer.step([micro_batch(self.workload.data, batch.rows, 0, kinds, student)])
         return self.trainer.learner.tokens
 
     def losses(self, batch: MicroBatch) -> dict[str, float]:

@@ -19,7 +19,8 @@ from fdistill.bench.clock import now, peak_memory
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.steps import ON_POLICY, OURS, PLAIN, Terms, without_determinism
 from fdistill.losses import chunks
-from fdistill.losses.objectives import LABELS, Objective
+from fdistill.losses.inputs import LABELS
+from fdistill.losses.objectives import Objective
 from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 
 LIGER = "liger"

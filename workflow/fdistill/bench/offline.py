@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from fdistill.data.batches import BatchSize, source_batch
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.batch_sizes import offline_batch_size

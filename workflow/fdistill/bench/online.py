@@ -9,7 +9,7 @@ from typing import Any
 from fdistill.bench.clock import now
 from fdistill.bench.machine import other_cpus
 from fdistill.bench.steps import Terms, spread
-from fdistill.losses.objectives import ONLINE_TEACHER_SAMPLES, TEACHER_SAMPLES
+from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES, TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
 from fdistill.training.trainer import Trainer
 

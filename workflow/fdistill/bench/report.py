@@ -10,8 +10,8 @@ from fdistill.bench.losses import LIGER
 from fdistill.bench.steps import CACHED, ON_POLICY, OURS, PLAIN, TRL
 from fdistill.bench.workload import FULL
 from fdistill.evaluation.tables.table import Table, cells_of
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
-from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training.step_parts import PARTS
 
 TITLES = {OURS: "this project", PLAIN: "plain recipe", TRL: "TRL", LIGER: "Liger"}

@@ -15,12 +15,13 @@ from fdistill.bench.caches import Stored, stored
 from fdistill.bench.clock import Clock, now, peak_memory
 from fdistill.bench.with_trl import TrlStep, missing
 from fdistill.bench.workload import Workload
-from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import STUDENT_SAMPLES, TEACHER_SAMPLES
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.sampling.sampler import SamplingConfig
-from fdistill.sampling.teacher_cache import STATES, TOPK
 from fdistill.training import step_parts
-from fdistill.training.micro_batches import MicroBatch, TrainingData
+from fdistill.training.micro_batches import MicroBatch, TrainingData, micro_batch
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.trainer import Trainer
 
@@ -150,8 +151,7 @@ class Steps:
 
     def _with_data(self, data: TrainingData, batch: MicroBatch) -> MicroBatch:
         """Return the same rows as a new micro-batch of `data`, which may have a teacher cache."""
-        self.trainer.data = data
-        return self.trainer.micro_batch(batch.rows, 0)
+        return micro_batch(data, batch.rows, 0, self.trainer.learner.objective.sequences, self.workload.student)
 
     def _plain(self, batch: MicroBatch) -> int:
         return plain.step(

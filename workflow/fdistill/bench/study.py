@@ -12,9 +12,9 @@ from typing import Any
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
 from fdistill.config.method_starts import INIT_STUDENT
-from fdistill.config.unlabelled_checks import learns_from_unlabelled, stated_counts
+from fdistill.config.unlabelled import learns_from_unlabelled, stated_counts
 from fdistill.data.sources import UNLABELLED
-from fdistill.losses.objectives import TEACHER_SEQUENCES
+from fdistill.losses.sequences import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 
 TRAIN_TEACHER, TEST_SAMPLES, GENERATE, RISK = "finetune_teacher", "test_samples", "generate", "risk"
@@ -57,7 +57,7 @@ class Sizes:
         streams = {}
         for name, method in methods.items():
             stage, labelled = method["training"], used("train", method["training"])
-            more = used(UNLABELLED, stage) if method.get("unlabelled") and learns_from_unlabelled(method) else 0
+            more = used(UNLABELLED, stage) if learns_from_unlabelled(method) else 0
             more += labelled if method.get("include_original") else 0
             if more:
                 streams[name] = trained(stage, labelled + more)
@@ -201,10 +201,5 @@ def example_counts(tasks: dict[str, dict[str, Any]], manifests: dict[str, str]) 
         expected = stated_counts(task)
         if expected is None and name not in manifests:
             raise UserError(f"--manifests: {name} is missing, whose source does not state all counts; add {name}=PATH")
-        counts[name] = (
-            expected
-            or read_json(manifests[name], {"splits": {"train": COUNT, "test": COUNT, f"{UNLABELLED}?": COUNT}})[
-                "splits"
-            ]
-        )
+        counts[name] = expected or read_json(manifests[name], MANIFEST)["splits"]
     return counts

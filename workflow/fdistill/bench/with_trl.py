@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.workload import Workload
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Source
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.step_parts import BACKWARD, LOSS, SAMPLING, STUDENT, TEACHER, step_part

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from fdistill.data.batches import POOL_BATCHES, label_batch, source_batch
 from fdistill.data.encoding import Encoded, Limits
-from fdistill.losses.objectives import STORED_SEQUENCES
+from fdistill.losses.sequences import STORED_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import FAMILIES, NEVER

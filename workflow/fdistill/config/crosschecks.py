@@ -81,8 +81,6 @@ def task_problems(
         partial(method_checks.check_per_input, methods=used),
         partial(method_checks.check_replay, methods=used),
         partial(method_checks.check_cache, methods=used),
-        partial(unlabelled_checks.check_stored, methods=methods),
-        partial(unlabelled_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
         partial(outside_checks.check_methods, methods=methods, selected=list(own)),
         partial(outside_checks.check_unused, given=given),

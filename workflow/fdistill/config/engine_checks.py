@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fdistill.config.model_checks import Task
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
 from fdistill.runtime.validation import Problem
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, refusals
 from fdistill.sampling.modes import search_mistakes
@@ -10,7 +11,7 @@ from fdistill.sampling.modes import search_mistakes
 
 def check_searches(task: Task) -> Iterator[Problem]:
     """Check that each section's search has as many sequences per input as the section asks for."""
-    for name in ("teacher_samples", "teacher_beam", "other_teacher_beam"):
+    for name in STORED_SEQUENCES:
         settings = task[name]
         for key, text in search_mistakes(settings["mode"], settings, settings["per_input"]):
             yield Problem((name, key), text)
@@ -19,12 +20,12 @@ def check_searches(task: Task) -> Iterator[Problem]:
 def check_engines(task: Task) -> Iterator[Problem]:
     """Check that each section's engine supports the section's settings."""
     teacher = task["model"]["teacher"]
-    for name in ("teacher_samples", "teacher_beam", "other_teacher_beam", "decoding", "risk"):
+    for name in (*STORED_SEQUENCES, "decoding", "risk"):
         settings = task[name]
         if settings["engine"] != CTRANSLATE2:
             continue
         for key, reason in refusals(settings):
             yield Problem((name, key), reason)
-        if teacher is not None and teacher["shard"] and name != "other_teacher_beam":
+        if teacher is not None and teacher["shard"] and name != OTHER_TEACHER_BEAM:
             reason = f"{CTRANSLATE2} cannot run a teacher that is sharded over GPUs (model.teacher.shard)"
             yield Problem((name, "engine"), f"{reason}; use engine {TRANSFORMERS}")

@@ -10,24 +10,29 @@ from typing import Any
 from fdistill.config.files import merge
 from fdistill.config.method_starts import start_problems, with_starts
 from fdistill.config.model_checks import NLL, SCRATCH, Task, outputs_of
-from fdistill.config.schedule_checks import FROM_STUDENT, REPLAYED_SAMPLES, STUDENT_SAMPLES, check_schedule
+from fdistill.config.schedule_checks import check_schedule
 from fdistill.config.schema import fill_defaults, section
+from fdistill.config.term_checks import BETA, TEACHER_WEIGHT, not_stored, term_problems
+from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled
+from fdistill.losses.sequences import (
+    FROM_STUDENT,
+    OTHER_TEACHER_BEAM,
+    REPLAYED_SAMPLES,
+    STORED_SEQUENCES,
+    STUDENT_SAMPLES,
+    TEACHER_SAMPLES,
+    TEACHER_SEQUENCES,
+)
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
+from fdistill.sampling.cache_kinds import NONE
 from fdistill.sampling.modes import search_mistakes
 
 Method = dict[str, Any]
 Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
-OTHER_TEACHER_BEAM = "other_teacher_beam"
-# Kinds of sequence, and the task's keys that say how they are sampled.
-STORED_SEQUENCES = ("teacher_samples", "teacher_beam", OTHER_TEACHER_BEAM)
-BETA, TEACHER_WEIGHT = "beta", "teacher_weight"  # two names for one parameter of a loss
-# Losses that read the inside of the teacher, and what they read.
-LAYER_LOSSES = {"hidden_mse": "hidden states", "hidden_cosine": "hidden states", "attention_mse": "attention weights"}
 FINETUNE = "finetune"  # the training stage that not every task has
-TOPK = "topk"  # a kind of teacher cache
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -44,11 +49,11 @@ def read_methods(table: dict[str, Any]) -> tuple[Methods, list[Problem]]:
         for name, method in methods.items()
         for problem in condition_problems(method, section("method"))
     ]
-    term_mistakes = [problem.under(name) for name, method in clean.items() for problem in _term_problems(method)]
+    term_mistakes = [problem.under(name) for name, method in clean.items() for problem in term_problems(method)]
     own_mistakes = [*form_mistakes, *term_mistakes, *condition_mistakes]
     schedule_mistakes = [problem.under(name) for name, method in methods.items() for problem in check_schedule(method)]
     own_mistakes += [*schedule_mistakes, *start_problems(methods)]
-    return methods, [*own_mistakes, *_sampling_problems(methods), *_unused_stream(methods)]
+    return methods, [*own_mistakes, *_sequence_problems(methods)]
 
 
 def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -58,7 +63,7 @@ def read_terms(terms: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
     if mistakes := problems(method, schema):
         return [], mistakes
     filled = complete(method)
-    return filled["terms"], [*_term_problems(method), *condition_problems({"terms": filled["terms"]}, schema)]
+    return filled["terms"], [*term_problems(method), *condition_problems({"terms": filled["terms"]}, schema)]
 
 
 def complete(method: Method) -> Method:
@@ -75,28 +80,6 @@ def _with_beta(term: dict[str, Any]) -> dict[str, Any]:
     # In decimal, so that 0.9 becomes 0.1 and not 0.09999999999999998.
     beta = float(1 - Decimal(str(parameters[TEACHER_WEIGHT])))
     return {**term, "parameters": {BETA: beta} | others}
-
-
-def _term_problems(method: Method) -> Iterator[Problem]:
-    """Yield the terms that have a mixture's weight by both of its names, or a temperature that nothing is divided by.
-
-    Without logits to divide, a temperature would be a second weight, its own square.
-    """
-    for index, term in enumerate(method.get("terms", [])):
-        parameters = term.get("parameters", {})
-        if BETA in parameters and TEACHER_WEIGHT in parameters:
-            yield Problem(
-                ("terms", index, "parameters", TEACHER_WEIGHT),
-                f"the mixture's weight is given twice: {BETA}, {show(parameters[BETA])}, is the student's, and "
-                f"{TEACHER_WEIGHT}, {show(parameters[TEACHER_WEIGHT])}, the teacher's (GKD's and TRL's beta); keep one",
-            )
-        loss, temperature = term.get("loss"), term.get("temperature", 1)
-        if loss == "policy_gradient" and term.get("sequences") != STUDENT_SAMPLES:
-            text = f"'{loss}' needs sequences of the current student; set {STUDENT_SAMPLES}"
-            yield Problem(("terms", index, "sequences"), text)
-        if temperature != 1 and loss in LAYER_LOSSES:
-            text = f"{show(temperature)} is not used with loss '{loss}', which reads no logits; remove it"
-            yield Problem(("terms", index, "temperature"), text)
 
 
 def methods_for(task: Task, methods: Methods) -> tuple[Methods, list[Problem]]:
@@ -131,24 +114,21 @@ def check_no_teacher(task: Task, methods: Methods) -> Iterator[Problem]:
 
 
 def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
-    """Check that a method trains on the examples for which the teacher's sequences are sampled.
-
-    These are the examples of stage `distill`.
-    """
-    sampled_count = task["training"][DISTILL]["max_examples"]
+    """Check that a method trains on the inputs for which the teacher's sequences are sampled: those of `distill`."""
     for name, method in methods.items():
-        kinds = stored_kinds(method)
-        if not kinds or method.get("training") not in task["training"]:
+        kinds, stage = stored_kinds(method), method.get("training")
+        if not kinds or stage not in task["training"]:
             continue  # see `check_stage`
-        stage = method["training"]
-        trained_count = task["training"][stage]["max_examples"]
-        if trained_count != sampled_count:
-            yield Problem(
-                ("training", stage, "max_examples"),
-                f"{show(trained_count)}, but method '{name}' trains with it on {kinds[0]}, which are sampled for "
-                f"training.{DISTILL}.max_examples, {show(sampled_count)} examples; "
-                f"make the two equal, or set the method's training to {DISTILL}",
-            )
+        has_more = has_unlabelled(task) and learns_from_unlabelled(method)
+        for key, noun in (("max_examples", "examples"), ("max_unlabelled", "unlabelled inputs"))[: 1 + has_more]:
+            trained, sampled = (task["training"][of][key] for of in (stage, DISTILL))
+            if trained != sampled:
+                yield Problem(
+                    ("training", stage, key),
+                    f"{show(trained)}, but method '{name}' trains with it on {kinds[0]}, which are sampled for "
+                    f"training.{DISTILL}.{key}, {show(sampled)} {noun}; make the two equal, or set the method's "
+                    f"training to {DISTILL}",
+                )
 
 
 def check_per_input(task: Task, methods: Methods) -> Iterator[Problem]:
@@ -218,8 +198,7 @@ def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
     """Check that no sampled sequence is longer than a target: other checks compare only targets with the positions."""
     longest = task["text"]["max_target_tokens"]
     # The other teacher's lengths are in its own tokens, see `other_teacher_checks`.
-    kinds = [kind for kind in STORED_SEQUENCES if kind != OTHER_TEACHER_BEAM]
-    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in kinds]
+    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
     sections += [  # reported at the task's own key: the method's may be in the table that all tasks share
         (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
     ]
@@ -233,52 +212,33 @@ def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
 def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
     """Check that the teacher cache contains what each method needs of the teacher on the teacher's samples."""
     stored = task["teacher_cache"]
-    for name, method in methods.items() if stored != "none" else ():
+    for name, method in methods.items() if stored != NONE else ():
         for term in method.get("terms", []):
-            if term["sequences"] != "teacher_samples":
+            if term["sequences"] != TEACHER_SAMPLES or term["loss"] == NLL:
                 continue
-            if missing := not_stored(term, stored):
+            if missing := not_stored(method, term, stored):
                 text = f"{stored} does not contain {missing}, which method '{name}' needs on the teacher's samples"
                 yield Problem(("teacher_cache",), f"{text}; set none, or remove '{name}' from methods")
 
 
-def not_stored(term: dict[str, Any], stored: str) -> str | None:
-    """Return what a term reads of the teacher that a cache of the kind `stored` does not contain; None if nothing."""
-    if term["loss"] in LAYER_LOSSES:
-        return f"{LAYER_LOSSES[term['loss']]} (loss {term['loss']})"
-    if stored == TOPK and term["parameters"].get("exact"):
-        return "every sampled token's probability (parameter exact)"
-    if stored == TOPK and term["temperature"] != 1:
-        return "distributions at another temperature"
-    return None
-
-
-def _sampling_problems(methods: Methods) -> Iterator[Problem]:
-    """Yield the keys about the student's samples that no term uses, and a search that has too few sequences."""
+def _sequence_problems(methods: Methods) -> Iterator[Problem]:
+    """Yield the keys about sequences that no term learns from, and a search that has too few sequences."""
     keys = {
-        STUDENT_SAMPLES: (FROM_STUDENT, fill_defaults({}, section("sampling"))),
-        "replay_size": ((REPLAYED_SAMPLES,), section("method")["properties"]["replay_size"]["default"]),
+        STUDENT_SAMPLES: FROM_STUDENT,
+        "replay_size": (REPLAYED_SAMPLES,),
+        "include_original": STORED_SEQUENCES,
+        "per_input": STORED_SEQUENCES,
     }
+    unused = complete({})
     for name, method in methods.items():
         used = {term.get("sequences") for term in method.get("terms", [])}
-        for key, (kinds, default) in keys.items():
-            if not used & {*kinds} and method.get(key, default) != default:
+        for key, kinds in keys.items():
+            if used and not used & {*kinds} and method.get(key, unused[key]) != unused[key]:
                 text = f"not used: no term of the method learns from {' or '.join(kinds)}; remove it"
                 yield Problem((name, key), text)
         settings = method[STUDENT_SAMPLES]
         for key, text in search_mistakes(settings["mode"], settings, per_input=1):
             yield Problem((name, STUDENT_SAMPLES, key), text)
-
-
-def _unused_stream(methods: Methods) -> Iterator[Problem]:
-    """Yield what a method says of stored sequences if it learns from none."""
-    for name, method in methods.items():
-        if not method.get("terms") or stored_kinds(method):
-            continue
-        for key, unused in (("include_original", False), ("per_input", None)):
-            if method.get(key, unused) != unused:
-                text = f"not used: no term of the method learns from stored sequences ({', '.join(STORED_SEQUENCES)})"
-                yield Problem((name, key), f"{text}; remove it")
 
 
 def _use_of_teacher(method: Method) -> str:

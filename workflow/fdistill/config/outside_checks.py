@@ -6,19 +6,21 @@ See `fdistill.config.crosschecks`, which runs them.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fdistill.config.method_checks import OVERRIDES, TOPK, Methods, not_stored
+from fdistill.config.method_checks import OVERRIDES, Methods
+from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.config.model_checks import NLL, OUTPUTS, SCRATCH, Task, outputs_of
 from fdistill.config.student_checks import INIT
-from fdistill.config.unlabelled_checks import has_unlabelled
+from fdistill.config.term_checks import not_stored
+from fdistill.config.unlabelled import has_unlabelled
 from fdistill.data.outputs import outputs_file
 from fdistill.data.sources import UNLABELLED
 from fdistill.data.unlabelled import SHARE
+from fdistill.losses.sequences import TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, show
+from fdistill.sampling.cache_kinds import TOPK
 
 FILES = ("train", UNLABELLED, "test")  # keys of `model.teacher.outputs`
-LEARNT_FROM = ("teacher_samples", "teacher_beam")  # what the outputs for training are to methods
-INIT_STUDENT = "init_student"
 # Losses that a teacher's probability of 0 makes infinite: where only the token itself is known, all others have it.
 NEED_EVERY_TOKEN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "energy": lambda parameters: True,
@@ -131,13 +133,11 @@ def _terms_mistake(method: dict[str, Any], log_probs: bool) -> str | None:
             return "it samples from the teacher while it trains"
         if loss == NLL:
             continue
-        if kind not in LEARNT_FROM:
+        if kind not in TEACHER_SEQUENCES:
             return f"its loss '{loss}' on {kind} reads the teacher's distributions there"
         if not log_probs:
             return f"its loss '{loss}' reads distributions; set log_probs: true if the outputs have log-probabilities"
-        if method.get("include_original"):
-            return "the outputs have no distributions on its original pairs (include_original)"
-        if missing := not_stored(term, TOPK):
+        if missing := not_stored(method, term, TOPK):
             return f"the outputs do not contain {missing}"
         if loss in NEED_EVERY_TOKEN and NEED_EVERY_TOKEN[loss](term["parameters"]):
             return f"its loss '{loss}' is infinite where the teacher's probability of a token is not known"

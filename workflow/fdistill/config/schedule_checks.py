@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fdistill.losses.schedule import ALTERNATING, CONSTANT, EXPONENTIAL, RANDOM
+from fdistill.losses.sequences import FROM_STUDENT
 from fdistill.runtime.validation import Problem
-
-# Kinds of sequence; the former is also the method's key that says how both are sampled.
-STUDENT_SAMPLES, REPLAYED_SAMPLES = FROM_STUDENT = ("student_samples", "replayed_samples")
 
 
 def check_schedule(method: dict[str, Any]) -> Iterator[Problem]:
@@ -26,13 +25,13 @@ def check_schedule(method: dict[str, Any]) -> Iterator[Problem]:
 def schedule_problems(schedule: dict[str, Any]) -> Iterator[Problem]:
     """Yield the keys of a schedule, with its defaults, that contradict each other."""
     course, share = schedule.get("course"), schedule.get("student_share")
-    if course == "constant" and share in (0, 1):
+    if course == CONSTANT and share in (0, 1):
         text = f"{share:g} leaves the terms of one of the two groups unused; set a number between 0 and 1"
         yield Problem(("student_share",), f"{text}, or remove the schedule and these terms")
-    if schedule.get("draw") == "alternating" and course != "constant":
-        text = f"'{course}' changes the share, which draw 'alternating' keeps; set draw: random, or course: constant"
-        yield Problem(("course",), text)
-    for key in ("student_share", "end_share") if course == "exponential" else ():
+    if schedule.get("draw") == ALTERNATING and course != CONSTANT:
+        text = f"'{course}' changes the share, which draw '{ALTERNATING}' keeps; set draw: {RANDOM}, or "
+        yield Problem(("course",), f"{text}course: {CONSTANT}")
+    for key in ("student_share", "end_share") if course == EXPONENTIAL else ():
         if schedule.get(key) == 1:
             text = "1 leaves a share of 0 to the other steps, which no constant factor leads to; set a number below 1"
             yield Problem((key,), text)

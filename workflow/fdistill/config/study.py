@@ -7,7 +7,7 @@ from pathlib import Path
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
 from fdistill.config.method_checks import OVERRIDES, complete
-from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.config.method_starts import with_starts
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest
@@ -84,17 +84,8 @@ class Study:
 
     def trained(self, task: str | None = None) -> dict[str, Settings]:
         """Return the methods that the study trains, with the changes of `task`: its own, and those they start from."""
-        methods: dict[str, Settings] = {}
-
-        def add(name: str) -> None:
-            if name != INIT_STUDENT and name not in methods:
-                method = self.method(name, task)
-                add(method["start"])
-                methods[name] = method
-
-        for name in self.methods:
-            add(name)
-        return methods
+        methods = {name: self.method(name, task) for name in self._methods}
+        return {name: methods[name] for name in with_starts(self.methods, methods)}
 
     def sequences(self, task: str) -> set[str]:
         """Return the kinds of sequence that the study's methods learn from in a task."""
@@ -118,9 +109,9 @@ class Study:
     def method(self, name: str, task: str | None = None) -> Settings:
         """Return a method's entry with the defaults, and with the `method_overrides` of `task` if it is given.
 
-        `name` may end in a size of the student, as in `js-e2d1`: then the title says so, and it starts from the
-        untrained or pre-distilled student of this size. Raises UserError for an unknown name, and for a size that
-        `task` does not have.
+        `name` may end in a size of the student, as in `js-e2d1`: then the title says so, and it starts from a student
+        of this size, untrained or another method's. Raises UserError for an unknown name, and for a size that `task`
+        does not have.
         """
         key, size = split_size(name)
         method = _entry(self._methods, "method", key)

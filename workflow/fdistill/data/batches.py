@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 
 # A pool of POOL_BATCHES batches of shuffled examples is sorted by source length into GROUPS groups, and each group by

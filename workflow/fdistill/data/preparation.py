@@ -35,10 +35,9 @@ def prepare(
     archives = sources.source_module(kind).ARCHIVES
     corpus = checked_corpus(kind, fetch(archives, cache), options)
     overlap = leakage(corpus.splits, corpus.unlabelled)
-    splits = corpus.splits | {UNLABELLED: corpus.unlabelled}
+    splits = _by_file(corpus)
     lineage = {DATA: _fingerprint(corpus)} | ({} if task is None else {TASK: task})
-    for name in FILES:
-        examples = splits[name]
+    for name, examples in splits.items():
         columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
         write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage, SPLIT_NAME: name})
         log.info("%s: %d examples", name, len(examples))
@@ -66,42 +65,38 @@ def checked_corpus(kind: str, archives: dict[str, Path], options: dict[str, Any]
     """
     corpus = sources.load(kind, archives, {key: value for key, value in options.items() if key != SHARE})
     for name in SPLITS:
-        _check(name, corpus.splits[name])
+        if not corpus.splits[name]:
+            raise UserError(f"{name}: the split is empty after filtering; relax the source's options in the task file")
     if (share := options.get(SHARE)) is not None:
         hold_out_labels(corpus, share)
-    _check_unlabelled(corpus)
+    split_of: dict[str, str] = {}
+    for name, examples in _by_file(corpus).items():
+        _check(name, examples, split_of)
     return corpus
+
+
+def _by_file(corpus: sources.Corpus) -> dict[str, list[sources.Example]]:
+    """Return the examples of each of `FILES`, in their order."""
+    return {name: corpus.splits[name] for name in SPLITS} | {UNLABELLED: corpus.unlabelled}
 
 
 def _fingerprint(corpus: sources.Corpus) -> str:
     """SHA-256 of all examples, which identifies this version of the data."""
     digest = hashlib.sha256()
-    for name, examples in (*((name, corpus.splits[name]) for name in SPLITS), (UNLABELLED, corpus.unlabelled)):
+    for name, examples in _by_file(corpus).items():
         for example in examples:
             digest.update(json.dumps([name, *vars(example).values()]).encode())
     return digest.hexdigest()
 
 
-def _check(name: str, examples: list[sources.Example]) -> None:
-    if not examples:
-        raise UserError(f"{name}: the split is empty after filtering; relax the source's options in the task file")
-    seen = set()
+def _check(name: str, examples: list[sources.Example], split_of: dict[str, str]) -> None:
+    """Raise UserError for an example that is blank or has a known id; `split_of` has the ids of all splits so far."""
     for example in examples:
-        if not example.source.strip() or not example.references or not all(r.strip() for r in example.references):
+        if not example.source.strip() or not all(reference.strip() for reference in example.references):
             raise UserError(f"{name}: example '{example.id}' has an empty source or reference; fill it in or remove it")
-        if example.id in seen:
-            raise UserError(f"{name}: id '{example.id}' occurs twice; ids must be unique within the task")
-        seen.add(example.id)
-
-
-def _check_unlabelled(corpus: sources.Corpus) -> None:
-    split_of = {example.id: name for name in SPLITS for example in corpus.splits[name]} if corpus.unlabelled else {}
-    for example in corpus.unlabelled:
-        if not example.source.strip():
-            raise UserError(f"{UNLABELLED}: example '{example.id}' has an empty source; fill it in or remove it")
+        if name != UNLABELLED and not example.references:
+            raise UserError(f"{name}: example '{example.id}' has no reference; add one or remove it")
         if example.id in split_of:
-            raise UserError(
-                f"{UNLABELLED}: id '{example.id}' occurs in {split_of[example.id]} too; ids must be unique within the "
-                "task"
-            )
-        split_of[example.id] = UNLABELLED
+            place = "twice" if split_of[example.id] == name else f"in {split_of[example.id]} too"
+            raise UserError(f"{name}: id '{example.id}' occurs {place}; ids must be unique within the task")
+        split_of[example.id] = name

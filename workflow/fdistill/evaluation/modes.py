@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from fdistill.losses.divergences import log_softmax
-from fdistill.losses.objectives import LABELS, LOSSES, LossInputs, Objective
+from fdistill.losses.inputs import LABELS, LossInputs
+from fdistill.losses.objectives import Objective
+from fdistill.losses.step_losses import LOSSES
 from fdistill.runtime.errors import UserError
 
 SYMBOLS = 100

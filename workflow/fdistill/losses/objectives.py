@@ -1,4 +1,4 @@
-"""Training objectives: the kinds of sequence that a method learns from, and its loss on each of them.
+"""Training objectives: a method's losses, each on one kind of sequence.
 
 A method (an entry of `config/methods.yaml`) is a list of terms; a term is one loss on one kind of sequence. The
 expectation over sequences is estimated by one Monte-Carlo sample under stop-gradient; the gradient flows through the
@@ -11,25 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
-# The names of what a loss reads are part of this module's interface.
-from fdistill.losses.inputs import EXAMPLES, IGNORE, LABELS, SOURCE, LossInputs, prefix_log_odds  # noqa: F401
+from fdistill.losses.inputs import EXAMPLES, LABELS, LossInputs
 from fdistill.losses.schedule import Schedule
+from fdistill.losses.sequences import FROM_STUDENT, ONLINE_TEACHER_SAMPLES, SEQUENCES
 from fdistill.losses.step_losses import LOSSES
 from fdistill.runtime.errors import UserError
 
-# The kinds of sequence that a term can use.
-GROUND_TRUTH = "ground_truth"  # the targets of the training split, y*
-STUDENT_SAMPLES = "student_samples"  # on-policy: y' ~ q, sampled from the current student at each step
-ONLINE_TEACHER_SAMPLES = "online_teacher_samples"  # y ~ p, sampled from the teacher anew in every epoch
-REPLAYED_SAMPLES = "replayed_samples"  # the student's too, some sampled now and others at earlier steps
-FROM_STUDENT = (STUDENT_SAMPLES, REPLAYED_SAMPLES)
-SAMPLED = (*FROM_STUDENT, ONLINE_TEACHER_SAMPLES)  # what training samples itself; it reads the others
-TEACHER_SAMPLES = "teacher_samples"  # offline: y ~ p, sampled from the teacher before training, stored as Parquet
-TEACHER_BEAM = "teacher_beam"  # offline too: the teacher's beam-search outputs, its pseudo-labels
-OTHER_TEACHER_BEAM = "other_teacher_beam"  # another teacher's, of any tokenizer: they come through text
-TEACHER_SEQUENCES = (TEACHER_SAMPLES, TEACHER_BEAM)
-STORED_SEQUENCES = (*TEACHER_SEQUENCES, OTHER_TEACHER_BEAM)
-SEQUENCES = (GROUND_TRUTH, *SAMPLED, *STORED_SEQUENCES)
 # What a loss is averaged over: all positions alike, or each example's positions first and then the examples.
 TOKENS = "tokens"
 REDUCTIONS = (TOKENS, EXAMPLES)

@@ -12,7 +12,7 @@ import transformers
 from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache, PreTrainedModel
 
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.families import FAMILIES, Family
 from fdistill.models.language_model import Context, Decoded, LanguageModel, Source
 

@@ -16,7 +16,7 @@ from fdistill.artifacts.manifest import check_files, write_manifest
 from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoint_files import NO_SAFETENSORS
-from fdistill.models.configurations import scratch_configuration, without_numbers
+from fdistill.models.configurations import TEACHER_CONFIG, scratch_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.location import WEIGHTS, files_of, local_folder
@@ -161,7 +161,7 @@ def from_scratch(
     config: dict[str, Any],
     tokenizer: PreTrainedTokenizerBase,
     seed: int,
-    key: str = "model.teacher.config",
+    key: str = TEACHER_CONFIG,
 ) -> Checkpoint:
     """Return a randomly initialised model; `config` holds keyword arguments of the family's `config_class`.
 

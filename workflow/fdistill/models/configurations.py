@@ -26,7 +26,7 @@ from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
-SCRATCH = "model.teacher.config"  # the key of a configuration made of settings
+TEACHER_CONFIG = "model.teacher.config"  # the key of a configuration made of settings
 # Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
 # tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
 # `feed_forward_proj` sets two; `n_inner` is a size that weights have). Any other key counts, those of new families too.
@@ -71,7 +71,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
 
 
 def scratch_configuration(
-    family: Family, settings: dict[str, Any], tokens: dict[str, Any], key: str = SCRATCH
+    family: Family, settings: dict[str, Any], tokens: dict[str, Any], key: str
 ) -> PreTrainedConfig:
     """Return a configuration made of `settings` and, unless they contain them, `tokens`: the vocabulary's numbers.
 

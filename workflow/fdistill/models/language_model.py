@@ -15,7 +15,7 @@ from transformers import Cache, GenerationConfig, PreTrainedModel
 
 from fdistill.losses import chunks
 from fdistill.losses.divergences import log_softmax
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.decoding import effective
 from fdistill.models.families import NEVER, Family
 from fdistill.runtime.errors import UserError

@@ -26,8 +26,6 @@ from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
 PRETRAINED_KEY = "model.teacher.pretrained"
-# Settings of a checkpoint that a student does not have.
-NO_OPTIONS = {"allow_pickle": False, "source_language": None, "target_language": None}
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -70,7 +68,7 @@ def architecture(
     """
     model, (owner, start) = task["model"], first_model(task)
     init = start["init"]
-    config, origin, to_fetch = configuration(model | {"teacher": NO_OPTIONS | start}, f"model.{owner}.init")
+    config, origin, to_fetch = configuration(model, owner)
     family = FAMILIES[config.model_type]
     if FAMILIES[model["family"]] != family:
         raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
@@ -84,8 +82,7 @@ def architecture(
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
     pretrained_to_fetch = None
     if PRETRAINED in named and (name := model["teacher"]["pretrained"]):
-        pretrained = {"teacher": model["teacher"] | {"init": name}}
-        configs[PRETRAINED], _, pretrained_to_fetch = configuration(pretrained, PRETRAINED_KEY)
+        configs[PRETRAINED], _, pretrained_to_fetch = _of_checkpoint(model["teacher"] | {"init": name}, PRETRAINED_KEY)
     with _MAKING, torch.device("meta"):
         teacher = _outline(config, where)
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
@@ -101,7 +98,7 @@ def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:
 
     `text` is the section with its own limits. Raises UserError as `architecture` does for a teacher's checkpoint.
     """
-    config, origin, to_fetch = configuration({"teacher": other}, "other_teacher.init")
+    config, origin, to_fetch = _of_checkpoint(other, "other_teacher.init")
     with _MAKING, torch.device("meta"):
         checkpoint = _outline(config, f"{other['init']}/{CONFIG}")
     check_positions(checkpoint, Limits(**text))
@@ -121,18 +118,25 @@ def _student(teacher: Checkpoint, size: str | None, layers: Layers, others: dict
         raise UserError(str(error) if size is None else f"size '{size}' in model.student_sizes: {error}") from None
 
 
-def configuration(
-    model: dict[str, Any], key: str = "model.teacher.init"
-) -> tuple[PreTrainedConfig, str, hub.Download | None]:
-    """Return the teacher's configuration, where it comes from in words, and what must be downloaded of it.
+def configuration(model: dict[str, Any], owner: str = "teacher") -> tuple[PreTrainedConfig, str, hub.Download | None]:
+    """Return a model's configuration, where it comes from in words, and what must be downloaded of it.
 
-    The first model of a task with a teacher from outside, its student, is given in the teacher's place. `model` is a
-    task's section, and `key` names the checkpoint in messages. Raises UserError when the checkpoint is not available.
+    `model` is a task's section, and `owner` says whose settings there: the teacher's or, if the teacher is from
+    outside, the student's. Raises UserError when the checkpoint is not available.
     """
-    teacher = model["teacher"]
-    if teacher["init"] == SCRATCH:
-        return _scratch(model, f"{key.removesuffix('.init')}.config"), "trained from scratch", None
-    init, allow_pickle = teacher["init"], teacher["allow_pickle"]
+    start = model[owner]
+    if start["init"] != SCRATCH:
+        return _of_checkpoint(start, f"model.{owner}.init")
+    family = FAMILIES[model["family"]]
+    tokens = {"vocab_size": start["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    first = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
+    config = scratch_configuration(family, start["config"], tokens | first, f"model.{owner}.config")
+    return config, "trained from scratch", None
+
+
+def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:
+    """Return what `configuration` does, of a checkpoint; `key` names it in messages. A student has no options."""
+    init, allow_pickle = start["init"], start.get("allow_pickle", False)
     if local_folder(init) is None:
         return _on_the_hub(init, allow_pickle, key)
     try:
@@ -140,15 +144,8 @@ def configuration(
             outline = describe(init, allow_pickle)
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
-    set_languages(outline.tokenizer, init, teacher["source_language"], teacher["target_language"])
+    set_languages(outline.tokenizer, init, start.get("source_language"), start.get("target_language"))
     return outline.config, f"{init}, a folder on this machine", None
-
-
-def _scratch(model: dict[str, Any], key: str) -> PreTrainedConfig:
-    family, teacher = FAMILIES[model["family"]], model["teacher"]
-    tokens = {"vocab_size": teacher["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
-    start = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
-    return scratch_configuration(family, teacher["config"], tokens | start, key)
 
 
 def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from fdistill.artifacts.files import read_json, sha256
-from fdistill.config.unlabelled_checks import has_unlabelled, learns_from_unlabelled, needs_labels
+from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, needs_labels
 from fdistill.data import sources
 from fdistill.data.archives import is_cached, verify
 from fdistill.data.preparation import checked_corpus

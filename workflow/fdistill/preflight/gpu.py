@@ -7,7 +7,8 @@ import torch
 
 from fdistill.config.metric_checks import NLL
 from fdistill.config.other_teacher_checks import text_of
-from fdistill.losses.objectives import GROUND_TRUTH, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import GROUND_TRUTH
 from fdistill.models import memory
 from fdistill.preflight.architectures import Architecture, OtherTeacher
 from fdistill.preflight.plan import Finding, Plan

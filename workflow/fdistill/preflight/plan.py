@@ -10,7 +10,7 @@ from typing import Any
 
 from fdistill.config import Study
 from fdistill.config.other_teacher_checks import OTHER_TEACHER, text_of
-from fdistill.losses.objectives import OTHER_TEACHER_BEAM
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM
 from fdistill.preflight.architectures import Architecture, Layers, OtherTeacher, architecture, other_teacher
 from fdistill.preflight.hub import Download
 from fdistill.runtime.errors import UserError

@@ -15,7 +15,7 @@ from fdistill.data.labels import checked_label_file
 from fdistill.data.outputs import Inputs, no_log_probs, outputs_file, read_outputs
 from fdistill.data.schemas import SPLIT
 from fdistill.data.sources import UNLABELLED
-from fdistill.losses.objectives import OTHER_TEACHER_BEAM
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 
 NONE = float("-inf")  # the score of a beam or a finished sequence that does not exist

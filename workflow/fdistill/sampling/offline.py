@@ -14,7 +14,7 @@ from fdistill.artifacts.manifest import versions
 from fdistill.data.batches import BatchSize, label_batch, sorted_batches, source_batch
 from fdistill.data.encoding import Encoded
 from fdistill.data.lines import tidy_lines
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.models.tokenization import decode
 from fdistill.runtime.distributed import Ranks

@@ -11,7 +11,8 @@ import torch
 from fdistill.data.output_tokens import EncodedOutput
 from fdistill.data.outputs import no_log_probs
 from fdistill.losses.divergences import LOG_ZERO
-from fdistill.sampling.teacher_cache import TOPK, Batch, write_distributions
+from fdistill.sampling.cache_kinds import TOPK
+from fdistill.sampling.teacher_cache import Batch, write_distributions
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import torch
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
 from fdistill.data.batches import BatchSize, label_batch, source_batch
 from fdistill.losses.divergences import log_softmax
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.offline import map_batches
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.diverse_beams import diverse_beam_search

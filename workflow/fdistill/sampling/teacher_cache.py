@@ -29,13 +29,13 @@ from fdistill.data.batches import label_batch, sorted_batches, source_batch
 from fdistill.data.encoding import Limits
 from fdistill.losses import chunks
 from fdistill.losses.divergences import coarsen, log_softmax
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.precision import compute_type
 from fdistill.runtime.progress import Progress
+from fdistill.sampling.cache_kinds import STATES, TOPK
 
-NONE, STATES, TOPK = "none", "states", "topk"
 FILE = "cache.arrow"
 TYPES = ("float32", "float16", "bfloat16", "int32")  # of the columns
 TOP_K = 64  # default number of tokens of kind `topk`

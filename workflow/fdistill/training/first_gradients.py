@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import IGNORE
+from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import LanguageModel
 from fdistill.sampling.sampler import sequence_log_probs
 from fdistill.training.micro_batches import MicroBatch

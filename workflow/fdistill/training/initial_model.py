@@ -57,7 +57,7 @@ def model_from_scratch(
     limits: Limits,
     seed: int,
     device: str,
-    key: str = "model.teacher",
+    key: str,
 ) -> Checkpoint:
     """Return a model with random weights, and a tokenizer trained on the texts of the split `train`.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from fdistill.losses.objectives import LABELS, SOURCE
+from fdistill.losses.inputs import LABELS, SOURCE
 from fdistill.models.language_model import Context, Decoded
 from fdistill.models.student_layers import supervising_layers
 

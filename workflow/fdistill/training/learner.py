@@ -9,12 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fdistill.losses.objectives import (
-    LABELS,
-    ONLINE_TEACHER_SAMPLES,
-    REPLAYED_SAMPLES,
-    Objective,
-)
+from fdistill.losses.inputs import LABELS
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES, REPLAYED_SAMPLES
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.shared_encoder import has_frozen_encoder, is_shared_encoder, share_encoder
 from fdistill.models.students import check_same_heads

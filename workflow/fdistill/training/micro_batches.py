@@ -1,23 +1,18 @@
 """The data of training: its stream of examples with their stored teacher sequences, and micro-batches of both."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
 from torch import Tensor
 
+from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
-from fdistill.losses.objectives import (
-    EXAMPLES,
-    GROUND_TRUTH,
-    IGNORE,
-    LABELS,
-    SOURCE,
-    STORED_SEQUENCES,
-    TEACHER_SAMPLES,
-)
-from fdistill.models.language_model import Context, Source
+from fdistill.losses.inputs import EXAMPLES, IGNORE, LABELS, SOURCE
+from fdistill.losses.sequences import GROUND_TRUTH, REPLAYED_SAMPLES, SAMPLED, STORED_SEQUENCES, TEACHER_SAMPLES
+from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.sampling.teacher_cache import CachedDistributions, TeacherCache
 
 
@@ -130,3 +125,39 @@ class MicroBatch:
     def sequences(self, kind: str) -> list[tuple[int, list[int]]]:
         """Return the row and the token ids of each example's sequence of one kind."""
         return [(row, ids[ids != IGNORE].tolist()) for row, ids in zip(self.rows, self.labels[kind], strict=True)]
+
+
+def micro_batch(
+    data: TrainingData, items: list[int], epoch: int, kinds: Sequence[str], model: LanguageModel
+) -> MicroBatch:
+    """Return a micro-batch of the given items of the stream, with their sequences of an epoch that are stored.
+
+    `kinds` are the kinds of sequence that the step uses, and `model` is the one whose inputs they become.
+    """
+    stored_first = sorted(kinds, key=SAMPLED.__contains__)  # their order is that in which dropout draws
+    labels = {
+        kind: None if kind in SAMPLED else label_batch([data.sequences(kind, i, epoch) for i in items], model.device)
+        for kind in stored_first
+    }
+    examples = list(map(data.example, items))
+    source = source_batch(model, [data.train.sources[i] for i in examples])
+    is_cached = data.cache and {*data.cached} & {*kinds}
+    cached = [data.cached_distributions(i, epoch) for i in items] if is_cached else None
+    return MicroBatch(source, labels, items, [data.train.ids[i] for i in examples], cached)
+
+
+def replayed_batches(
+    data: TrainingData,
+    samples: Sequence[tuple[int, list[int]]],
+    size: int,
+    epoch: int,
+    kinds: Sequence[str],
+    model: LanguageModel,
+) -> list[MicroBatch]:
+    """Return micro-batches of `size` stored samples, given as items with token ids, with the items' other sequences."""
+    batches = []
+    for begin in range(0, len(samples), size):
+        items, sequences = zip(*samples[begin : begin + size], strict=True)
+        batches.append(micro_batch(data, list(items), epoch, kinds, model))
+        batches[-1].labels[REPLAYED_SAMPLES] = label_batch(sequences, model.device)
+    return batches

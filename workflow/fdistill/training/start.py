@@ -11,7 +11,8 @@ from fdistill.config import arguments, cli, schema_flags
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import TEACHER_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
+from fdistill.losses.sequences import TEACHER_SAMPLES
 from fdistill.models import checkpoints
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.device import set_up_device

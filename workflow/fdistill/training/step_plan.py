@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fdistill.losses.objectives import REPLAYED_SAMPLES, Objective
+from fdistill.losses.objectives import Objective
 from fdistill.losses.schedule import ADAPTIVE, REPLAY, uniform
+from fdistill.losses.sequences import REPLAYED_SAMPLES
 from fdistill.training.state import TrainingState
 
 

@@ -11,7 +11,7 @@ from fdistill.artifacts.records import MANIFEST
 from fdistill.data.encoding import Encoded, Limits, read_split
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
-from fdistill.losses.objectives import TEACHER_SAMPLES, TEACHER_SEQUENCES
+from fdistill.losses.sequences import TEACHER_SAMPLES, TEACHER_SEQUENCES
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.teacher_cache import TeacherCache, cache_identity, joined, outputs_identity

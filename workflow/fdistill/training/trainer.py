@@ -3,14 +3,14 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
 
-from fdistill.data.batches import epoch_batches, label_batch, source_batch
-from fdistill.losses.objectives import REPLAYED_SAMPLES, SAMPLED, Objective
+from fdistill.data.batches import epoch_batches
+from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -20,7 +20,7 @@ from fdistill.runtime.interruption import Stopped
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.learner import Learner
-from fdistill.training.micro_batches import MicroBatch, TrainingData
+from fdistill.training.micro_batches import MicroBatch, TrainingData, micro_batch, replayed_batches
 from fdistill.training.optimizer_steps import OptimizerSteps
 from fdistill.training.selection import NLL
 from fdistill.training.settings import TrainingSettings
@@ -92,32 +92,9 @@ class Trainer:
         """Return the micro-batches of the next step: of the given items, or of stored samples if it replays them."""
         kinds = self.plan.kinds(self.state)
         if not self.plan.replays(self.state):
-            return [self.micro_batch(items, epoch, kinds) for items in groups]
+            return [micro_batch(self.data, items, epoch, kinds, self.student) for items in groups]
         samples = self.plan.replayed(self.state, sum(map(len, groups)))
-        batches = []
-        for begin in range(0, len(samples), self.settings.batch_size):
-            rows, sequences = zip(*samples[begin : begin + self.settings.batch_size], strict=True)
-            batches.append(self.micro_batch(list(rows), epoch, kinds))
-            batches[-1].labels[REPLAYED_SAMPLES] = label_batch(list(sequences), self.student.device)
-        return batches
-
-    def micro_batch(self, items: list[int], epoch: int, kinds: Sequence[str] | None = None) -> MicroBatch:
-        """Return a micro-batch of the given items of the stream, with their sequences of an epoch that are stored.
-
-        `kinds` are those that the step uses, by default all of the objective.
-        """
-        train, kinds = self.data.train, self.learner.objective.sequences if kinds is None else kinds
-        labels: dict[str, Tensor | None] = {
-            kind: label_batch([self.data.sequences(kind, i, epoch) for i in items], self.student.device)
-            for kind in kinds
-            if kind not in SAMPLED
-        }
-        labels |= {kind: None for kind in kinds if kind in SAMPLED}
-        examples = list(map(self.data.example, items))
-        source = source_batch(self.student, [train.sources[i] for i in examples])
-        is_cached = self.data.cache and {*self.data.cached} & {*kinds}
-        cached = [self.data.cached_distributions(i, epoch) for i in items] if is_cached else None
-        return MicroBatch(source, labels, items, [train.ids[i] for i in examples], cached)
+        return replayed_batches(self.data, samples, self.settings.batch_size, epoch, kinds, self.student)
 
     def run(
         self,

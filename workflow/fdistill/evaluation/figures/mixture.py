@@ -14,7 +14,7 @@ from fdistill.artifacts.shapes import COUNT
 from fdistill.evaluation.figures.curves import draw_line, label_dev
 from fdistill.evaluation.figures.drawing import STYLE, finish, known, style_of
 from fdistill.evaluation.histories import dev_metrics, dev_points, read_log
-from fdistill.losses.objectives import STUDENT_SAMPLES, TEACHER_SAMPLES
+from fdistill.losses.sequences import STUDENT_SAMPLES, TEACHER_SAMPLES
 
 WEIGHTS = [{"n": COUNT, "quantiles": [float]}]
 MIXTURE_FILE = {"weights": {...: WEIGHTS}, "gradients": {...: {"signal": float, "noise": float}}}

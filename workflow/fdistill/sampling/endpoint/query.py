@@ -17,6 +17,7 @@ class Api:
     asked: Callable[[str, str | None], dict[str, Any]]  # from the prompt and the system's words
     log_probs: Callable[[int], dict[str, Any]]  # from the number of tokens per position
     text: Callable[[dict[str, Any]], Any]  # of a choice; None if it has none
+    has_system: bool = True  # whether there is a place for the system's words
 
 
 def _messages(prompt: str, system: str | None) -> dict[str, Any]:
@@ -30,6 +31,7 @@ APIS = {
         lambda prompt, _: {"prompt": prompt},
         lambda count: {"logprobs": count},
         lambda choice: choice.get("text"),
+        has_system=False,
     ),
     "chat": Api(
         "chat/completions",
@@ -61,8 +63,8 @@ class Query:
     def __post_init__(self):
         if SOURCE not in self.prompt:
             raise UserError(f"--prompt: has no {SOURCE}, so every request would be the same; write {SOURCE} in it")
-        if self.system is not None and self.api != "chat":
-            raise UserError("--system: only --api chat has it; write it into the prompt")
+        if self.system is not None and not APIS[self.api].has_system:
+            raise UserError(f"--system: --api {self.api} has no place for it; write it into the prompt")
         if taken := [key for key in OWN_KEYS if key in self.settings]:
             raise UserError(f"--extra: {', '.join(taken)}: set by this script; use its flags, and leave it out")
 
