@@ -102,7 +102,7 @@ def test_a_teacher_that_is_a_model_keeps_its_keys(project, key, value, text):
         (
             KNOWN,
             term("teacher_samples", "kl") | {"include_original": True},
-            "the outputs have no distributions on its original pairs (include_original)",
+            "the outputs do not contain distributions on the original pairs (include_original)",
         ),
     ],
 )
