@@ -61,12 +61,15 @@ def prepare(
 def checked_corpus(kind: str, archives: dict[str, Path], options: dict[str, Any]) -> sources.Corpus:
     """Return a task's corpus, with the labels held out that `options` ask for (see `hold_out_labels`).
 
-    Raises UserError when a split is empty, an example is blank, or an id occurs twice.
+    Raises UserError when a split is empty, or a file of unlabelled inputs after filters, when an example is blank, and
+    when an id occurs twice.
     """
     corpus = sources.load(kind, archives, {key: value for key, value in options.items() if key != SHARE})
     for name in SPLITS:
         if not corpus.splits[name]:
             raise UserError(f"{name}: the split is empty after filtering; relax the source's options in the task file")
+    if UNLABELLED in (options.get("path") or {}) and not corpus.unlabelled:
+        raise UserError(f"source.path.{UNLABELLED}: no input is left after filtering; relax the source's options")
     if (share := options.get(SHARE)) is not None:
         hold_out_labels(corpus, share)
     split_of: dict[str, str] = {}
