@@ -101,8 +101,12 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "teacher_samples.min_new_tokens: 3 is not used with mode 'ancestral'",
         ),
         *(
-            (WEB, name, {"mode": "nucleus", "top_p": 0.9, "min_new_tokens": 9, "max_new_tokens": 8},
-             f"{name}.min_new_tokens: 9 is more than max_new_tokens, 8; lower it")
+            (
+                WEB,
+                name,
+                {"mode": "nucleus", "top_p": 0.9, "min_new_tokens": 9, "max_new_tokens": 8},
+                f"{name}.min_new_tokens: 9 is more than max_new_tokens, 8; lower it",
+            )
             for name in ("teacher_samples", "teacher_beam", "other_teacher_beam")
         ),
         (
@@ -125,8 +129,12 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "teacher_beam.num_beams: 0 is not allowed; must be an integer from 1 to 1000 (Number of beams",
         ),
         *(
-            (put(WEB, "model.teacher.vocab_size", 300), key, value, f"{mistake}: 301 is more than the 300 tokens of the "
-             "vocabulary (model.teacher.vocab_size); lower it")
+            (
+                put(WEB, "model.teacher.vocab_size", 300),
+                key,
+                value,
+                f"{mistake}: 301 is more than the 300 tokens of the vocabulary (model.teacher.vocab_size); lower it",
+            )
             for key, value, mistake in [
                 ("teacher_beam", {"mode": "beam", "num_beams": 301}, "teacher_beam.num_beams"),
                 ("teacher_samples", DIVERSE | {"num_beams": 301, "num_beam_groups": 7}, "teacher_samples.num_beams"),

@@ -36,7 +36,10 @@ MISTAKES = [
     ),
     ({"student_share": 0}, "student_share: 0 leaves the terms of one of the two groups unused"),
     *(
-        ({"student_share": share} | more, f"student_share: {share} from the start to the end of the run leaves the terms")
+        (
+            {"student_share": share} | more,
+            f"student_share: {share} from the start to the end of the run leaves the terms",
+        )
         for share, more in [
             (0, {"course": "linear", "end_share": 0}),
             (1, {"course": "linear", "end_share": 1.0}),

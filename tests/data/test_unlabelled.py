@@ -83,7 +83,9 @@ def test_formats_ids_and_groups(tmp_path):
         ("unlabelled/line 1", "first"),
         ("unlabelled/line 2", "second"),
     ]
-    (tmp_path / "more.jsonl").write_text('{"id": 1, "topic": "t", "source": "x"}\n{"id": 2, "topic": 3, "source": "y"}\n')
+    (tmp_path / "more.jsonl").write_text(
+        '{"id": 1, "topic": "t", "source": "x"}\n{"id": 2, "topic": 3, "source": "y"}\n'
+    )
     path["unlabelled"] = str(tmp_path / "more.jsonl")
     made = source_module("files").load({}, options).unlabelled
     assert [(example.id, example.group) for example in made] == [("1", "t"), ("2", "3")]

@@ -44,6 +44,19 @@ def test_methods_that_need_labels_have_the_labelled_part(tmp_path):
     assert "--unlabelled" not in command and "sample_teacher" not in {rule for rule, _ in jobs}
 
 
+def test_what_a_job_does_not_read_is_not_among_its_flags(tmp_path):
+    """Or a change of it would re-run the job."""
+    changes = {"source": {"unlabelled_share": 0.5}, "training": {"distill": {"max_unlabelled": 100}}}
+    _, shown, command = plan(tmp_path, "kl", **changes)
+    assert "--selection-agreement-top-k=5" in command and "--max-unlabelled=100" in command
+    (teacher,) = [line for line in shown.splitlines() if "finetune_teacher.py" in line and "exec" in line]
+    (predistilled,) = [line for line in shown.splitlines() if "--method predistill" in line]
+    assert "max-unlabelled" not in teacher + predistilled
+    assert "agreement-top-k" not in teacher and "--selection-agreement-top-k=5" in predistilled
+    for method in ("pt_labelled", "sft"):
+        assert "max-unlabelled" not in plan(tmp_path, method, **changes)[2]
+
+
 def test_pseudo_targets_without_unlabelled_inputs(tmp_path):
     jobs, _, command = plan(tmp_path, "pt_one")
     assert "--include-original --per-input 1" in command and "--unlabelled " not in command
