@@ -61,14 +61,19 @@ def test_a_file_of_inputs_is_a_split_without_references(tmp_path):
     assert [origin["package"] for origin in manifest["archives"]][-1] == "unlabelled.csv"
 
 
-def test_a_task_without_them_has_an_empty_file_and_the_same_fingerprint(tmp_path):
+def test_a_task_without_them_has_an_empty_file_and_other_inputs_leave_the_splits_as_they_are(tmp_path):
     rows, manifest = prepared(tmp_path, path=write(tmp_path), unlabelled_share=None)
     assert rows["unlabelled"] == {name: [] for name in SPLIT.names}
     assert manifest["splits"]["unlabelled"] == 0 and "unlabelled" not in manifest["leakage"]
     identity = manifest["lineage"]["data"]
     (tmp_path / "other").mkdir()
     path = write(tmp_path / "other", unlabelled="source\nnew\n")
-    assert prepared(tmp_path / "other", path=path)[1]["lineage"]["data"] != identity
+    assert prepared(tmp_path / "other", path=path)[1]["lineage"]["data"] == identity
+    for split in SPLITS:
+        assert (tmp_path / f"other/{split}.parquet").read_bytes() == (tmp_path / f"{split}.parquet").read_bytes()
+    assert prepared(tmp_path, path=write(tmp_path, dev="source,target\nc,d\n"))[1]["lineage"]["data"] != identity
+    shared = prepared(tmp_path, path=write(tmp_path), unlabelled_share=0.5)[1]
+    assert shared["lineage"]["data"] != identity
 
 
 def test_formats_ids_and_groups(tmp_path):
