@@ -2,23 +2,6 @@
 # what reads them and nothing else: neither the teacher nor methods that learn from labels.
 
 
-def source_of(wildcards, unread=()):
-    """Return a task's section `source`, without the files of the splits in `unread`."""
-    source = task_of(wildcards)["source"]
-    path = {split: file for split, file in (source.get("path") or {}).items() if split not in unread}
-    return {**source, "path": path} if unread else source
-
-
-def source_params(unread=()):
-    """Return the parameters of a rule that prepares data; what it writes is no parameter that could change."""
-    return {
-        "kind": lambda wildcards: task_of(wildcards)["source"]["kind"],
-        "options": lambda wildcards: json.dumps({k: v for k, v in source_of(wildcards, unread).items() if k != "kind"}),
-        "contents": lambda wildcards: contents(input_files(source_of(wildcards, unread))),
-        "written": lambda wildcards, output: [part for name, file in output.items() for part in (f"--{name}", file)],
-    }
-
-
 rule prepare:
     input:
         script=script("prepare"),
