@@ -24,7 +24,7 @@ rule bench_task:
         contents=lambda wildcards: contents(init_files(wildcards)),
         methods=BENCH_METHODS,
         text=text_flags,
-        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        training=step_flags,
         kept=top_k_flags,
         run=run_flags(STUDY.teacher_seed),
     shell:
@@ -189,7 +189,7 @@ rule bench_online:
             {method: STUDY.method(method, wildcards.task)["terms"] for method in online_systems(wildcards.task)}
         ),
         text=text_flags,
-        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        training=step_flags,
         run=run_flags(STUDY.seeds[0]),
     shell:
         "exec python {input.script:q} --methods {params.methods:q} --start {input.start:q} --teacher {input.teacher:q}"

@@ -20,7 +20,7 @@ from fdistill.config.files import with_types
 from fdistill.config.model_checks import SCRATCH, first_model, outputs_of
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts
+from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts, unlabelled_file
 from fdistill.data.labels import files_of as label_files
 from fdistill.data.outputs import files_of as output_files
 from fdistill.data.sources.files.local_files import input_files
@@ -101,6 +101,9 @@ def one_of(tasks):
 
 
 OUTSIDE = one_of(OUTPUTS)
+UNLABELLED_FILES = [
+    task for task in STUDY.all_tasks if task not in STUDY.task_mistakes and unlabelled_file(STUDY.task(task))
+]
 # Outputs of a teacher from outside are imported, and those of every other system generated. The system is in the path
 # behind the task, where the expression can look.
 GENERATED = rf"(?!({OUTSIDE})/teacher/)\w+"

@@ -1,11 +1,12 @@
-# Data: prepare a task's splits.
+# Data: prepare a task's splits. A task that names a file of unlabelled inputs has two jobs, so that other inputs re-run
+# what reads them and nothing else: neither the teacher nor methods that learn from labels.
 
 
 rule prepare:
     input:
         script=script("prepare"),
         # The user's own files, if the task reads any: Snakemake reports missing files and prepares changed ones again.
-        files=lambda wildcards: input_files(task_of(wildcards)["source"]),
+        files=lambda wildcards: input_files(source_of(wildcards)),
     output:
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
@@ -16,6 +17,8 @@ rule prepare:
         "<logs>/{task}/prepare.log",
     benchmark:
         "<benchmarks>/{task}/prepare.tsv"
+    wildcard_constraints:
+        task=one_of(task for task in STUDY.all_tasks if task not in UNLABELLED_FILES),
     priority: 4  # all other jobs wait for it
     localrule: True  # it downloads, and compute nodes of a cluster often have no network
     conda:
@@ -24,10 +27,38 @@ rule prepare:
         mem_mb=3000,
         runtime=60,
     params:
-        kind=lambda wildcards: task_of(wildcards)["source"]["kind"],
-        options=lambda wildcards: json.dumps({k: v for k, v in task_of(wildcards)["source"].items() if k != "kind"}),
-        contents=lambda wildcards: contents(input_files(task_of(wildcards)["source"])),
+        **source_params(),
     shell:
-        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q}"
-        " --train {output.train:q} --dev {output.dev:q} --test {output.test:q} --unlabelled {output.unlabelled:q}"
-        " --manifest {output.manifest:q} --task {wildcards.task:q} 2> {log:q}"
+        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q} {params.written:q}"
+        " --task {wildcards.task:q} 2> {log:q}"
+
+
+use rule prepare as prepare_labelled with:
+    input:
+        script=script("prepare"),
+        files=lambda wildcards: input_files(source_of(wildcards, ["unlabelled"])),
+    output:
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
+        test="<results>/{task}/prepare/test.parquet",
+    log:
+        "<logs>/{task}/prepare_labelled.log",
+    benchmark:
+        "<benchmarks>/{task}/prepare_labelled.tsv"
+    wildcard_constraints:
+        task=one_of(UNLABELLED_FILES),
+    params:
+        **source_params(["unlabelled"]),
+
+
+# It reads the splits' files too: ids must be unique, and the manifest says what the inputs have in common with the splits.
+use rule prepare as prepare_unlabelled with:
+    output:
+        unlabelled="<results>/{task}/prepare/unlabelled.parquet",
+        manifest="<results>/{task}/prepare/manifest.json",
+    log:
+        "<logs>/{task}/prepare_unlabelled.log",
+    benchmark:
+        "<benchmarks>/{task}/prepare_unlabelled.tsv"
+    wildcard_constraints:
+        task=one_of(UNLABELLED_FILES),

@@ -31,6 +31,23 @@ def first_seed(wildcards, name):
     return results(wildcards.task, wildcards.system, name)[0]
 
 
+def source_of(wildcards, unread=()):
+    """Return a task's section `source`, without the files of the splits in `unread`."""
+    source = task_of(wildcards)["source"]
+    path = {split: file for split, file in (source.get("path") or {}).items() if split not in unread}
+    return {**source, "path": path} if unread else source
+
+
+def source_params(unread=()):
+    """Return the parameters of a rule that prepares data; what it writes is no parameter that could change."""
+    return {
+        "kind": lambda wildcards: task_of(wildcards)["source"]["kind"],
+        "options": lambda wildcards: json.dumps({k: v for k, v in source_of(wildcards, unread).items() if k != "kind"}),
+        "contents": lambda wildcards: contents(input_files(source_of(wildcards, unread))),
+        "written": lambda wildcards, output: [part for name, file in output.items() for part in (f"--{name}", file)],
+    }
+
+
 def teacher_model(wildcards):
     """Return the folder of a task's teacher; none of a teacher from outside."""
     if wildcards.task in OUTPUTS:
@@ -136,14 +153,14 @@ def text_flags(wildcards):
 
 
 def training_flags(wildcards, stage):
-    """Return the flags of a training script: lengths, training settings, selection on the development split."""
+    """Return the flags of a training script that it reads: lengths, training, selection on the development split."""
     task, selection = task_of(wildcards), STUDY.selection(wildcards.task, stage)
     metric = selection["metric"]
     options = {metric: task["metric_options"][metric]} if metric in task["metric_options"] else {}
+    given = [*stage_flags(wildcards, stage), *flags("selection", selection, prefix="selection-")]
     return [
         *text_flags(wildcards),
-        *(flag for flag in stage_flags(wildcards, stage) if not flag.startswith(SAFEGUARD_FLAGS)),
-        *flags("selection", selection, prefix="selection-"),
+        *(flag for flag in given if not flag.startswith(unread_flags(wildcards))),
         "--metric-options",
         json.dumps(options),
     ]
@@ -157,6 +174,26 @@ def stage_flags(wildcards, stage):
 # Flags that do not influence the result of a finished run. Changing them re-runs nothing, because Snakemake does not
 # compare parameters that are computed from outputs.
 SAFEGUARD_FLAGS = tuple(f"--{key.replace('_', '-')}=" for key in SAFEGUARDS)
+
+
+UNLABELLED_FLAG, AGREEMENT_FLAG = "--max-unlabelled=", "--selection-agreement-top-k="
+
+
+def unread_flags(wildcards):
+    """Return how the flags begin that a training script does not read, so that changing them re-runs nothing.
+
+    Only methods learn from unlabelled inputs, or agree with a teacher.
+    """
+    is_method = "method" in wildcards.keys()
+    unlabelled = [] if is_method and unlabelled_of(wildcards) else [UNLABELLED_FLAG]
+    agreement = [] if is_method and teacher_model(wildcards) else [AGREEMENT_FLAG]
+    return (*SAFEGUARD_FLAGS, *unlabelled, *agreement)
+
+
+def step_flags(wildcards):
+    """Return the training flags of a job that takes single steps of stage `distill` on the training split."""
+    unread = (*SAFEGUARD_FLAGS, UNLABELLED_FLAG)
+    return [flag for flag in stage_flags(wildcards, "distill") if not flag.startswith(unread)]
 
 
 def safeguard_flags(wildcards, output, stage):

@@ -129,7 +129,7 @@ rule mixture:
             {method: STUDY.method(method, wildcards.task)["terms"] for method in MIXTURES}
         ),
         text=text_flags,
-        training=lambda wildcards: flags("training", task_of(wildcards)["training"]["distill"]),
+        training=step_flags,
         run=run_flags(STUDY.seeds[0]),
     shell:
         "exec python {input.script:q} --methods {params.methods:q} --start {input.start:q} --teacher {input.teacher:q}"

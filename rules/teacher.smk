@@ -8,7 +8,8 @@ rule finetune_teacher:
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
         test="<results>/{task}/prepare/test.parquet",  # only checked, before training instead of in rule generate
-        unlabelled=lambda wildcards: unlabelled_inputs(wildcards.task),  # likewise, before they are sampled for
+        # Likewise, before they are sampled for; other inputs do not train the teacher again.
+        unlabelled=lambda wildcards: [ancient(file) for file in unlabelled_inputs(wildcards.task)],
         # The user's own models, if the task reads any: replaced weights re-run what depends on them.
         init=init_files,
         encoder=lambda wildcards: encoder_files(wildcards, selection_metrics(wildcards, "teacher")),

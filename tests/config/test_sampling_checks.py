@@ -1,7 +1,7 @@
 """Checks of how a task samples and decodes, and with which engine: each message has file, key, value and remedy."""
 
 import pytest
-from small_config import TASK, WEB, put
+from small_config import METHODS, TABLE, TASK, WEB, put
 
 NUCLEUS = {"mode": "nucleus", "top_p": 0.9}
 CTRANSLATE2 = {"engine": "ctranslate2"}
@@ -24,7 +24,7 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "teacher_samples",
             {"mode": "nucleus"},
             "teacher_samples.top_p: missing; mode 'nucleus' needs it: set a number "
-            "> 0 and <= 1, or null (Probability mass of the most likely tokens that are sampled from",
+            "> 0 and <= 1 (Probability mass of the most likely tokens that are sampled from",
         ),
         (
             WEB,
@@ -100,6 +100,62 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             {"min_new_tokens": 3},
             "teacher_samples.min_new_tokens: 3 is not used with mode 'ancestral'",
         ),
+        *(
+            (
+                WEB,
+                name,
+                {"mode": "nucleus", "top_p": 0.9, "min_new_tokens": 9, "max_new_tokens": 8},
+                f"{name}.min_new_tokens: 9 is more than max_new_tokens, 8; lower it",
+            )
+            for name in ("teacher_samples", "teacher_beam", "other_teacher_beam")
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam", "num_beams": 2, "min_new_tokens": 17},
+            "teacher_beam.min_new_tokens: teacher_beam asks for sequences of 17 tokens (min_new_tokens), "
+            "more than text.max_target_tokens, 16; lower min_new_tokens or raise text.max_target_tokens",
+        ),
+        (
+            WEB,
+            "teacher_samples",
+            DIVERSE | {"diversity_penalty": 0},
+            "teacher_samples.diversity_penalty: 0 is not allowed; must be a number > 0 and <= 1000 (Nats",
+        ),
+        (
+            WEB,
+            "teacher_beam",
+            {"mode": "beam", "num_beams": 0},
+            "teacher_beam.num_beams: 0 is not allowed; must be an integer from 1 to 1000 (Number of beams",
+        ),
+        *(
+            (
+                put(WEB, "model.teacher.vocab_size", 300),
+                key,
+                value,
+                f"{mistake}: 301 is more than the 300 tokens of the vocabulary (model.teacher.vocab_size); lower it",
+            )
+            for key, value, mistake in [
+                ("teacher_beam", {"mode": "beam", "num_beams": 301}, "teacher_beam.num_beams"),
+                ("teacher_samples", DIVERSE | {"num_beams": 301, "num_beam_groups": 7}, "teacher_samples.num_beams"),
+                ("decoding", {"max_new_tokens": 16, "num_beams": 301}, "decoding.num_beams"),
+                ("selection", {"num_beams": 301}, "selection.num_beams"),
+                ("selection", {"agreement_top_k": 301}, "selection.agreement_top_k"),
+                ("selection_overrides", {"distill": {"num_beams": 301}}, "selection_overrides.distill.num_beams"),
+            ]
+        ),
+        (
+            put(WEB, "model.teacher.vocab_size", 300) | {"teacher_cache": "topk"},
+            "teacher_cache_tokens",
+            301,
+            "teacher_cache_tokens: 301 is more than the 300 tokens of the vocabulary (model.teacher.vocab_size)",
+        ),
+        (
+            WEB,
+            "selection_overrides",
+            {"teacher": {"agreement_top_k": 3}},
+            "selection_overrides.teacher.agreement_top_k: not used: a teacher has no other one to agree with; remove",
+        ),
         (
             WEB,
             "teacher_beam",
@@ -167,3 +223,30 @@ def test_mistakes_of_sampling(project, task, key, value, text):
 def test_what_is_allowed_of_sampling(project, task, key, value):
     project.write(TASK, put(task, key, value))
     project.load()
+
+
+LONG = {"mode": "nucleus", "top_p": 0.9, "min_new_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "file", "text"),
+    [
+        (LONG | {"max_new_tokens": 8}, METHODS, "own.student_samples.min_new_tokens: 9 is more than max_new_tokens, 8"),
+        (
+            LONG | {"min_new_tokens": 17},
+            TASK,
+            "text.max_target_tokens: method 'own' asks for sequences of 17 tokens (min_new_tokens), more than",
+        ),
+        (
+            {"mode": "beam", "num_beams": 301},
+            TASK,
+            "model.teacher.vocab_size: 300 tokens, but method 'own' searches with 301 beams (its student_samples.num_b",
+        ),
+    ],
+)
+def test_mistakes_of_a_methods_own_sampling(project, sampling, file, text):
+    own = TABLE["kl"] | {"terms": [{"sequences": "student_samples", "loss": "kl"}], "student_samples": sampling}
+    project.write(METHODS, TABLE | {"own": own})
+    project.write(TASK, put(WEB, "model.teacher.vocab_size", 300))
+    (line,) = project.mistakes(methods=["own"])
+    assert line.startswith(f"{file}: {text}")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from fdistill.config import arguments
-from small_config import METHODS, TABLE
+from small_config import METHODS, TABLE, TASK, WEB, put
 
 TERMS = [{"sequences": kind, "loss": "kl"} for kind in ("ground_truth", "student_samples")]
 MIXED = TABLE["kl"] | {"terms": TERMS}
@@ -35,6 +35,19 @@ MISTAKES = [
         "end_share: 1 leaves a share of 0 to the other steps, which no constant factor leads to",
     ),
     ({"student_share": 0}, "student_share: 0 leaves the terms of one of the two groups unused"),
+    *(
+        (
+            {"student_share": share} | more,
+            f"student_share: {share} from the start to the end of the run leaves the terms",
+        )
+        for share, more in [
+            (0, {"course": "linear", "end_share": 0}),
+            (1, {"course": "linear", "end_share": 1.0}),
+            (0, {"course": "exponential", "end_share": 0.0}),
+            (1, {"course": "exponential", "end_share": 1}),
+            (1, {"course": "adaptive"}),
+        ]
+    ),
     ({"student_share": 1, "draw": "alternating"}, "student_share: 1 leaves the terms of one of the two groups unused"),
     ({"student_share": 0.5, "lambda": 0.5}, "lambda: unknown key; known: student_share, draw, course, end_share"),
 ]
@@ -48,6 +61,25 @@ def test_mistakes_in_a_schedule(project, schedule, text):
     with pytest.raises(argparse.ArgumentTypeError) as refused:
         arguments.schedule(json.dumps(schedule))
     assert str(refused.value).startswith(text)
+
+
+@pytest.mark.parametrize("schedule", [{"course": "linear", "end_share": 1}, {"course": "adaptive"}])
+def test_a_course_that_reaches_both_groups_is_accepted(project, schedule):
+    project.write(METHODS, TABLE | {"gkd": MIXED | {"schedule": {"student_share": 0} | schedule}})
+    assert project.load().method("gkd")["schedule"]["course"] == schedule["course"]
+
+
+@pytest.mark.parametrize("epochs", [1, 0.5, 0, 2])
+def test_an_adaptive_share_needs_an_evaluation_before_the_end(project, epochs):
+    project.write(METHODS, TABLE | {"gkd": MIXED | {"schedule": {"student_share": 0, "course": "adaptive"}}})
+    project.write(TASK, put(WEB, "training.distill.epochs", epochs))
+    project.load(methods=["kl"])
+    if epochs in (0, 2):  # no training, or an evaluation in its middle
+        project.load(methods=["gkd"])
+        return
+    (line,) = project.mistakes(methods=["gkd"])
+    text = f"1 epochs leave no evaluation before the end of training, after {epochs}, so that the share of method 'gkd'"
+    assert line.startswith(f"{TASK}: training.distill.evaluate_every: {text}")
 
 
 @pytest.mark.parametrize("kinds", [["ground_truth", "teacher_samples"], ["student_samples"]])

@@ -151,11 +151,13 @@ def test_another_archive_is_refused_by_its_hash(tmp_path):
         fetch(cmudict.ARCHIVES, tmp_path)
 
 
-@pytest.mark.parametrize("letters", [[14, 3], [3], [3, 4, 5], [3, "b"], ["a", "b"], [True, 3], []])
+@pytest.mark.parametrize("letters", [[14, 3], [-1, 3], [3], [3, 4, 5], [3, "b"], ["a", "b"], [True, 3], []])
 def test_letters_are_two_numbers(letters):
     with pytest.raises(UserError) as error:
         cmudict.load({}, {"letters": letters})
-    assert str(error.value) == (f"source.letters: {letters} is not [fewest, most], two whole numbers in this order")
+    assert str(error.value) == (
+        f"source.letters: {letters} is not [fewest, most], two whole numbers in this order, from 0 on"
+    )
 
 
 @pytest.mark.parametrize(

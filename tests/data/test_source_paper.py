@@ -161,3 +161,23 @@ def test_bad_options_are_refused(options, message):
 
 def test_null_path_is_the_hub():
     assert not PublishedOptions(path=None).path and not PublishedOptions().path
+
+
+# ---- what is said of the splits
+
+PUBLISHED = [kind for kind, module in SOURCES.items() if module.startswith("published.")]
+DONE_HERE = {
+    "art": "; rows of dev and test with the same observations are one example",
+    "dart": "; test entries with the same triples are one input",
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_local_files_are_not_said_to_be_split_as_published(tmp_path, kind):
+    corpus = load(tmp_path, kind, ".source", [{"source": "a", "target": "b"}])
+    assert corpus.split_rule == "as given" + DONE_HERE.get(kind, "")
+
+
+def test_a_sample_is_said_to_be_one(tmp_path):
+    corpus = load(tmp_path, "wmt16", ".source", [{"source": "a", "target": "b"}], train_size=1)
+    assert corpus.split_rule == "as given; train is a seeded sample"

@@ -1,10 +1,11 @@
 """Shakespeare's plays on small files: tables of sentences, either direction, lengths."""
 
 import pytest
-from fdistill.data.sources import source_module
+from fdistill.data.preparation import checked_corpus
+from fdistill.data.sources import SPLITS, source_module
 from fdistill.data.sources.published import shakespeare
 from fdistill.runtime.errors import UserError
-from published_files import load, pairs
+from published_files import load, pairs, write
 
 KIND = "shakespeare"
 ROW = {"original": "Tis  “bitter”\tcold.", "modern": "It's very cold.", "play": "hamlet"}
@@ -42,11 +43,28 @@ def test_both_sides_have_the_wanted_number_of_words(tmp_path):
     assert len(load(tmp_path, KIND, ".jsonl", rows).splits["train"]) == 6
 
 
+def test_unlabelled_inputs_have_the_wanted_number_of_words_too(tmp_path):
+    def corpus(*sizes):
+        for split in SPLITS:
+            write(tmp_path / f"{split}.jsonl", [{"original": sentence(9), "modern": sentence(9)}])
+        write(tmp_path / "more.jsonl", [{"source": sentence(size)} for size in sizes])
+        path = {split: str(tmp_path / f"{split}.jsonl") for split in SPLITS}
+        options = {"path": path | {"unlabelled": str(tmp_path / "more.jsonl")}, "words": [8, 50]}
+        return checked_corpus(KIND, {}, options)
+
+    made = corpus(7, 8, 50, 51)
+    assert [example.id for example in made.unlabelled] == ["unlabelled/1", "unlabelled/2"]
+    assert {"step": "unlabelled: 8 to 50 words", "before": 4, "after": 2} in made.counts
+    with pytest.raises(UserError, match=r"source\.path\.unlabelled: no input is left after filtering"):
+        corpus(7, 51)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"target": "modren"}, "source.target: unknown value 'modren'; known: original, modern"),
         ({"words": [50, 8]}, r"source\.words: \[50, 8\] is not \[fewest, most\]"),
+        ({"words": [-1, 8]}, r"source\.words: \[-1, 8\] is not \[fewest, most\], .* in this order, from 0 on"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, message):

@@ -78,6 +78,17 @@ def test_dev_and_test_share_no_article_and_lose_no_question(tmp_path, dev_size):
     assert step in corpus.counts and corpus.split_rule.endswith("divided into dev and test by article")
 
 
+def test_one_file_is_divided_however_its_two_names_are_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "all.json", ARTICLES)
+    (tmp_path / "link.json").symlink_to("all.json")
+    for other in (f"../{tmp_path.name}/all.json", str(tmp_path / "all.json"), "./all.json", "link.json"):
+        path = {"train": "all.json", "dev": "all.json", "test": other}
+        corpus = source_module(KIND).load({}, {"path": path, "dev_size": 7})
+        assert len(corpus.splits["dev"]) + len(corpus.splits["test"]) == 45
+        assert corpus.split_rule == "as given; the development split is divided into dev and test by article"
+
+
 def test_a_division_that_leaves_nothing_for_test_is_refused(tmp_path):
     with pytest.raises(
         UserError, match=r"source\.dev_size: 1,570 leaves no article for test \(.* 45 questions about 9"
@@ -96,7 +107,7 @@ def test_the_division_depends_on_the_articles_alone(tmp_path):
 def test_files_of_their_own_for_dev_and_test_are_taken_as_they_are(tmp_path):
     corpus = load(tmp_path, KIND, ".json", ARTICLES, dev=squad(BRIDGE), dev_size=1)
     assert [len(corpus.splits[split]) for split in ("train", "dev", "test")] == [45, 2, 45]
-    assert corpus.split_rule == "as published"
+    assert corpus.split_rule == "as given"
 
 
 def test_counts_are_those_of_the_published_splits(tmp_path):

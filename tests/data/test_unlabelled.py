@@ -61,14 +61,19 @@ def test_a_file_of_inputs_is_a_split_without_references(tmp_path):
     assert [origin["package"] for origin in manifest["archives"]][-1] == "unlabelled.csv"
 
 
-def test_a_task_without_them_has_an_empty_file_and_the_same_fingerprint(tmp_path):
+def test_a_task_without_them_has_an_empty_file_and_other_inputs_leave_the_splits_as_they_are(tmp_path):
     rows, manifest = prepared(tmp_path, path=write(tmp_path), unlabelled_share=None)
     assert rows["unlabelled"] == {name: [] for name in SPLIT.names}
     assert manifest["splits"]["unlabelled"] == 0 and "unlabelled" not in manifest["leakage"]
     identity = manifest["lineage"]["data"]
     (tmp_path / "other").mkdir()
     path = write(tmp_path / "other", unlabelled="source\nnew\n")
-    assert prepared(tmp_path / "other", path=path)[1]["lineage"]["data"] != identity
+    assert prepared(tmp_path / "other", path=path)[1]["lineage"]["data"] == identity
+    for split in SPLITS:
+        assert (tmp_path / f"other/{split}.parquet").read_bytes() == (tmp_path / f"{split}.parquet").read_bytes()
+    assert prepared(tmp_path, path=write(tmp_path, dev="source,target\nc,d\n"))[1]["lineage"]["data"] != identity
+    shared = prepared(tmp_path, path=write(tmp_path), unlabelled_share=0.5)[1]
+    assert shared["lineage"]["data"] != identity
 
 
 def test_formats_ids_and_groups(tmp_path):
@@ -83,10 +88,44 @@ def test_formats_ids_and_groups(tmp_path):
         ("unlabelled/line 1", "first"),
         ("unlabelled/line 2", "second"),
     ]
-    (tmp_path / "more.jsonl").write_text('{"id": 1, "topic": "t", "source": "x"}\n{"source": "y"}\n')
+    (tmp_path / "more.jsonl").write_text(
+        '{"id": 1, "topic": "t", "source": "x"}\n{"id": 2, "topic": 3, "source": "y"}\n'
+    )
     path["unlabelled"] = str(tmp_path / "more.jsonl")
     made = source_module("files").load({}, options).unlabelled
-    assert [(example.id, example.group) for example in made] == [("1", "t"), ("unlabelled/line 2",) * 2]
+    assert [(example.id, example.group) for example in made] == [("1", "t"), ("2", "3")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("more.csv", "id,topic,source\n,t,x\n ,u,y\n"),
+        ("more.csv", "topic,source\nt,x\nu,y\n"),
+        ("more.jsonl", '{"id": null, "topic": "t", "source": "x"}\n{"topic": "u", "source": "y"}\n'),
+    ],
+)
+def test_a_file_without_ids_is_given_some(tmp_path, name, text):
+    path = write(tmp_path, **{split: f"id,topic,source,target\n{split},{split},a,b\n" for split in SPLITS})
+    (tmp_path / name).write_text(text)
+    options = {"path": path | {"unlabelled": str(tmp_path / name)}, "id_column": "id", "group_column": "topic"}
+    made = source_module("files").load({}, options).unlabelled
+    assert [example.group for example in made] == ["t", "u"]
+    assert all(example.id.startswith("unlabelled/line ") for example in made) and made[0].id != made[1].id
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"id": 1, "source": "x"}\n{"source": "y"}\n', r"line 2: no 'id' \(found: source\)"),
+        ('{"id": "", "source": "x"}\n{"id": 2, "source": "y"}\n', "line 1: 'id' is not a name or a number"),
+    ],
+)
+def test_ids_that_only_some_inputs_have_are_a_mistake(tmp_path, text, words):
+    path = write(tmp_path, **{split: f"id,source,target\n{split},a,b\n" for split in SPLITS})
+    (tmp_path / "more.jsonl").write_text(text)
+    path["unlabelled"] = str(tmp_path / "more.jsonl")
+    with pytest.raises(UserError, match=words):
+        source_module("files").load({}, {"path": path, "id_column": "id"})
 
 
 def test_a_published_data_set_takes_inputs_in_the_form_of_the_models(tmp_path):

@@ -5,6 +5,7 @@ import tiny
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import source_batch
 from fdistill.losses.inputs import IGNORE
+from fdistill.runtime.errors import UserError
 from fdistill.sampling import offline
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.sampler import SamplingConfig, sample_batch
@@ -77,3 +78,15 @@ def test_the_best_sequences_of_one_search(mode, options, engine, tmp_path):
         expected = -tiny.reference_nll(checkpoint.model, sources[row // 3], tokens).item()
         assert log_prob == pytest.approx(expected, abs=1e-4)
     assert columns(BatchStore(tmp_path, IDENTITY)) == columns(BatchStore(tmp_path, IDENTITY)) == found
+
+
+@pytest.mark.parametrize("engine", [TRANSFORMERS, CTRANSLATE2])
+def test_more_beams_than_tokens_are_refused_before_the_first_batch(engine):
+    checkpoint = tiny.checkpoint("bart")
+    sources, size = tiny.random_pairs(checkpoint, 1)[0], checkpoint.model.module.config.vocab_size
+    decoding = {"max_new_tokens": 2, "num_beams": size + 1, "early_stopping": True}
+    with pytest.raises(UserError, match=f"num_beams: {size + 1} is more than the {size} tokens of the model's vocab"):
+        offline.generate_texts(checkpoint.model, checkpoint.tokenizer, sources, decoding, 1, 0, engine=engine)
+    sampling = SamplingConfig(2, "beam", {"num_beams": size + 1})
+    with pytest.raises(UserError, match=f"num_beams: {size + 1} is more than"):
+        offline.sample_sequences(checkpoint.model, ["0"], sources, sampling, 1, 1, 0, engine=engine)

@@ -120,6 +120,11 @@ def test_settings_of_the_schema():
         SamplingConfig.from_settings(fill_defaults({"mode": "top_k"}, section("sampling")), 9)
     with pytest.raises(UserError, match="per_input: 3 is more than num_beams, 2: one search has no more"):
         SamplingConfig.from_settings({"mode": "beam", "num_beams": 2}, 9, per_input=3)
+    for longest, given in ((9, {}), (12, {"max_new_tokens": 9})):
+        with pytest.raises(UserError, match="min_new_tokens: 10 is more than max_new_tokens, 9; lower it"):
+            SamplingConfig.from_settings({"mode": "beam", "num_beams": 3, "min_new_tokens": 10} | given, longest)
+    with pytest.raises(UserError, match="min_new_tokens: 10 is more than max_new_tokens, 9; lower it"):
+        SamplingConfig.from_decoding({"min_new_tokens": 10, "max_new_tokens": 9})
     assert SamplingConfig.from_settings({"mode": "beam", "num_beams": 3}, 9, per_input=3).per_source == 3
     assert SamplingConfig.from_settings({"mode": "ancestral"}, 9, per_input=3).per_source == 1
 

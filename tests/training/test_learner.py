@@ -11,7 +11,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import STUDENT_SAMPLES
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.sampler import sample_batch
+from fdistill.sampling.sampler import SamplingConfig, sample_batch
 from fdistill.training import learner
 from training_cases import ANCESTRAL, METHODS, data_of, gradients_of_step, micro_batches, objective, trainer_of
 
@@ -268,3 +268,11 @@ def test_online_differs_from_offline_in_nothing_but_the_samples(pair, fixed_samp
         trainer.learner.student.module.eval()
         results[name] = trainer.learner.loss(batch, batch.counts()).item()
     assert results["js"] == pytest.approx(results["js_online"], rel=1e-6) and results["js"] > 0
+
+
+def test_a_students_search_with_more_beams_than_tokens_is_refused_before_training(pair):
+    teacher, student = pair
+    size = student.model.module.config.vocab_size
+    sampling = SamplingConfig(2, "beam", {"num_beams": size + 1})
+    with pytest.raises(UserError, match=f"num_beams: {size + 1} is more than the {size} tokens of the model's vocab"):
+        trainer_of(student, teacher, "rkl", data_of(student), sampling=sampling)

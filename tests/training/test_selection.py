@@ -21,6 +21,18 @@ def test_a_metric_outside_its_domain_is_refused_before_training(odd):
     dev_scorer(selection, tiny.tokenizer("bart"), dev, references, 4, {"rouge2": {"tokenizer": "unicode"}})
 
 
+def test_more_likeliest_tokens_than_there_are_is_refused_before_training(pair):
+    teacher, student = pair
+    sources, targets = tiny.random_pairs(teacher, 2)
+    dev = Encoded(["0", "1"], sources, [[target] for target in targets])
+    size = teacher.model.module.config.vocab_size
+    for top_k, of in ((size, teacher.model), (size + 1, None)):
+        selection = Selection("nll", "best", 1, 1.0, None, 2, top_k)
+        dev_scorer(selection, student.tokenizer, dev, [["a"]] * 2, 4, {}, teacher=of)
+    with pytest.raises(UserError, match=rf"selection\.agreement_top_k: {size + 1} is more than the {size} tokens"):
+        dev_scorer(selection, student.tokenizer, dev, [["a"]] * 2, 4, {}, teacher=teacher.model)
+
+
 @pytest.mark.parametrize(("metric", "keep", "step"), [("nll", "best", 2), ("bleu4", "best", 4), ("nll", "last", 6)])
 def test_the_weights_that_are_kept(metric, keep, step):
     """Step 0, the starting point, is never kept; of equal scores the first is."""

@@ -119,6 +119,17 @@ def plan_of(size=10, total=100):
     return StepPlan(replace(REPLAYED, replay_size=size), total, seed=3)
 
 
+@pytest.mark.parametrize(("settings", "warns"), [({}, False), ({"max_steps": 2}, True), ({"max_steps": 3}, False)])
+def test_a_share_that_cannot_grow_is_said_before_training(models, caplog, settings, warns):
+    teacher, student = models
+    adaptive = replace(REPLAYED, schedule=Schedule(0.0, course="adaptive"))
+    for epochs in (2, 0):
+        caplog.clear()
+        trainer_of(student, teacher, adaptive, data_of(student, 8), batch_size=4, epochs=epochs, **settings)
+        text = "the share of the schedule never grows: evaluations are 2 steps apart, and training has 2; lower"
+        assert [text in message for message in caplog.messages] == [True] * (warns and epochs > 0)
+
+
 def test_new_samples_until_the_buffer_is_full_then_in_a_falling_share_of_steps():
     plan, state = plan_of(total=4000), TrainingState()
     for count in range(10):

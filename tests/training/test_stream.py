@@ -52,6 +52,18 @@ def test_epochs_are_enumerated_by_hand(include_original, per_input):
         assert epoch_of(trainer, epoch, "teacher_samples") == sorted(expected)
 
 
+def test_the_log_says_what_an_epoch_has():
+    student = tiny.checkpoint("bart", 2)
+    data = stream_of(student, include_original=True, per_input=2)
+    assert data.summary == (
+        "7 labelled inputs, 4 unlabelled inputs, 7 original pairs; 2 teacher_samples per input, in turn; "
+        "1 teacher_beam per input, in turn"
+    )
+    data = stream_of(student)
+    del data.stored["teacher_samples"][3][1:]
+    assert "0 original pairs; 1 to 3 teacher_samples per input, in turn; 1 teacher_beam" in data.summary
+
+
 def test_originals_have_their_references_in_turn_for_every_stored_kind():
     student = tiny.checkpoint("bart", 2)
     data = stream_of(student, include_original=True, per_input=1)
@@ -149,7 +161,8 @@ def distill(study, folder, *given, fails=False, terms=KL):
 def test_the_scripts_read_both_splits(study, tmp_path, capfd):
     unlabelled = ["--unlabelled-teacher-samples", study.folder / "unlabelled_samples.parquet"]
     curve = distill(study, tmp_path / "plain", *unlabelled)
-    assert "an epoch: 12 labelled inputs, 5 unlabelled inputs, 0 original pairs" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "an epoch: 12 labelled inputs, 5 unlabelled inputs, 0 original pairs; 2 teacher_samples per input" in said
     manifest = read_json(tmp_path / "plain/model/manifest.json")
     assert {"unlabelled", "unlabelled_teacher_samples"} < manifest["inputs"].keys() and "stream" not in manifest
     assert lineage_of(tmp_path / "plain/model")["task"] == study.task

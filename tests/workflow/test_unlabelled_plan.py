@@ -1,7 +1,11 @@
 """What the workflow plans for a task with unlabelled inputs: dry runs."""
 
+import json
+from pathlib import Path
+
 import pytest
 import yaml
+from fdistill.artifacts.files import read_identity
 from snake import planned, snakemake
 
 FILE = "results/en_ro/prepare/unlabelled.parquet"
@@ -44,6 +48,19 @@ def test_methods_that_need_labels_have_the_labelled_part(tmp_path):
     assert "--unlabelled" not in command and "sample_teacher" not in {rule for rule, _ in jobs}
 
 
+def test_what_a_job_does_not_read_is_not_among_its_flags(tmp_path):
+    """Or a change of it would re-run the job."""
+    changes = {"source": {"unlabelled_share": 0.5}, "training": {"distill": {"max_unlabelled": 100}}}
+    _, shown, command = plan(tmp_path, "kl", **changes)
+    assert "--selection-agreement-top-k=5" in command and "--max-unlabelled=100" in command
+    (teacher,) = [line for line in shown.splitlines() if "finetune_teacher.py" in line and "exec" in line]
+    (predistilled,) = [line for line in shown.splitlines() if "--method predistill" in line]
+    assert "max-unlabelled" not in teacher + predistilled
+    assert "agreement-top-k" not in teacher and "--selection-agreement-top-k=5" in predistilled
+    for method in ("pt_labelled", "sft"):
+        assert "max-unlabelled" not in plan(tmp_path, method, **changes)[2]
+
+
 def test_pseudo_targets_without_unlabelled_inputs(tmp_path):
     jobs, _, command = plan(tmp_path, "pt_one")
     assert "--include-original --per-input 1" in command and "--unlabelled " not in command
@@ -63,3 +80,44 @@ def test_files_of_inputs_are_read_by_prepare(tmp_path):
     (tmp_path / "unlabelled.csv").unlink()
     done = snakemake("-n", "--configfile", tmp_path / "o.yaml", "--", target, directory=tmp_path, check=False)
     assert done.returncode and "unlabelled.csv" in done.stdout
+
+
+def test_other_unlabelled_inputs_rerun_what_reads_them_and_nothing_else(tmp_path):
+    path = {split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test", "unlabelled")}
+    for split, file in path.items():
+        Path(file).write_text(f"source,target\nin {split},out {split}\n")
+    change = {"xsum": {"source": {"kind": "files", "path": path, "expected_counts": None}}}
+    given = {"tasks": ["xsum"], "methods": ["mle", "kl"], "seeds": [1], "task_overrides": change}
+    (tmp_path / "o.yaml").write_text(yaml.safe_dump(given))
+    results = tmp_path / "results/xsum"
+    targets = [f"results/xsum/{method}/seed1/model" for method in ("mle", "kl")]
+    study = ("--configfile", tmp_path / "o.yaml", "--")
+    prepared = [f"results/xsum/prepare/{name}" for name in ("train.parquet", "unlabelled.parquet")]
+    snakemake("--cores", "1", *study, *prepared, directory=tmp_path)
+    for name in ("teacher/seed1", "init_student", "predistill/seed1", "mle/seed1", "kl/seed1"):
+        (results / name / "model").mkdir(parents=True)
+        (results / name / "train.jsonl").touch()
+    (results / "sample_teacher").mkdir()
+    for split in ("train", "unlabelled"):
+        (results / f"sample_teacher/{split}.teacher_samples.parquet").touch()
+    snakemake("--cores", "1", "--touch", *study, *targets, directory=tmp_path)
+    assert planned(snakemake("-n", *study, *targets, directory=tmp_path).stdout) == {}
+
+    Path(path["unlabelled"]).write_text("source\nin unlabelled\nanother\n")
+    jobs = planned(snakemake("-n", *study, *targets, directory=tmp_path).stdout)
+    assert set(jobs) == {
+        ("prepare_unlabelled", "task=xsum"),
+        ("sample_teacher", "task=xsum, sample_set=unlabelled.teacher_samples"),
+        ("distill", "task=xsum, method=kl, seed=1"),
+    }
+    before = (results / "prepare/train.parquet").stat().st_mtime_ns
+    snakemake("--cores", "1", *study, *prepared, directory=tmp_path)
+    assert (results / "prepare/train.parquet").stat().st_mtime_ns == before
+    manifest = json.loads((results / "prepare/manifest.json").read_text())
+    assert manifest["splits"] == {"train": 1, "dev": 1, "test": 1, "unlabelled": 2}
+    identities = [read_identity(results / f"prepare/{split}.parquet") for split in ("train", "unlabelled")]
+    assert identities[0]["lineage"] == identities[1]["lineage"] == manifest["lineage"]
+
+    Path(path["dev"]).write_text("source,target\nanother,one\n")
+    jobs = planned(snakemake("-n", *study, *targets, directory=tmp_path).stdout)
+    assert ("prepare_labelled", "task=xsum") in jobs and ("finetune_teacher", "task=xsum, seed=1") in jobs

@@ -1,4 +1,7 @@
-"""Prepare a task's data: download the pinned source files, filter, split, and write Parquet with a manifest."""
+"""Prepare a task's data: download the pinned source files, filter, split, and write Parquet with a manifest.
+
+What no file is given for is not written.
+"""
 
 import argparse
 import os
@@ -10,7 +13,7 @@ from fdistill.data.sources import SOURCES
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", required=True, choices=SOURCES, help="kind of source")
     parser.add_argument(
         "--options", type=arguments.json_mapping, default={}, metavar="JSON", help="options of the source"
@@ -22,11 +25,11 @@ def main() -> None:
         help="folder for downloaded packages (default: $FDISTILL_CACHE, else ~/.cache/fdistill)",
     )
     for split in FILES:
-        parser.add_argument(f"--{split}", type=Path, required=True, help=f"Parquet file to write: {split} split")
-    parser.add_argument("--manifest", type=Path, required=True, help="JSON file to write: origin, counts, leakage")
+        parser.add_argument(f"--{split}", type=Path, help=f"Parquet file to write: {split} split")
+    parser.add_argument("--manifest", type=Path, help="JSON file to write: origin, counts, leakage")
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, *FILES, "manifest")
-    outputs = {split: getattr(args, split) for split in FILES}
+    outputs = {split: file for split in FILES if (file := getattr(args, split)) is not None}
     prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task)
 
 

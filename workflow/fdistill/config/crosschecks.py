@@ -20,6 +20,7 @@ from fdistill.config import (
     model_checks,
     other_teacher_checks,
     outside_checks,
+    schedule_checks,
     student_checks,
     unlabelled_checks,
 )
@@ -34,6 +35,7 @@ from fdistill.models.student_layers import PRETRAINED, TEACHER
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
 from fdistill.runtime.value_schemas import text_mistake
+from fdistill.sampling.modes import length_mistakes
 
 OTHER_SYSTEMS = ("teacher", "most_frequent", "copy")  # those that are no methods
 
@@ -80,6 +82,8 @@ def task_problems(
         partial(method_checks.check_lengths, methods=used),
         partial(method_checks.check_per_input, methods=used),
         partial(method_checks.check_replay, methods=used),
+        partial(schedule_checks.check_growth, methods=used),
+        partial(engine_checks.check_vocabulary, methods=used),
         partial(method_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
         partial(outside_checks.check_methods, methods=methods, selected=list(own)),
@@ -176,9 +180,8 @@ def _no_option(value: Any) -> str | None:
 
 def _decoding(task: Task) -> Iterator[Problem]:
     decoding = task["decoding"]
-    shortest, longest = decoding["min_new_tokens"], decoding["max_new_tokens"]
-    if shortest > longest:
-        yield Problem(("decoding", "min_new_tokens"), f"{shortest} is more than max_new_tokens, {longest}; lower it")
+    for key, text in length_mistakes(decoding):
+        yield Problem(("decoding", key), text)
     for key, unused in (("top_k", 0), ("top_p", 1)):
         if decoding[key] != unused and not decoding["do_sample"]:
             yield Problem(("decoding", key), f"{decoding[key]} is not used without do_sample: true; remove it")

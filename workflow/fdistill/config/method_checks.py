@@ -26,7 +26,7 @@ from fdistill.losses.sequences import (
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
 from fdistill.sampling.cache_kinds import NONE
-from fdistill.sampling.modes import search_mistakes
+from fdistill.sampling.modes import limiting_length, search_mistakes
 
 Method = dict[str, Any]
 Methods = dict[str, Method]
@@ -195,18 +195,21 @@ def check_attention(task: Task, methods: Methods) -> Iterator[Problem]:
 
 
 def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
-    """Check that no sampled sequence is longer than a target: other checks compare only targets with the positions."""
+    """Check that no sampled sequence is longer than a target: other checks compare only targets with the positions.
+
+    Where a section sets no longest sequence, it is the longest target, and the shortest may not be longer.
+    """
     longest = task["text"]["max_target_tokens"]
     # The other teacher's lengths are in its own tokens, see `other_teacher_checks`.
-    sections = [((kind, "max_new_tokens"), kind, task[kind]) for kind in TEACHER_SEQUENCES]
-    sections += [  # reported at the task's own key: the method's may be in the table that all tasks share
-        (("text", "max_target_tokens"), f"method '{name}'", method[STUDENT_SAMPLES]) for name, method in methods.items()
-    ]
-    for path, owner, sampling in sections:
-        length = sampling["max_new_tokens"]
+    sections = [(kind, task[kind], None) for kind in TEACHER_SEQUENCES]
+    # Reported at the task's own key: the method's may be in the table that all tasks share.
+    own = ("text", "max_target_tokens")
+    sections += [(f"method '{name}'", method[STUDENT_SAMPLES], own) for name, method in methods.items()]
+    for owner, sampling, path in sections:
+        key, length = limiting_length(sampling)
         if length is not None and length > longest:
-            text = f"{owner} asks for sequences of {length} tokens (max_new_tokens), more than text.max_target_tokens"
-            yield Problem(path, f"{text}, {longest}; lower max_new_tokens or raise text.max_target_tokens")
+            text = f"{owner} asks for sequences of {length} tokens ({key}), more than text.max_target_tokens"
+            yield Problem(path or (owner, key), f"{text}, {longest}; lower {key} or raise text.max_target_tokens")
 
 
 def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:

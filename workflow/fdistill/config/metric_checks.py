@@ -61,6 +61,8 @@ def check_selection(task: Task) -> Iterator[Problem]:
             yield Problem(path, f"unknown stage; {nearest(path[-1], task['training'])}")
             continue
         yield from (problem.under(*path) for problem in problems(settings, section("selection")))
+        if path[-1] == "teacher" and "agreement_top_k" in settings:
+            yield Problem((*path, "agreement_top_k"), "not used: a teacher has no other one to agree with; remove it")
         name = settings.get("metric", NLL)
         if isinstance(name, str) and name != NLL and name not in METRICS:
             yield Problem((*path, "metric"), f"unknown metric '{name}'; {nearest(name, [NLL, *METRICS])}")

@@ -13,6 +13,7 @@ from fdistill.data.labels import label_file
 from fdistill.losses.sequences import OTHER_TEACHER_BEAM
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, problems
+from fdistill.sampling.modes import limiting_length
 
 OTHER_TEACHER, INIT, LABELS, TEXT = "other_teacher", "init", "labels", "text"
 
@@ -46,7 +47,7 @@ def check_other_teacher(task: Task) -> Iterator[Problem]:
     yield from check_location((OTHER_TEACHER, INIT), other[INIT])
     mistakes = [problem.under(OTHER_TEACHER, TEXT) for problem in problems(text_of(task), section(TEXT))]
     yield from mistakes
-    length, longest = task[OTHER_TEACHER_BEAM]["max_new_tokens"], text_of(task)["max_target_tokens"]
+    (key, length), longest = limiting_length(task[OTHER_TEACHER_BEAM]), text_of(task)["max_target_tokens"]
     if not mistakes and length is not None and length > longest:
         text = f"{length} is more than max_target_tokens of {OTHER_TEACHER}.{TEXT}, {longest}; lower it or raise that"
-        yield Problem((OTHER_TEACHER_BEAM, "max_new_tokens"), text)
+        yield Problem((OTHER_TEACHER_BEAM, key), text)

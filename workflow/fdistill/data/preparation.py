@@ -23,24 +23,31 @@ FILES = (*SPLITS, UNLABELLED)  # what is written, a file each
 
 
 def prepare(
-    kind: str, options: dict[str, Any], cache: Path, outputs: dict[str, Path], manifest: Path, task: str | None = None
+    kind: str,
+    options: dict[str, Any],
+    cache: Path,
+    outputs: dict[str, Path],
+    manifest: Path | None = None,
+    task: str | None = None,
 ) -> None:
-    """Fetch, build, check and write one task's data.
+    """Fetch, build and check one task's data, and write what is asked for.
 
-    `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` maps
-    each of `FILES` to its Parquet file; that of unlabelled inputs has no rows if the task has none. `task` is the
-    task's key, for the lineage. Raises UserError, before anything is written, when a source file is missing or damaged,
-    and as `checked_corpus` does.
+    `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` has
+    the Parquet files to write, by name (`FILES`); that of unlabelled inputs has no rows if the task has none. `task` is
+    the task's key, for the lineage. Raises UserError, before anything is written, when a source file is missing or
+    damaged, and as `checked_corpus` does.
     """
     archives = sources.source_module(kind).ARCHIVES
     corpus = checked_corpus(kind, fetch(archives, cache), options)
-    overlap = leakage(corpus.splits, corpus.unlabelled)
     splits = _by_file(corpus)
     lineage = {DATA: _fingerprint(corpus)} | ({} if task is None else {TASK: task})
-    for name, examples in splits.items():
-        columns = {key: [getattr(example, key) for example in examples] for key in SPLIT.names}
-        write_parquet(outputs[name], columns, SPLIT, {"lineage": lineage, SPLIT_NAME: name})
-        log.info("%s: %d examples", name, len(examples))
+    overlap = None if manifest is None else leakage(corpus.splits, corpus.unlabelled)
+    for name, file in outputs.items():
+        columns = {key: [getattr(example, key) for example in splits[name]] for key in SPLIT.names}
+        write_parquet(file, columns, SPLIT, {"lineage": lineage, SPLIT_NAME: name})
+        log.info("%s: %d examples", name, len(splits[name]))
+    if manifest is None:
+        return
     write_json(
         manifest,
         {
@@ -52,7 +59,7 @@ def prepare(
             "splits": {name: len(splits[name]) for name in FILES},
             "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
             "leakage": overlap,
-            "sha256": {name: sha256(outputs[name]) for name in FILES},
+            "sha256": {name: sha256(file) for name, file in outputs.items()},
             "lineage": lineage,
         },
     )
@@ -61,12 +68,15 @@ def prepare(
 def checked_corpus(kind: str, archives: dict[str, Path], options: dict[str, Any]) -> sources.Corpus:
     """Return a task's corpus, with the labels held out that `options` ask for (see `hold_out_labels`).
 
-    Raises UserError when a split is empty, an example is blank, or an id occurs twice.
+    Raises UserError when a split is empty, or a file of unlabelled inputs after filters, when an example is blank, and
+    when an id occurs twice.
     """
     corpus = sources.load(kind, archives, {key: value for key, value in options.items() if key != SHARE})
     for name in SPLITS:
         if not corpus.splits[name]:
             raise UserError(f"{name}: the split is empty after filtering; relax the source's options in the task file")
+    if UNLABELLED in (options.get("path") or {}) and not corpus.unlabelled:
+        raise UserError(f"source.path.{UNLABELLED}: no input is left after filtering; relax the source's options")
     if (share := options.get(SHARE)) is not None:
         hold_out_labels(corpus, share)
     split_of: dict[str, str] = {}
@@ -81,9 +91,13 @@ def _by_file(corpus: sources.Corpus) -> dict[str, list[sources.Example]]:
 
 
 def _fingerprint(corpus: sources.Corpus) -> str:
-    """SHA-256 of all examples, which identifies this version of the data."""
+    """SHA-256 of the splits, which identifies this version of the data.
+
+    It is the same with other unlabelled inputs, so that a teacher stays the one of these data; what is made of the
+    inputs has the hash of their file.
+    """
     digest = hashlib.sha256()
-    for name, examples in _by_file(corpus).items():
+    for name, examples in corpus.splits.items():
         for example in examples:
             digest.update(json.dumps([name, *vars(example).values()]).encode())
     return digest.hexdigest()

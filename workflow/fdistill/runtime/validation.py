@@ -149,7 +149,7 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
 def not_allowed(value: Any, schema: Schema) -> str:
     """Return a message such as `0 is not allowed; must be an integer >= 1 (CPU threads.)`."""
     reason = text_mistake(value, schema) if isinstance(value, str) and "string" in types(schema) else None
-    text = f"{show(value)} {reason or f'is not allowed; must be {allowed(schema)}'}{_description(schema)}"
+    text = f"{show(value)} {reason or f'is not allowed; must be {_remedy(schema)}'}{_description(schema)}"
     number = _as_number(value) if {"integer", "number"} & set(types(schema)) else None
     return text if number is None else f"{text}; to YAML {show(value)} is text, write {number}"
 
@@ -174,7 +174,14 @@ def printable(text: str) -> str:
 
 
 def _missing(path: KeyPath, schema: Schema, why: str = "") -> Problem:
-    return Problem(path, f"missing; {why + ': ' if why else ''}set {allowed(schema)}{_description(schema)}")
+    return Problem(path, f"missing; {why + ': ' if why else ''}set {_remedy(schema)}{_description(schema)}")
+
+
+def _remedy(schema: Schema) -> str:
+    """Return in words what to set: not null where a choice needs the key, as null says that it is not given."""
+    if "needed_for" in schema:
+        schema = schema | {"type": [name for name in types(schema) if name != "null"]}
+    return allowed(schema)
 
 
 def _description(schema: Schema) -> str:

@@ -35,8 +35,25 @@ def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def length_mistakes(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the key and the mistake of a shortest length that is above the longest, if both are given."""
+    shortest, longest = options.get("min_new_tokens"), options.get("max_new_tokens")
+    if None not in (shortest, longest) and shortest > longest:
+        yield "min_new_tokens", f"{shortest} is more than max_new_tokens, {longest}; lower it"
+
+
+def limiting_length(sampling: dict[str, Any]) -> tuple[str, int | None]:
+    """Return the key and the value of the length that may not be above that of targets: the longest, or the shortest.
+
+    It is the shortest where the section `sampling` sets no longest, which is then that of targets.
+    """
+    key = "min_new_tokens" if sampling["max_new_tokens"] is None else "max_new_tokens"
+    return key, sampling[key]
+
+
 def search_mistakes(mode: str, options: dict[str, Any], per_input: int) -> Iterator[tuple[str, str]]:
-    """Yield the key and the mistake of each setting with which no search has `per_input` sequences for an input."""
+    """Yield the key and the mistake of each setting with which there are no `per_input` sequences of an input."""
+    yield from length_mistakes(options)
     beams, groups = options.get("num_beams"), options.get("num_beam_groups")
     if mode not in SEARCHES or beams is None:
         return

@@ -71,8 +71,10 @@ def _generate_all(
 ) -> list:
     """Sample `per_input` sequences of every source; return their rows, made by `as_rows`, by source, then by sample.
 
-    `per_input` is a multiple of `sampling.per_source`; each repeat samples anew.
+    `per_input` is a multiple of `sampling.per_source`; each repeat samples anew. Raises UserError for a search with
+    more beams than the vocabulary has tokens.
     """
+    sampling.check_vocabulary(model)
     model.module.eval()
     sample = engine_for(engine, model, sampling) if isinstance(engine, str) else engine
 

@@ -13,7 +13,15 @@ from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.diverse_beams import diverse_beam_search
-from fdistill.sampling.modes import ANCESTRAL, BEAM, DIVERSE_BEAM, SEARCHES, mode_settings, search_mistakes
+from fdistill.sampling.modes import (
+    ANCESTRAL,
+    BEAM,
+    DIVERSE_BEAM,
+    SEARCHES,
+    length_mistakes,
+    mode_settings,
+    search_mistakes,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class SamplingConfig:
         if max_new_tokens > longest:
             raise UserError(f"max_new_tokens: {max_new_tokens} is more than max_target_tokens, {longest}; lower it")
         mode_settings(mode, options)
-        for key, text in search_mistakes(mode, options, per_input):
+        for key, text in search_mistakes(mode, options | {"max_new_tokens": max_new_tokens}, per_input):
             raise UserError(f"{key}: {text}")
         if mode in SEARCHES and per_input > 1:
             options["num_return_sequences"] = per_input
@@ -45,9 +53,20 @@ class SamplingConfig:
 
     @classmethod
     def from_decoding(cls, decoding: dict[str, Any]) -> "SamplingConfig":
-        """Build a config from decoding settings: `max_new_tokens`, `num_beams` and others of `GenerationConfig`."""
+        """Build a config from decoding settings: `max_new_tokens`, `num_beams` and others of `GenerationConfig`.
+
+        Raises UserError as `length_mistakes` has it.
+        """
+        for key, text in length_mistakes(decoding):
+            raise UserError(f"{key}: {text}")
         options = dict(decoding)
         return cls(options.pop("max_new_tokens"), BEAM, options)
+
+    def check_vocabulary(self, model: LanguageModel) -> None:
+        """Raise UserError for a search with more beams than the model has tokens: some would begin as no sequence."""
+        beams, tokens = self.options.get("num_beams", 1), model.module.config.vocab_size
+        if beams > tokens:
+            raise UserError(f"num_beams: {beams} is more than the {tokens} tokens of the model's vocabulary; lower it")
 
     @property
     def per_source(self) -> int:

@@ -77,6 +77,7 @@ def train_and_save(
     if teacher_model is not None and not objective.needs_teacher and not teacher_model.is_sharded:
         teacher_model.module.to("meta")  # its predictions are all that was needed: free its memory
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
+    log.info("an epoch: %s; %d steps, in all %d", data.summary, trainer.epoch_steps, trainer.total_steps)
     with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
         keep_last = selection.keep == LAST
         history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)

@@ -50,9 +50,10 @@ class Learner:
 
         `cached` are the kinds of sequence on which the teacher's distributions come with the micro-batches.
 
-        Raises UserError when the objective needs a teacher and there is none, and when it compares the attention of
-        models that have other numbers of heads or only a decoder.
+        Raises UserError when the objective needs a teacher and there is none, when it compares the attention of models
+        that have other numbers of heads or only a decoder, and as `SamplingConfig.check_vocabulary` does.
         """
+        sampling.check_vocabulary(student)
         if objective.runs_teacher_besides(cached) and teacher is None:
             raise UserError("this method compares the student's distributions with a teacher's; give --teacher")
         self.student, self.objective, self.sampling, self.seed, self.ranks = (

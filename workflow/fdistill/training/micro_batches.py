@@ -46,6 +46,16 @@ class TrainingData:
         """The number of examples that have references."""
         return sum(map(bool, self.train.references))
 
+    @property
+    def summary(self) -> str:
+        """What an epoch has, for the log: how many inputs of which kind, and the stored sequences of an input."""
+        unlabelled, original = len(self.train) - self.labelled, len(self) - len(self.train)
+        parts = [f"{self.labelled} labelled inputs, {unlabelled} unlabelled inputs, {original} original pairs"]
+        for kind, by_input in self.stored.items():
+            counts = sorted({len(sequences[: self.per_input]) for sequences in by_input})
+            parts.append(f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} {kind} per input, in turn")
+        return "; ".join(parts)
+
     def example(self, item: int) -> int:
         """Return the number of an item's example in `train`."""
         return item if item < len(self.train) else item - len(self.train)

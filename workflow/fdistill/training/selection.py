@@ -61,7 +61,8 @@ def dev_scorer(
     NLL is in nats. With a `teacher` the scores include how far the model agrees with it on the references (see
     `predictions.top_overlap` and `log_prob_gap`), unless `selection.agreement_top_k` is 0; the teacher is run here, and
     not used any more by the returned function. The ranks of `store` divide the work. Raises UserError here, before
-    training, when the metric cannot be computed on this machine or for these references.
+    training, when the metric cannot be computed on this machine or for these references, and when `agreement_top_k` is
+    above the size of the vocabulary.
     """
     size = min(len(dev), selection.max_inputs or len(dev))
     sources, targets, references = dev.sources[:size], dev.targets[:size], references[:size]
@@ -69,6 +70,9 @@ def dev_scorer(
         _metric_value(selection.metric, [several[0] for several in references], references, metric_options)
 
     top_k = selection.agreement_top_k if teacher is not None else 0
+    if top_k and top_k > (tokens := teacher.module.config.vocab_size):
+        text = f"{top_k} is more than the {tokens} tokens of the vocabulary, which any two models share; lower it"
+        raise UserError(f"selection.agreement_top_k: {text}")
 
     def predicted(model: LanguageModel, what: str, store: BatchStore) -> list[Predictions]:
         return predictions(model, sources, targets, top_k, selection.batch_size, what, store)

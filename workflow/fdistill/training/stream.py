@@ -1,6 +1,5 @@
 """Reads what distillation learns from: the training split and unlabelled inputs, each with its stored sequences."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,8 +15,6 @@ from fdistill.models.checkpoints import Checkpoint
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.teacher_cache import TeacherCache, cache_identity, joined, outputs_identity
 from fdistill.training.micro_batches import TrainingData
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def read_stream(
         return split, stored, TeacherCache(part.cache, made_of)
 
     splits, stored, caches = zip(*map(read, parts), strict=True)
-    data = TrainingData(
+    return TrainingData(
         sum(splits[1:], start=splits[0]),
         {kind: list(chain.from_iterable(of_part[kind] for of_part in stored)) for kind in labelled.stored},
         None if labelled.cache is None else joined(caches),
@@ -92,6 +89,3 @@ def read_stream(
         per_input,
         cached,
     )
-    counts = (data.labelled, len(data.train) - data.labelled, len(data) - len(data.train))
-    log.info("an epoch: %d labelled inputs, %d unlabelled inputs, %d original pairs", *counts)
-    return data

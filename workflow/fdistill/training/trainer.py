@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fdistill.data.batches import epoch_batches
 from fdistill.losses.objectives import Objective
+from fdistill.losses.schedule import ADAPTIVE
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -63,6 +64,12 @@ class Trainer:
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
         self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
+        if objective.schedule and objective.schedule.course == ADAPTIVE and self.evaluate_steps >= self.total_steps > 0:
+            log.warning(
+                "the share of the schedule never grows: evaluations are %d steps apart, and training has %d; lower "
+                "training.evaluate_every",
+                *(self.evaluate_steps, self.total_steps),
+            )
         self.loss_steps = max(1, round(self.total_steps / LOSS_POINTS))
         self.optimizer_steps = OptimizerSteps(self.learner, settings, self.total_steps)
         self.optimizer, self.schedule = self.optimizer_steps.optimizer, self.optimizer_steps.schedule

@@ -30,9 +30,10 @@ def read_options(cls: type[T], options: dict[str, Any]) -> T:
 
 
 def check_bounds(key: str, bounds: tuple[Any, ...]) -> None:
-    """Raise UserError unless an option's value is a smallest and a largest whole number."""
-    if [type(bound) for bound in bounds] != [int, int] or bounds[0] > bounds[1]:
-        raise UserError(f"source.{key}: {list(bounds)} is not [fewest, most], two whole numbers in this order")
+    """Raise UserError unless an option's value is the fewest and the most of something, whole numbers >= 0."""
+    if [type(bound) for bound in bounds] != [int, int] or not 0 <= bounds[0] <= bounds[1]:
+        text = f"{list(bounds)} is not [fewest, most], two whole numbers in this order"
+        raise UserError(f"source.{key}: {text}, from 0 on")
 
 
 def options_schema(kind: str, options: type) -> Schema:

@@ -29,6 +29,7 @@ PATH = {
     "description": "One file per split: {train: FILE, dev: FILE, test: FILE}, and unlabelled: FILE if there are inputs "
     "without targets; docs/your_data.md splits one file."
 }
+AS_GIVEN = "as given"  # the split rule of local files
 HEADED = (".csv", ".tsv", ".parquet")  # the formats that name their columns once
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".rar")
 

@@ -5,13 +5,14 @@ An empty source or target is a bad row here. In a published data set it is not, 
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fdistill.data.sources import SPLITS, UNLABELLED, Corpus, Example
 from fdistill.data.sources.files.identification import suffix_of
 from fdistill.data.sources.files.local_files import (
+    AS_GIVEN,
     FORMATS,
     HEADED,
     PATH,
@@ -28,7 +29,6 @@ from fdistill.runtime.validation import nearest
 log = logging.getLogger(__name__)
 
 ARCHIVES = ()
-SPLIT_RULE = "as given"
 REFUSE, DROP = "refuse", "drop"
 
 
@@ -82,7 +82,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     if chosen.on_bad_rows == REFUSE:
         bad_rows.refuse(f"Correct the files, or leave such rows out: source.on_bad_rows: {DROP}")
     origins = [origin | {"licence": chosen.licence} for origin in origins]
-    corpus = Corpus(splits, SPLIT_RULE, origins=origins, dropped=bad_rows.counts, unlabelled=unlabelled)
+    corpus = Corpus(splits, AS_GIVEN, origins=origins, dropped=bad_rows.counts, unlabelled=unlabelled)
     for split, count in bad_rows.counts.items():
         if count:
             used = len(unlabelled if split == UNLABELLED else splits[split])
@@ -95,14 +95,32 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
 
 
 def _unlabelled(chosen: Options, bad_rows: BadRows, places: dict[str, str]) -> list[Example]:
-    """The inputs of `path.unlabelled`, if it is there. Targets are not read, ids and groups where there are any."""
+    """The inputs of `path.unlabelled`, if it is there; targets are not read.
+
+    The file need not have ids, nor groups: a column that is missing, or empty in every row, is as one without a name.
+    """
     if UNLABELLED not in chosen.path:
         return []
     columns = {column: option for column, option in chosen.columns.items() if option != "target_column"}
-    rows = read_sources(chosen.path, columns)
+
+    def is_given(column: str | None) -> bool:
+        rows = read_sources(chosen.path, columns) if column is not None else ()
+        return any(not _is_bad(row) and not _is_blank(row.values.get(column)) for row in rows)
+
+    optional = {"id_column": chosen.id_column, "group_column": chosen.group_column}
+    given = replace(chosen, **{option: column if is_given(column) else None for option, column in optional.items()})
     needed = {chosen.source_column: "source_column"}
-    rows = _with_columns(rows, chosen.path[UNLABELLED], needed)
-    return bad_rows.examples(UNLABELLED, rows, lambda row, _: [_example(row, UNLABELLED, chosen, places)])
+    rows = _with_columns(read_sources(chosen.path, columns), chosen.path[UNLABELLED], needed)
+    return bad_rows.examples(UNLABELLED, rows, lambda row, _: [_example(row, UNLABELLED, given, places)])
+
+
+def _is_bad(row: Row) -> bool:
+    """Whether a row has no columns that could be read."""
+    return isinstance(row, BadRow) or not isinstance(row.values, dict)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _with_columns(rows: Iterable[Row], file: str, columns: dict[str, str]) -> Iterator[Row]:
@@ -112,7 +130,7 @@ def _with_columns(rows: Iterable[Row], file: str, columns: dict[str, str]) -> It
     """
     lacking, found = dict(columns), {}
     for row in rows:
-        if lacking and not isinstance(row, BadRow) and isinstance(row.values, dict):
+        if lacking and not _is_bad(row):
             found |= dict.fromkeys([*row.values, *row.unread])
             lacking = {column: option for column, option in lacking.items() if column not in found}
             if lacking and suffix_of(file) in HEADED:
@@ -134,18 +152,13 @@ def _hint(column: str, found: list[str], file: str) -> str:
 def _example(row: Row, split: str, chosen: Options, places: dict[str, str]) -> Example:
     """The example of a row; `places` collects the ids of all splits and their rows.
 
-    Rows of unlabelled inputs need only a source.
+    Without a column of ids a row's place is its id, and without one of groups its id is its group.
     """
-    is_labelled = split != UNLABELLED
-
-    def names(column: str | None) -> bool:
-        return column is not None and (is_labelled or row.has(column))
-
-    id = _name(row, chosen.id_column) if names(chosen.id_column) else f"{split}/{row.place.rpartition(', ')[2]}"
+    id = f"{split}/{row.place.rpartition(', ')[2]}" if chosen.id_column is None else _name(row, chosen.id_column)
     if id in places:
         raise UserError(f"{row.place}: id '{id}' was given already ({places[id]}); make every id unique")
-    group = _name(row, chosen.group_column) if names(chosen.group_column) else id
-    references = _references(row, chosen.target_column) if is_labelled else ()
+    group = id if chosen.group_column is None else _name(row, chosen.group_column)
+    references = () if split == UNLABELLED else _references(row, chosen.target_column)
     example = Example(id, group, _filled(row, chosen.source_column), references)
     if any("\0" in text for text in (id, group, example.source, *example.references)):
         raise UserError(f"{row.place}: has a NUL character, which no text has; correct or remove the row")

@@ -16,7 +16,6 @@ from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.text_files import json_value
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published import dataset
 from fdistill.data.sources.published.dataset import Published, finish, read_corpus
 from fdistill.data.sources.published.dataset import PublishedOptions as Options
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
@@ -38,6 +37,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
         merged = one_per_source(corpus.splits[split])
         corpus.count(f"{split}: rows with the same observations merged", len(corpus.splits[split]), len(merged))
         corpus.splits[split] = merged
+    corpus.split_rule += "; rows of dev and test with the same observations are one example"
     return finish(corpus, chosen.expected_counts)
 
 
@@ -92,5 +92,4 @@ DATASET = Published(
     columns=("observation_1", "observation_2", "target", "obs1", "obs2", "hyp1", "hyp2", "label"),
     local_files="the authors' JSON lines, a table with their columns obs1, obs2, hyp1, hyp2 and label or with the "
     "hub's observation_1, observation_2 and target, or .source with .target",
-    split_rule=f"{dataset.SPLIT_RULE}; rows of dev and test with the same observations are one example",
 )

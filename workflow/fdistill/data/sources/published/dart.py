@@ -17,7 +17,6 @@ from fdistill.data.sources.files import local_files
 from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.files.text_files import json_document, text_of
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published import dataset
 from fdistill.data.sources.published.dataset import Published, PublishedOptions, finish, read_corpus
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 from fdistill.data.sources.published.web import WebFiles, one_per_split
@@ -25,7 +24,6 @@ from fdistill.data.sources.splits import one_per_source
 from fdistill.runtime.errors import UserError
 
 ARCHIVES = ()
-SPLIT_RULE = f"{dataset.SPLIT_RULE}; test entries with the same triples are one input"
 FILES = "https://raw.githubusercontent.com/Yale-LILY/dart/master/data/v1.1.1/dart-v1.1.1-full-"
 
 
@@ -36,6 +34,7 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     merged = one_per_source(corpus.splits["test"], chosen.test_references)
     corpus.count("test: entries with the same triples merged", len(corpus.splits["test"]), len(merged))
     corpus.splits["test"] = merged
+    corpus.split_rule += "; test entries with the same triples are one input"
     return finish(corpus, chosen.expected_counts)
 
 
@@ -115,7 +114,6 @@ DATASET = Published(
     as_examples=as_examples,
     columns=("tripleset", "annotations"),
     local_files="dart-v1.1.1-full-*.json of the GitHub repository Yale-LILY/dart, data/v1.1.1; .xml for test",
-    split_rule=SPLIT_RULE,
 )
 
 

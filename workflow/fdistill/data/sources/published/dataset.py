@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from fdistill.data.sources import SPLITS, UNLABELLED, Corpus, Example
 from fdistill.data.sources.files.local_files import (
+    AS_GIVEN,
     FORMATS,
     PATH,
     Reader,
@@ -37,7 +38,7 @@ class Published:
     as_examples: AsExamples
     columns: tuple[str, ...]  # those that `as_examples` reads
     local_files: str  # which local files can be given instead, in words
-    split_rule: str = SPLIT_RULE
+    split_rule: str = SPLIT_RULE  # of the places; local files are split as they are given
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_corpus(dataset: Published, options: PublishedOptions) -> Corpus:
     sources = read_sources(options.path, ("source",))
     unlabelled = bad_rows.examples(UNLABELLED, sources, lambda row, n: [_unlabelled(row, f"{UNLABELLED}/{n}")])
     bad_rows.refuse("Correct the files, or take another copy of the data set")
-    return Corpus(splits, dataset.split_rule, origins=origins, unlabelled=unlabelled)
+    return Corpus(splits, AS_GIVEN, origins=origins, unlabelled=unlabelled)
 
 
 def _from_places(dataset: Published) -> Corpus:

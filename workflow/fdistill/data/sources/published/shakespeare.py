@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.data.lines import one_line
-from fdistill.data.sources import Corpus, Example
+from fdistill.data.sources import UNLABELLED, Corpus, Example
 from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.text_files import parallel_lines
 from fdistill.data.sources.options import check_bounds, read_options
@@ -62,15 +62,21 @@ def as_examples(row: Row, id: str, target: str = MODERN) -> list[Example]:
 
 
 def keep_lengths(corpus: Corpus, fewest: int, most: int) -> None:
-    """Keep the examples whose source and references have `fewest` to `most` words, separated by blanks."""
-    for split, examples in corpus.splits.items():
-        kept = [
+    """Keep the examples whose texts have `fewest` to `most` words, separated by blanks; unlabelled inputs too."""
+
+    def kept(name: str, examples: list[Example], where: str) -> list[Example]:
+        fitting = [
             example
             for example in examples
             if all(fewest <= len(text.split()) <= most for text in (example.source, *example.references))
         ]
-        corpus.count(f"{split}: {fewest} to {most} words on both sides", len(examples), len(kept))
-        corpus.splits[split] = kept
+        corpus.count(f"{name}: {fewest} to {most} words{where}", len(examples), len(fitting))
+        return fitting
+
+    for split, examples in corpus.splits.items():
+        corpus.splits[split] = kept(split, examples, " on both sides")
+    if corpus.unlabelled:
+        corpus.unlabelled = kept(UNLABELLED, corpus.unlabelled, "")
 
 
 def files_of(*plays: str) -> tuple[str, ...]:

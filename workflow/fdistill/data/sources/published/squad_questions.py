@@ -37,9 +37,14 @@ def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
     chosen = read_options(Options, options)
     corpus = read_corpus(DATASET, chosen)
     corpus.check_sizes(chosen.expected_counts)  # published are the sizes before the division
-    if not chosen.path or expanded(chosen.path["dev"]) == expanded(chosen.path["test"]):
+    if not chosen.path or _is_one_file(chosen.path["dev"], chosen.path["test"]):
         divide(corpus, chosen.dev_size)
     return finish(corpus, expected=None)
+
+
+def _is_one_file(*names: str) -> bool:
+    """Return whether all names, however they are spelt, are those of one file."""
+    return len({expanded(name).resolve() for name in names}) == 1
 
 
 def divide(corpus: Corpus, dev_size: int) -> None:

@@ -8,7 +8,7 @@ from fdistill.data.sources import Corpus, Example
 from fdistill.data.sources.files.rows import Row
 from fdistill.data.sources.filters import shuffled
 from fdistill.data.sources.options import read_options
-from fdistill.data.sources.published.dataset import SPLIT_RULE, Published, PublishedOptions, finish, read_corpus
+from fdistill.data.sources.published.dataset import Published, PublishedOptions, finish, read_corpus
 from fdistill.data.sources.published.hub import PARQUET_BRANCH, Hub
 from fdistill.data.sources.published.web import WebFiles, archived_pairs
 
@@ -47,6 +47,8 @@ def sample(examples: list[Example], chosen: Options, corpus: Corpus) -> list[Exa
     corpus.count("train: neither side blank", len(examples), len(full))
     sampled = shuffled(full, key=lambda example: f"{chosen.sample_seed}/{example.id}")[: chosen.train_size]
     corpus.count("train: sampled", len(full), len(sampled))
+    if chosen.train_size is not None:
+        corpus.split_rule += "; train is a seeded sample"
     ids = {example.id for example in sampled}
     return [example for example in full if example.id in ids]
 
@@ -68,5 +70,4 @@ DATASET = Published(
     columns=("translation", "en", "ro"),
     local_files="JSON lines or Parquet with the column translation: {en, ro}, any table with the columns en and ro, "
     "or .source with .target",
-    split_rule=f"{SPLIT_RULE}; train is a seeded sample",
 )
