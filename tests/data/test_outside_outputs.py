@@ -27,7 +27,7 @@ def lines(folder, *rows):
 
 def refused(folder, row, words):
     with pytest.raises(UserError, match=words) as error:
-        list(read_outputs(lines(folder, {"id": "1", "text": "a"}, row)))
+        list(read_outputs(lines(folder, {"id": "1", "text": "a"}, row), True))
     assert "outputs.jsonl, line 2" in str(error.value)
 
 
@@ -42,8 +42,8 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
     ]
     first = rows[0] | {"top_log_probs": [list(mapping.items()) for mapping in KNOWN["top_log_probs"]]}
     parquet.write_table(pa.Table.from_pylist([first], pa.schema(types)), tmp_path / "outputs.parquet")
-    one, two = read_outputs(lines(tmp_path, *rows))
-    [stored] = read_outputs(str(tmp_path / "outputs.parquet"))
+    one, two = read_outputs(lines(tmp_path, *rows), True)
+    [stored] = read_outputs(str(tmp_path / "outputs.parquet"), True)
     assert one.known == [{"a": -0.5, "c": -2.0}, {"a": -3.0, " b": -0.1}] == stored.known
     assert (one.id, one.texts, one.finished, one.tokens) == ("1", ["a b"], False, ["a", " b"])
     assert (stored.id, stored.texts, stored.finished, stored.tokens) == ("1", ["a b"], False, ["a", " b"])
@@ -80,12 +80,12 @@ def test_a_row_that_cannot_be_used_is_refused_with_its_place(tmp_path, row, word
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"no such file; correct model\.teacher\.outputs"):
-        list(read_outputs(str(tmp_path / "none.jsonl")))
+        list(read_outputs(str(tmp_path / "none.jsonl"), True))
     with pytest.raises(UserError, match="has no rows"):
-        list(read_outputs(lines(tmp_path)))
+        list(read_outputs(lines(tmp_path), True))
     (tmp_path / "outputs.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "te')
     with pytest.raises(UserError, match=r"outputs\.jsonl, line 2"):
-        list(read_outputs(str(tmp_path / "outputs.jsonl")))
+        list(read_outputs(str(tmp_path / "outputs.jsonl"), True))
 
 
 def test_inputs_are_found_by_id_and_by_source(tmp_path):
@@ -113,6 +113,6 @@ def test_an_id_whose_source_is_another_one_is_refused(tmp_path):
 
 @pytest.mark.parametrize("row", [{"id": "9", "text": "a"}, {"source": "z", "text": "a"}])
 def test_an_output_of_an_unknown_input_is_refused(tmp_path, row):
-    [output] = read_outputs(lines(tmp_path, row))
+    [output] = read_outputs(lines(tmp_path, row), True)
     with pytest.raises(UserError, match=r"line 1: train\.parquet has no input with the (id '9'|source 'z'); remove"):
         Inputs(SPLIT, [0], Path("train.parquet")).of(output)
