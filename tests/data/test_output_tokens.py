@@ -1,5 +1,7 @@
 """Outputs in the student's tokens: limits, and distributions against a computation of their own in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -45,6 +47,9 @@ def test_longer_outputs_follow_too_long():
     encoder = Encoder(TOKENIZER, Limits(16, 5, too_long="truncate"))
     [cut] = encoder.encode(long)
     assert cut.tokens == [A, B, C, A, B] and not cut.finished and encoder.cut == 1 and cut.known[0].shape == (5, 1)
+    assert cut.log_prob == 5 * -0.5  # of the tokens that are left
+    ended = output("a b", known=[{token: -0.5} for token in ("a", "b", "</s>")], tokens=["a", "b", "</s>"])
+    assert (encoded(ended).log_prob, encoded(replace(ended, finished=False)).log_prob) == (-1.5, -1.0)
 
 
 def test_every_known_position_is_coarsened_and_an_unknown_one_is_the_token_itself():

@@ -72,10 +72,32 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
         (KNOWN | {"log_probs": [-0.5, -(10**400)]}, "the log-probability of ' b' is -1000"),
         (KNOWN | {"log_probs": [-0.5, "x"]}, "the log-probability of ' b' is 'x'"),
         (KNOWN | {"top_log_probs": [{"a": -0.5, "c": -0.5}, {}]}, "token 1, 'a': its probabilities add up to 1.213"),
+        (KNOWN | {"top_log_probs": [{"a": -0.6}, {}]}, "token 1, 'a': its log-probability is -0.5 in 'log_probs', but"),
+        (KNOWN | {"top_log_probs": [{"a": "x"}, {}]}, "token 1, 'a': .* but 'x' in 'top_log_probs'; correct it"),
+        (KNOWN | {"log_probs": ["x", -0.1]}, "the log-probability of 'a' is 'x', not a number"),
+        (KNOWN | {"top_log_probs": [[{"token": "a"}], {}]}, "'top_log_probs' is not a list of mappings"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_with_its_place(tmp_path, row, words):
     refused(tmp_path, row, words)
+
+
+def test_the_entries_of_endpoints_are_mappings_too(tmp_path):
+    """Their names may be those of several tokens, parts of a character, of which the first is the likeliest."""
+    entries = [[{"token": token, "logprob": nats, "bytes": [97]} for token, nats in top] for top in (
+        [("a", -0.5), ("c", -2.0)], [("\ufffd", -0.4), ("\ufffd", -1.5), (" b", -2.0)],
+    )]  # fmt: skip
+    [row] = read_outputs(lines(tmp_path, KNOWN | {"top_log_probs": entries, "log_probs": [-0.5, -2.0]}), True)
+    assert row.known == [{"a": -0.5, "c": -2.0}, {"\ufffd": -0.4, " b": -2.0}]
+    sampled = KNOWN | {"tokens": ["a", "\ufffd"], "top_log_probs": entries, "log_probs": [-0.504, -1.5]}
+    [row] = read_outputs(lines(tmp_path, sampled), True)
+    assert row.known == [{"a": -0.504, "c": -2.0}, {"\ufffd": -1.5, " b": -2.0}]  # the sampled token's own
+
+
+def test_log_probabilities_that_are_not_used_are_not_checked(tmp_path):
+    for wrong in ({"log_probs": [0.5, "x"]}, {"tokens": None}, {"text": ["a", "b"]}, {"top_log_probs": "a"}):
+        [output] = read_outputs(lines(tmp_path, KNOWN | wrong), False)
+        assert output.tokens is None and output.known is None
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -91,7 +113,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_inputs_are_found_by_id_and_by_source(tmp_path):
     inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
     by_id, by_source, beyond = read_outputs(
-        lines(tmp_path, {"id": "2", "text": "a"}, {"source": "x", "text": "a"}, {"id": "3", "text": "a"})
+        lines(tmp_path, {"id": "2", "text": "a"}, {"source": "x", "text": "a"}, {"id": "3", "text": "a"}), True
     )
     assert inputs.of(by_id) == ["2"] and inputs.of(by_source) == ["1"] and inputs.of(beyond) == []
     assert Inputs(SPLIT, [0, 1, 2], Path("train.parquet")).of(by_source) == ["1", "3"]
@@ -103,7 +125,7 @@ def test_inputs_are_found_by_id_and_by_source(tmp_path):
 def test_an_id_whose_source_is_another_one_is_refused(tmp_path):
     """Ids may be places in a file whose rows have been moved since the outputs were made."""
     good, moved = read_outputs(
-        lines(tmp_path, {"id": "1", "source": "x", "text": "a"}, {"id": "2", "source": "x", "text": "a"})
+        lines(tmp_path, {"id": "1", "source": "x", "text": "a"}, {"id": "2", "source": "x", "text": "a"}), True
     )
     inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
     assert inputs.of(good) == ["1"]
