@@ -260,7 +260,8 @@ def sampling_flags(wildcards):
 
 def size_flags(task, split="train"):
     """Return the flag of the number of a split's examples that have the teacher's sequences, if the task sets it."""
-    max_examples = task["training"]["distill"]["max_unlabelled" if split == "unlabelled" else "max_examples"]
+    distill = task["training"]["distill"]
+    max_examples = {"train": distill["max_examples"], "unlabelled": distill["max_unlabelled"]}.get(split)
     return ["--max-examples", str(max_examples)] if max_examples else []
 
 
@@ -376,9 +377,14 @@ def test_samples(wildcards):
     return f"{RESULTS}/{wildcards.task}/sample_teacher/test.teacher_samples.parquet"
 
 
+def outputs_split(wildcards):
+    """Return the split whose outputs a job imports."""
+    return wildcards.get("split", "test")
+
+
 def outputs_files(wildcards):
     """Return the files of a teacher's outputs for a split."""
-    return list(map(str, output_files(OUTPUTS[wildcards.task][wildcards.get("split", "test")])))
+    return list(map(str, output_files(OUTPUTS[wildcards.task][outputs_split(wildcards)])))
 
 
 def written_flags(wildcards, output):

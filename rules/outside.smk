@@ -53,9 +53,9 @@ rule import_outputs:
         mem_mb=3000,
         runtime=60,
     params:
-        outputs=lambda wildcards: OUTPUTS[wildcards.task][wildcards.split],
+        outputs=lambda wildcards: OUTPUTS[wildcards.task][outputs_split(wildcards)],
         contents=lambda wildcards: contents(outputs_files(wildcards)),
-        size=lambda wildcards: size_flags(task_of(wildcards), wildcards.split),
+        size=lambda wildcards: size_flags(task_of(wildcards), outputs_split(wildcards)),
         seed=STUDY.teacher_seed,
         written=written_flags,
         text=text_flags,
@@ -90,10 +90,3 @@ use rule import_outputs as import_test_outputs with:
         "<logs>/{task}/import_outputs/test.log",
     wildcard_constraints:
         task=OUTSIDE,
-    params:
-        outputs=lambda wildcards: OUTPUTS[wildcards.task]["test"],
-        contents=lambda wildcards: contents(outputs_files(wildcards)),
-        size=[],
-        seed=STUDY.teacher_seed,
-        written=written_flags,
-        text=text_flags,

@@ -1,5 +1,7 @@
 """Outputs in the student's tokens: limits, and distributions against a computation of their own in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -27,7 +29,7 @@ def output(text="a b", known=None, **more):
 
 
 def encoded(row, limits=LIMITS, tokenizer=TOKENIZER):
-    [made] = Encoder(tokenizer, limits).encode(row, with_log_probs=True)
+    [made] = Encoder(tokenizer, limits).encode(row)
     return made
 
 
@@ -43,8 +45,11 @@ def test_longer_outputs_follow_too_long():
     with pytest.raises(UserError, match=r"line 3: the output has 7 tokens, more than max_target_tokens = 5"):
         encoded(long)
     encoder = Encoder(TOKENIZER, Limits(16, 5, too_long="truncate"))
-    [cut] = encoder.encode(long, with_log_probs=True)
+    [cut] = encoder.encode(long)
     assert cut.tokens == [A, B, C, A, B] and not cut.finished and encoder.cut == 1 and cut.known[0].shape == (5, 1)
+    assert cut.log_prob == 5 * -0.5  # of the tokens that are left
+    ended = output("a b", known=[{token: -0.5} for token in ("a", "b", "</s>")], tokens=["a", "b", "</s>"])
+    assert (encoded(ended).log_prob, encoded(replace(ended, finished=False)).log_prob) == (-1.5, -1.0)
 
 
 def test_every_known_position_is_coarsened_and_an_unknown_one_is_the_token_itself():
@@ -159,10 +164,10 @@ def test_a_sampled_row_keeps_its_tokens_where_the_tokenizer_splits_the_text_othe
     vocabulary, encoder = BYTES.get_vocab(), Encoder(BYTES, Limits(16, 16))
     assert len(pieces("hello")) < 5
     usual = output("hello", [{token: -0.5} for token in pieces("hello")], tokens=pieces("hello"))
-    encoder.encode(usual, with_log_probs=True)
+    encoder.encode(usual)
     for end in ([], ["</s>"], [""]):  # of which the last two are how the end is reported
         tokens = [*"hello", *end]
-        [made] = encoder.encode(of_pieces("hello", tokens), with_log_probs=True)
+        [made] = encoder.encode(of_pieces("hello", tokens))
         assert made.tokens == [*(vocabulary[letter] for letter in "hello"), vocabulary["</s>"]]
         top, log_probs = made.known
         assert top[:, 0].tolist() == made.tokens and made.finished
@@ -170,16 +175,16 @@ def test_a_sampled_row_keeps_its_tokens_where_the_tokenizer_splits_the_text_othe
         assert made.log_prob == pytest.approx(sum(-0.5 - number for number in range(len(tokens))))
     assert (encoder.compared, encoder.otherwise) == (4, 3)
     row = output("hello", [{letter: -0.5} for letter in "hello"], tokens=list("hello"), finished=False)
-    [unfinished] = encoder.encode(row, with_log_probs=True)
+    [unfinished] = encoder.encode(row)
     assert unfinished.tokens[-1] == vocabulary["o"] and not unfinished.finished
 
 
 def test_rows_of_the_same_tokenizer_that_are_split_otherwise_are_half_of_the_rows_at_most():
     encoder = Encoder(BYTES, Limits(16, 16))
-    encoder.encode(of_pieces("help the world", pieces("help the world")), with_log_probs=True)
-    encoder.encode(of_pieces("help", ["h", *pieces("elp")]), with_log_probs=True)
+    encoder.encode(of_pieces("help the world", pieces("help the world")))
+    encoder.encode(of_pieces("help", ["h", *pieces("elp")]))
     encoder.check_tokenizer()
-    encoder.encode(of_pieces("hello", list("hello")), with_log_probs=True)
+    encoder.encode(of_pieces("hello", list("hello")))
     words = r"line 3: .* from token 1 on, into \['help'\], not \['h', .*\]; it splits 2 of 3 rows .*"
     with pytest.raises(UserError, match=words):
         encoder.check_tokenizer()
@@ -187,7 +192,7 @@ def test_rows_of_the_same_tokenizer_that_are_split_otherwise_are_half_of_the_row
 
 def test_rows_without_log_probabilities_say_nothing_of_the_tokenizer():
     encoder = Encoder(BYTES, Limits(16, 16))
-    encoder.encode(output("hello"), with_log_probs=True)
+    encoder.encode(output("hello"))
     encoder.check_tokenizer()
     assert encoder.compared == 0
 

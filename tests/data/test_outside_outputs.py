@@ -27,7 +27,7 @@ def lines(folder, *rows):
 
 def refused(folder, row, words):
     with pytest.raises(UserError, match=words) as error:
-        list(read_outputs(lines(folder, {"id": "1", "text": "a"}, row)))
+        list(read_outputs(lines(folder, {"id": "1", "text": "a"}, row), True))
     assert "outputs.jsonl, line 2" in str(error.value)
 
 
@@ -42,8 +42,8 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
     ]
     first = rows[0] | {"top_log_probs": [list(mapping.items()) for mapping in KNOWN["top_log_probs"]]}
     parquet.write_table(pa.Table.from_pylist([first], pa.schema(types)), tmp_path / "outputs.parquet")
-    one, two = read_outputs(lines(tmp_path, *rows))
-    [stored] = read_outputs(str(tmp_path / "outputs.parquet"))
+    one, two = read_outputs(lines(tmp_path, *rows), True)
+    [stored] = read_outputs(str(tmp_path / "outputs.parquet"), True)
     assert one.known == [{"a": -0.5, "c": -2.0}, {"a": -3.0, " b": -0.1}] == stored.known
     assert (one.id, one.texts, one.finished, one.tokens) == ("1", ["a b"], False, ["a", " b"])
     assert (stored.id, stored.texts, stored.finished, stored.tokens) == ("1", ["a b"], False, ["a", " b"])
@@ -72,26 +72,48 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
         (KNOWN | {"log_probs": [-0.5, -(10**400)]}, "the log-probability of ' b' is -1000"),
         (KNOWN | {"log_probs": [-0.5, "x"]}, "the log-probability of ' b' is 'x'"),
         (KNOWN | {"top_log_probs": [{"a": -0.5, "c": -0.5}, {}]}, "token 1, 'a': its probabilities add up to 1.213"),
+        (KNOWN | {"top_log_probs": [{"a": -0.6}, {}]}, "token 1, 'a': its log-probability is -0.5 in 'log_probs', but"),
+        (KNOWN | {"top_log_probs": [{"a": "x"}, {}]}, "token 1, 'a': .* but 'x' in 'top_log_probs'; correct it"),
+        (KNOWN | {"log_probs": ["x", -0.1]}, "the log-probability of 'a' is 'x', not a number"),
+        (KNOWN | {"top_log_probs": [[{"token": "a"}], {}]}, "'top_log_probs' is not a list of mappings"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_with_its_place(tmp_path, row, words):
     refused(tmp_path, row, words)
 
 
+def test_the_entries_of_endpoints_are_mappings_too(tmp_path):
+    """Their names may be those of several tokens, parts of a character, of which the first is the likeliest."""
+    entries = [[{"token": token, "logprob": nats, "bytes": [97]} for token, nats in top] for top in (
+        [("a", -0.5), ("c", -2.0)], [("\ufffd", -0.4), ("\ufffd", -1.5), (" b", -2.0)],
+    )]  # fmt: skip
+    [row] = read_outputs(lines(tmp_path, KNOWN | {"top_log_probs": entries, "log_probs": [-0.5, -2.0]}), True)
+    assert row.known == [{"a": -0.5, "c": -2.0}, {"\ufffd": -0.4, " b": -2.0}]
+    sampled = KNOWN | {"tokens": ["a", "\ufffd"], "top_log_probs": entries, "log_probs": [-0.504, -1.5]}
+    [row] = read_outputs(lines(tmp_path, sampled), True)
+    assert row.known == [{"a": -0.504, "c": -2.0}, {"\ufffd": -1.5, " b": -2.0}]  # the sampled token's own
+
+
+def test_log_probabilities_that_are_not_used_are_not_checked(tmp_path):
+    for wrong in ({"log_probs": [0.5, "x"]}, {"tokens": None}, {"text": ["a", "b"]}, {"top_log_probs": "a"}):
+        [output] = read_outputs(lines(tmp_path, KNOWN | wrong), False)
+        assert output.tokens is None and output.known is None
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"no such file; correct model\.teacher\.outputs"):
-        list(read_outputs(str(tmp_path / "none.jsonl")))
+        list(read_outputs(str(tmp_path / "none.jsonl"), True))
     with pytest.raises(UserError, match="has no rows"):
-        list(read_outputs(lines(tmp_path)))
+        list(read_outputs(lines(tmp_path), True))
     (tmp_path / "outputs.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "te')
     with pytest.raises(UserError, match=r"outputs\.jsonl, line 2"):
-        list(read_outputs(str(tmp_path / "outputs.jsonl")))
+        list(read_outputs(str(tmp_path / "outputs.jsonl"), True))
 
 
 def test_inputs_are_found_by_id_and_by_source(tmp_path):
     inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
     by_id, by_source, beyond = read_outputs(
-        lines(tmp_path, {"id": "2", "text": "a"}, {"source": "x", "text": "a"}, {"id": "3", "text": "a"})
+        lines(tmp_path, {"id": "2", "text": "a"}, {"source": "x", "text": "a"}, {"id": "3", "text": "a"}), True
     )
     assert inputs.of(by_id) == ["2"] and inputs.of(by_source) == ["1"] and inputs.of(beyond) == []
     assert Inputs(SPLIT, [0, 1, 2], Path("train.parquet")).of(by_source) == ["1", "3"]
@@ -103,7 +125,7 @@ def test_inputs_are_found_by_id_and_by_source(tmp_path):
 def test_an_id_whose_source_is_another_one_is_refused(tmp_path):
     """Ids may be places in a file whose rows have been moved since the outputs were made."""
     good, moved = read_outputs(
-        lines(tmp_path, {"id": "1", "source": "x", "text": "a"}, {"id": "2", "source": "x", "text": "a"})
+        lines(tmp_path, {"id": "1", "source": "x", "text": "a"}, {"id": "2", "source": "x", "text": "a"}), True
     )
     inputs = Inputs(SPLIT, [0, 1], Path("train.parquet"))
     assert inputs.of(good) == ["1"]
@@ -113,6 +135,6 @@ def test_an_id_whose_source_is_another_one_is_refused(tmp_path):
 
 @pytest.mark.parametrize("row", [{"id": "9", "text": "a"}, {"source": "z", "text": "a"}])
 def test_an_output_of_an_unknown_input_is_refused(tmp_path, row):
-    [output] = read_outputs(lines(tmp_path, row))
+    [output] = read_outputs(lines(tmp_path, row), True)
     with pytest.raises(UserError, match=r"line 1: train\.parquet has no input with the (id '9'|source 'z'); remove"):
         Inputs(SPLIT, [0], Path("train.parquet")).of(output)

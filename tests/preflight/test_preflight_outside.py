@@ -31,7 +31,7 @@ def of_outside(project, *rows, config=(), more=(), **outputs):
 def test_the_student_has_a_size_and_the_outputs_are_counted(project):
     made, (student, outputs) = of_outside(project, ROW, {"source": "x", "text": ["a", "b"]})
     assert not student.problem and student.text.startswith("student 0.0 M parameters; trained from scratch")
-    assert not outputs.problem and outputs.text.startswith("3 outputs, 0 with log-probabilities; ")
+    assert not outputs.problem and outputs.text.startswith("3 outputs; ")
     assert outputs.where == "web: outputs for train"
     assert all(not finding.problem for check in (gpu.check, disk.check) for finding in check(made))
 
@@ -41,6 +41,11 @@ def test_a_row_that_cannot_be_used_is_found_before_anything_runs(project):
     assert outputs.problem and "train.jsonl, line 21: 'text' is blank" in outputs.text
     _, (_, outputs) = of_outside(project, ROW, log_probs=True)
     assert outputs.problem and "no row has log-probabilities" in outputs.text
+    wrong = ROW | {"tokens": ["a"], "log_probs": [1]}
+    _, (_, outputs) = of_outside(project, wrong, log_probs=True)
+    assert outputs.problem and "the log-probability of 'a' is 1" in outputs.text
+    _, (_, outputs) = of_outside(project, wrong)
+    assert not outputs.problem
     _, (_, _, outputs) = of_outside(project, ROW, test=str(project.root / "none.jsonl"))
     assert outputs.problem and "none.jsonl: no such file" in outputs.text
 

@@ -1,5 +1,8 @@
 """The faults of endpoints: a proxy has them, before a real server."""
 
+import asyncio
+import socket
+import threading
 import time
 from email.utils import formatdate
 from itertools import pairwise
@@ -9,7 +12,8 @@ import pytest
 from chain import run
 from endpoint_cases import ROWS, Asked
 from faulty_proxy import Fault, faulty
-from fdistill.sampling.endpoint import asking, store
+from fdistill.sampling.endpoint import asking, client, store, turns
+from fdistill.sampling.endpoint.turns import Turns
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,57 @@ def test_all_requests_wait_as_long_as_the_endpoint_asks(asked, server, whole, st
     assert asked.output.read_bytes() == whole
 
 
+def test_one_request_is_tried_before_the_others_go_on(asked, server, whole, monkeypatch):
+    """A quota of two answers each 0.3 s: while others get answers, rows outlast more waits than they have retries."""
+    monkeypatch.setattr(turns, "SPREAD", 0.02)
+    lock, window = threading.Lock(), [0.0, 0]  # its end, and its answers
+
+    def quota(*_):
+        with lock:
+            if time.monotonic() > window[0]:
+                window[:] = time.monotonic() + 0.3, 0
+            window[1] += 1
+            return None if window[1] <= 2 else Fault(429, {"Retry-After": "0.3"}, "slow down")
+
+    with faulty(server, quota) as proxy:
+        run("query_endpoint", *asked.arguments(proxy.url, "--concurrency", 4, "--retries", 1))
+    assert asked.output.read_bytes() == whole
+
+
+def test_those_who_have_waited_together_do_not_begin_at_once():
+    """Of eight that wait, one is tried; they begin at different moments when it has its answer."""
+
+    async def work():
+        turn, began = Turns(lambda: False), []
+
+        async def one():
+            is_tried = await turn.take()
+            began.append((time.monotonic(), is_tried))
+            await asyncio.sleep(0.5)
+            turn.end(is_tried, None)
+
+        turn.end(False, 0.3)
+        turn.end(False, None)  # the answer of one that was on its way does not end the wait
+        start = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(8):
+                tasks.create_task(one())
+        return [(moment - start, is_tried) for moment, is_tried in began]
+
+    (first, is_tried), *others = asyncio.run(work())
+    assert is_tried and first >= 0.3 and not any(is_tried for _, is_tried in others)
+    assert all(moment >= first + 0.5 for moment, _ in others)
+    assert max(others)[0] - min(others)[0] > 0.1
+
+
+def test_the_last_message_has_the_flags_that_help(asked, server):
+    with faulty(server, lambda *_: Fault(429, {"Retry-After": "0"}, "slow down")) as proxy:
+        flags = ["--max-examples", 1, "--retries", 1]
+        said = run("query_endpoint", *asked.arguments(proxy.url, *flags), fails=True)
+    assert "run again to ask for these again, with more --retries or a lower --concurrency" in said
+    assert len(proxy.requests) == 2
+
+
 def test_waits_are_doubled(asked, server, monkeypatch):
     monkeypatch.setattr(asking, "FIRST_WAIT", 0.2)
     with faulty(server, lambda number, _: Fault(500, text="") if number < 3 else None) as proxy:
@@ -157,12 +212,50 @@ def test_rows_that_could_not_be_asked_for_are_not_left_out(asked, server):
     assert "1 for status 503 (train2)" in said and "--leave-out-missing" not in said and not asked.output.exists()
 
 
-def test_nobody_answers(asked, monkeypatch):
-    monkeypatch.setattr(asking, "ROWS_IN_SUCCESSION", 4)
-    arguments = asked.arguments("http://127.0.0.1:9/v1", "--retries", 1, "--concurrency", 1)
+@pytest.mark.parametrize(
+    ("url", "proxy", "words"),
+    [
+        ("http://127.0.0.1:9/v1", None, "cannot connect to 127.0.0.1, port 9: "),
+        ("https://no-such-host.invalid/v1", None, "cannot connect to no-such-host.invalid, port 443: "),
+        ("http://no-such-host.invalid/v1", "me:pw-1234@127.0.0.1:9", "port 80, by the proxy http://***@127.0.0.1:9 ("),
+    ],
+)
+def test_a_host_that_cannot_be_reached_ends_the_run_at_once(asked, monkeypatch, url, proxy, words):
+    if proxy is not None:
+        monkeypatch.setenv("http_proxy", proxy)
+    said = run("query_endpoint", *asked.arguments(url, "--concurrency", 1), fails=True)
+    assert words in said and "All connection attempts failed" not in said and "pw-1234" not in said
+    assert len(asked.lines()) == 1
+
+
+def test_a_host_that_can_no_longer_be_reached_is_asked_again(asked, server, monkeypatch):
+    monkeypatch.setattr(asking, "ROWS_IN_SUCCESSION", 2)
+    answered = client.Client.ask
+
+    async def ask(self, body):
+        try:
+            return await answered(self, body)
+        finally:
+            self.address = "http://127.0.0.1:9/v1"
+
+    monkeypatch.setattr(client.Client, "ask", ask)
+    arguments = asked.arguments(f"{server}/v1", "--retries", 1, "--concurrency", 1)
     said = run("query_endpoint", *arguments, fails=True)
-    assert "4 rows in succession got no answer, the last one for connection: ConnectError" in said
-    assert len(asked.lines()) == 8
+    assert "2 rows in succession got no answer, the last one for connection: cannot connect to 127.0.0.1" in said
+    assert "run again to go on, with more --retries or a lower --concurrency" in said
+    assert [line["fault"] for line in asked.lines()] == [None, *["connection"] * 4]
+
+
+def test_a_silent_host_cannot_be_reached(asked, monkeypatch):
+    """Its backlog is full: nobody takes connections."""
+    monkeypatch.setattr(client, "LONGEST_CONNECT", 0.2)
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        said = run("query_endpoint", *asked.arguments(url, "--concurrency", 4), fails=True)
+    assert "connection: cannot connect to 127.0.0.1" in said
 
 
 # --- rows that get no output

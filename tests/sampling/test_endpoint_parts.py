@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from email.utils import formatdate
 
@@ -10,7 +11,7 @@ from chain import run
 from endpoint_cases import Asked
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.endpoint.answer import read_answer
-from fdistill.sampling.endpoint.client import checked_url, read_key
+from fdistill.sampling.endpoint.client import Client, checked_url, read_key
 from fdistill.sampling.endpoint.faults import Fault, Then, wait_of
 from fdistill.sampling.endpoint.query import Query
 from fdistill.sampling.endpoint.store import AnswerStore
@@ -58,9 +59,9 @@ def test_log_probabilities_of_no_known_form(logprobs):
 
 
 def test_a_prompt_is_a_text_and_no_format():
-    query = Query("chat", "m", 'As {"json": "{source}"}:', "{source}")
+    query = Query("chat", "m", 'As {"json": "{source}"}:', "{x}")
     assert query.body("{x} {source}", 1, 0)["messages"] == [
-        {"role": "system", "content": "{source}"},
+        {"role": "system", "content": "{x}"},
         {"role": "user", "content": 'As {"json": "{x} {source}"}:'},
     ]
 
@@ -75,6 +76,17 @@ def test_a_prompt_is_a_text_and_no_format():
         (["--outputs", "2"], "with --temperature 0 all outputs"),
         (["--url", "localhost:8000/v1"], "--url 'localhost:8000/v1': is no address"),
         (["--url", "http://h/v1/chat/completions"], "names an interface"),
+        (["--url", "http://h\x1b[1m/v1"], "--url 'http://h\\u001b[1m/v1': is no address"),
+        (["--url", "http://a host/v1"], "--url 'http://a host/v1': is no address"),
+        (["--url", "http://999.1.1.1/v1"], "is no address"),
+        (["--url", "http://h:99999/v1"], "is no address"),
+        (["--url", "http://h/\udce9"], "--url 'http://h/\\udce9': is no address"),
+        (["--system", "Answer {source}"], "--system: has {source}, which stands for the input in the prompt only"),
+        (["--prompt", "caf\udce9 {source}"], "--prompt: is not UTF-8"),  # how Python reads Latin-1 in an argument
+        (["--system", "caf\udce9"], "--system: is not UTF-8"),
+        (["--model", "caf\udce9"], "--model: is not UTF-8"),
+        (["--extra", '{"stop": "\\ud800"}'], "--extra: is not UTF-8"),
+        (["--extra", '{"a": [1e999]}'], "--extra: has a number that is not finite"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_asked(tmp_path, changes, words):
@@ -99,8 +111,36 @@ def test_a_variable_whose_value_logs_would_show_is_refused(tmp_path, capsys):
 
 
 def test_a_key_may_be_missing(monkeypatch):
-    monkeypatch.setenv("ANY_KEY", " k-1\n")
-    assert (read_key("ANY_KEY"), read_key("NO_SUCH_KEY")) == ("k-1", None)
+    monkeypatch.setenv("ANY_KEY", " k-1234\n")
+    assert (read_key("ANY_KEY"), read_key("NO_SUCH_KEY")) == ("k-1234", None)
+
+
+def test_a_key_that_logs_could_not_hide_is_refused(monkeypatch):
+    monkeypatch.setenv("ANY_KEY", "EMPTY")
+    with pytest.raises(UserError, match=r"ANY_KEY: has fewer than 6 characters, .* or unset it"):
+        read_key("ANY_KEY")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("ALL_PROXY", "ftp://me:pw-1234@127.0.0.1:9", "a proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names"),
+        ("HTTPS_PROXY", "http://[::1", "a proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names"),
+        ("SSL_CERT_FILE", "/no/such/file", "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"),
+    ],
+)
+def test_proxies_and_certificates_that_cannot_be_used(monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=words) as error:
+        Client("http://h/v1", None, 1)
+    assert "pw-1234" not in str(error.value)
+
+
+def test_a_proxy_whose_package_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"names cannot be used .* install the package socksio"):
+        Client("http://h/v1", None, 1)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("", None), ("soon", None), ("7", 7), ("-1", 0), ("inf", None)])
@@ -119,6 +159,10 @@ def path(tmp_path):
     return tmp_path / "answers.jsonl"
 
 
+def text(words):
+    return {"text": words, "finished": True}
+
+
 def opened(path, identity=IDENTITY):
     return AnswerStore(path, identity, "http://h/v1")
 
@@ -126,9 +170,7 @@ def opened(path, identity=IDENTITY):
 def fill(path, count=3):
     store = opened(path)
     for number in range(count):
-        store.add(
-            f"row{number}", False, [{"text": f"text {number}"}], usage={"prompt_tokens": 2, "completion_tokens": 3}
-        )
+        store.add(f"row{number}", False, [text(f"text {number}")], usage={"prompt_tokens": 2, "completion_tokens": 3})
     store.close()
 
 
@@ -141,10 +183,10 @@ def test_a_file_that_is_cut_anywhere_loses_only_what_is_cut(path):
         complete = sum(start <= size for start in starts[1:])
         store = opened(path)
         assert sum(store.counts.values()) == max(0, complete - 1)
-        store.add("new", True, [{"text": "new"}])
+        store.add("new", True, [text("new")])
         store.close()
         store = opened(path)
-        assert store.outputs("new") == [{"text": "new"}] and store.retries == 1
+        assert store.outputs("new") == [text("new")] and store.retries == 1
         assert store.requests == max(0, complete - 1) + 1
         store.close()
 
@@ -156,15 +198,25 @@ def test_a_damaged_line_is_asked_for_again(path, caplog):
     path.write_bytes(b"".join(lines))
     store = opened(path)
     assert dict(store.counts) == {"row0": 1, "row2": 1} and "line 3 is damaged" in caplog.text
-    assert store.outputs("row2") == [{"text": "text 2"}] and store.usage["completion_tokens"] == 6
+    assert store.outputs("row2") == [text("text 2")] and store.usage["completion_tokens"] == 6
     store.close()
 
 
-def test_a_file_of_something_else_is_refused_and_kept(path):
-    path.write_text("id,text\n1,a\n")
+@pytest.mark.parametrize("line", [b'{"text": "a"}', b'{"text": "a", "finished": 1}'])
+def test_an_output_that_is_not_complete_is_asked_for_again(path, caplog, line):
+    fill(path)
+    path.write_bytes(path.read_bytes().replace(b'{"text": "text 1", "finished": true}', line))
+    store = opened(path)
+    assert dict(store.counts) == {"row0": 1, "row2": 1} and "line 3 is damaged" in caplog.text
+    store.close()
+
+
+@pytest.mark.parametrize("text", ["id,text\n1,a\n", "one line without an end", "{}"])
+def test_a_file_of_something_else_is_refused_and_kept(path, text):
+    path.write_text(text)
     with pytest.raises(UserError, match="is no file of answers"):
         opened(path)
-    assert path.read_text() == "id,text\n1,a\n"
+    assert path.read_text() == text
 
 
 def test_two_runs_do_not_ask_at_once(path):

@@ -6,13 +6,11 @@ goes on. OUTPUT.record.json says what was asked for, who answered, and what it c
 """
 
 import argparse
-import json
 import logging
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import read_parquet, sha256, write_json
 from fdistill.config import arguments, cli
 from fdistill.config.schema_flags import add_flag
@@ -21,8 +19,9 @@ from fdistill.data.schemas import SPLIT
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import is_secret_name
 from fdistill.runtime.value_schemas import Schema
-from fdistill.sampling.endpoint.asking import Asking, Pace, missing
+from fdistill.sampling.endpoint.asking import Asking, Pace, missing, remedy
 from fdistill.sampling.endpoint.client import Client, checked_url, read_key
+from fdistill.sampling.endpoint.output_file import check_own, write_outputs
 from fdistill.sampling.endpoint.query import APIS, SOURCE, Query
 from fdistill.sampling.endpoint.record import Prices, record_of
 from fdistill.sampling.endpoint.store import AnswerStore
@@ -71,7 +70,7 @@ def main() -> None:
     cli.add_max_examples_flag(parser)
     parser.add_argument(
         "--leave-out-missing", action="store_true",
-        help="write the file without rows whose output the endpoint refuses (default: write nothing and fail)",
+        help="write the file without outputs that the endpoint refuses (default: write nothing and fail)",
     )  # fmt: skip
     _add_endpoint_flags(parser)
     _add_query_flags(parser)
@@ -89,29 +88,33 @@ def main() -> None:
     wanted = {ids[row]: sources[row] for row in rows_of(len(ids), args.max_examples)}
     if (key := read_key(args.key_variable)) is None:
         log.info("%s is not set: requests have no key", args.key_variable)
+    client = Client(address, key, args.timeout)
     identity = {"split": sha256(args.split), **vars(query)}
     with closing(AnswerStore(answers_beside(args.output), identity, address)) as store:
         pace = Pace(args.outputs, args.per_request or args.outputs, args.concurrency, args.retries)
-        client = Client(address, key, args.timeout)
+        check_own(args.output, store, dict(zip(ids, sources, strict=True)))
         given_up = Asking(client, query, store, pace, lambda: prices.cost(store)).run(wanted)
+        answered = {row: source for row, source in wanted.items() if store.counts[row]}
         refused = [row for row, fault in given_up.items() if fault.is_answer]
-        can_leave_out = args.leave_out_missing and len(refused) == len(given_up) < len(wanted)
-        if given_up and not can_leave_out:
-            remedy = "; or leave out those that it refuses: --leave-out-missing" if refused else ""
+        if given_up and not (args.leave_out_missing and answered and len(refused) == len(given_up)):
+            leave_out = "; or leave out those that it refuses: --leave-out-missing" if refused else ""
+            some = sum(row in answered for row in given_up)
             raise UserError(
-                f"{args.output}: is not written, {missing(given_up, len(wanted))}. The other answers are kept in "
-                f"{store.path}; run again to ask for these again{remedy}"
+                f"{args.output}: is not written, {missing(given_up, len(wanted), some)}. The other answers are kept in "
+                f"{store.path}; run again to ask for these again{remedy(*given_up.values())}{leave_out}"
             )
-        answered = {row: source for row, source in wanted.items() if row not in given_up}
-        written = _write(args.output, store, answered, args.outputs)
+        written = write_outputs(args.output, store, answered, args.outputs)
         about = {
             "split": {"file": str(args.split), "sha256": identity["split"], "rows": len(wanted)},
             **written,
-            "missing": {row: str(fault) for row, fault in given_up.items()},
+            "missing": {row: str(fault) for row, fault in given_up.items() if row not in answered},
+            "incomplete": {row: str(fault) for row, fault in given_up.items() if row in answered},
         }
         write_json(record_beside(args.output), record_of(query, store, prices, about))
         if len(store.models) > 1:
             log.warning("several models have answered: %s", ", ".join(store.models))
+        if written["thinking"]:
+            log.warning("%d outputs contain what the model thinks; see docs/endpoints.md", written["thinking"])
     log.info("%s: %s", args.output, ", ".join(f"{name} {count}" for name, count in written.items()))
 
 
@@ -121,24 +124,6 @@ def answers_beside(output: Path) -> Path:
 
 def record_beside(output: Path) -> Path:
     return output.with_name(f"{output.name}.record.json")
-
-
-def _write(path: Path, store: AnswerStore, sources: dict[str, str], count: int) -> dict[str, int]:
-    """Write `count` outputs of each input, which are its id and source; return how many there are, and of which kinds.
-
-    The order is that of `sources`.
-    """
-    written = {"outputs": 0, "unfinished": 0, "repeated": 0}  # repeated: as an earlier output of the same input
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for example, source in sources.items():
-            texts: set[str] = set()
-            for output in store.outputs(example)[:count]:
-                file.write(json.dumps({"id": example, "source": source, **output}) + "\n")
-                written["outputs"] += 1
-                written["unfinished"] += not output["finished"]
-                written["repeated"] += output["text"] in texts
-                texts.add(output["text"])
-    return written
 
 
 def _add_endpoint_flags(parser: argparse.ArgumentParser) -> None:

@@ -52,10 +52,10 @@ def import_outputs(name: str, inputs: Inputs, encoder: Encoder, with_log_probs: 
     """
     texts: dict[str, str] = {}
     found: dict[str, list[EncodedOutput]] = {}
-    for output in read_outputs(name):
+    for output in read_outputs(name, with_log_probs):
         if not (examples := inputs.of(output)):
             continue
-        encoded = encoder.encode(output, with_log_probs)
+        encoded = encoder.encode(output)
         for example in examples:
             texts.setdefault(example, output.texts[0])
             found.setdefault(example, []).extend(encoded)

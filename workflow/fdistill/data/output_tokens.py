@@ -28,7 +28,8 @@ class EncodedOutput:
     """An output as T token ids; `finished` says whether the last one is EOS.
 
     `known` are the K likeliest tokens (T, K) with their log-probabilities (T, K) in nats, None for an output without. A
-    position of which nothing is known has -1 in the place of all but its own token.
+    position of which nothing is known has -1 in the place of all but its own token. `log_prob` is the sum of the
+    tokens' own, as far as they are known.
     """
 
     tokens: list[int]
@@ -54,23 +55,22 @@ class Encoder:
                 self._ids.setdefault(text, set()).add(id_)
         self._ids.setdefault("", set()).update(self._no_text)  # as endpoints report the end of a text
 
-    def encode(self, output: Output, with_log_probs: bool = False) -> list[EncodedOutput]:
-        """Return each text of an output, `with_log_probs` with what the row says of distributions.
+    def encode(self, output: Output) -> list[EncodedOutput]:
+        """Return each text of an output, with what the row says of distributions.
 
         Raises UserError, with the row, for a text longer than max_target_tokens unless `too_long` is "truncate", and
         for tokens that the tokenizer does not have or that do not spell the text.
         """
         texts = list(map(one_line, output.texts)) if self.limits.one_line_targets else output.texts
         rows = encode_targets(self.tokenizer, texts)
-        if not with_log_probs or output.tokens is None:
+        if output.tokens is None:
             return [self._within_limits(output, tokens) for tokens in rows]
         ([text], [tokens]) = texts, rows
         before, own = tokens[: self.before], tokens[self.before :]
         sampled = self._sampled(output, text, own)
         end = [] if sampled[-1:] == own[-1:] else own[-1:]  # not every teacher reports it
         tokens = [*before, *sampled, *end]
-        known, log_prob = self._known(output, tokens, sampled)
-        return [self._within_limits(output, tokens, known, log_prob)]
+        return [self._within_limits(output, tokens, *self._known(output, tokens, sampled))]
 
     def check_tokenizer(self) -> None:
         """Raise UserError if the tokenizer splits most rows with log-probabilities otherwise than they are.
@@ -89,9 +89,12 @@ class Encoder:
         output: Output,
         tokens: list[int],
         known: tuple[np.ndarray, np.ndarray] | None = None,
-        log_prob: float | None = None,
+        log_probs: np.ndarray | None = None,
     ) -> EncodedOutput:
-        """The output without EOS if it has not ended by itself, and without what is beyond the limit."""
+        """The output without EOS if it has not ended by itself, and without what is beyond the limit.
+
+        `log_probs` (T,) are those of the T `tokens` themselves.
+        """
         longest, end = self.limits.max_target_tokens, len(tokens) if output.finished else len(tokens) - 1
         if end > longest:
             if self.limits.too_long == "error":
@@ -102,6 +105,7 @@ class Encoder:
             self.cut += 1
         count = min(end, longest)
         known = known and (known[0][:count], known[1][:count])
+        log_prob = None if log_probs is None else float(log_probs[:count].sum())
         return EncodedOutput(tokens[:count], output.finished and end <= longest, known, log_prob)
 
     def _sampled(self, output: Output, text: str, own: list[int]) -> list[int]:
@@ -164,20 +168,23 @@ class Encoder:
 
     def _known(
         self, output: Output, tokens: list[int], sampled: list[int]
-    ) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-        """What is known at each of T positions, tokens (T, K) and log-probabilities (T, K), and the output's sum.
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """What is known at each of T positions: tokens (T, K) and log-probabilities (T, K), and each token's own (T,).
 
-        `sampled` are those of the T `tokens` that the row has, which begin after `self.before` others.
+        `sampled` are those of the T `tokens` that the row has, which begin after `self.before` others, whose own
+        log-probabilities are 0.
         """
         of_position = [self._by_id(output, mapping, id_) for mapping, id_ in zip(output.known, sampled, strict=True)]
         width = min(map(len, of_position), default=1)
         top = np.full((len(tokens), width), -1, np.int32)
         log_probs = np.full((len(tokens), width), LOG_ZERO, np.float32)
         top[:, 0], log_probs[:, 0] = tokens, 0
+        own = np.zeros(len(tokens))
         for position, mapping in enumerate(of_position, start=self.before):
             likeliest = sorted(mapping.items(), key=lambda item: -item[1])[:width]
             top[position], log_probs[position] = zip(*likeliest, strict=True)
-        return (top, log_probs), float(sum(mapping[id_] for mapping, id_ in zip(of_position, sampled, strict=True)))
+            own[position] = mapping[tokens[position]]
+        return (top, log_probs), own
 
     def _by_id(self, output: Output, mapping: dict[str, float], own: int) -> dict[int, float]:
         """A position's log-probabilities by token id; those whose text several tokens have belong to no one token."""

@@ -25,6 +25,8 @@ TOKENS, LOG_PROBS, TOP_LOG_PROBS = "tokens", "log_probs", "top_log_probs"
 # Log-probabilities that were rounded to bf16 add up to 1 only about.
 SUM_TOLERANCE, ZERO_TOLERANCE = 0.01, 1e-3
 LEAST = -1e6  # nats, far below what any model says and within what float32 holds
+SAME = 0.01  # nats, and a share of them: by how much one log-probability may differ from itself, as by rounding
+PART = "\ufffd"  # in the name of a token that is a part of a character, which others have too
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Output:
     """One row: its texts, and of its only text what is known of the teacher's distributions.
 
     `tokens` are the T tokens of the text as strings. `known[t]` maps tokens that could stand at position t to their
-    log-probabilities in nats; the token itself is one of them. Both are None for a row without log-probabilities.
+    log-probabilities in nats; the token itself is one of them. Both are None for a row without log-probabilities, or
+    whose log-probabilities are not read.
     """
 
     place: str  # "outputs.jsonl, line 3"
@@ -54,21 +57,25 @@ def files_of(name: str) -> list[Path]:
     return parts(outputs_file(name))
 
 
-def read_outputs(name: str) -> Iterator[Output]:
-    """Yield the rows of a file of outputs, in its order.
+def read_outputs(name: str, with_log_probs: bool) -> Iterator[Output]:
+    """Yield the rows of a file of outputs, in its order, `with_log_probs` with what they say of distributions.
 
-    Raises UserError for a file that cannot be read or has no rows, and, with the row, for a row without input or text,
-    with a blank text, or with log-probabilities that are no such numbers or not one per token.
+    Raises UserError for a file that cannot be read or has no rows, and, with the row, for what `output_of` refuses.
     """
     file = existing_file(outputs_file(name), "model.teacher.outputs")
     row = None
     for row in FORMATS[suffix_of(file)](file):
-        yield _output(row)
+        yield output_of(row, with_log_probs)
     if row is None:
         raise UserError(f"{file}: has no rows; give a file with outputs")
 
 
-def _output(row: Row) -> Output:
+def output_of(row: Row, with_log_probs: bool = True) -> Output:
+    """Return the content of a row.
+
+    Raises UserError for a row without input or text, with a blank text, or, `with_log_probs`, with log-probabilities
+    that are no such numbers, not one per token, or not those of one distribution.
+    """
     found = {key: row.text(key) if _given(row, key) is not None else None for key in (ID, SOURCE)}
     if found[ID] is None and found[SOURCE] is None:
         raise UserError(f"{row.place}: no '{ID}' and no '{SOURCE}'; say which input the output is of, by one of them")
@@ -81,7 +88,8 @@ def _output(row: Row) -> Output:
     finished = _given(row, FINISHED)
     if not isinstance(finished, bool | None):
         raise row.wrong(FINISHED, "true or false")
-    return Output(row.place, found[ID], found[SOURCE], texts, finished is not False, *_distributions(row, len(texts)))
+    known = _distributions(row, len(texts)) if with_log_probs else (None, None)
+    return Output(row.place, found[ID], found[SOURCE], texts, finished is not False, *known)
 
 
 def _given(row: Row, key: str) -> Any:
@@ -106,34 +114,52 @@ def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[st
             raise UserError(f"{row.place}: '{key}' has {count}, '{TOKENS}' {len(tokens)}; give one per token")
     known = [_mapping(row, values) for values in top] if top is not None else [{} for _ in tokens]
     for position, (token, mapping) in enumerate(zip(tokens, known, strict=True)):
+        where = f"{row.place}: token {position + 1}, {token!r}"
+        of_top = mapping.get(token)
         if log_probs is not None:
-            mapping.setdefault(token, log_probs[position])
-        _check_log_probs(row, position, token, mapping)
+            mapping[token] = log_probs[position]
+        _check_log_probs(where, token, mapping)
+        if of_top is not None and PART not in token and not _are_same(of_top, mapping[token]):
+            values = f"{mapping[token]:g} in '{LOG_PROBS}', but {repr(of_top)[:20]} in '{TOP_LOG_PROBS}'"
+            raise UserError(f"{where}: its log-probability is {values}; correct it, or leave '{LOG_PROBS}' out")
     return tokens, known
 
 
 def _mapping(row: Row, values: Any) -> dict[str, Any]:
-    """The entry of one position. Parquet has a mapping as pairs, or as a struct with null for a key that is missing."""
-    pairs = values.items() if isinstance(values, dict) else values
+    """The entry of one position. Parquet has a mapping as pairs, or as a struct with null for a key that is missing.
+
+    Endpoints have it as entries with the keys `token` and `logprob`; of several with one name, the first counts.
+    """
+    found: dict[str, Any] = {}
     try:
-        return {token: value for token, value in pairs if value is not None}
-    except (TypeError, ValueError):
+        for entry in values.items() if isinstance(values, dict) else values:
+            token, value = (entry["token"], entry["logprob"]) if isinstance(entry, dict) else entry
+            if value is not None:
+                found.setdefault(token, value)
+    except (KeyError, TypeError, ValueError):
         raise row.wrong(TOP_LOG_PROBS, "a list of mappings from tokens to log-probabilities, one per token") from None
+    return found
 
 
-def _check_log_probs(row: Row, position: int, token: str, mapping: dict[str, Any]) -> None:
-    where = f"{row.place}: token {position + 1}, {token!r}"
+def _check_log_probs(where: str, token: str, mapping: dict[str, Any]) -> None:
     if token not in mapping:
         raise UserError(f"{where}: is not in its '{TOP_LOG_PROBS}'; add it there, or give '{LOG_PROBS}' too")
     for other, value in mapping.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not LEAST <= value <= ZERO_TOLERANCE:
+        if not _is_log_prob(value):
             shown = repr(value)[:20]
             text = f"the log-probability of {other!r} is {shown}, not a number from {LEAST:,.0f} to 0"
             raise UserError(f"{where}: {text}; give natural logarithms of probabilities")
     if (total := math.fsum(map(math.exp, mapping.values()))) > 1 + SUM_TOLERANCE:
         text = f"its probabilities add up to {total:.3f}, more than 1"
         raise UserError(f"{where}: {text}; give natural logarithms of one distribution, at temperature 1")
+
+
+def _is_log_prob(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and LEAST <= value <= ZERO_TOLERANCE
+
+
+def _are_same(one: Any, other: float) -> bool:
+    return _is_log_prob(one) and math.isclose(one, other, rel_tol=SAME, abs_tol=SAME)
 
 
 def no_log_probs(file: Path) -> UserError:

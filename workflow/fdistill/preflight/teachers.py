@@ -59,15 +59,17 @@ def _read(outputs: dict[str, Any], split: str, prepared: Path, max_examples: int
     inputs = columns and Inputs(columns, rows_of(len(columns["id"]), max_examples), prepared)
     found: Counter[str] = Counter()
     texts = with_log_probs = 0
-    for output in read_outputs(outputs[split]):
+    reads_log_probs = outputs["log_probs"] and split != "test"
+    for output in read_outputs(outputs[split], reads_log_probs):
         texts += len(output.texts)
         with_log_probs += output.known is not None
         found.update(inputs.of(output) if inputs else ())
     if inputs:
         inputs.check_complete(outputs_file(outputs[split]), found)
-    if outputs["log_probs"] and split != "test" and not with_log_probs:
+    if reads_log_probs and not with_log_probs:
         raise no_log_probs(outputs_file(outputs[split]))
-    return f"{texts:,} outputs, {with_log_probs:,} with log-probabilities; {outputs[split]}"
+    of_log_probs = f", {with_log_probs:,} with log-probabilities" if reads_log_probs else ""
+    return f"{texts:,} outputs{of_log_probs}; {outputs[split]}"
 
 
 def _other(plan: Plan, task: str, labels: str | None) -> Finding:

@@ -1,17 +1,22 @@
 """What an endpoint answers: outputs as rows of the file, or the fault that the answer has."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from fdistill.artifacts.shapes import COUNT, Shape, mistake
+from fdistill.data.outputs import LEAST, output_of
+from fdistill.data.sources.files.rows import Row
+from fdistill.runtime.errors import UserError
 from fdistill.sampling.endpoint.faults import Fault, Then, shortened
 from fdistill.sampling.endpoint.query import APIS, Query
 
 FILTER = "content_filter"  # why the endpoint withholds an output
 # Why an output ended by itself, in the words of several servers; any other reason is that it was cut.
 ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence")
+CUT = "length"  # why an output ended at --max-tokens
 UNLIKELY = -9999.0  # nats; the log-probability that endpoints give to what has none, in JSON without infinity
+USAGE: Shape = {"prompt_tokens": COUNT, "completion_tokens": COUNT}
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,12 @@ class Answer:
     usage: dict[str, int] | None  # prompt_tokens and completion_tokens; None if the endpoint does not count
 
 
-def read_answer(text: str, query: Query) -> Answer:
-    """Return the content of an answer; raises Fault when no output in it can be used."""
+def read_answer(text: str, query: Query, has_worked: bool = False) -> Answer:
+    """Return the content of an answer; raises Fault when no output in it can be used.
+
+    Without log-probabilities that were asked for, one row's answer is at fault if the endpoint `has_worked` before, and
+    the endpoint itself otherwise.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -36,17 +45,17 @@ def read_answer(text: str, query: Query) -> Answer:
     outputs, faults = [], []
     for choice in choices:
         try:
-            outputs.append(_output(choice, query))
+            outputs.append(_output(choice, query, has_worked))
         except Fault as fault:
             faults.append(fault)
     if not outputs:
         faults[0].usage = usage
         raise faults[0]
     model = content.get("model")
-    return Answer(outputs, model if isinstance(model, str) else None, usage)
+    return Answer(outputs, shortened(model) if isinstance(model, str) else None, usage)
 
 
-def _output(choice: Any, query: Query) -> dict[str, Any]:
+def _output(choice: Any, query: Query, has_worked: bool) -> dict[str, Any]:
     """Return one choice as a row; raises Fault."""
     otherwise = Then.NEXT if query.is_repeatable else Then.AGAIN
     try:
@@ -56,54 +65,65 @@ def _output(choice: Any, query: Query) -> dict[str, Any]:
     if reason == FILTER:
         raise Fault("content filter", "the endpoint withholds the output", otherwise, is_answer=True)
     if not isinstance(text, str) or not text.strip():
-        raise Fault("empty text", f"finish_reason is {json.dumps(reason)}", otherwise, is_answer=True)
+        remedy = "; raise --max-tokens: what a model thinks before it answers counts too" if reason == CUT else ""
+        said = f"finish_reason is {shortened(json.dumps(reason))}{remedy}"
+        raise Fault("empty text", said, otherwise, is_answer=True)
     output = {"text": text, "finished": reason in ENDED}
-    if query.log_probs is None:
-        return output
-    if not (found := choice.get("logprobs")):
-        said = "the endpoint or its model does not offer log-probabilities; leave out --log-probs"
-        raise Fault("no log-probabilities", said, Then.STOP)
+    if query.log_probs is not None:
+        output |= _log_probs(choice.get("logprobs"), otherwise if has_worked else Then.STOP)
     try:
-        return output | (_of_chat(found["content"]) if "content" in found else _of_completions(found))
+        json.dumps(output, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Fault("broken text", "has half of a surrogate pair, no character", otherwise, is_answer=True) from None
+    try:
+        output_of(Row("the answer", {"id": "", **output}))  # what a task would refuse is not kept
+    except UserError as error:
+        raise Fault("wrong log-probabilities", shortened(str(error)), otherwise, is_answer=True) from None
+    return output
+
+
+def _log_probs(found: Any, otherwise: Then) -> dict[str, list]:
+    """Return a choice's columns of log-probabilities; raises Fault, after which follows `otherwise`."""
+    is_answer = otherwise is not Then.STOP
+    if not found:
+        not_offered = "the endpoint or its model does not offer log-probabilities; leave out --log-probs"
+        said = "the answer has none" if is_answer else not_offered
+        raise Fault("no log-probabilities", said, otherwise, is_answer=is_answer)
+    try:
+        return _of_chat(found["content"]) if "content" in found else _of_completions(found)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise Fault("no log-probabilities", f"in no known form: {shortened(json.dumps(found))}", Then.STOP) from None
+        said = f"in no known form: {shortened(json.dumps(found))}"
+        raise Fault("no log-probabilities", said, otherwise, is_answer=is_answer) from None
 
 
 def _of_chat(positions: list[dict[str, Any]]) -> dict[str, list]:
     """Return the columns of log-probabilities that list each position; some servers' completions have them too."""
-    return {
-        "tokens": [position["token"] for position in positions],
-        "log_probs": [_nats(position["logprob"]) for position in positions],
-        "top_log_probs": [
-            _by_token([(top["token"], top["logprob"]) for top in position["top_logprobs"]]) for position in positions
-        ],
-    }
+    tops = [[(top["token"], top["logprob"]) for top in position["top_logprobs"]] for position in positions]
+    return _columns([position["token"] for position in positions], [each["logprob"] for each in positions], tops)
 
 
 def _of_completions(found: dict[str, list]) -> dict[str, list]:
     """Return the columns of log-probabilities that lie in parallel lists."""
-    columns = {
-        "tokens": list(found["tokens"]),
-        "log_probs": list(map(_nats, found["token_logprobs"])),
-        "top_log_probs": [_by_token(list(top.items())) for top in found["top_logprobs"]],
-    }
-    if len(set(map(len, columns.values()))) > 1:
-        raise ValueError("lists of different lengths")
-    return columns
+    tops = [list(top.items()) for top in found["top_logprobs"]]
+    return _columns(list(found["tokens"]), list(found["token_logprobs"]), tops)
 
 
-def _by_token(pairs: list[tuple[str, float]]) -> dict[str, float]:
-    """Return log-probabilities by token, the likeliest first, also of tokens with one name, as parts of a character."""
-    found: dict[str, float] = {}
-    for token, value in sorted(pairs, key=lambda pair: -_nats(pair[1])):
-        found.setdefault(token, _nats(value))
-    return found
+def _columns(tokens: list[str], log_probs: list[float], tops: list[list[tuple[str, float]]]) -> dict[str, list]:
+    """Return the columns; of tokens with one name, as parts of a character, the sampled or the likeliest counts."""
+    log_probs = list(map(_nats, log_probs))
+    by_token: list[dict[str, float]] = []
+    for token, log_prob, pairs in zip(tokens, log_probs, tops, strict=True):
+        found: dict[str, float] = {}
+        for other, value in sorted(pairs, key=lambda pair: -_nats(pair[1])):
+            found.setdefault(other, _nats(value))
+        by_token.append(found | {token: log_prob} if token in found else found)
+    return {"tokens": tokens, "log_probs": log_probs, "top_log_probs": by_token}
 
 
-def _nats(value: Any) -> float:
-    return float(value) if math.isfinite(value) else UNLIKELY
+def _nats(value: float) -> float:
+    """Return a log-probability as a file of outputs may have it: JSON has no infinity."""
+    return UNLIKELY if value < LEAST else value
 
 
 def _usage(found: Any) -> dict[str, int] | None:
-    counts = {key: (found or {}).get(key) for key in ("prompt_tokens", "completion_tokens")}
-    return counts if all(isinstance(count, int) for count in counts.values()) else None
+    return {key: found[key] for key in USAGE} if mistake(found, USAGE) is None else None

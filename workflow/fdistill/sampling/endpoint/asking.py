@@ -16,12 +16,12 @@ from fdistill.sampling.endpoint.client import Client
 from fdistill.sampling.endpoint.faults import Fault, Then
 from fdistill.sampling.endpoint.query import Query
 from fdistill.sampling.endpoint.store import AnswerStore
+from fdistill.sampling.endpoint.turns import Turns
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds before a request is made again: doubled each time, up to the longest
 PATIENCE = 3600.0  # seconds; an endpoint that asks to wait longer, as when a day's quota is spent, ends the run
-GLANCE = 0.2  # seconds after which one who waits looks whether the run ends
 NAMED = 5  # rows that a message names for each reason
 ROWS_IN_SUCCESSION = 10  # that are given up, after which the endpoint is taken to answer nothing any more
 
@@ -44,7 +44,8 @@ class Asking:
         self.client, self.query, self.store, self.pace, self.cost = client, query, store, pace, cost
         self._given_up: dict[str, Fault] = {}  # by row
         self._in_succession = 0
-        self._not_before = 0.0  # of time.monotonic(); all requests wait as long as the endpoint asked one to
+        self._answers = 0  # of this run, which could be used
+        self._turns = Turns(lambda: self._is_over)
         self._end: UserError | None = None  # the reason why the run ends before its time
         self._interruption = Interruption()
 
@@ -89,39 +90,49 @@ class Asking:
                 self._show(row)
 
     async def _request(self, row: str, body: dict, count: int) -> None:
-        """Make a request until it has an answer; raises Fault when it is given up."""
-        for attempt in range(self.pace.retries + 1):
-            await self._pause()
+        """Make a request until it has an answer; raises Fault when it is given up.
+
+        A wait that the endpoint asks for is no failure of the request while others get answers.
+        """
+        failures, is_again, before = 0, False, self._answers
+        while True:
+            is_tried = await self._turns.take()
             if self._is_over:
                 return
-            try:
-                answer = read_answer(await self.client.ask(body), self.query)
-            except Fault as fault:
-                self.store.add(row, attempt > 0, [], fault=fault.name, said=fault.said, usage=fault.usage)
-                if fault.then is not Then.AGAIN or attempt == self.pace.retries:
-                    raise
-                await self._wait_for(fault, attempt)
-            else:
-                outputs, about = answer.outputs[:count], {"model": answer.model, "usage": answer.usage}
-                self.store.add(row, attempt > 0, outputs, **about)
-                self._in_succession = 0
+            fault = await self._answer(row, body, count, is_again)
+            if fault is None:
+                self._turns.end(is_tried, None)
                 return
+            if fault.wait is None or self._answers == before:
+                failures += 1
+            before, is_again = self._answers, True
+            pause = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) if failures else 0.0
+            wait = None if fault.wait is None else max(fault.wait, pause)
+            self._turns.end(is_tried, wait)
+            if fault.then is not Then.AGAIN or failures > self.pace.retries:
+                raise fault
+            if wait is None:
+                await self._turns.pause(pause * random.uniform(0.5, 1))
+            elif wait > PATIENCE:
+                raise Fault(fault.name, f"asks to wait {wait / 3600:.1f} h ({fault.said}); run again then", Then.STOP)
+            elif wait > LONGEST_WAIT:
+                log.warning("%s; the endpoint asks to wait %.0f s", fault, wait)
 
-    async def _wait_for(self, fault: Fault, attempt: int) -> None:
-        """Wait before a request is made again: all wait as long as the endpoint asks, otherwise this one alone."""
-        if fault.wait is None:
-            await self._pause(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1))
-            return
-        if fault.wait > PATIENCE:
-            raise Fault(fault.name, f"asks to wait {fault.wait / 3600:.1f} h ({fault.said}); run again then", Then.STOP)
-        if fault.wait > LONGEST_WAIT:
-            log.warning("%s; the endpoint asks to wait %.0f s", fault, fault.wait)
-        self._not_before = max(self._not_before, time.monotonic() + fault.wait)
-
-    async def _pause(self, seconds: float = 0.0) -> None:
-        until = time.monotonic() + seconds
-        while (left := max(until, self._not_before) - time.monotonic()) > 0 and not self._is_over:
-            await asyncio.sleep(min(left, GLANCE))
+    async def _answer(self, row: str, body: dict, count: int, is_again: bool) -> Fault | None:
+        """Make a request once and store its answer; return its fault, which is stored too."""
+        is_answered = False
+        try:
+            text = await self.client.ask(body)
+            is_answered = True
+            answer = read_answer(text, self.query, has_worked=bool(self.store.counts))
+        except Fault as fault:
+            about = {"fault": fault.name, "said": fault.said, "usage": fault.usage, "answered": is_answered}
+            self.store.add(row, is_again, [], **about)
+            return fault
+        self.store.add(row, is_again, answer.outputs[:count], model=answer.model, usage=answer.usage)
+        self._answers += 1
+        self._in_succession = 0
+        return None
 
     def _give_up(self, row: str, fault: Fault) -> None:
         self._given_up[row] = fault
@@ -132,7 +143,7 @@ class Asking:
         if self._in_succession == ROWS_IN_SUCCESSION:
             reason = f"{ROWS_IN_SUCCESSION} rows in succession got no answer, the last one for {fault}"
         if reason and self._end is None:
-            kept = f"answers so far are kept in {self.store.path}; run again to go on"
+            kept = f"answers so far are kept in {self.store.path}; run again to go on{remedy(fault)}"
             self._end = UserError(f"{self.client.address}: {reason}. The {kept}")
 
     def _show(self, row: str) -> None:
@@ -149,8 +160,17 @@ class Asking:
         return self._end is not None or self._interruption.reason is not None
 
 
-def missing(given_up: dict[str, Fault], rows: int) -> str:
-    """Return how many of the rows have been given up, which, and why; of one fault, in the words of its first row."""
+def remedy(*faults: Fault) -> str:
+    """Return the flags, as the end of a sentence, by which requests may get answers that had passing faults."""
+    is_passing = any(fault.then is Then.AGAIN and not fault.is_answer for fault in faults)
+    return ", with more --retries or a lower --concurrency" if is_passing else ""
+
+
+def missing(given_up: dict[str, Fault], rows: int, some: int = 0) -> str:
+    """Return how many of the rows have been given up, which, and why; of one fault, in the words of its first row.
+
+    `some` of them have outputs, but fewer than they should.
+    """
     by_name: dict[str, list[str]] = {}
     for row, fault in given_up.items():
         by_name.setdefault(fault.name, []).append(row)
@@ -158,4 +178,5 @@ def missing(given_up: dict[str, Fault], rows: int) -> str:
         f"{len(found)} for {given_up[found[0]]} ({', '.join(found[:NAMED])}{', ...' if len(found) > NAMED else ''})"
         for found in by_name.values()
     ]
-    return f"{len(given_up)} of {rows} rows have no output: {'; '.join(reasons)}"
+    what = f"no output, or too few ({some})" if some else "no output"
+    return f"{len(given_up)} of {rows} rows have {what}: {'; '.join(reasons)}"

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from fdistill.runtime.redaction import redact
+from fdistill.runtime.validation import printable
 
 LONGEST = 300  # characters of a server's words that are kept
 
@@ -63,7 +64,7 @@ def fault_of_status(status: int, headers: Mapping[str, str], text: str) -> Fault
     if status in _REMEDIES:
         return Fault(name, f"{message}; {_REMEDIES[status]}", Then.STOP)
     if 300 <= status < 400:
-        return Fault(name, f"moved to {redact(headers.get('location', 'nowhere'))}; correct --url", Then.STOP)
+        return Fault(name, f"moved to {shortened(headers.get('location', 'nowhere'))}; correct --url", Then.STOP)
     return Fault(name, message, Then.NEXT, is_answer=True)
 
 
@@ -81,8 +82,8 @@ def wait_of(headers: Mapping[str, str]) -> float | None:
 
 
 def shortened(text: str) -> str:
-    """Return a server's words on one line, without secrets and not too long."""
-    line = " ".join(redact(text).split())
+    """Return a server's words on one line, without secrets and control characters and not too long."""
+    line = printable(" ".join(redact(text).split()))
     return line if len(line) <= LONGEST else line[:LONGEST] + " ..."
 
 

@@ -1,5 +1,6 @@
 """What an endpoint is asked: the body of a request, in either of its two interfaces."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,8 @@ class Query:
     """What all requests of a run have in common. Its values are JSON's.
 
     Raises UserError for a prompt without a place for the source, for a system's words that the interface has no place
-    for, and for `settings` that replace what this class sets.
+    for, or that have a place for the source themselves, for `settings` that replace what this class sets, and for what
+    JSON or UTF-8 does not have.
     """
 
     api: str  # a key of APIS
@@ -65,8 +67,13 @@ class Query:
             raise UserError(f"--prompt: has no {SOURCE}, so every request would be the same; write {SOURCE} in it")
         if self.system is not None and not APIS[self.api].has_system:
             raise UserError(f"--system: --api {self.api} has no place for it; write it into the prompt")
+        if SOURCE in (self.system or ""):
+            raise UserError(f"--system: has {SOURCE}, which stands for the input in the prompt only; write it there")
         if taken := [key for key in OWN_KEYS if key in self.settings]:
             raise UserError(f"--extra: {', '.join(taken)}: set by this script; use its flags, and leave it out")
+        for flag, value in (("model", self.model), ("prompt", self.prompt), ("system", self.system)):
+            _check_json(f"--{flag}", value)
+        _check_json("--extra", self.settings)
 
     def body(self, source: str, count: int, first: int) -> dict[str, Any]:
         """Return the request for `count` outputs of a source; `first` is the number of those that there are already.
@@ -87,3 +94,14 @@ class Query:
     def is_repeatable(self) -> bool:
         """Whether the same request is meant to have the same answer, so that asking again does not help."""
         return self.seed is not None or self.settings.get("temperature") == 0
+
+
+def _check_json(flag: str, value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{flag}: is not UTF-8, as of a file in another encoding; convert it (iconv -f LATIN1 -t UTF-8)"
+        ) from None
+    except ValueError:
+        raise UserError(f"{flag}: has a number that is not finite; correct it") from None

@@ -12,21 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.shapes import COUNT, Shape, parse
+from fdistill.artifacts.shapes import Shape, parse
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.endpoint.answer import USAGE
 
 log = logging.getLogger(__name__)
 
+_START = b'{"identity": '
 _HEAD: Shape = {"identity": dict, "began": str}
-_USAGE: Shape = {"prompt_tokens": COUNT, "completion_tokens": COUNT}
 _LINE: Shape = {
     "id": str,
     "endpoint": str,
     "retry": bool,
-    "outputs": [{"text": str}],
+    "outputs": [{"text": str, "finished": bool}],
     "fault": (str, None),
-    "usage": (_USAGE, None),
+    "usage": (USAGE, None),
     "model?": (str, None),
+    "answered?": bool,
 }
 
 
@@ -44,7 +46,7 @@ class AnswerStore:
         self.path, self.endpoint = path, endpoint
         self.counts: Counter[str] = Counter()  # outputs by row
         self.faults: Counter[str] = Counter()  # by name
-        self.usage = Counter(dict.fromkeys(_USAGE, 0))
+        self.usage = Counter(dict.fromkeys(USAGE, 0))
         self.endpoints: dict[str, None] = {}  # that were asked, as an ordered set
         self.models: dict[str, None] = {}  # that have answered, as the endpoints call them
         self.requests = self.retries = self.unmetered = 0  # unmetered: answered without a count of tokens
@@ -58,7 +60,10 @@ class AnswerStore:
             raise self._refused(error) from None
 
     def add(self, row: str, retry: bool, outputs: list[dict[str, Any]], **said: Any) -> None:
-        """Append a request's result: `outputs`, or none of them and a `fault`; with `usage` and `model`, if known."""
+        """Append a request's result: `outputs`, or none of them and a `fault`; with `usage` and `model`, if known.
+
+        `answered` says whether the endpoint has answered, if only with what cannot be used.
+        """
         line = {"id": row, "endpoint": self.endpoint, "retry": retry, "outputs": outputs, "fault": None, "usage": None}
         line |= said
         try:
@@ -95,7 +100,7 @@ class AnswerStore:
         self._file.seek(0)
         place, is_first = 0, True
         for number, line in enumerate(iter(self._file.readline, b""), start=1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and (not is_first or _START.startswith(line[: len(_START)])):
                 log.warning("%s: line %d is torn; it is removed, and its request made again", self.path, number)
                 self._file.truncate(place)
                 break
@@ -124,7 +129,7 @@ class AnswerStore:
         if keys := _differences(stored, asked):
             raise UserError(
                 f"{self.path}: has answers to other requests ({', '.join(keys)}); give another --output, or, to ask "
-                "for all of them anew, move this file"
+                "for all of them anew, move this file and that of the outputs"
             )
 
     def _count(self, line: dict[str, Any], place: int) -> None:
@@ -137,7 +142,7 @@ class AnswerStore:
             self.faults[line["fault"]] += 1
         if line["usage"] is not None:
             self.usage.update(line["usage"])
-        elif line["outputs"]:
+        elif line["outputs"] or line.get("answered"):
             self.unmetered += 1
         self.endpoints[line["endpoint"]] = None
         if line.get("model") is not None:
