@@ -206,3 +206,13 @@ def test_a_teacher_without_outputs_for_the_test_split_has_no_row(tmp_path):
 def test_a_method_that_cannot_be_used_is_refused_before_anything_runs(tmp_path):
     output = dry_run(project(tmp_path, {"train": "train.jsonl"}, ["outside"], methods=["mle", "js"]), check=False)
     assert "method 'js' needs the teacher itself" in output and "methods that work: mle" in output
+
+
+def test_the_students_checkpoint_is_read_as_its_task_says(tmp_path):
+    folder = project(tmp_path, {"train": "train.jsonl"}, ["outside"], methods=["mle"])
+    task = yaml.safe_load((folder / "config/tasks/outside.yaml").read_text())
+    languages = {"source_language": "en_XX", "target_language": "ro_RO"}
+    task["model"] |= {"family": "mbart", "student": {"init": "org/mbart", "allow_pickle": True, **languages}}
+    (folder / "config/tasks/outside.yaml").write_text(yaml.safe_dump(task))
+    flags = "--init org/mbart --allow-pickle --source-language=en_XX --target-language=ro_RO"
+    assert flags in dry_run(folder, "-p", "--until", "start_student")

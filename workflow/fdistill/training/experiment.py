@@ -82,8 +82,15 @@ def train_and_save(
         history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
     chosen = kept(history, selection)
     if chosen:
-        value = f"{selection.metric} {chosen['dev'][selection.metric]:.4f}"
+        metric, start = selection.metric, history[0]  # the evaluation before the first step
+        value = f"{metric} {chosen['dev'][metric]:.4f}"
         log.info("kept: the %s weights, of step %d, development %s", selection.keep, chosen["step"], value)
+        if selection.goodness(chosen) <= selection.goodness(start):
+            log.warning(
+                "training did not help: before its first step the development %s was %.4f; the trained weights are "
+                "kept nevertheless. Look at learning_rate, warmup_steps and epochs",
+                *(metric, start["dev"][metric]),
+            )
     weights = trainer.weights()
     if ranks.is_main:
         save(student, args.model, manifest | {"kept_step": chosen["step"] if chosen else 0}, weights)
