@@ -76,6 +76,7 @@ def test_outputs_are_stored_as_the_teachers_sequences(study, imported):
     assert generated["hypothesis"] == [references[0] for references in test["references"]]
     risk = read_json(study.teacher_risk)
     assert risk["teacher_dist"] > 0 and risk["r_llh_token"] is None and "r_llh_token" in risk["missing"]
+    assert "entropy" in risk["missing"]["r_cvg_token"]["reason"]
     assert read_parquet(of_test, SAMPLES)[0]["id"][::2] == test["id"]
 
 

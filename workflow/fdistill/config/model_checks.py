@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdistill.models.families import FAMILIES, Family
-from fdistill.models.location import local_folder
+from fdistill.models.location import SCRATCH, local_folder
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 
 Task = dict[str, Any]
 
-SCRATCH = "scratch"
 NLL = "nll"  # the one loss that needs no teacher
 OUTPUTS = "outputs"  # the key of a teacher from outside
 # Keys of a first model that is a checkpoint, and why one from scratch does not use them.
