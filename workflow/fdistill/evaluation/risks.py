@@ -21,8 +21,8 @@ NO_MODEL = {
     "fix": "compare in another metric, or use a teacher that is a model (model.teacher.init)",
 }
 NO_ENTROPY = {
-    "reason": "the teacher's own R_cvg is its entropy, which needs its probabilities for the test split, and it is files "
-    "of outputs",
+    "reason": "the teacher's own R_cvg is its entropy, which needs its probabilities for the test split, and it is "
+    "files of outputs",
     "fix": "compare the students' R_cvg with each other, or use a teacher that is a model (model.teacher.init)",
 }
 NO_OUTPUTS = {
