@@ -22,11 +22,12 @@ from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
 from small_config import WEB, put
 
-# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stage
-# `finetune` is one that a task may not have; `teacher_weight` is another name for `beta`, which has the default. Only
-# if the teacher is files of outputs has a student `init`, with what a checkpoint needs, and there is no training of a
-# teacher (outside_checks).
+# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stages
+# `predistill` and `finetune` are ones that a task may not have; `teacher_weight` is another name for `beta`, which has
+# the default. Only if the teacher is files of outputs has a student `init`, with what a checkpoint needs, and there is
+# no training of a teacher (outside_checks).
 NO_DEFAULT = {
+    "task.training.predistill",
     "task.training.finetune",
     "task.model.student.encoder",
     "task.model.student.decoder",
