@@ -34,11 +34,12 @@ def train_and_save(
     sampling: SamplingConfig,
     ranks: Ranks,
     manifest: dict[str, Any],
+    sharded: Checkpoint | None,
 ) -> None:
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
-    `teacher` is the one that the objective compares the student with, or that only its agreement is measured with. With
-    `args.shard_teacher` it is FSDP-sharded; if it is None, `student` is the teacher in training and is sharded.
+    `teacher` is the one that the objective compares the student with, or that only its agreement is measured with.
+    `sharded` is the one of both models that is FSDP-sharded: a task's teacher, which may be the model in training.
 
     An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
     has the hashes of the inputs; checkpoints of other inputs are not used.
@@ -58,8 +59,8 @@ def train_and_save(
         "device": student.model.device.type,
         "code": code_identity(),
     }
-    if args.shard_teacher:
-        fsdp.shard((teacher or student).model, ranks)
+    if sharded is not None:
+        fsdp.shard(sharded.model, ranks)
     dev, columns = read_split(args.dev, student, limits)
     teacher_model = teacher.model if teacher else None
     # Ranks of a sharded model must run it equally often, so each evaluates the whole split instead of a part.
