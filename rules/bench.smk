@@ -83,11 +83,11 @@ rule bench_loss:
 rule bench_growth:
     input:
         script=script("bench_growth"),
-        init=lambda wildcards: [file for task in BENCH_TASKS for file in init_files_of(STUDY.task(task))],
+        init=lambda wildcards: [file for task in TEACHER_TASKS for file in init_files_of(STUDY.task(task))],
         # The numbers of examples of a task whose source does not state them.
         manifests=[
             f"{RESULTS}/{task}/prepare/manifest.json"
-            for task in BENCH_TASKS
+            for task in TEACHER_TASKS
             if stated_counts(STUDY.task(task)) is None
         ],
     output:
@@ -102,7 +102,7 @@ rule bench_growth:
         mem_mb=8000,
         runtime=60,
     params:
-        tasks=lambda wildcards: json.dumps({task: without_texts(STUDY.task(task)) for task in BENCH_TASKS}),
+        tasks=lambda wildcards: json.dumps({task: without_texts(STUDY.task(task)) for task in TEACHER_TASKS}),
         manifests=lambda wildcards, input: [f"{Path(path).parts[-3]}={path}" for path in input.manifests],
         seeds=len(STUDY.seeds),
         memory=memory_flags({"batch_size": None}),
@@ -144,7 +144,7 @@ rule bench_layers:
 rule layers_table:
     input:
         script=script("tables"),
-        times=expand("<results>/bench/{task}.layers.json", task=BENCH_TASKS),
+        times=expand("<results>/bench/{task}.layers.json", task=TEACHER_TASKS),
     output:
         multiext("<results>/tables/shleifer_rush/layers", ".csv", ".md", ".tex"),
         page=table_page("shleifer_rush/layers"),
@@ -158,8 +158,8 @@ rule layers_table:
         runtime=10,
     params:
         texts=TEXTS_FILE,
-        tasks=BENCH_TASKS,
-        times=bench_of(BENCH_TASKS, "layers"),
+        tasks=TEACHER_TASKS,
+        times=bench_of(TEACHER_TASKS, "layers"),
         shown=flags("tables", STUDY.tables),
     shell:
         "exec python {input.script:q} layers --times {params.times:q} --tasks {params.tasks:q}"
@@ -201,4 +201,4 @@ rule bench:
     input:
         "<results>/bench/loss.md",
         "<results>/bench/growth.md",
-        [f"{RESULTS}/bench/{task}{what}.md" for task in BENCH_TASKS for what in ("", ".offline")],
+        [f"{RESULTS}/bench/{task}{what}.md" for task in TEACHER_TASKS for what in ("", ".offline")],

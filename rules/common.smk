@@ -93,6 +93,7 @@ OUTPUTS = {
     for task in STUDY.all_tasks
     if task not in STUDY.task_mistakes and (outputs := outputs_of(STUDY.task(task)))
 }
+TEACHER_TASKS = [task for task in STUDY.tasks if task not in OUTPUTS]  # whose teacher is a model
 
 
 def one_of(tasks):

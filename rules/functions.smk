@@ -211,25 +211,19 @@ def unfinished(output, name):
     return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
 
 
-def teacher_flags(model):
-    """Return the flags of the model that the teacher is fine-tuned from, without the keys that it does not use."""
-    is_read = model["teacher"]["init"] != SCRATCH
-    return [*first_model_flags(model, "teacher"), *(checkpoint_flags(model["teacher"]) if is_read else [])]
-
-
 def first_model_flags(model, owner):
     """Return the flags of the first model: a checkpoint, or random weights and a tokenizer; `owner` has its settings."""
     settings = model[owner]
     start = ["--family", model["family"], "--init", settings["init"]]
     if settings["init"] != SCRATCH:
-        return start
+        return [*start, *checkpoint_flags(settings)]
     return [*start, "--vocab-size", str(settings["vocab_size"]), "--model-config", json.dumps(settings["config"])]
 
 
-def checkpoint_flags(teacher):
-    """Return the flags of how the checkpoint of a teacher, or of another teacher, is read."""
-    codes = {side: teacher[f"{side}_language"] for side in ("source", "target")}
-    pickle = ["--allow-pickle"] if teacher["allow_pickle"] else []
+def checkpoint_flags(settings):
+    """Return the flags of how a checkpoint is read: a first model's, or another teacher's."""
+    codes = {side: settings.get(f"{side}_language") for side in ("source", "target")}
+    pickle = ["--allow-pickle"] if settings.get("allow_pickle") else []
     return [*pickle, *(f"--{side}-language={code}" for side, code in codes.items() if code)]
 
 

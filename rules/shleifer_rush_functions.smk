@@ -1,9 +1,6 @@
 # What the rules of Shleifer & Rush's tables read, and which of them the study is about.
 from fdistill.evaluation import shleifer_rush
 
-# The tables compare students with the model that is their teacher.
-TEACHER_TASKS = [task for task in STUDY.tasks if task not in OUTPUTS]
-
 
 def started():
     """Return the method whose sizes are compared as starts of the student."""

@@ -38,10 +38,6 @@ def online_systems(task):
     return [*ONLINE, *ONLINE.values()]
 
 
-# The benchmarks of a task's models need their shapes.
-BENCH_TASKS = [task for task in STUDY.tasks if STUDY.task(task)["model"]["teacher"] is not None and task not in OUTPUTS]
-
-
 def of_tasks(name):
     """Return TASK=FILE arguments for the file `name` of each task."""
     return [f"{task}={RESULTS}/{task}/{name}" for task in STUDY.tasks]
@@ -73,7 +69,7 @@ def measured_for_claims():
     """Return what claims are decided from beside comparisons, TASK=FILE arguments by flag: all that the study measures."""
     return {
         "--online": bench_of(STUDY.tasks if ONLINE else [], "online"),
-        "--layers": bench_of(BENCH_TASKS if "layers" in study_tables() else [], "layers"),
+        "--layers": bench_of(TEACHER_TASKS if "layers" in study_tables() else [], "layers"),
         "--teacher": [f"{task}={RESULTS}/{task}/teacher/risk.json" for task in STUDY.tasks if teachers(task)],
         "--metrics": compared_across_tasks("metrics.json"),
     }

@@ -89,6 +89,18 @@ def test_a_method_whose_stage_the_task_has_not(project):
     assert project.load(methods=["tuned"]).training("web", "finetune")["batch_size"] == 8
 
 
+def test_a_task_without_pre_distillation(project):
+    """It is needed if, and only if, a method of the study or one that it starts from uses it."""
+    project.write(TASK, put(WEB, "training.predistill", ...))
+    own = TABLE["kl"] | {"start": "init_student"}
+    project.write(METHODS, TABLE | {"own": own})
+    assert project.load(methods=["own"]).trained("web").keys() == {"own"}
+    (line,) = project.mistakes(methods=["own", "kl", "seqkd"])  # both start from it
+    assert "methods[1]: 'predistill' is trained with training.predistill, which task 'web' does not have" in line
+    (line,) = project.mistakes(methods=["mle"])
+    assert "methods[0]: 'mle' is trained with training.predistill, which task 'web' does not have" in line
+
+
 def test_the_stage_selects_by_its_own_settings(project):
     overrides = {"finetune": {"metric": "bleu4"}}
     project.write(TASK, TASK_WITH_STAGE | {"selection_overrides": overrides})

@@ -57,6 +57,8 @@ def test_a_task_with_outputs_has_defaults_and_no_teacher(project):
         ("model.student", {"init": "x/y", "vocab_size": 400}, "400 is not used with init 'x/y', only with scratch"),
         ("model.student", {"init": "https://x/y"}, 'model.student.init: "https://x/y" is an address'),
         ("text.max_source_tokens", 80, "80 tokens do not fit the student's 64 positions"),
+        ("model.student.allow_pickle", True, "model.student.allow_pickle: not used with init scratch, which reads no"),
+        ("model.student", {"init": "x/y", "source_language": "en_XX"}, "\"en_XX\" is not used with family 'bart'"),
     ],
 )
 def test_mistakes_of_a_task_with_outputs(project, key, value, text):

@@ -22,10 +22,12 @@ from fdistill.training.settings import TrainingSettings
 from jsonschema import Draft202012Validator
 from small_config import WEB, put
 
-# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stage
-# `finetune` is one that a task may not have; `teacher_weight` is another name for `beta`, which has the default. Only
-# if the teacher is files of outputs has a student `init`, and there is no training of a teacher (outside_checks).
+# Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stages
+# `predistill` and `finetune` are ones that a task may not have; `teacher_weight` is another name for `beta`, which has
+# the default. Only if the teacher is files of outputs has a student `init`, with what a checkpoint needs, and there is
+# no training of a teacher (outside_checks).
 NO_DEFAULT = {
+    "task.training.predistill",
     "task.training.finetune",
     "task.model.student.encoder",
     "task.model.student.decoder",
@@ -33,13 +35,19 @@ NO_DEFAULT = {
     "task.model.student_sizes.decoder",
     "task.model.student.init",
     "task.model.student_sizes.init",
+    *(
+        f"task.model.{owner}.{key}"
+        for owner in ("student", "student_sizes")
+        for key in ("source_language", "target_language", "allow_pickle")
+    ),
     "task.training.teacher",
     "methods.terms.parameters.teacher_weight",
 }
 # Keys of a size, of a stack that is a mapping, of files of outputs and their student, of which a usual task has none.
 OTHERS_KEYS = (
     "task.model.student_sizes.",
-    *(f"task.model.student.{key}" for key in ("encoder.", "decoder.", "init", "vocab_size", "config")),
+    *(f"task.model.student.{key}" for key in ("encoder.", "decoder.", "init", "vocab_size", "config", "allow_pickle")),
+    *(f"task.model.student.{side}_language" for side in ("source", "target")),
     "task.model.teacher.outputs.",
 )
 SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]

@@ -321,6 +321,13 @@ def test_what_cannot_be_tested_says_why(tmp_path):
     assert found["why"] == "Nothing in this study tests it."
 
 
+def test_a_study_of_which_no_claim_can_be_decided_is_told_so_first(tmp_path):
+    other, tested = claim(["js"], ["no_method"]), claim(["js"], ["kl"])
+    for claims, is_told in (({"x": other}, True), ({"x": other, "y": tested}, False)):
+        page = claims_markdown(decide_claims(claims, [compared(tmp_path, CLEAR)], TEXTS), {"t": "Task"}, TEXTS.systems)
+        assert page.startswith("# Claims\n\nNone of these claims can be decided here") == is_told
+
+
 # --- seeds, and files that do not belong together
 
 

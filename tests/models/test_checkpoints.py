@@ -163,7 +163,7 @@ def test_a_pickle_is_refused_unless_it_is_allowed_and_its_code_is_never_run(fold
         for content in ({"model.shared.weight": Trap()}, weights | {"trap": Trap()}):
             with (folder / PICKLE).open("wb") as file:
                 save_it(content, file)
-            refused(folder, WEIGHTS, "can run code when it is opened", "set model.teacher.allow_pickle")
+            refused(folder, WEIGHTS, "can run code when it is opened", "set allow_pickle: true beside its init")
             with pytest.raises(UserError, match=r"contains more than tensors and is not opened.*give a checkpoint"):
                 load(folder, allow_pickle=True)
     assert not (tmp_path / "ran").exists()

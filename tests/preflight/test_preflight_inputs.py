@@ -116,7 +116,7 @@ def test_a_checkpoint_with_a_pickle_alone_needs_leave(project, checkpoint):
     torch.save(load_file(checkpoint / "model.safetensors"), checkpoint / "pytorch_model.bin")
     (checkpoint / "model.safetensors").unlink()
     (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint)))
-    assert finding.problem and "if you trust it, set model.teacher.allow_pickle" in finding.text
+    assert finding.problem and "if you trust it, set allow_pickle: true beside its init" in finding.text
     given = {"init": str(checkpoint), "allow_pickle": True}
     (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, ("model.teacher", given))))
     assert not finding.problem

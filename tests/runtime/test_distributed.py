@@ -215,3 +215,10 @@ def test_adafactor_cannot_train_a_sharded_model(folder, tmp_path):
         process.join()
         assert process.exitcode == 1
     assert "training.optimizer: adafactor cannot train a model sharded over GPUs" in (tmp_path / "log").read_text()
+
+
+def test_a_student_whose_training_needs_no_teacher_is_not_sharded(folder, tmp_path):
+    """The task's teacher is sharded, and `mle` does not load it unless the agreement with it is measured."""
+    more = ["--optimizer", "adafactor", "--shard-teacher", "--selection-agreement-top-k", 0, "--epochs", 1]
+    on_several_ranks(training(folder, "bart", "mle", tmp_path / "student", *more), tmp_path)
+    assert (tmp_path / "student/model").is_dir()

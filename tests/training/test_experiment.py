@@ -92,3 +92,16 @@ def test_a_tokenizer_that_splits_a_phoneme_of_any_split_is_refused_before_traini
     assert "development" not in done.stdout and not (tmp_path / "model").exists()
     command += ["--vocab-size", "400", "--test", tmp_path / "split.parquet"]
     assert warm.run_script(*command).returncode == 0 and (tmp_path / "model").is_dir()
+
+
+def test_a_training_that_does_not_help_is_said_to(split, tmp_path):
+    """The trained weights are kept, although they are no better than those before the first step."""
+    save(tiny.checkpoint("bart"), tmp_path / "bart")
+    command = ["finetune_teacher", "--family", "bart", "--init", tmp_path / "bart", "--train", split, "--dev", split]
+    command += ["--max-source-tokens", "9", "--max-target-tokens", "9", "--epochs", "2", "--seed", "1"]
+    for rate, helps in (("0.01", True), ("1e-30", False)):
+        written = ["--model", tmp_path / rate, "--history", tmp_path / f"{rate}.jsonl"]
+        done = warm.run_script(*command, "--learning-rate", rate, *written)
+        start = json.loads((tmp_path / f"{rate}.jsonl").read_text().splitlines()[0])["dev"]["nll"]
+        text = f"training did not help: before its first step the development nll was {start:.4f}"
+        assert done.returncode == 0 and (text in done.stdout) == (not helps)

@@ -1,5 +1,6 @@
 """What each step of a run learns from: schedules, an adaptive share, and replayed samples."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,8 @@ def test_a_step_has_the_sequences_of_its_kind_alone(models, sampled, method, exp
         assert len(set(expected)) == 2
     assert kinds == expected
     assert [seed[-1] for seed, *_ in sampled] == [t for t, kind in enumerate(kinds) if kind == "student_samples"]
+    recorded = [line["steps_of"] for line in trainer.state.history if "dev" in line]
+    assert recorded == [Counter(kinds[:t]) for t in (0, 2, 4, 6)]
 
 
 @pytest.mark.parametrize("kind", ["teacher_samples", "student_samples"])
@@ -110,6 +113,9 @@ def test_an_adaptive_share_grows_where_the_development_loss_has_not_fallen(model
     shares = [adaptive.schedule.share(0, count) for count in range(4)]
     assert shares == pytest.approx([0.2, 0.5, 0.8, 1.0])
     assert trainer.state.dev_loss == 3.5
+    evaluations = [line for line in trainer.state.history if "dev" in line]
+    assert [line["student_share"] for line in evaluations] == pytest.approx([0.2, 0.2, 0.5, 0.8, 0.8, 1.0])
+    assert [sum(line["steps_of"].values()) for line in evaluations] == [line["step"] for line in evaluations]
 
 
 # --- replayed samples
@@ -134,7 +140,7 @@ def test_new_samples_until_the_buffer_is_full_then_in_a_falling_share_of_steps()
     plan, state = plan_of(total=4000), TrainingState()
     for count in range(10):
         assert not plan.replays(state)
-        plan.keep(state, [(count, [count])])
+        plan.taken(state, [(count, [count])])
     replays = [plan.replays(TrainingState(step=t, replay=state.replay)) for t in range(4000)]
     halves = sum(replays[:2000]), sum(replays[2000:])
     assert halves == pytest.approx((500, 1500), abs=100) and not any(replays[:5])
@@ -143,7 +149,7 @@ def test_new_samples_until_the_buffer_is_full_then_in_a_falling_share_of_steps()
 def test_the_buffer_keeps_the_newest_and_replays_without_repetition():
     plan, state = plan_of(size=4, total=0), TrainingState()
     for count in range(6):
-        plan.keep(state, [(count, [count])])
+        plan.taken(state, [(count, [count])])
     assert [row for row, _ in state.replay] == [2, 3, 4, 5]
     drawn = [sorted(row for row, _ in plan.replayed(TrainingState(step=t, replay=state.replay), 3)) for t in range(99)]
     assert all(len(set(rows)) == 3 for rows in drawn) and len(set(map(tuple, drawn))) == 4
@@ -176,6 +182,8 @@ def test_replayed_steps_learn_from_stored_samples_on_their_own_inputs(models, sa
             for row, ids, mask in zip(batch.rows, batch.source.input_ids, batch.source.attention_mask, strict=True):
                 assert ids[mask.bool()].tolist() == data.train.sources[row]
     assert len(trainer.state.replay) == 8
+    steps_of = trainer.state.history[-1]["steps_of"]
+    assert steps_of == {"replayed_samples": 18, "replays": 18 - len(new_steps)}
 
 
 @pytest.mark.parametrize("schedule", [None, Schedule(0.5, "alternating")])

@@ -76,6 +76,7 @@ def test_outputs_are_stored_as_the_teachers_sequences(study, imported):
     assert generated["hypothesis"] == [references[0] for references in test["references"]]
     risk = read_json(study.teacher_risk)
     assert risk["teacher_dist"] > 0 and risk["r_llh_token"] is None and "r_llh_token" in risk["missing"]
+    assert "entropy" in risk["missing"]["r_cvg_token"]["reason"]
     assert read_parquet(of_test, SAMPLES)[0]["id"][::2] == test["id"]
 
 
@@ -206,3 +207,13 @@ def test_a_teacher_without_outputs_for_the_test_split_has_no_row(tmp_path):
 def test_a_method_that_cannot_be_used_is_refused_before_anything_runs(tmp_path):
     output = dry_run(project(tmp_path, {"train": "train.jsonl"}, ["outside"], methods=["mle", "js"]), check=False)
     assert "method 'js' needs the teacher itself" in output and "methods that work: mle" in output
+
+
+def test_the_students_checkpoint_is_read_as_its_task_says(tmp_path):
+    folder = project(tmp_path, {"train": "train.jsonl"}, ["outside"], methods=["mle"])
+    task = yaml.safe_load((folder / "config/tasks/outside.yaml").read_text())
+    languages = {"source_language": "en_XX", "target_language": "ro_RO"}
+    task["model"] |= {"family": "mbart", "student": {"init": "org/mbart", "allow_pickle": True, **languages}}
+    (folder / "config/tasks/outside.yaml").write_text(yaml.safe_dump(task))
+    flags = "--init org/mbart --allow-pickle --source-language=en_XX --target-language=ro_RO"
+    assert flags in dry_run(folder, "-p", "--until", "start_student")

@@ -109,7 +109,8 @@ def main() -> None:
         "layers": manifest_of(args.start).get("layers"),  # of the untrained student, which the model card names
         CONTRIBUTIONS: contributions(args.start, *(file for part in parts.values() for file in part.stored.values())),
     }
-    train_and_save(args, student, teacher, objective, data, sampling, ranks, manifest)
+    sharded = teacher if args.shard_teacher else None
+    train_and_save(args, student, teacher, objective, data, sampling, ranks, manifest, sharded)
 
 
 def parts_of(args: argparse.Namespace, objective: Objective) -> dict[str, Part]:

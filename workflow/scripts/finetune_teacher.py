@@ -52,7 +52,8 @@ def main() -> None:
         "inputs": {"train": sha256(args.train)},
     }
     objective, sampling = Objective.from_config(GROUND_TRUTH_NLL), SamplingConfig(limits.max_target_tokens)
-    train_and_save(args, teacher, None, objective, TrainingData(train, {}), sampling, ranks, manifest)
+    sharded = teacher if args.shard_teacher else None
+    train_and_save(args, teacher, None, objective, TrainingData(train, {}), sampling, ranks, manifest, sharded)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.config import arguments, cli
 from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.models import checkpoints
-from fdistill.models.location import short_name
+from fdistill.models.location import SCRATCH, short_name
 from fdistill.models.student_layers import PRETRAINED, TEACHER, origins
 from fdistill.models.students import check_same_tokens, init_student
 from fdistill.training.state import weights_identity
@@ -82,8 +82,8 @@ def main() -> None:
 
 def _name(task: str, teacher: Path) -> str:
     """What a teacher of another task is called in the manifest."""
-    init = manifest_of(teacher).get("init", "scratch")
-    return f"the teacher of task {task}" + ("" if init == "scratch" else f", from {short_name(init)}")
+    init = manifest_of(teacher).get("init", SCRATCH)
+    return f"the teacher of task {task}" + ("" if init == SCRATCH else f", from {short_name(init)}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ Method = dict[str, Any]
 Methods = dict[str, Method]
 
 OVERRIDES = "method_overrides"
-FINETUNE = "finetune"  # the training stage that not every task has
+PREDISTILL, FINETUNE = "predistill", "finetune"  # the training stages that not every task has
 DISTILL = "distill"  # the training stage for whose examples the teacher's sequences are sampled
 
 
@@ -172,16 +172,17 @@ def check_labelled(name: str, task: Task, methods: Methods, selected: list[str])
 
 
 def check_stage(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
-    """Yield those of the `selected` methods, by number, that need the stage `finetune`, if task `name` has none."""
-    if FINETUNE in task.get("training", {}):
-        return
+    """Yield those of the `selected` methods, by number, that need a training stage which task `name` does not have."""
+    missing = {PREDISTILL, FINETUNE} - task.get("training", {}).keys()
+    seen: set[str] = set()
     for index, method in enumerate(selected):
-        for trained in with_starts([method], methods):
-            if methods[trained].get("training") == FINETUNE:
+        for trained in (found for found in with_starts([method], methods) if found not in seen):
+            seen.add(trained)
+            if (stage := methods[trained].get("training")) in missing:
                 yield (
                     index,
-                    f"'{trained}' is trained with training.{FINETUNE}, which task '{name}' does not have; set "
-                    f"task_overrides.{name}.training.{FINETUNE}: its learning_rate and epochs, or remove the method",
+                    f"'{trained}' is trained with training.{stage}, which task '{name}' does not have; set "
+                    f"task_overrides.{name}.training.{stage}: its learning_rate and epochs, or remove the method",
                 )
 
 

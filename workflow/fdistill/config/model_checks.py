@@ -7,15 +7,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from fdistill.models.families import FAMILIES, Family
-from fdistill.models.location import local_folder
+from fdistill.models.location import SCRATCH, local_folder
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 
 Task = dict[str, Any]
 
-SCRATCH = "scratch"
 NLL = "nll"  # the one loss that needs no teacher
 OUTPUTS = "outputs"  # the key of a teacher from outside
+# Keys of a first model that is a checkpoint, and why one from scratch does not use them.
+OF_CHECKPOINTS = {
+    "source_language": "whose tokenizer has no language codes",
+    "target_language": "whose tokenizer has no language codes",
+    "pretrained": "which starts from no checkpoint",
+    "allow_pickle": "which reads no checkpoint",
+}
 
 
 def check_family(task: Task) -> Iterator[Problem]:
@@ -111,27 +117,22 @@ def check_training(task: Task) -> Iterator[Problem]:
 
 
 def check_scratch_only(given: Task) -> Iterator[Problem]:
-    """Check that a teacher from a checkpoint has no keys of one from scratch, and the reverse."""
-    teacher = given.get("model", {}).get("teacher") or {}
-    if teacher.get(OUTPUTS):  # see `outside_checks`
+    """Check that a first model from a checkpoint has no keys of one from scratch, and the reverse."""
+    model = given.get("model", {})
+    owner = "student" if (model.get("teacher") or {}).get(OUTPUTS) else "teacher"
+    start = model.get(owner) or {}
+    if not isinstance(start, dict):  # a student such as 12-3, see `outside_checks`
         return
-    if teacher.get("init", SCRATCH) == SCRATCH:
-        for key in ("source_language", "target_language"):
-            if teacher.get(key):
-                path = ("model", "teacher", key)
-                yield Problem(path, f"not used with init {SCRATCH}, whose tokenizer has no language codes; remove it")
-        if teacher.get("pretrained"):
-            path = ("model", "teacher", "pretrained")
-            yield Problem(path, f"not used with init {SCRATCH}, which starts from no checkpoint; remove it")
-        if teacher.get("allow_pickle"):
-            path = ("model", "teacher", "allow_pickle")
-            yield Problem(path, f"not used with init {SCRATCH}, which reads no checkpoint; remove it")
+    if start.get("init", SCRATCH) == SCRATCH:
+        for key, reason in OF_CHECKPOINTS.items():
+            if start.get(key):
+                yield Problem(("model", owner, key), f"not used with init {SCRATCH}, {reason}; remove it")
         return
-    for key in ("vocab_size", "config"):
-        if key in teacher:
+    for key in ("vocab_size", "config") if owner == "teacher" else ():  # the schema has the condition for a student
+        if key in start:
             yield Problem(
-                ("model", "teacher", key),
-                f"not used with init '{teacher['init']}', a checkpoint with its own; remove it or use init {SCRATCH}",
+                ("model", owner, key),
+                f"not used with init '{start['init']}', a checkpoint with its own; remove it or use init {SCRATCH}",
             )
 
 

@@ -15,7 +15,6 @@ from fdistill.data.sources import UNLABELLED
 from fdistill.evaluation.model_card_code import ctranslate2_code, transformers_code
 from fdistill.evaluation.model_card_origins import (
     NO_LICENCE,
-    SCRATCH,
     UNKNOWN,
     archive,
     given,
@@ -24,6 +23,7 @@ from fdistill.evaluation.model_card_origins import (
     origin,
 )
 from fdistill.models.families import FAMILIES
+from fdistill.models.location import SCRATCH
 from fdistill.runtime.redaction import redact
 from fdistill.sampling.ctranslate2_export import FOLDER, Conversion
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.contributions import LABELS, LAYERS, OUTPUTS
+from fdistill.models.location import SCRATCH
 from fdistill.models.student_layers import PRETRAINED, RANDOM, TEACHER, Start
 
 UNKNOWN = "unknown: look for the terms of its publisher before you use or publish the model"
 NO_LICENCE = f", licence: {UNKNOWN}"  # no checkpoint and no file of labels has one on record
-SCRATCH = "scratch"
 GIVEN = {
     LABELS: "Labels of another teacher",
     LAYERS: "Layers of another model",

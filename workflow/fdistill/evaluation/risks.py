@@ -20,6 +20,11 @@ NO_MODEL = {
     "reason": "the teacher is files of outputs, which do not have its probability of other texts",
     "fix": "compare in another metric, or use a teacher that is a model (model.teacher.init)",
 }
+NO_ENTROPY = {
+    "reason": "the teacher's own R_cvg is its entropy, which needs its probabilities for the test split, and it is "
+    "files of outputs",
+    "fix": "compare the students' R_cvg with each other, or use a teacher that is a model (model.teacher.init)",
+}
 NO_OUTPUTS = {
     "reason": "the teacher's outputs for the test split are not known",
     "fix": "give them as model.teacher.outputs.test",
@@ -75,7 +80,7 @@ def missing(has_teacher: bool, has_samples: bool) -> dict[str, dict[str, str]]:
 
 def outputs_missing() -> dict[str, dict[str, str]]:
     """Return the same for the row of a teacher whose outputs for the test are known: all but its diversity is n/a."""
-    return dict.fromkeys(("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence"), NO_MODEL)
+    return missing(has_teacher=False, has_samples=True) | dict.fromkeys(("r_cvg_token", "r_cvg_sequence"), NO_ENTROPY)
 
 
 def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:

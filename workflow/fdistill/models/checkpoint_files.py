@@ -38,7 +38,7 @@ FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 NO_SAFETENSORS = (
     f"has no {WEIGHTS}, and nothing else is read by default: {PICKLE} can run code when it is opened; "
-    "if you trust it, set model.teacher.allow_pickle (finetune_teacher.py --allow-pickle)"
+    "if you trust it, set allow_pickle: true beside its init (--allow-pickle)"
 )
 COPY = "copy the checkpoint again, or give another one"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fdistill.runtime.errors import UserError
 
+SCRATCH = "scratch"  # in the place of a name: random weights
 WEIGHTS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
 CONFIG = "config.json"

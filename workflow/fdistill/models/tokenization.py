@@ -200,14 +200,14 @@ def set_languages(tokenizer: PreTrainedTokenizerBase, name: str | Path, source: 
     """
     if not has_languages(tokenizer):
         if source or target:
-            raise UserError(f"model.teacher: {name} has no language codes; remove source_language and target_language")
+            raise UserError(f"{name} has no language codes; remove source_language and target_language")
         return
     vocabulary = tokenizer.get_vocab()
     for key, chosen in (("source", source), ("target", target)):
         code = chosen or tokenizer.init_kwargs.get(LANGUAGES[key])
         if code not in vocabulary:
             raise UserError(
-                f"model.teacher.{key}_language: {f'unknown code {code!r}' if code else 'missing'}; {name} marks texts "
+                f"{key}_language: {f'unknown code {code!r}' if code else 'missing'}; {name} marks texts "
                 "with the code of their language: give one of its tokenizer's, as en_XX or ro_RO"
             )
         setattr(tokenizer, LANGUAGES[key], code)

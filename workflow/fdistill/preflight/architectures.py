@@ -135,16 +135,16 @@ def configuration(model: dict[str, Any], owner: str = "teacher") -> tuple[PreTra
 
 
 def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:
-    """Return what `configuration` does, of a checkpoint; `key` names it in messages. A student has no options."""
+    """Return what `configuration` does, of a checkpoint; `key` names it in messages."""
     init, allow_pickle = start["init"], start.get("allow_pickle", False)
     if local_folder(init) is None:
         return _on_the_hub(init, allow_pickle, key)
     try:
         with _MAKING:
             outline = describe(init, allow_pickle)
+        set_languages(outline.tokenizer, init, start.get("source_language"), start.get("target_language"))
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
-    set_languages(outline.tokenizer, init, start.get("source_language"), start.get("target_language"))
     return outline.config, f"{init}, a folder on this machine", None
 
 

@@ -92,15 +92,19 @@ def _loss_on(
         with torch.no_grad():
             suffixes = suffix_log_odds(*_log_probs_by_row(outputs, labels, models), outputs.labels)
 
+    by_name = {  # what a loss reads of its position besides labels, logits and weights
+        "top_tokens": outputs.top_tokens,
+        "top_log_probs": outputs.top_log_probs,
+        "log_odds": log_odds,
+        "suffixes": suffixes,
+    }
+
     def loss_of_chunk(
         labels: Tensor,
         student_states: Tensor,
         teacher_states: Tensor | None,
-        top_tokens: Tensor | None,
-        top_log_probs: Tensor | None,
-        log_odds: Tensor | None,
-        suffixes: Tensor | None,
         weights: Tensor | None,
+        *others: Tensor | None,
     ) -> Tensor:
         with models.autocast:
             student_logits = models.student.logits(student_states)
@@ -110,24 +114,13 @@ def _loss_on(
             labels[None],
             student_logits,
             teacher_logits,
-            top_tokens=top_tokens,
-            top_log_probs=top_log_probs,
-            log_odds=log_odds,
-            suffixes=suffixes,
             weights={} if weights is None else {LABELS: weights},
+            **dict(zip(by_name, others, strict=True)),
         )
         return sum(term.evaluate(inputs, counts) for term in on_logits)
 
-    positions = [
-        labels,
-        outputs.student_states,
-        outputs.teacher_states,
-        outputs.top_tokens,
-        outputs.top_log_probs,
-        log_odds,
-        suffixes,
-        inputs.weights.get(LABELS),
-    ]
+    states = (outputs.student_states, outputs.teacher_states)
+    positions = [labels, *states, inputs.weights.get(LABELS), *by_name.values()]
     return total + chunks.sum_over_chunks(loss_of_chunk, positions, models.student.output_weights(), models.chunk_size)
 
 

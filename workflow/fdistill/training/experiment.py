@@ -34,11 +34,12 @@ def train_and_save(
     sampling: SamplingConfig,
     ranks: Ranks,
     manifest: dict[str, Any],
+    sharded: Checkpoint | None,
 ) -> None:
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
-    `teacher` is the one that the objective compares the student with, or that only its agreement is measured with. With
-    `args.shard_teacher` it is FSDP-sharded; if it is None, `student` is the teacher in training and is sharded.
+    `teacher` is the one that the objective compares the student with, or that only its agreement is measured with.
+    `sharded` is the one of both models that is FSDP-sharded: a task's teacher, which may be the model in training.
 
     An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
     has the hashes of the inputs; checkpoints of other inputs are not used.
@@ -58,8 +59,8 @@ def train_and_save(
         "device": student.model.device.type,
         "code": code_identity(),
     }
-    if args.shard_teacher:
-        fsdp.shard((teacher or student).model, ranks)
+    if sharded is not None:
+        fsdp.shard(sharded.model, ranks)
     dev, columns = read_split(args.dev, student, limits)
     teacher_model = teacher.model if teacher else None
     # Ranks of a sharded model must run it equally often, so each evaluates the whole split instead of a part.
@@ -83,8 +84,15 @@ def train_and_save(
         history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
     chosen = kept(history, selection)
     if chosen:
-        value = f"{selection.metric} {chosen['dev'][selection.metric]:.4f}"
+        metric, start = selection.metric, history[0]  # the evaluation before the first step
+        value = f"{metric} {chosen['dev'][metric]:.4f}"
         log.info("kept: the %s weights, of step %d, development %s", selection.keep, chosen["step"], value)
+        if selection.goodness(chosen) <= selection.goodness(start):
+            log.warning(
+                "training did not help: before its first step the development %s was %.4f; the trained weights are "
+                "kept nevertheless. Look at learning_rate, warmup_steps and epochs",
+                *(metric, start["dev"][metric]),
+            )
     weights = trainer.weights()
     if ranks.is_main:
         save(student, args.model, manifest | {"kept_step": chosen["step"] if chosen else 0}, weights)

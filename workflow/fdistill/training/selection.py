@@ -36,14 +36,18 @@ class Selection:
         """Whether a higher value of the metric is better."""
         return self.metric != NLL and metrics.METRICS[self.metric].better == "higher"
 
+    def goodness(self, entry: dict[str, Any]) -> float:
+        """Return the metric of an evaluation, an entry of a training history, so that higher is better."""
+        value = entry["dev"][self.metric]
+        return value if self.higher_is_better else -value
+
 
 def kept(history: list[dict[str, Any]], selection: Selection) -> dict[str, Any] | None:
     """Return the entry of a training history whose weights are kept, {"step", "dev"}; None without any training."""
     entries = [entry for entry in history if "dev" in entry and entry["step"]]
     if not entries or selection.keep == LAST:
         return entries[-1] if entries else None
-    sign = 1 if selection.higher_is_better else -1
-    return max(entries, key=lambda entry: sign * entry["dev"][selection.metric])
+    return max(entries, key=selection.goodness)
 
 
 def dev_scorer(

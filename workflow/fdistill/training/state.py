@@ -43,6 +43,7 @@ class TrainingState:
     skipped: int = 0  # steps in a row
     halved: bool = False  # whether micro-batches are split in two
     # For `step_plan`:
+    steps_of: dict[str, int] = field(default_factory=dict)  # the steps taken, by what they learnt from
     growths: int = 0  # of an adaptive student's share
     dev_loss: float | None = None  # of the last evaluation, for an adaptive share
     # The student's stored samples from the oldest on: rows of the training split with token ids

@@ -1,6 +1,7 @@
 """What each step of a run learns from: the kinds of sequence that a schedule chooses, and samples that are replayed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from fdistill.losses.objectives import Objective
 from fdistill.losses.schedule import ADAPTIVE, REPLAY, uniform
 from fdistill.losses.sequences import REPLAYED_SAMPLES
 from fdistill.training.state import TrainingState
+
+REPLAYS = "replays"  # beside the kinds of sequence in `TrainingState.steps_of`: the steps that used stored samples
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class StepPlan:
         schedule = self.objective.schedule
         if schedule is None:
             return self.objective.sequences
-        share = schedule.share(self._progress(state), state.growths)
-        return self.objective.kinds(schedule.is_student_step(state.step, share, self.seed))
+        return self.objective.kinds(schedule.is_student_step(state.step, self._share(state), self.seed))
 
     def replays(self, state: TrainingState) -> bool:
         """Return whether the next step uses samples that are stored, instead of new ones.
@@ -45,10 +47,23 @@ class StepPlan:
         chosen = np.random.default_rng((REPLAY, self.seed, state.step, 1)).permutation(size)[:count]
         return [state.replay[i] for i in chosen]
 
-    def keep(self, state: TrainingState, samples: list[tuple[int, list[int]]]) -> None:
-        """Store the samples of the step just taken if they are new; the oldest give way."""
-        if REPLAYED_SAMPLES in self.kinds(state) and not self.replays(state):
+    def taken(self, state: TrainingState, samples: list[tuple[int, list[int]]]) -> None:
+        """Count the step just taken, and store its samples if they are new; the oldest give way."""
+        kinds, replays = self.kinds(state), self.replays(state)
+        for kind in (*kinds, *([REPLAYS] if replays else [])):
+            state.steps_of[kind] = state.steps_of.get(kind, 0) + 1
+        if REPLAYED_SAMPLES in kinds and not replays:
             state.replay = [*state.replay, *samples][-self.objective.replay_size :]
+
+    def report(self, state: TrainingState) -> dict[str, Any]:
+        """Return what an evaluation records: the student's present share, and how many steps learnt from each kind.
+
+        Empty if all steps learn from the same.
+        """
+        if self.objective.schedule is None and REPLAYED_SAMPLES not in self.objective.sequences:
+            return {}
+        share = {} if self.objective.schedule is None else {"student_share": self._share(state)}
+        return {**share, "steps_of": dict(state.steps_of)}
 
     def evaluated(self, state: TrainingState, loss: float) -> None:
         """Let an adaptive share grow if the development loss has not fallen since the evaluation before."""
@@ -56,6 +71,9 @@ class StepPlan:
             return
         state.growths += state.dev_loss is not None and loss >= state.dev_loss
         state.dev_loss = loss
+
+    def _share(self, state: TrainingState) -> float:
+        return self.objective.schedule.share(self._progress(state), state.growths)
 
     def _progress(self, state: TrainingState) -> float:
         return state.step / max(1, self.total_steps)

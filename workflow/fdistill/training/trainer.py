@@ -1,5 +1,6 @@
 """The training loop of every stage: fine-tuning the teacher, pre-distillation, every distillation method."""
 
+import json
 import logging
 import math
 import time
@@ -82,7 +83,7 @@ class Trainer:
         See `OptimizerSteps.take`.
         """
         loss = self.optimizer_steps.take(batches, self.state)
-        self.plan.keep(self.state, self.learner.replayable)
+        self.plan.taken(self.state, self.learner.replayable)
         return loss
 
     def batches(self) -> Iterator[list[MicroBatch]]:
@@ -191,10 +192,13 @@ class Trainer:
                     f"training: development {name} is {value} at step {state.step}; "
                     + ("lower learning_rate, raise warmup_steps, or set precision fp32" if state.step else START)
                 )
-        state.history.append({"step": state.step, "dev": scores})
         if NLL in scores:
             self.plan.evaluated(state, scores[NLL])
+        plan = self.plan.report(state)
+        state.history.append({"step": state.step, "dev": scores, **plan})
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+        if plan:
+            log.info("step %d: %s", state.step, json.dumps(plan))
         if state.step == 0:
             return  # the starting point is recorded; only weights that were trained are selected
         value = scores[select_by] if higher_is_better else -scores[select_by]

@@ -11,6 +11,10 @@ from fdistill.evaluation.tables.results import ARROWS
 from fdistill.evaluation.tables.table import Table, cells_of
 
 SIGNS = {HOLDS: "✓ holds", FAILS: "✗ fails", UNDECIDED: "? undecided", MISSING: "– n/a"}
+NONE_TESTED = (
+    "None of these claims can be decided here, since the study lacks the methods, tasks or measurements that they are "
+    "about: a claim's note says what to add, and the study's key claims may name other files of claims. "
+)
 CAPTION = (
     "Claims, and whether they hold here. A claim holds if each of its tests is significant in its direction (p < 0.05, "
     "corrected by Holm for the number of the claim's tests), and fails if one is in the other direction; if one of "
@@ -39,9 +43,10 @@ def claims_table(decided: Mapping[str, Any], tasks: Mapping[str, str]) -> Table:
         for number, claim in enumerate(claims, start=1)
     ]
     certainty = CERTAINTY[decided["seeds"] <= 1].format(seeds=decided["seeds"])
+    lead = NONE_TESTED if all(claim["verdict"] == MISSING for claim in claims) else ""
     return Table(
         title="Claims",
-        caption=CAPTION.format(certainty=certainty),
+        caption=lead + CAPTION.format(certainty=certainty),
         cells=cells_of(["Claim", "All", *tasks.values()], [rows]),
         widths={"Claim": 0.5},
         notes=[f"{number}. {_reason(claim)}" for number, claim in enumerate(claims, start=1)],

@@ -73,7 +73,7 @@ def risk_table(
         "difference to the teacher's own value. The lower, the better, among students that have not collapsed. "
         f"{LEADERS}{COLLAPSED}: significantly below the teacher's own R_llh. Such a student's samples are likelier "
         "than the teacher's own, the sign of mode collapse and not of quality. TeacherDist: distinct bi-grams over all "
-        "bi-grams of five teacher samples per input, in percent.",
+        "bi-grams of the teacher's samples per input (risk.teacher_samples, or all outputs of a file), in percent.",
     )
 
 
