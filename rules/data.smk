@@ -29,7 +29,7 @@ rule prepare:
     params:
         **source_params(),
     shell:
-        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q} {params.written:q}"
+        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q} {params.own_files:q}"
         " --task {wildcards.task:q} 2> {log:q}"
 
 
@@ -51,8 +51,13 @@ use rule prepare as prepare_labelled with:
         **source_params(["unlabelled"]),
 
 
-# It reads the splits' files too: ids must be unique, and the manifest says what the inputs have in common with the splits.
+# It reads the user's files of the splits too: ids must be unique, and the manifest says what the inputs have in common
+# with the splits. It also has the hashes of the prepared ones.
 use rule prepare as prepare_unlabelled with:
+    input:
+        script=script("prepare"),
+        files=lambda wildcards: input_files(source_of(wildcards)),
+        labelled=expand("<results>/{{task}}/prepare/{split}.parquet", split=["train", "dev", "test"]),
     output:
         unlabelled="<results>/{task}/prepare/unlabelled.parquet",
         manifest="<results>/{task}/prepare/manifest.json",

@@ -39,12 +39,17 @@ def source_of(wildcards, unread=()):
 
 
 def source_params(unread=()):
-    """Return the parameters of a rule that prepares data; what it writes is no parameter that could change."""
+    """Return the parameters of a rule that prepares data; its own files are no parameters that could change."""
+
+    def own_files(wildcards, input, output):
+        labelled = ["--labelled", *input.labelled] if "labelled" in input.keys() else []
+        return [*labelled, *(part for name, file in output.items() for part in (f"--{name}", file))]
+
     return {
         "kind": lambda wildcards: task_of(wildcards)["source"]["kind"],
         "options": lambda wildcards: json.dumps({k: v for k, v in source_of(wildcards, unread).items() if k != "kind"}),
         "contents": lambda wildcards: contents(input_files(source_of(wildcards, unread))),
-        "written": lambda wildcards, output: [part for name, file in output.items() for part in (f"--{name}", file)],
+        "own_files": own_files,
     }
 
 
