@@ -17,7 +17,7 @@ from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
-from fdistill.config.model_checks import SCRATCH, first_model, outputs_of
+from fdistill.config.model_checks import NLL, SCRATCH, first_model, outputs_of
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts, unlabelled_file
@@ -25,10 +25,18 @@ from fdistill.data.labels import files_of as label_files
 from fdistill.data.outputs import files_of as output_files
 from fdistill.data.sources.files.local_files import input_files
 from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
-from fdistill.losses.sequences import FROM_STUDENT, REPLAYED_SAMPLES, TEACHER_SEQUENCES
+from fdistill.losses.sequences import (
+    FROM_STUDENT,
+    OTHER_TEACHER_BEAM,
+    REPLAYED_SAMPLES,
+    TEACHER_BEAM,
+    TEACHER_SAMPLES,
+    TEACHER_SEQUENCES,
+)
 from fdistill.models import location
 from fdistill.models.student_layers import PRETRAINED, Start, origins
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.cache_kinds import NONE as NO_CACHE
 
 if Path(study_config.__file__).resolve().parents[1] != (FOLDER / "workflow/fdistill").resolve():
     raise WorkflowError(f"{FOLDER}: another fdistill is loaded ({study_config.__file__}); import one checkout only")
@@ -87,7 +95,7 @@ def ask(question, *arguments):
         raise WorkflowError(str(error)) from None
 
 
-# The files of each task whose teacher is from outside, and regular expressions for these tasks and all others.
+# The files of each task whose teacher is from outside.
 OUTPUTS = {
     task: outputs
     for task in STUDY.all_tasks
@@ -101,14 +109,16 @@ def one_of(tasks):
     return "|".join(tasks) or "(?!)"
 
 
+# Regular expressions of the tasks whose teacher is from outside, and of all others.
 OUTSIDE = one_of(OUTPUTS)
-UNLABELLED_FILES = [
-    task for task in STUDY.all_tasks if task not in STUDY.task_mistakes and unlabelled_file(STUDY.task(task))
-]
+WITH_TEACHER = one_of(task for task in STUDY.all_tasks if task not in OUTPUTS)
 # Outputs of a teacher from outside are imported, and those of every other system generated. The system is in the path
 # behind the task, where the expression can look.
 GENERATED = rf"(?!({OUTSIDE})/teacher/)\w+"
-WITH_TEACHER = one_of(task for task in STUDY.all_tasks if task not in OUTPUTS)
+# The tasks that name a file of unlabelled inputs.
+WITH_UNLABELLED_FILE = [
+    task for task in STUDY.all_tasks if task not in STUDY.task_mistakes and unlabelled_file(STUDY.task(task))
+]
 
 
 def teachers(task):
@@ -143,12 +153,12 @@ wildcard_constraints:
 METRICS = [f"{RESULTS}/{task}/{system}/metrics.json" for task in STUDY.tasks for system in table_systems(task)]
 RISKS = [f"{RESULTS}/{task}/{system}/risk.json" for task in STUDY.tasks for system in risk_systems(task)]
 # The teachers' labels. A study with labels of several teachers compares their quality.
-LABEL_KINDS = ["teacher_beam", "other_teacher_beam"]
+LABEL_KINDS = [TEACHER_BEAM, OTHER_TEACHER_BEAM]
 LABEL_QUALITY = [
     f"{RESULTS}/{task}/label_quality/{kind}.json"
     for task in STUDY.tasks
     for kind in LABEL_KINDS
-    if "other_teacher_beam" in STUDY.sequences(task)
+    if OTHER_TEACHER_BEAM in STUDY.sequences(task)
 ]
 COMPARISONS = [f"{RESULTS}/comparisons/{task}.json" for task in STUDY.tasks]
 COMPARED = [f"{task}={file}" for task, file in zip(STUDY.tasks, COMPARISONS)]  # as an argument of tables.py

@@ -18,7 +18,7 @@ rule prepare:
     benchmark:
         "<benchmarks>/{task}/prepare.tsv"
     wildcard_constraints:
-        task=one_of(task for task in STUDY.all_tasks if task not in UNLABELLED_FILES),
+        task=one_of(task for task in STUDY.all_tasks if task not in WITH_UNLABELLED_FILE),
     priority: 4  # all other jobs wait for it
     localrule: True  # it downloads, and compute nodes of a cluster often have no network
     conda:
@@ -29,14 +29,14 @@ rule prepare:
     params:
         **source_params(),
     shell:
-        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q} {params.written:q}"
+        "exec python {input.script:q} --kind {params.kind:q} --options {params.options:q} {params.own_files:q}"
         " --task {wildcards.task:q} 2> {log:q}"
 
 
 use rule prepare as prepare_labelled with:
     input:
         script=script("prepare"),
-        files=lambda wildcards: input_files(source_of(wildcards, ["unlabelled"])),
+        files=lambda wildcards: input_files(source_of(wildcards, labelled_only=True)),
     output:
         train="<results>/{task}/prepare/train.parquet",
         dev="<results>/{task}/prepare/dev.parquet",
@@ -46,13 +46,18 @@ use rule prepare as prepare_labelled with:
     benchmark:
         "<benchmarks>/{task}/prepare_labelled.tsv"
     wildcard_constraints:
-        task=one_of(UNLABELLED_FILES),
+        task=one_of(WITH_UNLABELLED_FILE),
     params:
-        **source_params(["unlabelled"]),
+        **source_params(labelled_only=True),
 
 
-# It reads the splits' files too: ids must be unique, and the manifest says what the inputs have in common with the splits.
+# It reads the user's files of the splits too: ids must be unique, and the manifest says what the inputs have in common
+# with the splits. It also has the hashes of the prepared ones.
 use rule prepare as prepare_unlabelled with:
+    input:
+        script=script("prepare"),
+        files=lambda wildcards: input_files(source_of(wildcards)),
+        labelled=expand("<results>/{{task}}/prepare/{split}.parquet", split=["train", "dev", "test"]),
     output:
         unlabelled="<results>/{task}/prepare/unlabelled.parquet",
         manifest="<results>/{task}/prepare/manifest.json",
@@ -61,4 +66,4 @@ use rule prepare as prepare_unlabelled with:
     benchmark:
         "<benchmarks>/{task}/prepare_unlabelled.tsv"
     wildcard_constraints:
-        task=one_of(UNLABELLED_FILES),
+        task=one_of(WITH_UNLABELLED_FILE),

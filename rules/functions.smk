@@ -31,20 +31,24 @@ def first_seed(wildcards, name):
     return results(wildcards.task, wildcards.system, name)[0]
 
 
-def source_of(wildcards, unread=()):
-    """Return a task's section `source`, without the files of the splits in `unread`."""
+def source_of(wildcards, labelled_only=False):
+    """Return a task's section `source`; with `labelled_only`, without its file of unlabelled inputs."""
     source = task_of(wildcards)["source"]
-    path = {split: file for split, file in (source.get("path") or {}).items() if split not in unread}
-    return {**source, "path": path} if unread else source
+    return {**source, "path": without(source["path"], ["unlabelled"])} if labelled_only else source
 
 
-def source_params(unread=()):
-    """Return the parameters of a rule that prepares data; what it writes is no parameter that could change."""
+def source_params(labelled_only=False):
+    """Return the parameters of a rule that prepares data; its own files are no parameters that could change."""
+
+    def own_files(wildcards, input, output):
+        labelled = ["--labelled", *input.labelled] if "labelled" in input.keys() else []
+        return [*labelled, *(part for name, file in output.items() for part in (f"--{name}", file))]
+
     return {
         "kind": lambda wildcards: task_of(wildcards)["source"]["kind"],
-        "options": lambda wildcards: json.dumps({k: v for k, v in source_of(wildcards, unread).items() if k != "kind"}),
-        "contents": lambda wildcards: contents(input_files(source_of(wildcards, unread))),
-        "written": lambda wildcards, output: [part for name, file in output.items() for part in (f"--{name}", file)],
+        "options": lambda wildcards: json.dumps(without(source_of(wildcards, labelled_only), ["kind"])),
+        "contents": lambda wildcards: contents(input_files(source_of(wildcards, labelled_only))),
+        "own_files": own_files,
     }
 
 
@@ -157,53 +161,51 @@ def training_flags(wildcards, stage):
     task, selection = task_of(wildcards), STUDY.selection(wildcards.task, stage)
     metric = selection["metric"]
     options = {metric: task["metric_options"][metric]} if metric in task["metric_options"] else {}
-    given = [*stage_flags(wildcards, stage), *flags("selection", selection, prefix="selection-")]
+    unread = unread_settings(wildcards)
     return [
         *text_flags(wildcards),
-        *(flag for flag in given if not flag.startswith(unread_flags(wildcards))),
+        *stage_flags(wildcards, stage, unread),
+        *flags("selection", without(selection, unread), prefix="selection-"),
         "--metric-options",
         json.dumps(options),
     ]
 
 
-def stage_flags(wildcards, stage):
-    """Return the flags of one stage of a task's section `training`."""
-    return flags("training", ask(STUDY.training, wildcards.task, stage))
+def stage_flags(wildcards, stage, unread):
+    """Return the flags of one stage of a task's section `training`, without the keys in `unread`."""
+    return flags("training", without(ask(STUDY.training, wildcards.task, stage), unread))
 
 
-# Flags that do not influence the result of a finished run. Changing them re-runs nothing, because Snakemake does not
-# compare parameters that are computed from outputs.
-SAFEGUARD_FLAGS = tuple(f"--{key.replace('_', '-')}=" for key in SAFEGUARDS)
+def without(settings, keys):
+    """Return the settings that are none of `keys`."""
+    return {key: value for key, value in settings.items() if key not in keys}
 
 
-UNLABELLED_FLAG, AGREEMENT_FLAG = "--max-unlabelled=", "--selection-agreement-top-k="
+def unread_settings(wildcards):
+    """Return the keys of a stage and its selection that a training job does not read: changing them re-runs nothing.
 
-
-def unread_flags(wildcards):
-    """Return how the flags begin that a training script does not read, so that changing them re-runs nothing.
-
-    Only methods learn from unlabelled inputs, or agree with a teacher.
+    Only methods learn from unlabelled inputs, or agree with a teacher. Safeguards do not influence the result of a
+    finished run, see `safeguard_flags`.
     """
     is_method = "method" in wildcards.keys()
-    unlabelled = [] if is_method and unlabelled_of(wildcards) else [UNLABELLED_FLAG]
-    agreement = [] if is_method and teacher_model(wildcards) else [AGREEMENT_FLAG]
-    return (*SAFEGUARD_FLAGS, *unlabelled, *agreement)
+    unlabelled = [] if is_method and unlabelled_of(wildcards) else ["max_unlabelled"]
+    agreement = [] if is_method and teacher_model(wildcards) else ["agreement_top_k"]
+    return [*SAFEGUARDS, *unlabelled, *agreement]
 
 
 def step_flags(wildcards):
     """Return the training flags of a job that takes single steps of stage `distill` on the training split."""
-    unread = (*SAFEGUARD_FLAGS, UNLABELLED_FLAG)
-    return [flag for flag in stage_flags(wildcards, "distill") if not flag.startswith(unread)]
+    return stage_flags(wildcards, "distill", [*SAFEGUARDS, "max_unlabelled"])
 
 
 def safeguard_flags(wildcards, output, stage):
     """Return the flags of a training script that keep an interrupted run's progress.
 
+    Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    training = stage_flags(wildcards, stage)
-    folder = unfinished(output.model, "train")
-    return ["--checkpoints", folder, *(flag for flag in training if flag.startswith(SAFEGUARD_FLAGS))]
+    training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
+    return ["--checkpoints", unfinished(output.model, "train"), *training]
 
 
 def unfinished(output, name):
@@ -237,7 +239,7 @@ def generate_flags(wildcards):
     """Return the flags of generate for outputs and for risks."""
     task = task_of(wildcards)
     decoding, risk = task["decoding"], task["risk"]
-    of_risk = flags("risk", {key: risk[key] for key in ("batch_size", "engine")}, prefix="risk-")
+    of_risk = flags("risk", risk, prefix="risk-", keys=("batch_size", "engine"))
     return [*flags("decoding", decoding), *of_risk, *(memory_flags(decoding) or memory_flags(risk))]
 
 
@@ -320,7 +322,7 @@ def stored_sequences(task, kind, split="train"):
     """Return the file of a kind of offline sequences of the training split, or of the unlabelled inputs."""
     if task in OUTPUTS:
         return f"{RESULTS}/{task}/import_outputs/{split}.parquet"
-    maker = "encode_labels" if kind == "other_teacher_beam" else "sample_teacher"
+    maker = "encode_labels" if kind == OTHER_TEACHER_BEAM else "sample_teacher"
     return f"{RESULTS}/{task}/{maker}/{split}.{kind}.parquet"
 
 
@@ -397,13 +399,13 @@ def teacher_cache(wildcards, split="train"):
     """Return the cache of the teacher's distributions, if the task has one and the method reads it."""
     if split == "unlabelled" and not unlabelled_of(wildcards):
         return []
-    if wildcards.task in OUTPUTS:
-        terms = method_of(wildcards)["terms"]
-        is_read = any(term["sequences"] in TEACHER_SEQUENCES and term["loss"] != "nll" for term in terms)
-        return [f"{RESULTS}/{wildcards.task}/import_outputs/{split}.log_probs"] if is_read else []
-    terms = [term for term in method_of(wildcards)["terms"] if term["sequences"] == "teacher_samples"]
-    is_read = task_of(wildcards)["teacher_cache"] != "none" and any(term["loss"] != "nll" for term in terms)
-    return [f"{RESULTS}/{wildcards.task}/cache_teacher/{split}.teacher_samples"] if is_read else []
+    is_outside = wildcards.task in OUTPUTS
+    cached = TEACHER_SEQUENCES if is_outside else [TEACHER_SAMPLES]
+    is_read = any(term["sequences"] in cached and term["loss"] != NLL for term in method_of(wildcards)["terms"])
+    if not is_read or (not is_outside and task_of(wildcards)["teacher_cache"] == NO_CACHE):
+        return []
+    name = f"import_outputs/{split}.log_probs" if is_outside else f"cache_teacher/{split}.{TEACHER_SAMPLES}"
+    return [f"{RESULTS}/{wildcards.task}/{name}"]
 
 
 def top_k_flags(wildcards):
@@ -473,4 +475,4 @@ def settings_file(content):
 
 def without_texts(settings):
     """Return the settings of a task or method without what tables and figures call it."""
-    return {key: value for key, value in settings.items() if key not in IN_FILES}
+    return without(settings, IN_FILES)

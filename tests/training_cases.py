@@ -10,6 +10,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import SAMPLED
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import MicroBatch, TrainingData
+from fdistill.training.selection import Selection
 from fdistill.training.trainer import Trainer
 from snake import ROOT
 
@@ -66,6 +67,11 @@ def gradients_of_step(trainer, batches):
         )
     )
     return trainer.step(batches), gradients
+
+
+def selection(metric="nll", keep="best"):
+    """A selection by a metric."""
+    return Selection(metric, keep, num_beams=1, length_penalty=1.0, max_inputs=None, batch_size=8)
 
 
 def constant_score(model):

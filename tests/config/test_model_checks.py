@@ -74,8 +74,7 @@ from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
             WEB,
             "model.teacher.init",
             "org/bart",
-            "model.teacher.config: not used with init 'org/bart', a checkpoint with its own; "
-            "remove it or use init scratch",
+            " is not used with init 'org/bart', only with scratch; remove it or change init",
         ),
         (
             WEB,
@@ -123,7 +122,7 @@ from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
             WEB,
             "model.teacher",
             {"init": "org/bart", "vocab_size": 2000},
-            "model.teacher.vocab_size: not used with init ",
+            "model.teacher.vocab_size: 2000 is not used with init 'org/bart', only with scratch",
         ),
         (
             WEB,

@@ -145,12 +145,6 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             ]
         ),
         (
-            put(WEB, "model.teacher.vocab_size", 300) | {"teacher_cache": "topk"},
-            "teacher_cache_tokens",
-            301,
-            "teacher_cache_tokens: 301 is more than the 300 tokens of the vocabulary (model.teacher.vocab_size)",
-        ),
-        (
             WEB,
             "selection_overrides",
             {"teacher": {"agreement_top_k": 3}},

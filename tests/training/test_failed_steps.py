@@ -8,7 +8,7 @@ import tiny
 import torch
 from fdistill.data.batches import label_batch
 from fdistill.runtime.errors import UserError
-from training_cases import constant_score, data_of, gradients_of_step, micro_batches, trainer_of
+from training_cases import constant_score, data_of, gradients_of_step, micro_batches, selection, trainer_of
 
 
 def weights_of(checkpoint):
@@ -42,7 +42,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_its_examples_are_named(what, c
     trainer.optimizer.register_step_post_hook(lambda *_: seen.__setitem__(trainer.state.step + 1, weights_of(student)))
     effective = [batches for _, batches in zip(range(6), trainer.batches(), strict=False)]
     with caplog.at_level("WARNING"):
-        history = trainer.run(constant_score, "nll", higher_is_better=False, keep_last=True)
+        history = trainer.run(constant_score, selection(keep="last"))
     assert sorted(seen) == [1, 4, 5, 6]
     named = [f"step {step} skipped ({step - 1} in a row): the {what} is not finite; examples: " for step in (2, 3)]
     for line, batches, begin in zip(caplog.messages, effective[1:3], named, strict=True):
@@ -61,7 +61,7 @@ def test_without_a_step_there_is_no_loss_in_the_history():
     real = trainer.learner.loss
     # A micro-batch a step: spoil it.
     trainer.learner.loss = lambda batch, counts: real(batch, counts) + real(batch, counts)
-    history = trainer.run(constant_score, "nll", higher_is_better=False)
+    history = trainer.run(constant_score, selection())
     steps = [(line["step"], "loss" in line) for line in history]
     assert steps == [(0, False), (6, False), *((step, True) for step in range(7, 13)), (12, False)]
 
@@ -75,7 +75,7 @@ def test_too_many_skipped_in_a_row_end_training_with_what_to_try(allowed):
     before = weights_of(student)
     advice = r"max_skipped_steps = \d; lower learning_rate.*precision fp32.*texts: \d+, "
     with pytest.raises(UserError, match=advice) as error:
-        trainer.run(constant_score, "nll", higher_is_better=False)
+        trainer.run(constant_score, selection())
     assert f"step {allowed + 1}, and {allowed + 1} steps in a row were skipped" in str(error.value)
     assert all(map(torch.equal, before, weights_of(student)))
 
@@ -133,7 +133,7 @@ def test_a_micro_batch_that_does_not_fit_is_halved_and_the_result_stays(pair, fi
         data, settings = data_of(fresh, 24), {"batch_size": 4, "accumulation": 2, "evaluate_every": 0.3}
         trainer = trainer_of(fresh, teacher, name, data, **settings)
         memory = SmallMemory(trainer, fits, begin=2)
-        history = trainer.run(constant_score, "nll", higher_is_better=False, keep_last=True)
+        history = trainer.run(constant_score, selection(keep="last"))
         losses.append([line["loss"] for line in history if "loss" in line])
         pairs = zip(data.train.sources, data.train.targets, strict=True)
         with torch.no_grad():
@@ -167,5 +167,5 @@ def test_a_half_that_does_not_fit_ends_training_with_what_to_lower(batch_size, f
     trainer = trainer_of(student, None, "mle", data_of(student, 16), batch_size=batch_size)
     SmallMemory(trainer, fits)
     with pytest.raises(UserError, match=r"not enough GPU memory at step 1 for a micro-batch of .*lower batch_size"):
-        trainer.run(constant_score, "nll", higher_is_better=False)
+        trainer.run(constant_score, selection())
     assert trainer.state.halved == (batch_size > 1)

@@ -14,7 +14,7 @@ from fdistill.losses.schedule import Schedule
 from fdistill.runtime.interruption import Stopped
 from fdistill.training.state import TrainingCheckpoints
 from fdistill.training.trainer import Trainer
-from training_cases import data_of, objective, trainer_of
+from training_cases import data_of, objective, selection, trainer_of
 
 IDENTITY = {"seed": 1}
 
@@ -47,7 +47,7 @@ def run_until_done(family, method, folder=None, minutes=0, interrupt_at=(), **se
         try:
             with TrainingCheckpoints(folder, IDENTITY, minutes) as checkpoints:
                 score = Scores(interrupt_at if starts == 1 else ())
-                history = trainer.run(score, "nll", False, checkpoints=checkpoints)
+                history = trainer.run(score, selection(), checkpoints)
         except Stopped:
             continue
         weights = b"".join(value.numpy().tobytes() for value in student.model.module.state_dict().values())

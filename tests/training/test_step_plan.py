@@ -12,7 +12,7 @@ from fdistill.sampling.sampler import sample_batch
 from fdistill.training import learner
 from fdistill.training.state import TrainingState
 from fdistill.training.step_plan import StepPlan
-from training_cases import constant_score, data_of, objective, trainer_of
+from training_cases import constant_score, data_of, objective, selection, trainer_of
 
 REPLAYED = Objective.from_config([{"sequences": "replayed_samples", "loss": "skew_kl"}], replay_size=10)
 
@@ -51,7 +51,7 @@ def watch_steps(trainer):
 
 def run(trainer, scores=None):
     values = iter(scores or [])
-    trainer.run(lambda model: {"nll": next(values)} if scores else constant_score(model), "nll", False, keep_last=True)
+    trainer.run(lambda model: {"nll": next(values)} if scores else constant_score(model), selection(keep="last"))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_adaptive_share_grows_where_the_development_loss_has_not_fallen(model
         return {"nll": next(losses)}
 
     losses = iter([5.0, 4.0, 4.0, 4.5, 3.0, 3.5])
-    trainer.run(lambda model: score(losses), "nll", False, keep_last=True)
+    trainer.run(lambda model: score(losses), selection(keep="last"))
     assert [*growths, trainer.state.growths] == [0, 0, 0, 1, 2, 2, 3]
     shares = [adaptive.schedule.share(0, count) for count in range(4)]
     assert shares == pytest.approx([0.2, 0.5, 0.8, 1.0])

@@ -11,7 +11,7 @@ from fdistill.data.encoding import Encoded
 from fdistill.sampling.cache_kinds import STATES, TOPK
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.state import TrainingCheckpoints
-from training_cases import constant_score, data_of, trainer_of
+from training_cases import constant_score, data_of, selection, trainer_of
 
 LABELLED, UNLABELLED = 7, 4
 KL = {"sequences": "teacher_samples", "loss": "kl"}
@@ -90,7 +90,7 @@ def test_lengths_are_those_of_the_references_or_of_the_first_stored_sequence():
 def test_methods_that_sample_train_on_unlabelled_inputs(method):
     teacher, student = tiny.checkpoint("gpt2", 1), tiny.checkpoint("gpt2", 2)
     trainer = trainer_of(student, teacher, method, stream_of(student), batch_size=4, epochs=1)
-    history = trainer.run(constant_score, "nll", False)
+    history = trainer.run(constant_score, selection())
     assert trainer.state.step == 3 and all(entry["loss"] > 0 for entry in history if "loss" in entry)
 
 

@@ -12,7 +12,7 @@ from fdistill.models.students import init_student
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
-from training_cases import ANCESTRAL, MAX_NEW, constant_score, data_of, trainer_of
+from training_cases import ANCESTRAL, MAX_NEW, constant_score, data_of, selection, trainer_of
 
 
 def run_bytes(seed, name="js", disturb=0, sampling=ANCESTRAL):
@@ -24,7 +24,7 @@ def run_bytes(seed, name="js", disturb=0, sampling=ANCESTRAL):
             module.dropout = 0.3
     torch.manual_seed(disturb)
     trainer = trainer_of(student, teacher, name, data_of(student, 24), seed, sampling, epochs=2)
-    trainer.run(constant_score, "nll", higher_is_better=True)
+    trainer.run(constant_score, selection())
     return b"".join(p.detach().numpy().tobytes() for p in student.model.module.parameters())
 
 
@@ -51,34 +51,34 @@ START = 7  # a score better than most, and worse: neither selects the weights be
 class Scripted:
     """A scorer with prepared values that remembers the weights it was shown; the first are those before training."""
 
-    def __init__(self, values):
-        self.values, self.shown = [START, *values], []
+    def __init__(self, values, metric="bleu4"):
+        self.values, self.metric, self.shown = [START, *values], metric, []
 
     def __call__(self, model):
         self.shown.append({k: v.clone() for k, v in model.module.state_dict().items()})
-        return {"score": self.values[len(self.shown) - 1], "other": 0.0}
+        return {self.metric: self.values[len(self.shown) - 1], "other": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("values", "higher", "patience", "evaluations", "best"),
+    ("values", "metric", "patience", "evaluations", "best"),
     [
-        ([1, 3, 2, 2, 2, 9], True, 2, 4, 1),
-        ([1, 3, 2, 4, 2, 2], True, 2, 6, 3),  # a better one resets the patience
-        ([5, 3, 4, 3, 9, 1], False, 2, 4, 1),  # lower is better; equal is not better
-        ([1, 3, 2, 2, 2, 2], True, None, 6, 1),
-        ([6, 5, 4, 3, 2, 1], False, 1, 6, 5),
+        ([1, 3, 2, 2, 2, 9], "bleu4", 2, 4, 1),
+        ([1, 3, 2, 4, 2, 2], "bleu4", 2, 6, 3),  # a better one resets the patience
+        ([5, 3, 4, 3, 9, 1], "nll", 2, 4, 1),  # lower is better; equal is not better
+        ([1, 3, 2, 2, 2, 2], "bleu4", None, 6, 1),
+        ([6, 5, 4, 3, 2, 1], "nll", 1, 6, 5),
     ],
 )
-def test_early_stopping_and_the_best_weights(values, higher, patience, evaluations, best):
+def test_early_stopping_and_the_best_weights(values, metric, patience, evaluations, best):
     student = tiny.checkpoint("gpt2")
     trainer = trainer_of(student, None, "mle", data_of(student, 16), epochs=6, patience=patience)
-    scorer = Scripted(values)
-    history = trainer.run(scorer, "score", higher_is_better=higher)
+    scorer = Scripted(values, metric)
+    history = trainer.run(scorer, selection(metric))
     assert len(scorer.shown) == evaluations + 1
     final = student.model.module.state_dict()
     assert all(torch.equal(final[key], value) for key, value in scorer.shown[best + 1].items())
     assert any(not torch.equal(final[k], v) for k, v in scorer.shown[best].items())
-    assert [line["dev"]["score"] for line in history if "dev" in line] == [START, *values[:evaluations]]
+    assert [line["dev"][metric] for line in history if "dev" in line] == [START, *values[:evaluations]]
     assert [line["step"] for line in history if "dev" in line] == [2 * i for i in range(evaluations + 1)]
     assert not student.model.module.training
 
@@ -87,11 +87,11 @@ def test_the_last_weights_are_kept_when_asked_for():
     student = tiny.checkpoint("gpt2")
     scorer = Scripted([1, 3, 2])
     trainer = trainer_of(student, None, "mle", data_of(student, 16), epochs=3)
-    history = trainer.run(scorer, "score", higher_is_better=True, keep_last=True)
+    history = trainer.run(scorer, selection("bleu4", keep="last"))
     final = student.model.module.state_dict()
     assert all(torch.equal(final[key], value) for key, value in scorer.shown[3].items())
     assert any(not torch.equal(final[key], value) for key, value in scorer.shown[2].items())
-    assert [line["dev"]["score"] for line in history if "dev" in line] == [START, 1, 3, 2]
+    assert [line["dev"]["bleu4"] for line in history if "dev" in line] == [START, 1, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_length_of_a_run(settings, steps, evaluated):
     trainer = trainer_of(student, None, "mle", data_of(student, 20), **settings)
     taken = []
     trainer.optimizer.register_step_post_hook(lambda *_: taken.append(1))
-    history = trainer.run(constant_score, "nll", higher_is_better=False)
+    history = trainer.run(constant_score, selection())
     assert len(taken) == steps
     assert [line["step"] for line in history if "dev" in line] == evaluated
     changed = any(not torch.equal(before[k], v) for k, v in student.model.module.state_dict().items())
@@ -125,7 +125,7 @@ def test_losses_are_recorded_at_fixed_steps_and_are_means_over_them():
     taken = []
     step = trainer.step
     trainer.step = lambda batches: taken.append(step(batches)) or taken[-1]
-    history = trainer.run(constant_score, "nll", higher_is_better=False)
+    history = trainer.run(constant_score, selection())
     assert len(taken) == 205  # two steps to a loss, whatever the evaluations at 92 and 184
     assert [line["step"] for line in history if "dev" in line] == [0, 92, 184, 205]
     losses = {line["step"]: line["loss"] for line in history if "loss" in line}
@@ -143,7 +143,7 @@ def test_a_score_that_is_not_finite_ends_training(step, remedy):
         return {"nll": 2.0 if trainer.state.step < step else math.nan}
 
     with pytest.raises(UserError, match=f"training: development nll is nan at step {step}; .*{remedy}"):
-        trainer.run(score, "nll", higher_is_better=False)
+        trainer.run(score, selection())
 
 
 def test_learning_rate_warms_up_and_decays_to_zero():
@@ -151,7 +151,7 @@ def test_learning_rate_warms_up_and_decays_to_zero():
     trainer = trainer_of(student, None, "mle", data_of(student, 80), learning_rate=1e-2, warmup_steps=4)
     rates = []
     trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
-    trainer.run(constant_score, "nll", higher_is_better=False)
+    trainer.run(constant_score, selection())
     expected = [i / 4 for i in range(4)] + [(10 - i) / 6 for i in range(4, 10)]
     assert rates == pytest.approx([1e-2 * e for e in expected])
     assert trainer.schedule.get_last_lr()[0] == pytest.approx(0, abs=1e-12)

@@ -1,11 +1,12 @@
 """What the workflow plans for a task with unlabelled inputs: dry runs."""
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
-from fdistill.artifacts.files import read_identity
+from fdistill.artifacts.files import read_identity, read_json, sha256
+from fdistill.data.preparation import FILES
+from fdistill.evaluation.model_card import DATA
 from snake import planned, snakemake
 
 FILE = "results/en_ro/prepare/unlabelled.parquet"
@@ -113,8 +114,9 @@ def test_other_unlabelled_inputs_rerun_what_reads_them_and_nothing_else(tmp_path
     before = (results / "prepare/train.parquet").stat().st_mtime_ns
     snakemake("--cores", "1", *study, *prepared, directory=tmp_path)
     assert (results / "prepare/train.parquet").stat().st_mtime_ns == before
-    manifest = json.loads((results / "prepare/manifest.json").read_text())
+    manifest = read_json(results / "prepare/manifest.json", DATA)  # what an export reads of it
     assert manifest["splits"] == {"train": 1, "dev": 1, "test": 1, "unlabelled": 2}
+    assert manifest["sha256"] == {split: sha256(results / f"prepare/{split}.parquet") for split in FILES}
     identities = [read_identity(results / f"prepare/{split}.parquet") for split in ("train", "unlabelled")]
     assert identities[0]["lineage"] == identities[1]["lineage"] == manifest["lineage"]
 

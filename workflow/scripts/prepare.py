@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fdistill.config import arguments, cli
 from fdistill.data.preparation import FILES, prepare
-from fdistill.data.sources import SOURCES
+from fdistill.data.sources import SOURCES, SPLITS
 
 
 def main() -> None:
@@ -26,11 +26,20 @@ def main() -> None:
     )
     for split in FILES:
         parser.add_argument(f"--{split}", type=Path, help=f"Parquet file to write: {split} split")
-    parser.add_argument("--manifest", type=Path, help="JSON file to write: origin, counts, leakage")
+    parser.add_argument("--manifest", type=Path, help="JSON file to write: origin, counts, hashes, leakage")
+    parser.add_argument(
+        "--labelled",
+        type=Path,
+        nargs=len(SPLITS),
+        default=[],
+        metavar=tuple(map(str.upper, SPLITS)),
+        help="Parquet files of the splits that were written before, for the manifest of --unlabelled alone",
+    )
     cli.add_place_flags(parser, method=False)
     args = cli.parse(parser, *FILES, "manifest")
     outputs = {split: file for split in FILES if (file := getattr(args, split)) is not None}
-    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task)
+    written = dict(zip(SPLITS, args.labelled, strict=False))
+    prepare(args.kind, args.options, args.cache.expanduser(), outputs, args.manifest, args.task, written)
 
 
 if __name__ == "__main__":

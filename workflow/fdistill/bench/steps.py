@@ -161,7 +161,7 @@ class Steps:
             self.optimizer,
             batch.source.input_ids,
             batch.source.attention_mask,
-            batch.labels.get("teacher_samples"),
+            batch.labels.get(TEACHER_SAMPLES),
             self.workload.max_target_tokens,
             self.settings.max_grad_norm,
             self.trainer.learner.autocast,

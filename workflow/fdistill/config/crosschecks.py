@@ -35,7 +35,7 @@ from fdistill.models.student_layers import PRETRAINED, TEACHER
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import Problem, leaves, nearest, problems, show
 from fdistill.runtime.value_schemas import text_mistake
-from fdistill.sampling.modes import length_mistakes
+from fdistill.sampling.modes import sampling_mistakes
 
 OTHER_SYSTEMS = ("teacher", "most_frequent", "copy")  # those that are no methods
 
@@ -83,7 +83,7 @@ def task_problems(
         partial(method_checks.check_per_input, methods=used),
         partial(method_checks.check_replay, methods=used),
         partial(schedule_checks.check_growth, methods=used),
-        partial(engine_checks.check_vocabulary, methods=used),
+        partial(method_checks.check_vocabulary, methods=used),
         partial(method_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
         partial(outside_checks.check_methods, methods=methods, selected=list(own)),
@@ -95,7 +95,7 @@ def task_problems(
                 mistakes.append(problem)
         except KeyError as error:
             missing_key = error
-    mistakes += [*model_checks.check_scratch_only(given), *method_checks.check_no_teacher(task, own)]
+    mistakes += [*model_checks.check_checkpoint_only(given), *method_checks.check_no_teacher(task, own)]
     mistakes += human_checks.check_systems(given, [*methods, *OTHER_SYSTEMS] if methods else [])
     if missing_key is not None and is_complete and not mistakes:  # a bug of the check, not a mistake of the user
         raise missing_key
@@ -180,7 +180,7 @@ def _no_option(value: Any) -> str | None:
 
 def _decoding(task: Task) -> Iterator[Problem]:
     decoding = task["decoding"]
-    for key, text in length_mistakes(decoding):
+    for key, text in sampling_mistakes(decoding):
         yield Problem(("decoding", key), text)
     for key, unused in (("top_k", 0), ("top_p", 1)):
         if decoding[key] != unused and not decoding["do_sample"]:

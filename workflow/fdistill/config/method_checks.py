@@ -9,7 +9,7 @@ from typing import Any
 
 from fdistill.config.files import merge
 from fdistill.config.method_starts import start_problems, with_starts
-from fdistill.config.model_checks import NLL, SCRATCH, Task, outputs_of
+from fdistill.config.model_checks import NLL, SCRATCH, Task, first_model, outputs_of
 from fdistill.config.schedule_checks import check_schedule
 from fdistill.config.schema import fill_defaults, section
 from fdistill.config.term_checks import BETA, TEACHER_WEIGHT, not_stored, term_problems
@@ -26,7 +26,7 @@ from fdistill.losses.sequences import (
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, chosen, condition_problems, nearest, problems, show, without
 from fdistill.sampling.cache_kinds import NONE
-from fdistill.sampling.modes import limiting_length, search_mistakes
+from fdistill.sampling.modes import limiting_length, sampling_mistakes
 
 Method = dict[str, Any]
 Methods = dict[str, Method]
@@ -119,8 +119,10 @@ def check_stored(task: Task, methods: Methods) -> Iterator[Problem]:
         kinds, stage = stored_kinds(method), method.get("training")
         if not kinds or stage not in task["training"]:
             continue  # see `check_stage`
-        has_more = has_unlabelled(task) and learns_from_unlabelled(method)
-        for key, noun in (("max_examples", "examples"), ("max_unlabelled", "unlabelled inputs"))[: 1 + has_more]:
+        limits = {"max_examples": "examples"}
+        if has_unlabelled(task) and learns_from_unlabelled(method):
+            limits["max_unlabelled"] = "unlabelled inputs"
+        for key, noun in limits.items():
             trained, sampled = (task["training"][of][key] for of in (stage, DISTILL))
             if trained != sampled:
                 yield Problem(
@@ -213,6 +215,30 @@ def check_lengths(task: Task, methods: Methods) -> Iterator[Problem]:
             yield Problem(path or (owner, key), f"{text}, {longest}; lower {key} or raise text.max_target_tokens")
 
 
+def check_vocabulary(task: Task, methods: Methods) -> Iterator[Problem]:
+    """Check that beams and likeliest tokens are no more than the tokens of a model from scratch.
+
+    The vocabulary of a checkpoint is not known here: jobs check it when they begin.
+    """
+    owner, start = first_model(task)
+    if start is None or start["init"] != SCRATCH:
+        return
+    tokens, place = start["vocab_size"], ("model", owner, "vocab_size")
+    given = [((name, "num_beams"), task[name]["num_beams"]) for name in (*TEACHER_SEQUENCES, "decoding", "selection")]
+    given.append((("selection", "agreement_top_k"), task["selection"]["agreement_top_k"]))
+    for stage, changes in task["selection_overrides"].items():
+        given += [(("selection_overrides", stage, key), changes.get(key)) for key in ("num_beams", "agreement_top_k")]
+    for path, value in given:
+        if isinstance(value, int) and value > tokens:
+            yield Problem(
+                path, f"{value} is more than the {tokens} tokens of the vocabulary ({'.'.join(place)}); lower it"
+            )
+    for name, method in methods.items():
+        if (beams := method[STUDENT_SAMPLES]["num_beams"] or 0) > tokens:
+            text = f"{tokens} tokens, but method '{name}' searches with {beams} beams (its {STUDENT_SAMPLES}.num_beams)"
+            yield Problem(place, f"{text}; lower that, or raise this")
+
+
 def check_cache(task: Task, methods: Methods) -> Iterator[Problem]:
     """Check that the teacher cache contains what each method needs of the teacher on the teacher's samples."""
     stored = task["teacher_cache"]
@@ -240,8 +266,7 @@ def _sequence_problems(methods: Methods) -> Iterator[Problem]:
             if used and not used & {*kinds} and method.get(key, unused[key]) != unused[key]:
                 text = f"not used: no term of the method learns from {' or '.join(kinds)}; remove it"
                 yield Problem((name, key), text)
-        settings = method[STUDENT_SAMPLES]
-        for key, text in search_mistakes(settings["mode"], settings, per_input=1):
+        for key, text in sampling_mistakes(method[STUDENT_SAMPLES]):
             yield Problem((name, STUDENT_SAMPLES, key), text)
 
 

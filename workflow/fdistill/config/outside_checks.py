@@ -15,7 +15,7 @@ from fdistill.config.unlabelled import has_unlabelled
 from fdistill.data.outputs import outputs_file
 from fdistill.data.sources import UNLABELLED
 from fdistill.data.unlabelled import SHARE
-from fdistill.losses.sequences import TEACHER_SEQUENCES
+from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES, STORED_SEQUENCES, TEACHER_SEQUENCES
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, show
 from fdistill.sampling.cache_kinds import TOPK
@@ -32,12 +32,10 @@ NEED_EVERY_TOKEN: dict[str, Callable[[dict[str, Any]], bool]] = {
 KEY: KeyPath = ("model", "teacher", OUTPUTS)
 # Keys of a task about a teacher that is a model, or another one.
 UNUSED = (
-    "teacher_samples",
-    "teacher_beam",
+    *STORED_SEQUENCES,
     "teacher_cache",
     "teacher_cache_tokens",
     "other_teacher",
-    "other_teacher_beam",
 )
 
 
@@ -129,7 +127,7 @@ def _terms_mistake(method: dict[str, Any], log_probs: bool) -> str | None:
     """Return what a method's terms need of the teacher that its outputs do not have; None if they need nothing more."""
     for term in method.get("terms", []):
         kind, loss = term["sequences"], term["loss"]
-        if kind == "online_teacher_samples":
+        if kind == ONLINE_TEACHER_SAMPLES:
             return "it samples from the teacher while it trains"
         if loss == NLL:
             continue

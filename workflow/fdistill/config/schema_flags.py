@@ -34,8 +34,8 @@ def read_flags(args: argparse.Namespace, name: str, prefix: str = "") -> dict[st
     return {key: list(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the arguments from which `read_flags` reads `settings` of section `name`.
+def flags(name: str, settings: dict[str, Any], prefix: str = "", keys: Sequence[str] | None = None) -> list[str]:
+    """Return the arguments from which `read_flags` reads `settings` of section `name`, or those of `keys` alone.
 
     Keys that `settings` leave out receive their defaults there. Raises KeyError for unknown and for missing keys.
     """
@@ -45,8 +45,8 @@ def flags(name: str, settings: dict[str, Any], prefix: str = "") -> list[str]:
     if unknown or missing:
         raise KeyError(f"section {name}: unknown {sorted(unknown)}, missing {sorted(missing)}")
     arguments = []
-    for key, value in settings.items():
-        flag = _flag(prefix, key)
+    for key in keys or settings:
+        flag, value = _flag(prefix, key), settings[key]
         # Flag and value are one argument, because a text or a number may begin with a dash.
         arguments += [flag, *value] if isinstance(value, list) else [f"{flag}={_as_argument(value)}"]
     return arguments

@@ -29,12 +29,14 @@ def prepare(
     outputs: dict[str, Path],
     manifest: Path | None = None,
     task: str | None = None,
+    written: dict[str, Path] | None = None,
 ) -> None:
     """Fetch, build and check one task's data, and write what is asked for.
 
     `kind` and `options` are the task file's `source:`, `cache` is the folder of downloaded packages, and `outputs` has
-    the Parquet files to write, by name (`FILES`); that of unlabelled inputs has no rows if the task has none. `task` is
-    the task's key, for the lineage. Raises UserError, before anything is written, when a source file is missing or
+    the Parquet files to write, by name (`FILES`); that of unlabelled inputs has no rows if the task has none. `written`
+    has those of `FILES` that another job wrote, whose hashes `manifest` needs too. `task` is the task's key, for the
+    lineage. Raises UserError, before anything is written, when a source file is missing or
     damaged, and as `checked_corpus` does.
     """
     archives = sources.source_module(kind).ARCHIVES
@@ -59,7 +61,7 @@ def prepare(
             "splits": {name: len(splits[name]) for name in FILES},
             "references": {name: sum(len(e.references) for e in corpus.splits[name]) for name in SPLITS},
             "leakage": overlap,
-            "sha256": {name: sha256(file) for name, file in outputs.items()},
+            "sha256": {name: sha256(file) for name, file in {**(written or {}), **outputs}.items()},
             "lineage": lineage,
         },
     )

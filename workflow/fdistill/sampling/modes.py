@@ -35,13 +35,6 @@ def mode_settings(mode: str, options: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def length_mistakes(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the key and the mistake of a shortest length that is above the longest, if both are given."""
-    shortest, longest = options.get("min_new_tokens"), options.get("max_new_tokens")
-    if None not in (shortest, longest) and shortest > longest:
-        yield "min_new_tokens", f"{shortest} is more than max_new_tokens, {longest}; lower it"
-
-
 def limiting_length(sampling: dict[str, Any]) -> tuple[str, int | None]:
     """Return the key and the value of the length that may not be above that of targets: the longest, or the shortest.
 
@@ -51,10 +44,15 @@ def limiting_length(sampling: dict[str, Any]) -> tuple[str, int | None]:
     return key, sampling[key]
 
 
-def search_mistakes(mode: str, options: dict[str, Any], per_input: int) -> Iterator[tuple[str, str]]:
-    """Yield the key and the mistake of each setting with which there are no `per_input` sequences of an input."""
-    yield from length_mistakes(options)
-    beams, groups = options.get("num_beams"), options.get("num_beam_groups")
+def sampling_mistakes(settings: dict[str, Any], per_input: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield the key and the mistake of each setting with which there are no `per_input` sequences of an input.
+
+    `settings` are those of sampling, or of decoding, which have no mode.
+    """
+    shortest, longest = settings.get("min_new_tokens"), settings.get("max_new_tokens")
+    if None not in (shortest, longest) and shortest > longest:
+        yield "min_new_tokens", f"{shortest} is more than max_new_tokens, {longest}; lower it"
+    mode, beams, groups = settings.get("mode"), settings.get("num_beams"), settings.get("num_beam_groups")
     if mode not in SEARCHES or beams is None:
         return
     if per_input > beams:

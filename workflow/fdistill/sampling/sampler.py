@@ -18,9 +18,8 @@ from fdistill.sampling.modes import (
     BEAM,
     DIVERSE_BEAM,
     SEARCHES,
-    length_mistakes,
     mode_settings,
-    search_mistakes,
+    sampling_mistakes,
 )
 
 
@@ -38,15 +37,17 @@ class SamplingConfig:
 
         `longest` is text.max_target_tokens, the limit of every sequence. Of a search, `per_input` sequences per input
         are its best ones. Raises UserError if `max_new_tokens` is above `longest`, and for the errors of
-        `mode_settings` and `search_mistakes`.
+        `mode_settings` and `sampling_mistakes`.
         """
         options = {key: value for key, value in settings.items() if value is not None}
-        mode, max_new_tokens = options.pop("mode"), options.pop("max_new_tokens", longest)
+        max_new_tokens = options.setdefault("max_new_tokens", longest)
         if max_new_tokens > longest:
             raise UserError(f"max_new_tokens: {max_new_tokens} is more than max_target_tokens, {longest}; lower it")
-        mode_settings(mode, options)
-        for key, text in search_mistakes(mode, options | {"max_new_tokens": max_new_tokens}, per_input):
+        for key, text in sampling_mistakes(options, per_input):
             raise UserError(f"{key}: {text}")
+        mode = options.pop("mode")
+        del options["max_new_tokens"]
+        mode_settings(mode, options)
         if mode in SEARCHES and per_input > 1:
             options["num_return_sequences"] = per_input
         return cls(max_new_tokens, mode, options)
@@ -55,9 +56,9 @@ class SamplingConfig:
     def from_decoding(cls, decoding: dict[str, Any]) -> "SamplingConfig":
         """Build a config from decoding settings: `max_new_tokens`, `num_beams` and others of `GenerationConfig`.
 
-        Raises UserError as `length_mistakes` has it.
+        Raises UserError as `sampling_mistakes` has it.
         """
-        for key, text in length_mistakes(decoding):
+        for key, text in sampling_mistakes(decoding):
             raise UserError(f"{key}: {text}")
         options = dict(decoding)
         return cls(options.pop("max_new_tokens"), BEAM, options)

@@ -17,7 +17,7 @@ from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
-from fdistill.training.selection import LAST, Selection, dev_scorer, kept
+from fdistill.training.selection import Selection, dev_scorer, kept
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import TrainingCheckpoints, code_identity, weights_identity
 from fdistill.training.trainer import Trainer
@@ -80,8 +80,7 @@ def train_and_save(
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
     log.info("an epoch: %s; %d steps, in all %d", data.summary, trainer.epoch_steps, trainer.total_steps)
     with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
-        keep_last = selection.keep == LAST
-        history = trainer.run(score, selection.metric, selection.higher_is_better, keep_last, checkpoints)
+        history = trainer.run(score, selection, checkpoints)
     chosen = kept(history, selection)
     if chosen:
         metric, start = selection.metric, history[0]  # the evaluation before the first step

@@ -52,8 +52,9 @@ class TrainingData:
         unlabelled, original = len(self.train) - self.labelled, len(self) - len(self.train)
         parts = [f"{self.labelled} labelled inputs, {unlabelled} unlabelled inputs, {original} original pairs"]
         for kind, by_input in self.stored.items():
-            counts = sorted({len(sequences[: self.per_input]) for sequences in by_input})
-            parts.append(f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} {kind} per input, in turn")
+            counts = [len(sequences[: self.per_input]) for sequences in by_input]
+            low, high = min(counts), max(counts)
+            parts.append(f"{low if low == high else f'{low} to {high}'} {kind} per input, in turn")
         return "; ".join(parts)
 
     def example(self, item: int) -> int:
@@ -144,7 +145,7 @@ def micro_batch(
 
     `kinds` are the kinds of sequence that the step uses, and `model` is the one whose inputs they become.
     """
-    stored_first = sorted(kinds, key=SAMPLED.__contains__)  # their order is that in which dropout draws
+    stored_first = sorted(kinds, key=SAMPLED.__contains__)  # dropout draws for one kind after the other, in this order
     labels = {
         kind: None if kind in SAMPLED else label_batch([data.sequences(kind, i, epoch) for i in items], model.device)
         for kind in stored_first

@@ -1,5 +1,6 @@
 """What each step of a run learns from: the kinds of sequence that a schedule chooses, and samples that are replayed."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from fdistill.losses.objectives import Objective
 from fdistill.losses.schedule import ADAPTIVE, REPLAY, uniform
 from fdistill.losses.sequences import REPLAYED_SAMPLES
 from fdistill.training.state import TrainingState
+
+log = logging.getLogger(__name__)
 
 REPLAYS = "replays"  # beside the kinds of sequence in `TrainingState.steps_of`: the steps that used stored samples
 
@@ -23,6 +26,15 @@ class StepPlan:
     objective: Objective
     total_steps: int
     seed: int
+
+    def check_growth(self, evaluate_steps: int) -> None:
+        """Log a warning if an adaptive share cannot grow: it does at evaluations, which are `evaluate_steps` apart."""
+        if self._is_adaptive and evaluate_steps >= self.total_steps > 0:
+            log.warning(
+                "the share of the schedule never grows: evaluations are %d steps apart, and training has %d; lower "
+                "training.evaluate_every",
+                *(evaluate_steps, self.total_steps),
+            )
 
     def kinds(self, state: TrainingState) -> tuple[str, ...]:
         """Return the kinds of sequence that the next step uses."""
@@ -67,10 +79,13 @@ class StepPlan:
 
     def evaluated(self, state: TrainingState, loss: float) -> None:
         """Let an adaptive share grow if the development loss has not fallen since the evaluation before."""
-        if self.objective.schedule is None or self.objective.schedule.course != ADAPTIVE:
-            return
-        state.growths += state.dev_loss is not None and loss >= state.dev_loss
-        state.dev_loss = loss
+        if self._is_adaptive:
+            state.growths += state.dev_loss is not None and loss >= state.dev_loss
+            state.dev_loss = loss
+
+    @property
+    def _is_adaptive(self) -> bool:
+        return self.objective.schedule is not None and self.objective.schedule.course == ADAPTIVE
 
     def _share(self, state: TrainingState) -> float:
         return self.objective.schedule.share(self._progress(state), state.growths)

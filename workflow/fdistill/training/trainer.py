@@ -12,7 +12,6 @@ from torch import Tensor
 
 from fdistill.data.batches import epoch_batches
 from fdistill.losses.objectives import Objective
-from fdistill.losses.schedule import ADAPTIVE
 from fdistill.models import fsdp
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.students import freeze
@@ -24,7 +23,7 @@ from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.learner import Learner
 from fdistill.training.micro_batches import MicroBatch, TrainingData, micro_batch, replayed_batches
 from fdistill.training.optimizer_steps import OptimizerSteps
-from fdistill.training.selection import NLL
+from fdistill.training.selection import LAST, NLL, Selection
 from fdistill.training.settings import TrainingSettings
 from fdistill.training.state import NO_CHECKPOINTS, TrainingCheckpoints, TrainingState
 from fdistill.training.step_plan import StepPlan
@@ -65,16 +64,11 @@ class Trainer:
         if settings.max_steps is not None:
             self.total_steps = min(self.total_steps, settings.max_steps)
         self.evaluate_steps = max(1, round(settings.evaluate_every * self.epoch_steps))
-        if objective.schedule and objective.schedule.course == ADAPTIVE and self.evaluate_steps >= self.total_steps > 0:
-            log.warning(
-                "the share of the schedule never grows: evaluations are %d steps apart, and training has %d; lower "
-                "training.evaluate_every",
-                *(self.evaluate_steps, self.total_steps),
-            )
         self.loss_steps = max(1, round(self.total_steps / LOSS_POINTS))
         self.optimizer_steps = OptimizerSteps(self.learner, settings, self.total_steps)
         self.optimizer, self.schedule = self.optimizer_steps.optimizer, self.optimizer_steps.schedule
         self.plan = StepPlan(objective, self.total_steps, seed)
+        self.plan.check_growth(self.evaluate_steps)
         self.state = TrainingState()
 
     def step(self, batches: list[MicroBatch]) -> float | None:
@@ -107,16 +101,14 @@ class Trainer:
     def run(
         self,
         score: Callable[[LanguageModel], dict[str, float]],
-        select_by: str,
-        higher_is_better: bool,
-        keep_last: bool = False,
+        selection: Selection,
         checkpoints: TrainingCheckpoints = NO_CHECKPOINTS,
     ) -> list[dict[str, Any]]:
         """Train, and leave the student with its best weights on the development split, or with the last ones.
 
-        `score` evaluates the student, before the first step and then at every evaluation; its value named `select_by`
-        decides which weights are best, from the first step on. Returns the history: entries with the mean training loss
-        of every `loss_steps` steps, and entries with the scores of each evaluation.
+        `score` evaluates the student, before the first step and then at every evaluation; `selection` says by which of
+        its values weights are best, from the first step on. Returns the history: entries with the mean training loss of
+        every `loss_steps` steps, and entries with the scores of each evaluation.
 
         A run with `checkpoints` resumes from the latest and ends with the same weights as one that was never
         interrupted. When it is interrupted, it raises `Stopped`. Raises UserError for a score that is not finite.
@@ -131,7 +123,7 @@ class Trainer:
         while self.evaluation_is_due() or self.has_next_step():
             checkpoints.save_if_due(self.state_dict, f"step {state.step} of {self.total_steps}")
             if self.evaluation_is_due():
-                self.evaluate(score, select_by, higher_is_better, keep_last, checkpoints)
+                self.evaluate(score, selection, checkpoints)
                 continue
             start = time.monotonic()
             loss = self.step(next(batches))
@@ -171,9 +163,7 @@ class Trainer:
     def evaluate(
         self,
         score: Callable[[LanguageModel], dict[str, float]],
-        select_by: str,
-        higher_is_better: bool,
-        keep_last: bool,
+        selection: Selection,
         checkpoints: TrainingCheckpoints,
     ) -> None:
         """Score the student, and copy its weights if it is the best so far. Does nothing when it is interrupted."""
@@ -195,23 +185,23 @@ class Trainer:
         if NLL in scores:
             self.plan.evaluated(state, scores[NLL])
         plan = self.plan.report(state)
-        state.history.append({"step": state.step, "dev": scores, **plan})
+        entry = {"step": state.step, "dev": scores, **plan}
+        state.history.append(entry)
         log.info("step %d: development %s", state.step, "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if plan:
             log.info("step %d: %s", state.step, json.dumps(plan))
         if state.step == 0:
             return  # the starting point is recorded; only weights that were trained are selected
-        value = scores[select_by] if higher_is_better else -scores[select_by]
-        if value > state.best_score:
-            state.best_score, state.evaluations_since_best = value, 0
-            if not keep_last:
+        if (goodness := selection.goodness(entry)) > state.best_score:
+            state.best_score, state.evaluations_since_best = goodness, 0
+            if selection.keep != LAST:
                 state.best_weights = {name: weight.detach().cpu().clone() for name, weight in self.weights().items()}
             return
         state.evaluations_since_best += 1
         if not self.has_next_step() and state.step < self.total_steps:
             log.info(
                 "early stopping at step %d: %d evaluations without a better %s",
-                *(state.step, state.evaluations_since_best, select_by),
+                *(state.step, state.evaluations_since_best, selection.metric),
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -102,13 +102,10 @@ def _unlabelled(chosen: Options, bad_rows: BadRows, places: dict[str, str]) -> l
     if UNLABELLED not in chosen.path:
         return []
     columns = {column: option for column, option in chosen.columns.items() if option != "target_column"}
-
-    def is_given(column: str | None) -> bool:
-        rows = read_sources(chosen.path, columns) if column is not None else ()
-        return any(not _is_bad(row) and not _is_blank(row.values.get(column)) for row in rows)
-
+    readable = (row for row in read_sources(chosen.path, columns) if not _is_bad(row))
+    filled = {column for row in readable for column in columns if not _is_blank(row.values.get(column))}
     optional = {"id_column": chosen.id_column, "group_column": chosen.group_column}
-    given = replace(chosen, **{option: column if is_given(column) else None for option, column in optional.items()})
+    given = replace(chosen, **{option: column if column in filled else None for option, column in optional.items()})
     needed = {chosen.source_column: "source_column"}
     rows = _with_columns(read_sources(chosen.path, columns), chosen.path[UNLABELLED], needed)
     return bad_rows.examples(UNLABELLED, rows, lambda row, _: [_example(row, UNLABELLED, given, places)])
