@@ -7,10 +7,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import tiny
+from faulty_proxy import Fault
 
 ROWS = 12
 KEY = "sk-planted-0123456789"
 VARIABLE = "LLAMA_KEY"
+NOWHERE = "http://127.0.0.1:9"  # behind a proxy that answers everything itself
+
+
+def answer(*texts, usage=None, headers=None, **more) -> Fault:
+    """What a proxy sends in the place of a server: a choice of each text, with `more` keys."""
+    choices = [{"message": {"content": text}, "finish_reason": "stop", **more} for text in texts]
+    content = {"choices": choices, "usage": usage, "model": "m"}
+    return Fault(text=json.dumps(content, ensure_ascii=False), headers=headers or {})
 
 
 class Asked:

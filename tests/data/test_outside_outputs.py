@@ -83,9 +83,9 @@ def test_a_row_that_cannot_be_used_is_refused_with_its_place(tmp_path, row, word
 
 
 def test_the_entries_of_endpoints_are_mappings_too(tmp_path):
-    """Their names may be those of several tokens, parts of a character, of which the first is the likeliest."""
+    """Their names may be those of several tokens, parts of a character, of which the likeliest counts."""
     entries = [[{"token": token, "logprob": nats, "bytes": [97]} for token, nats in top] for top in (
-        [("a", -0.5), ("c", -2.0)], [("\ufffd", -0.4), ("\ufffd", -1.5), (" b", -2.0)],
+        [("a", -0.5), ("c", -2.0)], [("\ufffd", -1.5), ("\ufffd", -0.4), (" b", -2.0)],
     )]  # fmt: skip
     [row] = read_outputs(lines(tmp_path, KNOWN | {"top_log_probs": entries, "log_probs": [-0.5, -2.0]}), True)
     assert row.known == [{"a": -0.5, "c": -2.0}, {"\ufffd": -0.4, " b": -2.0}]

@@ -4,11 +4,10 @@ import json
 
 import pytest
 from chain import run
-from endpoint_cases import KEY, VARIABLE, Asked
+from endpoint_cases import KEY, NOWHERE, VARIABLE, Asked, answer
 from faulty_proxy import Fault, faulty
 from fdistill.sampling.endpoint import asking
 
-NOWHERE = "http://127.0.0.1:9"  # behind the proxy, which answers everything itself
 SAMPLED = ["--temperature", 1, "--concurrency", 1]
 
 
@@ -16,12 +15,6 @@ SAMPLED = ["--temperature", 1, "--concurrency", 1]
 def asked(tmp_path, monkeypatch):
     monkeypatch.setattr(asking, "FIRST_WAIT", 0.01)
     return Asked(tmp_path, rows=3)
-
-
-def answer(*texts, usage=None, headers=None, **more):
-    choices = [{"message": {"content": text}, "finish_reason": "stop", **more} for text in texts]
-    content = {"choices": choices, "usage": usage, "model": "m"}
-    return Fault(text=json.dumps(content, ensure_ascii=False), headers=headers or {})
 
 
 def test_outputs_that_came_are_not_left_out_with_those_that_are_refused(asked):

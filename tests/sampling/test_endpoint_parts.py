@@ -28,7 +28,7 @@ def test_log_probabilities_of_completions_in_parallel_lists():
     """The form of the original interface, which vLLM has too; llama.cpp's completions have that of chats."""
     top = [{"a": -0.5, "c": -1.0}, {"c": -math.inf, " b": -1.25}]
     content = completion({"tokens": TOKENS, "token_logprobs": NATS, "top_logprobs": top, "text_offset": [0, 1]})
-    (output,) = read_answer(content, Query("completions", "m", "{source}", log_probs=2)).outputs
+    (output,) = read_answer(content, Query("completions", "m", "{source}", log_probs=2), has_worked=False).outputs
     assert output["tokens"] == TOKENS and output["log_probs"] == NATS
     assert output["top_log_probs"] == [{"a": -0.5, "c": -1.0}, {" b": -1.25, "c": -9999.0}]
     json.dumps(output, allow_nan=False)
@@ -37,7 +37,9 @@ def test_log_probabilities_of_completions_in_parallel_lists():
 def test_of_tokens_with_one_name_the_likeliest_counts():
     tops = [{"token": "\ufffd", "logprob": nats} for nats in (-2.0, -1.0, -3.0)]
     content = {"content": [{"token": "\ufffd", "logprob": -1.0, "top_logprobs": tops}]}
-    (output,) = read_answer(completion(content), Query("completions", "m", "{source}", log_probs=3)).outputs
+    (output,) = read_answer(
+        completion(content), Query("completions", "m", "{source}", log_probs=3), has_worked=False
+    ).outputs
     assert output["top_log_probs"] == [{"\ufffd": -1.0}]
 
 
@@ -54,7 +56,7 @@ def test_of_tokens_with_one_name_the_likeliest_counts():
 )
 def test_log_probabilities_of_no_known_form(logprobs):
     with pytest.raises(Fault, match="in no known form") as error:
-        read_answer(completion(logprobs), Query("completions", "m", "{source}", log_probs=1))
+        read_answer(completion(logprobs), Query("completions", "m", "{source}", log_probs=1), has_worked=False)
     assert error.value.then is Then.STOP
 
 
@@ -115,8 +117,13 @@ def test_a_key_may_be_missing(monkeypatch):
     assert (read_key("ANY_KEY"), read_key("NO_SUCH_KEY")) == ("k-1234", None)
 
 
-def test_a_key_that_logs_could_not_hide_is_refused(monkeypatch):
+def test_the_key_of_servers_without_one_is_sent(monkeypatch):
     monkeypatch.setenv("ANY_KEY", "EMPTY")
+    assert read_key("ANY_KEY") == "EMPTY"
+
+
+def test_a_key_that_logs_could_not_hide_is_refused(monkeypatch):
+    monkeypatch.setenv("ANY_KEY", "k-123")
     with pytest.raises(UserError, match=r"ANY_KEY: has fewer than 6 characters, .* or unset it"):
         read_key("ANY_KEY")
 

@@ -95,7 +95,7 @@ def main() -> None:
         check_own(args.output, store, dict(zip(ids, sources, strict=True)))
         given_up = Asking(client, query, store, pace, lambda: prices.cost(store)).run(wanted)
         answered = {row: source for row, source in wanted.items() if store.counts[row]}
-        refused = [row for row, fault in given_up.items() if fault.is_answer]
+        refused = [row for row, fault in given_up.items() if fault.is_of_row]
         if given_up and not (args.leave_out_missing and answered and len(refused) == len(given_up)):
             leave_out = "; or leave out those that it refuses: --leave-out-missing" if refused else ""
             some = sum(row in answered for row in given_up)

@@ -112,7 +112,10 @@ def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[st
         if values is not None and (not isinstance(values, list) or len(values) != len(tokens)):
             count = f"{len(values)} entries" if isinstance(values, list) else "no list"
             raise UserError(f"{row.place}: '{key}' has {count}, '{TOKENS}' {len(tokens)}; give one per token")
-    known = [_mapping(row, values) for values in top] if top is not None else [{} for _ in tokens]
+    try:
+        known = [by_token(values) for values in top] if top is not None else [{} for _ in tokens]
+    except (KeyError, TypeError, ValueError):
+        raise row.wrong(TOP_LOG_PROBS, "a list of mappings from tokens to log-probabilities, one per token") from None
     for position, (token, mapping) in enumerate(zip(tokens, known, strict=True)):
         where = f"{row.place}: token {position + 1}, {token!r}"
         of_top = mapping.get(token)
@@ -125,19 +128,17 @@ def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[st
     return tokens, known
 
 
-def _mapping(row: Row, values: Any) -> dict[str, Any]:
-    """The entry of one position. Parquet has a mapping as pairs, or as a struct with null for a key that is missing.
+def by_token(values: Any) -> dict[str, Any]:
+    """Return the log-probabilities of one position by token; of several tokens with one name, the likeliest counts.
 
-    Endpoints have it as entries with the keys `token` and `logprob`; of several with one name, the first counts.
+    Parquet has a mapping as pairs, or as a struct with null for a key that is missing; endpoints have it as entries
+    with the keys `token` and `logprob`. Raises KeyError, TypeError or ValueError for anything else.
     """
     found: dict[str, Any] = {}
-    try:
-        for entry in values.items() if isinstance(values, dict) else values:
-            token, value = (entry["token"], entry["logprob"]) if isinstance(entry, dict) else entry
-            if value is not None:
-                found.setdefault(token, value)
-    except (KeyError, TypeError, ValueError):
-        raise row.wrong(TOP_LOG_PROBS, "a list of mappings from tokens to log-probabilities, one per token") from None
+    for entry in values.items() if isinstance(values, dict) else values:
+        token, value = (entry["token"], entry["logprob"]) if isinstance(entry, dict) else entry
+        if value is not None:
+            found[token] = max(value, found.get(token, value))
     return found
 
 

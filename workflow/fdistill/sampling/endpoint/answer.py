@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdistill.artifacts.shapes import COUNT, Shape, mistake
-from fdistill.data.outputs import LEAST, output_of
+from fdistill.data.outputs import LEAST, by_token, output_of
 from fdistill.data.sources.files.rows import Row
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.endpoint.faults import Fault, Then, shortened
@@ -28,7 +28,7 @@ class Answer:
     usage: dict[str, int] | None  # prompt_tokens and completion_tokens; None if the endpoint does not count
 
 
-def read_answer(text: str, query: Query, has_worked: bool = False) -> Answer:
+def read_answer(text: str, query: Query, has_worked: bool) -> Answer:
     """Return the content of an answer; raises Fault when no output in it can be used.
 
     Without log-probabilities that were asked for, one row's answer is at fault if the endpoint `has_worked` before, and
@@ -63,61 +63,54 @@ def _output(choice: Any, query: Query, has_worked: bool) -> dict[str, Any]:
     except AttributeError:
         raise Fault("no choices", shortened(json.dumps(choice)), Then.AGAIN) from None
     if reason == FILTER:
-        raise Fault("content filter", "the endpoint withholds the output", otherwise, is_answer=True)
+        raise Fault("content filter", "the endpoint withholds the output", otherwise, is_of_row=True)
     if not isinstance(text, str) or not text.strip():
         remedy = "; raise --max-tokens: what a model thinks before it answers counts too" if reason == CUT else ""
         said = f"finish_reason is {shortened(json.dumps(reason))}{remedy}"
-        raise Fault("empty text", said, otherwise, is_answer=True)
+        raise Fault("empty text", said, otherwise, is_of_row=True)
     output = {"text": text, "finished": reason in ENDED}
     if query.log_probs is not None:
         output |= _log_probs(choice.get("logprobs"), otherwise if has_worked else Then.STOP)
     try:
         json.dumps(output, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Fault("broken text", "has half of a surrogate pair, no character", otherwise, is_answer=True) from None
+        raise Fault("broken text", "has half of a surrogate pair, no character", otherwise, is_of_row=True) from None
     try:
         output_of(Row("the answer", {"id": "", **output}))  # what a task would refuse is not kept
     except UserError as error:
-        raise Fault("wrong log-probabilities", shortened(str(error)), otherwise, is_answer=True) from None
+        raise Fault("wrong log-probabilities", shortened(str(error)), otherwise, is_of_row=True) from None
     return output
 
 
 def _log_probs(found: Any, otherwise: Then) -> dict[str, list]:
     """Return a choice's columns of log-probabilities; raises Fault, after which follows `otherwise`."""
-    is_answer = otherwise is not Then.STOP
+    is_of_row = otherwise is not Then.STOP
     if not found:
         not_offered = "the endpoint or its model does not offer log-probabilities; leave out --log-probs"
-        said = "the answer has none" if is_answer else not_offered
-        raise Fault("no log-probabilities", said, otherwise, is_answer=is_answer)
+        said = "the answer has none" if is_of_row else not_offered
+        raise Fault("no log-probabilities", said, otherwise, is_of_row=is_of_row)
     try:
-        return _of_chat(found["content"]) if "content" in found else _of_completions(found)
+        if "content" in found:  # in chats, and in some servers' completions
+            return _columns(*_lists_of(found["content"]))
+        return _columns(found["tokens"], found["token_logprobs"], found["top_logprobs"])
     except (KeyError, TypeError, ValueError, AttributeError):
         said = f"in no known form: {shortened(json.dumps(found))}"
-        raise Fault("no log-probabilities", said, otherwise, is_answer=is_answer) from None
+        raise Fault("no log-probabilities", said, otherwise, is_of_row=is_of_row) from None
 
 
-def _of_chat(positions: list[dict[str, Any]]) -> dict[str, list]:
-    """Return the columns of log-probabilities that list each position; some servers' completions have them too."""
-    tops = [[(top["token"], top["logprob"]) for top in position["top_logprobs"]] for position in positions]
-    return _columns([position["token"] for position in positions], [each["logprob"] for each in positions], tops)
+def _lists_of(positions: list[dict[str, Any]]) -> tuple[list, list, list]:
+    """Return the parallel lists of log-probabilities that list each position, as those of chats do."""
+    return tuple([position[key] for position in positions] for key in ("token", "logprob", "top_logprobs"))
 
 
-def _of_completions(found: dict[str, list]) -> dict[str, list]:
-    """Return the columns of log-probabilities that lie in parallel lists."""
-    tops = [list(top.items()) for top in found["top_logprobs"]]
-    return _columns(list(found["tokens"]), list(found["token_logprobs"]), tops)
-
-
-def _columns(tokens: list[str], log_probs: list[float], tops: list[list[tuple[str, float]]]) -> dict[str, list]:
-    """Return the columns; of tokens with one name, as parts of a character, the sampled or the likeliest counts."""
+def _columns(tokens: list[str], log_probs: list[float], tops: list) -> dict[str, list]:
+    """Return the columns; the sampled token's log-probability is its own also where others have its name."""
     log_probs = list(map(_nats, log_probs))
-    by_token: list[dict[str, float]] = []
-    for token, log_prob, pairs in zip(tokens, log_probs, tops, strict=True):
-        found: dict[str, float] = {}
-        for other, value in sorted(pairs, key=lambda pair: -_nats(pair[1])):
-            found.setdefault(other, _nats(value))
-        by_token.append(found | {token: log_prob} if token in found else found)
-    return {"tokens": tokens, "log_probs": log_probs, "top_log_probs": by_token}
+    known = [{token: _nats(value) for token, value in by_token(top).items()} for top in tops]
+    for token, log_prob, mapping in zip(tokens, log_probs, known, strict=True):
+        if token in mapping:
+            mapping[token] = log_prob
+    return {"tokens": tokens, "log_probs": log_probs, "top_log_probs": known}
 
 
 def _nats(value: float) -> float:

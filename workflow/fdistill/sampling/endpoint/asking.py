@@ -1,6 +1,7 @@
 """Asks an endpoint for every row that has not enough outputs yet: several at a time, and again where that helps."""
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -44,7 +45,7 @@ class Asking:
         self.client, self.query, self.store, self.pace, self.cost = client, query, store, pace, cost
         self._given_up: dict[str, Fault] = {}  # by row
         self._in_succession = 0
-        self._answers = 0  # of this run, which could be used
+        self._usable = 0  # answers of this run
         self._turns = Turns(lambda: self._is_over)
         self._end: UserError | None = None  # the reason why the run ends before its time
         self._interruption = Interruption()
@@ -94,50 +95,41 @@ class Asking:
 
         A wait that the endpoint asks for is no failure of the request while others get answers.
         """
-        failures, is_again, before = 0, False, self._answers
-        while True:
-            is_tried = await self._turns.take()
-            if self._is_over:
-                return
-            fault = await self._answer(row, body, count, is_again)
-            if fault is None:
-                self._turns.end(is_tried, None)
-                return
-            if fault.wait is None or self._answers == before:
-                failures += 1
-            before, is_again = self._answers, True
-            pause = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) if failures else 0.0
-            wait = None if fault.wait is None else max(fault.wait, pause)
-            self._turns.end(is_tried, wait)
+        failures, before = 0, self._usable
+        for attempt in itertools.count():
+            async with self._turns.turn():
+                if self._is_over or (fault := await self._answer(row, body, count, attempt > 0)) is None:
+                    return
+                if fault.wait is None or self._usable == before:
+                    failures += 1
+                before, wait = self._usable, _wait(fault, failures)
+                if fault.wait is not None:
+                    self._turns.hold(wait)
             if fault.then is not Then.AGAIN or failures > self.pace.retries:
                 raise fault
-            if wait is None:
-                await self._turns.pause(pause * random.uniform(0.5, 1))
-            elif wait > PATIENCE:
-                raise Fault(fault.name, f"asks to wait {wait / 3600:.1f} h ({fault.said}); run again then", Then.STOP)
-            elif wait > LONGEST_WAIT:
-                log.warning("%s; the endpoint asks to wait %.0f s", fault, wait)
+            if fault.wait is None:
+                await self._turns.pause(wait * random.uniform(0.5, 1))
 
     async def _answer(self, row: str, body: dict, count: int, is_again: bool) -> Fault | None:
         """Make a request once and store its answer; return its fault, which is stored too."""
-        is_answered = False
+        is_computed = False
         try:
             text = await self.client.ask(body)
-            is_answered = True
+            is_computed = True
             answer = read_answer(text, self.query, has_worked=bool(self.store.counts))
         except Fault as fault:
-            about = {"fault": fault.name, "said": fault.said, "usage": fault.usage, "answered": is_answered}
+            about = {"fault": fault.name, "said": fault.said, "usage": fault.usage, "computed": is_computed}
             self.store.add(row, is_again, [], **about)
             return fault
         self.store.add(row, is_again, answer.outputs[:count], model=answer.model, usage=answer.usage)
-        self._answers += 1
+        self._usable += 1
         self._in_succession = 0
         return None
 
     def _give_up(self, row: str, fault: Fault) -> None:
         self._given_up[row] = fault
         # A refused row says nothing of the others, unless none has ever been answered: settings may be wrong.
-        self._in_succession = 0 if fault.is_answer and self.store.counts else self._in_succession + 1
+        self._in_succession = 0 if fault.is_of_row and self.store.counts else self._in_succession + 1
         log.warning("%s: given up, %s", row, fault)
         reason = str(fault) if fault.then is Then.STOP else None
         if self._in_succession == ROWS_IN_SUCCESSION:
@@ -160,9 +152,22 @@ class Asking:
         return self._end is not None or self._interruption.reason is not None
 
 
+def _wait(fault: Fault, failures: int) -> float:
+    """Return the seconds until a request is made again: as its failures say, or more if the endpoint asks for more.
+
+    Raises Fault, which ends the run, when the endpoint asks for too many.
+    """
+    asked = fault.wait or 0.0
+    if asked > PATIENCE:
+        raise Fault(fault.name, f"asks to wait {asked / 3600:.1f} h ({fault.said}); run again then", Then.STOP)
+    if asked > LONGEST_WAIT:
+        log.warning("%s; the endpoint asks to wait %.0f s", fault, asked)
+    return max(asked, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) if failures else 0.0)
+
+
 def remedy(*faults: Fault) -> str:
     """Return the flags, as the end of a sentence, by which requests may get answers that had passing faults."""
-    is_passing = any(fault.then is Then.AGAIN and not fault.is_answer for fault in faults)
+    is_passing = any(fault.then is Then.AGAIN and not fault.is_of_row for fault in faults)
     return ", with more --retries or a lower --concurrency" if is_passing else ""
 
 

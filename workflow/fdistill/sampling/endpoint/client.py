@@ -13,7 +13,9 @@ from fdistill.runtime.redaction import SHORTEST
 from fdistill.runtime.validation import printable
 from fdistill.sampling.endpoint.faults import Fault, Then, fault_of_status, shortened
 
+PLACEHOLDER = "EMPTY"  # the key that users of vLLM give to a server without one; it is no secret
 LONGEST_CONNECT = 30.0  # seconds until a host that does not answer at all cannot be reached
+_NOT_RUNNING = "is the server running? start it, or correct --url, and run the same command again"
 _UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 
 
@@ -41,10 +43,10 @@ def checked_url(url: str) -> str:
 def read_key(variable: str) -> str | None:
     """Return the key in an environment variable; None if there is none, as for a local server.
 
-    Raises UserError, without the key, when it cannot be sent.
+    Raises UserError, without the key, when it cannot be sent or hidden.
     """
     key = os.environ.get(variable, "").strip()
-    if 0 < len(key) < SHORTEST:
+    if 0 < len(key) < SHORTEST and key != PLACEHOLDER:
         raise UserError(
             f"{variable}: has fewer than {SHORTEST} characters, too few to be hidden in logs; correct it, or unset it "
             "if the endpoint needs no key"
@@ -63,7 +65,7 @@ class Client:
         Raises UserError for a proxy or certificates, which environment variables name, that cannot be used.
         """
         self.address, self.timeout = address, timeout
-        self._is_reached = False  # whether the endpoint has answered anything, be it a fault
+        self._was_reached = False
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         limits = httpx2.Limits(max_connections=None)  # as many as there are requests at a time
         timeouts = httpx2.Timeout(None, connect=min(timeout, LONGEST_CONNECT))
@@ -98,13 +100,15 @@ class Client:
         except TimeoutError:
             raise Fault("timeout", f"no answer within {self.timeout:g} s (--timeout)", Then.AGAIN) from None
         except _UNREACHED as error:
-            then = Then.AGAIN if self._is_reached else Then.STOP
-            raise Fault("connection", f"cannot connect to {self._place()}: {_cause(error)}", then) from None
+            said = f"cannot connect to {self._place()}: {_cause(error)}"
+            if self._was_reached:
+                raise Fault("connection", said, Then.AGAIN) from None
+            raise Fault("connection", f"{said}; {_NOT_RUNNING}", Then.STOP) from None
         except httpx2.TransportError as error:
             raise Fault("connection", shortened(f"{type(error).__name__} {error}"), Then.AGAIN) from None
         except httpx2.DecodingError as error:
             raise Fault("no JSON", shortened(str(error)), Then.AGAIN) from None
-        self._is_reached = True
+        self._was_reached = True
         text = response.content.decode("utf-8-sig", errors="replace")  # as JSON is, whatever the headers say
         if response.status_code != 200:
             raise fault_of_status(response.status_code, response.headers, text)

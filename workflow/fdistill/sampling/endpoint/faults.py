@@ -35,7 +35,7 @@ class Fault(Exception):
     then: Then
     wait: float | None = None  # seconds that the server asks to wait before the next request
     usage: dict[str, int] | None = None  # tokens that are paid for nevertheless
-    is_answer: bool = False  # whether the endpoint works, and has nothing usable for this one row
+    is_of_row: bool = False  # whether the endpoint works, and has nothing usable for this one row
 
     def __str__(self) -> str:
         return f"{self.name}: {self.said}" if self.said else self.name
@@ -65,7 +65,7 @@ def fault_of_status(status: int, headers: Mapping[str, str], text: str) -> Fault
         return Fault(name, f"{message}; {_REMEDIES[status]}", Then.STOP)
     if 300 <= status < 400:
         return Fault(name, f"moved to {shortened(headers.get('location', 'nowhere'))}; correct --url", Then.STOP)
-    return Fault(name, message, Then.NEXT, is_answer=True)
+    return Fault(name, message, Then.NEXT, is_of_row=True)
 
 
 def wait_of(headers: Mapping[str, str]) -> float | None:

@@ -28,7 +28,7 @@ _LINE: Shape = {
     "fault": (str, None),
     "usage": (USAGE, None),
     "model?": (str, None),
-    "answered?": bool,
+    "computed?": bool,
 }
 
 
@@ -62,7 +62,7 @@ class AnswerStore:
     def add(self, row: str, retry: bool, outputs: list[dict[str, Any]], **said: Any) -> None:
         """Append a request's result: `outputs`, or none of them and a `fault`; with `usage` and `model`, if known.
 
-        `answered` says whether the endpoint has answered, if only with what cannot be used.
+        `computed` says of a fault whether the model's output was computed, which is paid for.
         """
         line = {"id": row, "endpoint": self.endpoint, "retry": retry, "outputs": outputs, "fault": None, "usage": None}
         line |= said
@@ -142,7 +142,7 @@ class AnswerStore:
             self.faults[line["fault"]] += 1
         if line["usage"] is not None:
             self.usage.update(line["usage"])
-        elif line["outputs"] or line.get("answered"):
+        elif line["outputs"] or line.get("computed"):
             self.unmetered += 1
         self.endpoints[line["endpoint"]] = None
         if line.get("model") is not None:

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 GLANCE = 0.2  # seconds after which one who waits looks whether the run ends
 SPREAD = 1.0  # seconds over which those who have waited together begin again
@@ -22,8 +23,25 @@ class Turns:
         self._not_before = 0.0  # of time.monotonic()
         self._is_held = self._is_tried = False
 
-    async def take(self) -> bool:
-        """Wait for a request's turn; return whether it is the one that is tried. `end` it in any case."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a request's turn, which lasts until its answer: a context in which it is made."""
+        is_tried = await self._take()
+        try:
+            yield
+        finally:
+            if is_tried:
+                self._is_tried = False
+                self._is_held = time.monotonic() < self._not_before
+
+    def hold(self, seconds: float) -> None:
+        """Let all requests wait, as the answer in whose turn this is called asks to."""
+        # Not less than a glance, or the end of this turn would let all others begin.
+        until = time.monotonic() + max(seconds, GLANCE)
+        self._is_held, self._not_before = True, max(self._not_before, until)
+
+    async def _take(self) -> bool:
+        """Wait for a turn; return whether it is that of the one which is tried."""
         while self._is_held and not self._is_over():
             if self._not_before <= time.monotonic() and not self._is_tried:
                 self._is_tried = True
@@ -32,15 +50,6 @@ class Turns:
             if not self._is_held:
                 await self.pause(random.uniform(0, SPREAD))
         return False
-
-    def end(self, is_tried: bool, wait: float | None) -> None:
-        """Say that a request has its answer, which may ask to `wait` so many seconds."""
-        if wait is not None:
-            self._is_held, self._not_before = True, max(self._not_before, time.monotonic() + wait)
-        elif is_tried and self._not_before <= time.monotonic():
-            self._is_held = False
-        if is_tried:
-            self._is_tried = False
 
     async def pause(self, seconds: float) -> None:
         """Wait, unless the run ends."""
