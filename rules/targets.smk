@@ -59,7 +59,7 @@ if workflow.is_main_process:
     for task, mistakes in STUDY.task_mistakes.items():
         first, *more = mistakes.split("\n")[1:]
         also = f" (and {len(more)} more)" if more else ""
-        logger.warning(f"Task '{task}' cannot be used: {first.strip()}{also}")
+        logger.warning(f"Task '{task}' is not in this study, and cannot be used in it: {first.strip()}{also}")
     # A module is read before the other rules of the Snakefile that imports it, which may make any file.
     if not IS_MODULE and Path(sys.argv[0]).stem in ("snakemake", "__main__"):
         for target in target_files():

@@ -165,6 +165,22 @@ def test_a_task_file_must_be_valid_without_its_overrides(project):
     assert line.startswith(f"{TASK}: decoding.num_beams: 0 is not allowed")
 
 
+def test_overrides_cure_keys_of_a_task_file_that_do_not_go_together(project):
+    """Which keys go with each other and with the study's methods is checked after the overrides alone."""
+    project.write(TASK, put(WEB, "model.student.decoder", 3))
+    text = "model.student.decoder: 3 is a student of 3 layers, but the teacher has 2 "
+    for changes in ({}, {"decoding": {"num_beams": 2}}):  # neither touches the key
+        project.write(OPEN, {"task_overrides": {"web": changes}})
+        (line,) = project.mistakes()
+        assert line.startswith(f"{TASK}: {text}") and "with task_overrides" not in line
+    project.write(OPEN, {"task_overrides": {"web": {"model": {"student": {"decoder": 3}}}}})
+    (line,) = project.mistakes()
+    assert line.startswith(f"{OPEN}: task_overrides.web.{text}")
+    for cure in ({"student": {"decoder": 1}}, {"teacher": {"config": {"decoder_layers": 3}}}):
+        project.write(OPEN, {"task_overrides": {"web": {"model": cure}}})
+        assert project.load().task("web")["model"]["student"]["decoder"] in (1, 3)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_merging_changes_what_it_names_and_nothing_else(seed):
     rng = random.Random(seed)

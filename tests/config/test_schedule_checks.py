@@ -80,6 +80,8 @@ def test_an_adaptive_share_needs_an_evaluation_before_the_end(project, epochs):
     (line,) = project.mistakes(methods=["gkd"])
     text = f"1 epochs leave no evaluation before the end of training, after {epochs}, so that the share of method 'gkd'"
     assert line.startswith(f"{TASK}: training.distill.evaluate_every: {text}")
+    cure = {"web": {"training": {"distill": {"epochs": 10, "evaluate_every": 0.1}}}}
+    assert project.load(methods=["gkd"], task_overrides=cure).training("web", "distill")["epochs"] == 10
 
 
 @pytest.mark.parametrize("kinds", [["ground_truth", "teacher_samples"], ["student_samples"]])

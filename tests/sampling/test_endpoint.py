@@ -1,6 +1,7 @@
 """Outputs from an endpoint: a llama.cpp server with a real, tiny model, on the loopback."""
 
 import os
+import re
 import signal
 
 import killing
@@ -151,13 +152,15 @@ def test_an_interrupted_run_goes_on_and_pays_once(asked, server, tmp_path, numbe
 
     log = tmp_path / "log"
     with faulty(server, lambda number, _: Fault(silent=0.15)) as proxy:
-        arguments = asked.arguments(proxy.url, "--concurrency", 2)
+        arguments = asked.arguments(proxy.url, "--concurrency", 2, "--input-price", 1, "--output-price", 2)
         process = killing.start("query_endpoint", arguments, log)
         killing.wait_for(lambda: asked.answers.exists() and len(asked.answers.read_bytes().splitlines()) > 4, process)
         os.kill(process.pid, number)
         process.join()
         assert process.exitcode == (75 if number == signal.SIGTERM else -signal.SIGKILL), log.read_text()
         assert not asked.output.exists()
+        said = re.search(r"stopped at \d+ of \d+ rows, cost [\d.e-]+; run again", log.read_text())
+        assert (said is not None) == (number == signal.SIGTERM)
         if number == signal.SIGKILL:
             with asked.answers.open("ab") as file:
                 file.write(b'{"id": "train')  # as a power cut leaves it

@@ -79,6 +79,8 @@ def test_a_step_has_the_sequences_of_its_kind_alone(models, sampled, method, exp
     assert [seed[-1] for seed, *_ in sampled] == [t for t, kind in enumerate(kinds) if kind == "student_samples"]
     recorded = [line["steps_of"] for line in trainer.state.history if "dev" in line]
     assert recorded == [Counter(kinds[:t]) for t in (0, 2, 4, 6)]
+    before = [trainer.plan.is_before_student(line) for line in trainer.state.history if "dev" in line]
+    assert before == ["student_samples" not in kinds[:t] for t in (0, 2, 4, 6)]
 
 
 @pytest.mark.parametrize("kind", ["teacher_samples", "student_samples"])

@@ -57,7 +57,7 @@ LINE = "config/tasks/xsum.yaml: titel: unknown key; did you mean 'title'?"
 
 def test_a_task_with_mistakes_stops_only_what_needs_it(checkout, tmp_path):
     shown = snakemake("-n", TARGET, root=checkout, directory=tmp_path, cold=True).stdout
-    assert f"Task 'xsum' cannot be used: {LINE} (and 1 more)\n" in shown
+    assert f"Task 'xsum' is not in this study, and cannot be used in it: {LINE} (and 1 more)\n" in shown
     assert ("metrics", "task=data_to_text, system=js") in planned(shown)
     done = snakemake("-n", "results/figures/xsum.risk.svg", root=checkout, directory=tmp_path, check=False, cold=True)
     assert done.returncode == 1 and "Traceback" not in done.stdout

@@ -59,6 +59,8 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
         task = _Task(path, methods, study.get("methods", []), reports[path.stem])
         if path.stem in overrides:
             task.override(overrides[path.stem], form_mistakes, merged, report)
+        else:
+            reports[path.stem].add(task.label, task.check_mistakes)
         tasks[path.stem], labels[path.stem] = task.settings, task.label
         own = own_output_problems(task.settings.get("source"), Path(study.get("results", RESULTS)) / path.stem)
         reports[path.stem].add(task.label, own)
@@ -140,7 +142,7 @@ def _methods(folders: list[Path], report: Report) -> Methods:
 
 
 class _Task:
-    """A task's file, checked; then the same task with the study's overrides, checked again."""
+    """A task: its file, and the study's overrides. What the checks find in the file alone, overrides may cure."""
 
     def __init__(self, path: Path, methods: Methods, selected: list[str], report: Report):
         """Read and check the file; `methods` are all that exist, `selected` the names of those that the study uses."""
@@ -154,10 +156,10 @@ class _Task:
         self.given = without(content or {}, self.form_mistakes)
         self.settings = fill_defaults(self.given, section("task"))
         self.check_mistakes = self._check() if self.is_readable else []
-        report.add(self.label, [*self.form_mistakes, *self.check_mistakes])
+        report.add(self.label, self.form_mistakes)
 
     def override(self, changes: Settings, form_mistakes: list[Problem], merged: Merged, study: Report) -> None:
-        """Merge `changes`, and report the mistakes that they cause, those in the study's own files to `study`.
+        """Merge `changes`, and report what the checks find then, mistakes in the study's own files to `study`.
 
         `form_mistakes` are those of the merged configuration, which were left out of `changes`.
         """
@@ -167,15 +169,14 @@ class _Task:
         own_mistakes = [mistake for mistake in form_mistakes if mistake.path[:2] == self.override_key]
         self.form_mistakes = self.form_mistakes + [Problem(mistake.path[2:], mistake.text) for mistake in own_mistakes]
         for problem in self._check() if self.is_readable else []:
-            if problem in self.check_mistakes:
-                continue
-            overridden = set_in(changes, problem.path)
-            if overridden is None:  # the mistake is a key of the task's file that the changes disagree with
-                text = f"{problem.text} (with {'.'.join(self.override_key)})"
-                self.report.add(self.label, [Problem(problem.path, text)])
-            else:
+            if (overridden := set_in(changes, problem.path)) is not None:
                 file = merged.file_of((*self.override_key, *overridden))
                 study.add(file, [problem.under(*self.override_key)])
+            elif problem in self.check_mistakes:
+                self.report.add(self.label, [problem])
+            else:  # a key of the task's file that the changes disagree with
+                text = f"{problem.text} (with {'.'.join(self.override_key)})"
+                self.report.add(self.label, [Problem(problem.path, text)])
 
     def _check(self) -> list[Problem]:
         """Return what the checks find, without what is only a consequence of a mistake of form."""

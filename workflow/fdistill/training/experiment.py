@@ -85,7 +85,13 @@ def train_and_save(
     if chosen:
         metric, start = selection.metric, history[0]  # the evaluation before the first step
         value = f"{metric} {chosen['dev'][metric]:.4f}"
-        log.info("kept: the %s weights, of step %d, development %s", selection.keep, chosen["step"], value)
+        what = f"{selection.keep} weights of the evaluations after step 0"
+        log.info("kept: the %s, of step %d, development %s", what, chosen["step"], value)
+        if trainer.plan.is_before_student(chosen):
+            log.warning(
+                "the kept weights have learnt nothing from the student's own sequences: no step up to theirs did; to "
+                "compare schedules, keep the last ones (selection_overrides: {distill: {keep: last}} in the task)"
+            )
         if selection.goodness(chosen) <= selection.goodness(start):
             log.warning(
                 "training did not help: before its first step the development %s was %.4f; the trained weights are "

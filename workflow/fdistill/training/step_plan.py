@@ -8,7 +8,7 @@ import numpy as np
 
 from fdistill.losses.objectives import Objective
 from fdistill.losses.schedule import ADAPTIVE, REPLAY, uniform
-from fdistill.losses.sequences import REPLAYED_SAMPLES
+from fdistill.losses.sequences import FROM_STUDENT, REPLAYED_SAMPLES
 from fdistill.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,11 @@ class StepPlan:
             return {}
         share = {} if self.objective.schedule is None else {"student_share": self._share(state)}
         return {**share, "steps_of": dict(state.steps_of)}
+
+    def is_before_student(self, report: dict[str, Any]) -> bool:
+        """Return whether no step before an evaluation, of which `report` was recorded, learnt from the student."""
+        learns = not {*FROM_STUDENT}.isdisjoint(self.objective.sequences)
+        return learns and "steps_of" in report and {*FROM_STUDENT}.isdisjoint(report["steps_of"])
 
     def evaluated(self, state: TrainingState, loss: float) -> None:
         """Let an adaptive share grow if the development loss has not fallen since the evaluation before."""

@@ -66,7 +66,8 @@ class Asking:
             asyncio.run(self._ask_all(sources, lacking))
             self._progress.close()
             if self._interruption.reason:
-                self._interruption.stop(f"{self._progress.done} of {len(sources)} rows")
+                paid = "" if (cost := self.cost()) is None else f", cost {cost:.4g}"
+                self._interruption.stop(f"{self._progress.done} of {len(sources)} rows{paid}")
         if self._end is not None:
             raise self._end
         return self._given_up
