@@ -58,6 +58,7 @@ def test_rows_of_json_lines_and_parquet_are_the_same(tmp_path):
         ({"id": 1, "text": "a"}, "'id' is not text"),
         ({"id": "1", "text": []}, "'text' is not a text or a list of texts"),
         ({"id": "1", "text": ["a", " "]}, "'text' is blank; ask the teacher again"),
+        ({"id": "1", "text": "a\0b"}, "'text' has a NUL character"),
         ({"id": "1", "text": "a", "finished": 1}, "'finished' is not true or false"),
         (KNOWN | {"tokens": None}, "no 'tokens' that they are of"),
         (KNOWN | {"text": ["a b", "c"]}, "has tokens of 2 texts; write a row per text"),
@@ -92,6 +93,12 @@ def test_the_entries_of_endpoints_are_mappings_too(tmp_path):
     sampled = KNOWN | {"tokens": ["a", "\ufffd"], "top_log_probs": entries, "log_probs": [-0.504, -1.5]}
     [row] = read_outputs(lines(tmp_path, sampled), True)
     assert row.known == [{"a": -0.504, "c": -2.0}, {"\ufffd": -1.5, " b": -2.0}]  # the sampled token's own
+    named = [("a", -0.5), ("a", -2.0)]
+    for order in (named, named[::-1]):
+        top = [[{"token": token, "logprob": nats} for token, nats in order], [{"token": " b", "logprob": -0.1}]]
+        for own, kept in ((-2.0, -2.0), (-0.5, -0.5), (None, -0.5)):
+            row = KNOWN | {"top_log_probs": top, "log_probs": None if own is None else [own, -0.1]}
+            assert next(read_outputs(lines(tmp_path, row), True)).known == [{"a": kept}, {" b": -0.1}]
 
 
 def test_log_probabilities_that_are_not_used_are_not_checked(tmp_path):

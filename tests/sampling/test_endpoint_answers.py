@@ -86,9 +86,9 @@ def test_missing_log_probabilities_are_the_rows_fault_once_the_endpoint_gave_som
         assert len(kept.outputs) == 1
 
 
-def test_half_of_a_surrogate_pair_is_no_text():
+def test_half_of_a_surrogate_pair_and_nul_are_no_text():
     logprobs = GOOD | {"tokens": ["a", "\ud83d"]}
-    for choice in ({"text": "a \ud83d", "logprobs": GOOD}, {"logprobs": logprobs}):
+    for choice in ({"text": "a \ud83d", "logprobs": GOOD}, {"logprobs": logprobs}, {"text": "a\0b", "logprobs": GOOD}):
         with pytest.raises(Fault, match="broken text") as error:
             read_answer(answer(choice), LIKELY, has_worked=False)
         assert error.value.is_of_row

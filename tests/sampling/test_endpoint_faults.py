@@ -115,7 +115,7 @@ def test_settings_that_no_row_is_answered_with_end_the_run(asked, server, monkey
     monkeypatch.setattr(asking, "ROWS_IN_SUCCESSION", 3)
     with faulty(server, lambda *_: Fault(400, text="unknown key")) as proxy:
         said = run("query_endpoint", *asked.arguments(proxy.url, "--concurrency", 1), fails=True)
-    assert "3 rows in succession got no answer" in said and "unknown key" in said and len(proxy.requests) == 3
+    assert "3 rows in succession got no usable answer" in said and "unknown key" in said and len(proxy.requests) == 3
 
 
 def test_rows_that_could_not_be_asked_for_are_not_left_out(asked, server):
@@ -155,7 +155,7 @@ def test_a_host_that_can_no_longer_be_reached_is_asked_again(asked, server, monk
     monkeypatch.setattr(client.Client, "ask", ask)
     arguments = asked.arguments(f"{server}/v1", "--retries", 1, "--concurrency", 1)
     said = run("query_endpoint", *arguments, fails=True)
-    assert "2 rows in succession got no answer, the last one for connection: cannot connect to 127.0.0.1" in said
+    assert "2 rows in succession got no usable answer, the last one for connection: cannot connect to 127.0.0.1" in said
     assert "run again to go on, with more --retries or a lower --concurrency" in said and "running?" not in said
     assert [line["fault"] for line in asked.lines()] == [None, *["connection"] * 4]
 

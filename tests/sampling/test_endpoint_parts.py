@@ -150,7 +150,17 @@ def test_a_proxy_whose_package_is_missing(monkeypatch):
         Client("http://h/v1", None, 1)
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("", None), ("soon", None), ("7", 7), ("-1", 0), ("inf", None)])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("", None),
+        ("soon", None),
+        ("7", 7),
+        ("-1", 0),
+        ("inf", None),
+        (f"Fri, 27 Nov 2026 00:00:00 +{9 * 10**12}", None),
+    ],
+)
 def test_the_wait_that_an_endpoint_asks_for(value, seconds):
     assert wait_of({"retry-after": value}) == seconds
     assert wait_of({"retry-after": formatdate(time.time() + 90, usegmt=True)}) == pytest.approx(90, abs=2)
@@ -224,6 +234,32 @@ def test_a_file_of_something_else_is_refused_and_kept(path, text):
     with pytest.raises(UserError, match="is no file of answers"):
         opened(path)
     assert path.read_text() == text
+
+
+def test_faults_of_other_requests_are_not_in_the_way(path):
+    store = opened(path, IDENTITY | {"model": "wrong"})
+    store.add("row0", False, [], fault="status 404", said="no such model", computed=False)
+    store.close()
+    store = opened(path)
+    assert not store.faults and not store.requests
+    store.add("row0", False, [text("a")])
+    store.close()
+    store = opened(path)
+    assert store.outputs("row0") == [text("a")] and store.requests == 1
+    store.close()
+    with pytest.raises(UserError, match=r"has answers to other requests \(model\)"):
+        opened(path, IDENTITY | {"model": "wrong"})
+
+
+@pytest.mark.parametrize(
+    "paid", [{"computed": True}, {"computed": False, "usage": {"prompt_tokens": 2, "completion_tokens": 0}}]
+)
+def test_faults_that_were_paid_for_are_kept(path, paid):
+    store = opened(path, IDENTITY | {"model": "wrong"})
+    store.add("row0", False, [], fault="empty text", said="", **paid)
+    store.close()
+    with pytest.raises(UserError, match=r"has answers to other requests \(model\)"):
+        opened(path)
 
 
 def test_two_runs_do_not_ask_at_once(path):

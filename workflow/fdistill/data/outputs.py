@@ -73,8 +73,8 @@ def read_outputs(name: str, with_log_probs: bool) -> Iterator[Output]:
 def output_of(row: Row, with_log_probs: bool = True) -> Output:
     """Return the content of a row.
 
-    Raises UserError for a row without input or text, with a blank text, or, `with_log_probs`, with log-probabilities
-    that are no such numbers, not one per token, or not those of one distribution.
+    Raises UserError for a row without input or text, with a blank text or a NUL character, or, `with_log_probs`, with
+    log-probabilities that are no such numbers, not one per token, or not those of one distribution.
     """
     found = {key: row.text(key) if _given(row, key) is not None else None for key in (ID, SOURCE)}
     if found[ID] is None and found[SOURCE] is None:
@@ -85,6 +85,8 @@ def output_of(row: Row, with_log_probs: bool = True) -> Output:
         raise row.wrong(TEXT, "a text or a list of texts")
     if not all(text.strip() for text in texts):
         raise UserError(f"{row.place}: '{TEXT}' is blank; ask the teacher again, or remove the row")
+    if any("\0" in text for text in texts):
+        raise UserError(f"{row.place}: '{TEXT}' has a NUL character, which no text has; correct or remove the row")
     finished = _given(row, FINISHED)
     if not isinstance(finished, bool | None):
         raise row.wrong(FINISHED, "true or false")
@@ -118,12 +120,12 @@ def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[st
         raise row.wrong(TOP_LOG_PROBS, "a list of mappings from tokens to log-probabilities, one per token") from None
     for position, (token, mapping) in enumerate(zip(tokens, known, strict=True)):
         where = f"{row.place}: token {position + 1}, {token!r}"
-        of_top = mapping.get(token)
         if log_probs is not None:
             mapping[token] = log_probs[position]
         _check_log_probs(where, token, mapping)
-        if of_top is not None and PART not in token and not _are_same(of_top, mapping[token]):
-            values = f"{mapping[token]:g} in '{LOG_PROBS}', but {repr(of_top)[:20]} in '{TOP_LOG_PROBS}'"
+        of_top = [value for name, value in entries(top[position]) if name == token] if top is not None else []
+        if of_top and PART not in token and not any(_are_same(value, mapping[token]) for value in of_top):
+            values = f"{mapping[token]:g} in '{LOG_PROBS}', but {repr(of_top[0])[:20]} in '{TOP_LOG_PROBS}'"
             raise UserError(f"{where}: its log-probability is {values}; correct it, or leave '{LOG_PROBS}' out")
     return tokens, known
 
@@ -131,15 +133,24 @@ def _distributions(row: Row, texts: int) -> tuple[list[str] | None, list[dict[st
 def by_token(values: Any) -> dict[str, Any]:
     """Return the log-probabilities of one position by token; of several tokens with one name, the likeliest counts.
 
+    Raises KeyError, TypeError or ValueError as `entries` does.
+    """
+    found: dict[str, Any] = {}
+    for token, value in entries(values):
+        found[token] = max(value, found.get(token, value))
+    return found
+
+
+def entries(values: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the tokens of one position and their log-probabilities; several tokens may have one name.
+
     Parquet has a mapping as pairs, or as a struct with null for a key that is missing; endpoints have it as entries
     with the keys `token` and `logprob`. Raises KeyError, TypeError or ValueError for anything else.
     """
-    found: dict[str, Any] = {}
     for entry in values.items() if isinstance(values, dict) else values:
         token, value = (entry["token"], entry["logprob"]) if isinstance(entry, dict) else entry
         if value is not None:
-            found[token] = max(value, found.get(token, value))
-    return found
+            yield token, value
 
 
 def _check_log_probs(where: str, token: str, mapping: dict[str, Any]) -> None:

@@ -75,6 +75,8 @@ def _output(choice: Any, query: Query, has_worked: bool) -> dict[str, Any]:
         json.dumps(output, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise Fault("broken text", "has half of a surrogate pair, no character", otherwise, is_of_row=True) from None
+    if "\0" in text:
+        raise Fault("broken text", "has a NUL character, which no text has", otherwise, is_of_row=True)
     try:
         output_of(Row("the answer", {"id": "", **output}))  # what a task would refuse is not kept
     except UserError as error:

@@ -134,10 +134,11 @@ class Asking:
         log.warning("%s: given up, %s", row, fault)
         reason = str(fault) if fault.then is Then.STOP else None
         if self._in_succession == ROWS_IN_SUCCESSION:
-            reason = f"{ROWS_IN_SUCCESSION} rows in succession got no answer, the last one for {fault}"
+            reason = f"{ROWS_IN_SUCCESSION} rows in succession got no usable answer, the last one for {fault}"
         if reason and self._end is None:
-            kept = f"answers so far are kept in {self.store.path}; run again to go on{remedy(fault)}"
-            self._end = UserError(f"{self.client.address}: {reason}. The {kept}")
+            how = "to have others, change the model or what is asked of it" if fault.is_of_row else "run again to go on"
+            kept = f"The answers so far are kept in {self.store.path}; {how}{remedy(fault)}"
+            self._end = UserError(f"{self.client.address}: {reason}. {kept}")
 
     def _show(self, row: str) -> None:
         if self.store.counts[row] < self.pace.outputs:  # the run is over

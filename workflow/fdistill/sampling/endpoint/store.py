@@ -44,13 +44,7 @@ class AnswerStore:
 
     def __init__(self, path: Path, identity: dict[str, Any], endpoint: str):
         self.path, self.endpoint = path, endpoint
-        self.counts: Counter[str] = Counter()  # outputs by row
-        self.faults: Counter[str] = Counter()  # by name
-        self.usage = Counter(dict.fromkeys(USAGE, 0))
-        self.endpoints: dict[str, None] = {}  # that were asked, as an ordered set
-        self.models: dict[str, None] = {}  # that have answered, as the endpoints call them
-        self.requests = self.retries = self.unmetered = 0  # unmetered: answered without a count of tokens
-        self._places: dict[str, list[int]] = {}  # where in the file a row's lines begin
+        self._forget()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
@@ -86,6 +80,15 @@ class AnswerStore:
         """Close the file, which unlocks it."""
         self._file.close()
 
+    def _forget(self) -> None:
+        self.counts: Counter[str] = Counter()  # outputs by row
+        self.faults: Counter[str] = Counter()  # by name
+        self.usage = Counter(dict.fromkeys(USAGE, 0))
+        self.endpoints: dict[str, None] = {}  # that were asked, as an ordered set
+        self.models: dict[str, None] = {}  # that have answered, as the endpoints call them
+        self.requests = self.retries = self.unmetered = 0  # unmetered: answered without a count of tokens
+        self._places: dict[str, list[int]] = {}  # where in the file a row's lines begin
+
     def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +101,7 @@ class AnswerStore:
 
     def _read(self, identity: dict[str, Any]) -> None:
         self._file.seek(0)
-        place, is_first = 0, True
+        place, is_first, stored = 0, True, identity
         for number, line in enumerate(iter(self._file.readline, b""), start=1):
             if not line.endswith(b"\n") and (not is_first or _START.startswith(line[: len(_START)])):
                 log.warning("%s: line %d is torn; it is removed, and its request made again", self.path, number)
@@ -114,23 +117,28 @@ class AnswerStore:
                 log.warning("%s: line %d is damaged (%s); its request is made again", self.path, number, error)
             else:
                 if is_first:
-                    self._check(content["identity"], identity)
-                    self.began = content["began"]
+                    stored, self.began = content["identity"], content["began"]
                 else:
                     self._count(content, place)
             place, is_first = place + len(line), False
+        if keys := ", ".join(_differences(stored, identity)):
+            self._discard_faults(keys)
+            is_first = True
         if is_first:
             self.began = datetime.now(UTC).isoformat(timespec="seconds")
             self._file.write(json.dumps({"identity": identity, "began": self.began}).encode() + b"\n")
             self._file.flush()
 
-    def _check(self, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-        """Raise UserError with the keys in which what was asked differs from what is asked now."""
-        if keys := _differences(stored, asked):
+    def _discard_faults(self, keys: str) -> None:
+        """Empty a file that has answers to other requests, which differ in `keys`; UserError if any was paid for."""
+        if self.counts or self.unmetered or any(self.usage.values()):
             raise UserError(
-                f"{self.path}: has answers to other requests ({', '.join(keys)}); give another --output, or, to ask "
-                "for all of them anew, move this file and that of the outputs"
+                f"{self.path}: has answers to other requests ({keys}); give another --output, or, to ask for all of "
+                "them anew, move this file and that of the outputs"
             )
+        log.info("%s: has only faults of other requests (%s), which are removed", self.path, keys)
+        self._file.truncate(0)
+        self._forget()
 
     def _count(self, line: dict[str, Any], place: int) -> None:
         self.requests += 1
