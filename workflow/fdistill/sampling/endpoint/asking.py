@@ -185,5 +185,5 @@ def missing(given_up: dict[str, Fault], rows: int, some: int = 0) -> str:
         f"{len(found)} for {given_up[found[0]]} ({', '.join(found[:NAMED])}{', ...' if len(found) > NAMED else ''})"
         for found in by_name.values()
     ]
-    what = f"no output, or too few ({some})" if some else "no output"
-    return f"{len(given_up)} of {rows} rows have {what}: {'; '.join(reasons)}"
+    too_few = f", or too few ({some})" if some else ""
+    return f"{len(given_up)} of {rows} rows have no output{too_few}: {'; '.join(reasons)}"

@@ -12,6 +12,7 @@ from fdistill.data.sources.files.rows import Row, Rows
 from fdistill.data.sources.files.table_files import csv_rows, tsv_rows
 from fdistill.data.sources.files.text_files import json_lines, line_pairs, target_file, text_lines
 from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import show
 
 Reader = Callable[[Path], Iterable[Row]]
 
@@ -41,7 +42,7 @@ def check_per_split(key: str, values: dict[str, Any], type_: type, what: str, op
     """
     if set(values) - set(optional) != set(SPLITS) or not all(type(value) is type_ for value in values.values()):
         rest = " but ".join(["nothing else", *optional])
-        raise UserError(f"source.{key}: {values!r} must have {what} for each of {', '.join(SPLITS)}, and {rest}")
+        raise UserError(f"source.{key}: {show(values)} must have {what} for each of {', '.join(SPLITS)}, and {rest}")
 
 
 def check_path(path: dict[str, str], formats: dict[str, Reader]) -> None:
