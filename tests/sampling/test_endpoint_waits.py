@@ -101,7 +101,8 @@ def began(*answers):
         start = time.monotonic()
         async with queue.turn(), queue.turn():  # the answer of one that was on its way does not end the wait
             queue.hold(0.3)
-        await asyncio.gather(*(one() for _ in range(8)), return_exceptions=True)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(one() for _ in range(8)), return_exceptions=True)
         return moments
 
     return asyncio.run(work())
