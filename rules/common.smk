@@ -19,6 +19,7 @@ from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.model_checks import NLL, SCRATCH, first_model, outputs_of
 from fdistill.config.other_teacher_checks import text_of
+from fdistill.config.outside_checks import need_teacher
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts, unlabelled_file
 from fdistill.data.labels import files_of as label_files

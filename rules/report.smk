@@ -143,9 +143,10 @@ rule claims:
         texts=TEXTS_FILE,
         comparisons=COMPARED,
         measured=[word for flag, files in measured_for_claims().items() if files for word in (flag, *files)],
+        unusable=unusable_flags(),
     shell:
         "exec python {input.script:q} --claims {input.claims:q} --comparisons {params.comparisons:q} {params.measured:q}"
-        " --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q}"
+        " {params.unusable:q} --texts {params.texts:q} --json {output.json:q} --markdown {output.markdown:q}"
         " --table {output.table:q} {output.page:q} 2> {log:q}"
 
 

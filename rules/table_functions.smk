@@ -75,6 +75,15 @@ def measured_for_claims():
     }
 
 
+def unusable_flags():
+    """Return the flag of the methods that teachers from outside do not allow; none if every teacher is a model."""
+    methods = {
+        task: {name: STUDY.method(name, task) for name in STUDY.all_methods} for task in STUDY.tasks if task in OUTPUTS
+    }
+    found = [f"{task}={name}" for task, of_task in methods.items() for name in need_teacher(of_task)]
+    return ["--unusable", *found] if found else []
+
+
 def compared_across_tasks(name):
     """Return TASK/SYSTEM=FILE arguments for the students of the tasks that claims compare with each other."""
     return placed(STUDY.compared_tasks, lambda task: ask(STUDY.students, task), name)

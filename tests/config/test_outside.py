@@ -116,6 +116,16 @@ def test_methods_that_need_the_teacher_itself_are_refused_by_name(project, task,
     assert "methods that work: mle" in line
 
 
+@pytest.mark.parametrize("method", [TABLE["predistill"], term("other_teacher_beam", "nll")])
+@pytest.mark.parametrize("selected", ["mine", "after"])
+def test_a_method_that_is_refused_has_no_other_remedy(project, method, selected):
+    """Neither the settings of a stage that it would be trained with, nor labels that it would learn from."""
+    project.write(METHODS, TABLE | {"mine": method, "after": TABLE["seqkd"] | {"start": "mine"}})
+    project.write(TASK, put(OUTSIDE, "training.predistill", ...))
+    (line,) = project.mistakes(methods=[selected])
+    assert "needs the teacher itself" in line and "task_overrides" not in line
+
+
 def test_original_pairs_beside_texts_alone(project):
     project.write(METHODS, TABLE | {"mine": term("teacher_beam", "nll") | {"include_original": True}})
     project.write(TASK, OUTSIDE)

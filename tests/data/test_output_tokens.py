@@ -214,6 +214,14 @@ def test_parts_of_characters_are_known_by_the_vocabulary_or_by_the_tokenizers_ow
             encoded(row, limits, BYTES)
 
 
+@pytest.mark.parametrize("first", ["<s>", "c"])
+def test_tokens_that_do_not_spell_the_text_have_several_remedies(first):
+    row = output(known=[{token: -0.5} for token in (first, "a", "b")], tokens=[first, "a", "b"])
+    with pytest.raises(UserError, match=r"its tokens spell .*, or, for all rows, set model.* false$") as error:
+        encoded(row)
+    assert ("without special tokens such as <s>" in str(error.value)) == (first == "<s>")
+
+
 def test_a_special_token_is_no_text():
     row = of_pieces("a </s> b", ["a", "</s>", "b"])
     with pytest.raises(UserError, match=r"line 3: its token '</s>' is a special one, and no text"):

@@ -62,8 +62,8 @@ def compared(folder, means, task="t", seeds=FEW):
     return path
 
 
-def decide(paths, measured=None, **claims):
-    return {found["name"]: found for found in decide_claims(claims, paths, TEXTS, measured)["claims"]}
+def decide(paths, measured=None, unusable=(), **claims):
+    return {found["name"]: found for found in decide_claims(claims, paths, TEXTS, measured, None, unusable)["claims"]}
 
 
 CLEAR = {"bleu4": {"kl": 10.0, "rkl": 9.0, "js": 11.0, "tvd": 11.02}}
@@ -289,6 +289,30 @@ def test_the_remedy_for_a_size_names_where_it_is_set(than, fix, tmp_path):
     assert decide([path], x=claim(["js"], [than]))["x"]["missing"]["fix"] == fix
 
 
+@pytest.mark.parametrize(
+    ("about", "is_possible"),
+    [
+        (claim(["js"], ["engine"]), False),
+        (claim(["js"], ["kl-e2"]), False),  # such a task has one size
+        (claim(None, measured="offline_speedup", at_least=2), False),
+        (claim(["js"], ["seqkd"]), True),
+    ],
+)
+def test_what_a_teacher_from_outside_does_not_allow_has_no_remedy_in_the_study(about, is_possible, tmp_path):
+    paths = [compared(tmp_path, CLEAR)]
+    own, other = (decide(paths, None, [(task, "engine")], x=about)["x"]["missing"]["fix"] for task in ("t", "u"))
+    assert other.startswith("add ") and own.startswith("add " if is_possible else "none with a teacher from outside")
+
+
+def test_an_advantage_of_nothing_is_no_negative_zero(tmp_path):
+    path = compared(tmp_path, {"ter": {"kl": 1.0, "js": 2.0}})
+    content = read_json(path)
+    content["metrics"]["ter"]["pairs"][0] |= {"difference": 0.0, "interval": [0.0, 0.0]}
+    write_json(path, content)
+    [test] = decide([path], x=claim(["kl"], ["js"], at_least=1))["x"]["tests"]
+    assert "-" not in str([test["value"], *test["interval"]])
+
+
 def test_a_system_without_a_value_in_one_metric(tmp_path):
     path = compared(tmp_path, CLEAR | {"ter": {"kl": 10.0, "rkl": 9.0, "js": None, "tvd": 1.0}})
     found = decide([path], x=claim(["js", "tvd"], ["kl"]))["x"]
@@ -398,7 +422,7 @@ def test_script_reads_the_users_own_file_and_refuses_mistakes(tmp_path):
         yaml.safe_dump({"mine": {"text": "JS beats KL.", "source": "We.", "better": ["js"], "than": ["kl"]}})
     )
     outputs = ("--json", tmp_path / "claims.json", "--markdown", tmp_path / "claims.md", "--table", tmp_path / "x.html")
-    arguments = ("--claims", own, "--comparisons", f"t={path}", *outputs)
+    arguments = ("--claims", own, "--comparisons", f"t={path}", "--unusable", "t=engine", *outputs)
     done = warm.run_script("claims", *arguments)
     assert done.returncode == 0, done.stdout
     assert "mine: holds. 1 case: 1 for it." in done.stdout

@@ -144,6 +144,12 @@ def test_without_the_teachers_risks_none_are_compared(tmp_path):
     assert compare_task([kl[0], engine[0]], [], ["kl", "engine"], "t")["metrics"]["bleu4"]["best"] == "kl"
 
 
+def test_few_inputs_are_noted_only_where_there_are_intervals(tmp_path):
+    files = [write(tmp_path, name, measurement(4.0, 1), n_inputs=2) for name in ("teacher", "kl")]
+    found = compare_task([files[1][0]], [risk for _, risk in files], ["kl"], "t")["metrics"]
+    assert {key for key, metric in found.items() if metric["notes"]} == {"bleu4", "r_llh_token"}
+
+
 def test_a_student_without_its_file_is_refused(tmp_path):
     teacher, kl = (write(tmp_path, name, measurement(4.0, 1)) for name in ("teacher", "kl"))
     js = write(tmp_path, "js", measurement(4.0, 2))

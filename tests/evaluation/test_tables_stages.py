@@ -9,6 +9,7 @@ import report_files
 import warm
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation import tables
+from fdistill.evaluation.comparisons import Difference
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.report import report_page
 from fdistill.evaluation.tables import sections
@@ -94,6 +95,11 @@ def test_a_loss_is_below_zero_and_a_collapse_is_marked(tmp_path):
     assert shown["d2t", "BLEU-4 gain"].startswith("−5.00 ± ")
     assert shown["d2t/risks", "R_llh/token ↓"].endswith("†")  # lower than KL's, and no gain
     assert shown["d2t/risks", "R_llh/token gain"].startswith("+2.000")
+
+
+def test_a_gain_of_nothing_is_no_negative_zero():
+    gain = -Difference(0.0, 0.0, 0.0, 1.0)
+    assert "-" not in str([gain.value, gain.low, gain.high])
 
 
 def test_what_has_no_value_has_no_gain_and_a_note(tmp_path):

@@ -27,6 +27,24 @@ def checkpoint(tmp_path):
     return tmp_path / "bart"
 
 
+# --- unlabelled inputs
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(None, "none, so that these are the same training: kl and same"), (0.5, "")]
+)
+def test_methods_that_only_unlabelled_inputs_tell_apart_are_named(project, share, words):
+    """Not those that another stage trains."""
+    method = TABLE["kl"] | {"title": "Labelled", "unlabelled": False}
+    project.write(METHODS, TABLE | {"same": method, "other": method | {"training": "predistill"}})
+    changes = [("source.unlabelled_share", share)] if share else []
+    made = plan(project, *changes, methods=["mle", "kl", "same", "other"])
+    found = [finding for finding in data.check(made) if finding.where == "web: unlabelled inputs"]
+    assert not any(finding.problem for finding in found)
+    assert (found[0].text == words) if words else "same (unlabelled: false)" in found[0].text
+    assert not [one for one in data.check(plan(project, methods=["mle", "kl"])) if one.where.endswith("inputs")]
+
+
 # --- teachers
 
 

@@ -1,6 +1,7 @@
 """A teacher from outside, from its files to a student and its risks: the scripts, one after the other, and the DAG."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -202,6 +203,9 @@ def test_a_teacher_without_outputs_for_the_test_split_has_no_row(tmp_path):
     assert not [wildcards for _, wildcards in jobs if "system=teacher" in wildcards]
     assert ("import_outputs", "task=outside, split=train") in jobs
     assert {rule for rule, _ in jobs} >= {"main_table", "risk_table", "claims", "report_page"}
+    (unusable,) = re.findall(r"--unusable (.*?) --texts", dry_run(folder, "-p"))
+    assert {"outside=engine", "outside=rkl", "outside=predistill"} <= set(unusable.split())
+    assert not {"outside=kl", "outside=mle"} & set(unusable.split())  # KL can learn from log-probabilities
 
 
 def test_a_method_that_cannot_be_used_is_refused_before_anything_runs(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fdistill.artifacts.atomic import write_text
 from fdistill.artifacts.files import note_input, write_json
-from fdistill.config import cli, table_flags
+from fdistill.config import arguments, cli, table_flags
 from fdistill.config.claim_checks import read_claims
 from fdistill.config.files import Report
 from fdistill.config.placed_files import OF_BOTH, OF_TASK, add_files_flag, by_place, by_task, paths
@@ -35,6 +35,14 @@ def main() -> None:
         add_files_flag(parser, f"--{kind}", OF_TASK, f"each task's {made}, for claims that need it", required=False)
     text = f"metrics.json of the students whose tasks claims compare, with {FILE_IN_HELP} beside it"
     add_files_flag(parser, "--metrics", OF_BOTH, text, required=False)
+    parser.add_argument(
+        "--unusable",
+        nargs="*",
+        type=arguments.pair,
+        default=[],
+        metavar="TASK=METHOD",
+        help="methods that a task's teacher from outside does not allow, which no study of the task can add",
+    )
     cli.add_texts_flag(parser)
     parser.add_argument("--json", type=Path, required=True, help="the verdicts to write, with every test (JSON)")
     parser.add_argument("--markdown", type=Path, required=True, help="the same to write, for reading (Markdown)")
@@ -50,7 +58,7 @@ def main() -> None:
         note_input(file)
     measured = {kind: by_task(getattr(args, kind)) for kind in MEASURED}
     texts = Texts.read(args.texts)
-    decided = decide_claims(claims, paths(args.comparisons), texts, measured, by_place(args.metrics))
+    decided = decide_claims(claims, paths(args.comparisons), texts, measured, by_place(args.metrics), args.unusable)
     titles = texts.named_tasks([(file.task, "") for file in args.comparisons])
     write_json(args.json, decided)
     write_text(args.markdown, visible(claims_markdown(decided, titles, texts.systems)))

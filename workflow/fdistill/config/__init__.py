@@ -17,6 +17,7 @@ from fdistill.config.crosschecks import (
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.method_checks import Methods, check_labelled, check_stage, methods_for, read_methods
+from fdistill.config.outside_checks import without_refused
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.config.student_checks import origin_problems
 from fdistill.config.study import Study
@@ -70,7 +71,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     for problem in _unknown_names(study, overrides, tasks, methods):
         report.add(merged.file_of(problem.path), [problem])
     for name in (name for name in study.get("tasks", []) if name in tasks):
-        of_task = methods_for(tasks[name], methods)[0]
+        of_task = without_refused(tasks[name], methods_for(tasks[name], methods)[0])
         known = (name, tasks[name], of_task, study.get("methods", []))
         for index, text in (*check_labelled(*known), *check_stage(*known)):
             report.add(merged.file_of(("methods", index)), [Problem(("methods", index), text)])

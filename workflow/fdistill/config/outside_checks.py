@@ -15,7 +15,12 @@ from fdistill.config.unlabelled import has_unlabelled
 from fdistill.data.outputs import outputs_file
 from fdistill.data.sources import UNLABELLED
 from fdistill.data.unlabelled import SHARE
-from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES, STORED_SEQUENCES, TEACHER_SEQUENCES
+from fdistill.losses.sequences import (
+    ONLINE_TEACHER_SAMPLES,
+    OTHER_TEACHER_BEAM,
+    STORED_SEQUENCES,
+    TEACHER_SEQUENCES,
+)
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, show
 from fdistill.sampling.cache_kinds import TOPK
@@ -123,12 +128,26 @@ def unusable(name: str, methods: Methods, log_probs: bool) -> str | None:
     return None
 
 
+def need_teacher(methods: Methods, log_probs: bool = True) -> list[str]:
+    """Return the methods whose terms need more of a teacher than its outputs, with log-probabilities or without."""
+    return [name for name, method in methods.items() if _terms_mistake(method, log_probs)]
+
+
+def without_refused(task: Task, methods: Methods) -> Methods:
+    """Return the methods but those that `check_methods` refuses for what they need of the task's teacher."""
+    outputs = outputs_of(task)
+    refused = [] if outputs is None else need_teacher(methods, outputs["log_probs"])
+    return {name: method for name, method in methods.items() if name not in refused}
+
+
 def _terms_mistake(method: dict[str, Any], log_probs: bool) -> str | None:
     """Return what a method's terms need of the teacher that its outputs do not have; None if they need nothing more."""
     for term in method.get("terms", []):
         kind, loss = term["sequences"], term["loss"]
         if kind == ONLINE_TEACHER_SAMPLES:
             return "it samples from the teacher while it trains"
+        if kind == OTHER_TEACHER_BEAM:
+            return "labels of another teacher go with a teacher that is a model"
         if loss == NLL:
             continue
         if kind not in TEACHER_SEQUENCES:

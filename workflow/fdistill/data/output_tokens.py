@@ -80,8 +80,8 @@ class Encoder:
         if 2 * self.otherwise > self.compared:
             raise UserError(
                 f"{self._first}; it splits {self.otherwise:,} of {self.compared:,} rows with log-probabilities "
-                "otherwise. If the teacher has another tokenizer, set model.teacher.outputs.log_probs: false; if it "
-                "has the same, leave tokens and log-probabilities out of such rows"
+                f"otherwise. If the teacher has another tokenizer, {WITHOUT_ANY}; if it has the same, leave "
+                "tokens and log-probabilities out of such rows"
             )
 
     def _within_limits(
@@ -144,14 +144,18 @@ class Encoder:
             return
         why = (
             f"its tokens spell {spelt[:80]!r}, not its text; give the tokens of the text, all of them, as the "
-            "student's vocabulary writes them, or leave tokens and log-probabilities out of this row"
+            f"student's vocabulary writes them{self._special(tokens)}, {WITHOUT}"
         )
         if one_line(spelt) == text:
             why = (
-                "its tokens have blanks or line breaks that text.one_line_targets removes; set it to false, or leave "
-                "tokens and log-probabilities out of this row"
+                f"its tokens have blanks or line breaks that text.one_line_targets removes; set it to false, {WITHOUT}"
             )
         raise UserError(f"{output.place}: {why}")
+
+    def _special(self, tokens: list[str]) -> str:
+        """A remedy for special tokens among `tokens`, the first of which it names; nothing without one."""
+        special = [token for token in tokens if self._vocabulary.get(token) in self._no_text]
+        return f", without special tokens such as {special[0]}" if special else ""
 
     def _id(self, output: Output, token: str, own: list[int]) -> int:
         """The id of a token as a string: of several, one that is among `own`, or is written so in the vocabulary."""
@@ -162,8 +166,7 @@ class Encoder:
                 return next(iter(found))
         raise UserError(
             f"{output.place}: its token {token!r} {'may be several' if ids else 'is a special one, and no text'} of "
-            "the student's tokenizer; write tokens as its vocabulary does, or leave tokens and log-probabilities out "
-            "of this row"
+            f"the student's tokenizer; write tokens as its vocabulary does, {WITHOUT}"
         )
 
     def _known(
@@ -210,7 +213,9 @@ class Encoder:
         return self.tokenizer.convert_tokens_to_string([token])
 
 
+WITHOUT_ANY = "set model.teacher.outputs.log_probs: false"
+WITHOUT = f"or leave tokens and log-probabilities out of this row, or, for all rows, {WITHOUT_ANY}"
 NO_TOKEN = (
     "is no token of the student's tokenizer; log-probabilities of another tokenizer cannot be compared: give those of "
-    "a teacher with the student's tokenizer, or set model.teacher.outputs.log_probs: false"
+    f"a teacher with the student's tokenizer, or {WITHOUT_ANY}"
 )

@@ -51,7 +51,7 @@ class Difference:
         return self.p <= 1 - CONFIDENCE
 
     def __neg__(self) -> "Difference":
-        return Difference(-self.value, -self.high, -self.low, self.p)
+        return Difference(0.0 - self.value, 0.0 - self.high, 0.0 - self.low, self.p)  # never -0.0
 
 
 def differences(pairs: list[dict[str, Any]]) -> dict[tuple[str, str], Difference]:
@@ -169,11 +169,17 @@ def compare_task(metrics: list[Path], risks: list[Path], students: list[str], ta
         "n_inputs": n_inputs,
         "students": students,
         "metrics": {
-            key: metric | {"notes": limits(len(metric["seeds"]), n_inputs, len(metric["pairs"]))}
-            for key, metric in compared.items()
+            key: metric | {"notes": _notes(metric, entries[key], n_inputs)} for key, metric in compared.items()
         },
         "lineage": common_lineage(*metrics, *risks, task=task, seeds_differ=True),
     }
+
+
+def _notes(compared: Mapping[str, Any], entries: Mapping[str, dict], n_inputs: int) -> list[str]:
+    """The limits of a metric's intervals and p-values; none where no system has a value."""
+    if all(entry["replicates"] is None for entry in entries.values()):
+        return []
+    return limits(len(compared["seeds"]), n_inputs, len(compared["pairs"]))
 
 
 def compare_metric(key: str, entries: dict[str, dict], students: list[str]) -> dict[str, Any]:

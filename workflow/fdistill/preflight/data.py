@@ -1,5 +1,6 @@
 """The check of the data: whether each task's texts are available, and local ones can be used."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,8 @@ from fdistill.runtime.errors import UserError
 def check(plan: Plan) -> Iterator[Finding]:
     """Yield one finding per task; for a task whose data are prepared from these files, sources are not looked for.
 
-    A task with unlabelled inputs has a second one, of the methods that learn from them.
+    A task with unlabelled inputs has a second one, of the methods that learn from them; a task without them, of the
+    methods that differ in nothing else.
     Local files are read as rule prepare reads them, to the last row.
     """
     for task, settings in plan.tasks():
@@ -39,6 +41,8 @@ def check(plan: Plan) -> Iterator[Finding]:
             yield Finding(where, text)
         if has_unlabelled(settings):
             yield Finding(f"{task}: unlabelled inputs", _users(plan.methods(task)))
+        elif equal := _equal(plan.methods(task)):
+            yield Finding(f"{task}: unlabelled inputs", f"none, so that these are the same training: {equal}")
 
 
 def _users(methods: dict[str, dict[str, Any]]) -> str:
@@ -51,6 +55,15 @@ def _users(methods: dict[str, dict[str, Any]]) -> str:
     ]
     text = f"{', '.join(users)} learn{'s' * (len(users) == 1)} from them too" if users else "no method learns from them"
     return text + (f"; on labelled inputs alone: {', '.join(others)}" if others else "")
+
+
+def _equal(methods: dict[str, dict[str, Any]]) -> str:
+    """The methods that differ only in whether they learn from unlabelled inputs; nothing if there are none such."""
+    of_settings: dict[str, dict[str, bool]] = {}
+    for name, method in methods.items():
+        settings = {key: value for key, value in method.items() if key not in ("title", "unlabelled")}
+        of_settings.setdefault(json.dumps(settings, sort_keys=True), {})[name] = learns_from_unlabelled(method)
+    return "; ".join(" and ".join(learning) for learning in of_settings.values() if len(set(learning.values())) > 1)
 
 
 def _is_prepared(manifest: Path, source: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """Decides claims by the verdicts of their tests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,13 @@ def decide_claims(
     texts: Texts,
     measured: Mapping[str, Mapping[str, Path]] | None = None,
     metrics: Mapping[tuple[str, str], Path] | None = None,
+    unusable: Collection[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Decide claims, as `fdistill.config.claim_checks` reads them, by files of comparisons, one for each task.
 
     `measured` has further files by kind (`claims.study`) and task, `metrics` the `metrics.json` of students by task and
-    system, for claims that compare tasks, and `texts` the titles that "why" uses.
+    system, for claims that compare tasks, `texts` the titles that "why" uses, and `unusable` the (task, method) pairs
+    that a teacher from outside does not allow.
 
     Returns {"claims": [{"name", "text", "source", "verdict", "why", "tasks": {task: verdict}, "tests", "missing",
     "quantity", "at_least", "at_most"}], "seeds"}. A test is {"task" (None if it is about all), "metric", "title",
@@ -49,7 +51,7 @@ def decide_claims(
     n/a, or None. `seeds` is the number of seeds: with one, intervals and p-values are over inputs only. Raises
     UserError for two files of a task, for different seeds, and for compared tasks with different data.
     """
-    study = read_study(comparisons, measured or {}, metrics or {})
+    study = read_study(comparisons, measured or {}, metrics or {}, unusable)
     decided = [{"name": name, **_decide(claim, study, texts)} for name, claim in claims.items()]
     return {"claims": decided, "seeds": study.seeds}
 

@@ -24,6 +24,8 @@ from fdistill.evaluation.claims.verdicts import (
 from fdistill.evaluation.comparisons import differences
 from fdistill.evaluation.resampling import CONFIDENCE, holm
 
+OUTSIDE = "none with a teacher from outside (docs/outside_teachers.md); use one that is a model (model.teacher.init)"
+
 
 def with_verdicts(claim: Claim, tests: list[Test]) -> list[Test]:
     """Return the tests of a claim with `better`, all of them, with their verdicts."""
@@ -31,8 +33,8 @@ def with_verdicts(claim: Claim, tests: list[Test]) -> list[Test]:
     if has_bounds(claim):
         for test in tested:
             sign = 1 if test["direction"] == "higher" else -1
-            advantage = sorted(sign * limit for limit in test["interval"])
-            test |= {"value": sign * test["value"], "interval": advantage, "p": None}
+            advantage = sorted(0.0 + sign * limit for limit in test["interval"])  # 0.0 + -0.0 = 0.0
+            test |= {"value": 0.0 + sign * test["value"], "interval": advantage, "p": None}
             test["verdict"] = within(claim, advantage)
         return tests
     for test, corrected in zip(tested, holm([test["p"] for test in tested]), strict=True):
@@ -68,7 +70,10 @@ def why_untested(file: Compared, metric: str, title: str, systems: list[str]) ->
     """Return why systems are not compared in a metric: the reason and the remedy."""
     task = file["task"]
     if absent := [system for system in systems if system not in file["students"]]:
-        fix = _how_to_add(task, absent, file["students"])
+        impossible = file["unusable"] and any(
+            size or method in file["unusable"] for method, size in map(split_size, absent)
+        )
+        fix = OUTSIDE if impossible else _how_to_add(task, absent, file["students"])
         return f"the study has no student {' and '.join(absent)} on {task}", fix
     if metric not in file["metrics"]:
         fix = f"add {metric} to the task's metrics, or limit the claim (its key tasks) to tasks that have it"

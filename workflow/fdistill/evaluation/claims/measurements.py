@@ -12,7 +12,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.evaluation.aggregate import RISK_TITLES, TEACHER_DIST, read_aggregated
-from fdistill.evaluation.claims.differences import difference_test
+from fdistill.evaluation.claims.differences import OUTSIDE, difference_test
 from fdistill.evaluation.claims.study import LAYERS, ONLINE, TEACHER, Decisive
 from fdistill.evaluation.claims.verdicts import FAILS, HOLDS, UNDECIDED, Claim, Test, new_test, untested, within
 from fdistill.evaluation.resampling import CONFIDENCE
@@ -63,7 +63,7 @@ def ratio_tests(claim: Claim, study: Decisive) -> list[Test]:
     """Return the tests of a claim with `measured`."""
     ratio = RATIOS[claim["measured"]]
     tests: list[Test] = []
-    for task in study.compared:
+    for task, file in study.compared.items():
         if claim["tasks"] and task not in claim["tasks"]:
             continue
         path = study.measured.get(ratio.file, {}).get(task)
@@ -71,7 +71,8 @@ def ratio_tests(claim: Claim, study: Decisive) -> list[Test]:
         found = ratio.read(path) if path else []
         tests += [_ratio_test(claim, test | one) for one in found]
         if not found:
-            tests.append(untested(test, f"the study has not measured {claim['measured']} on {task}", ratio.fix))
+            fix = OUTSIDE if file["unusable"] else ratio.fix
+            tests.append(untested(test, f"the study has not measured {claim['measured']} on {task}", fix))
     return tests
 
 

@@ -1,6 +1,6 @@
 """What a study's claims are decided from: comparisons of its students, and what it has measured beside them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ Compared = Mapping[str, Any]
 class Decisive:
     """A study's files of comparisons by task, its number of seeds, and by kind and task the files of measurements.
 
+    A file has also `unusable`, the methods that its task's teacher from outside does not allow; none if it is a model.
     `metrics` has each student's `metrics.json` by task and system, where claims compare tasks.
     """
 
@@ -32,6 +33,7 @@ def read_study(
     comparisons: Iterable[Path],
     measured: Mapping[str, Mapping[str, Path]],
     metrics: Mapping[tuple[str, str], Path],
+    unusable: Collection[tuple[str, str]],
 ) -> Decisive:
     """Read files of comparisons, one for each task. Raises UserError for two of a task and for different seeds."""
     files: dict[str, Compared] = {}
@@ -40,7 +42,7 @@ def read_study(
         file = read_json(path, COMPARISONS_FILE)
         if file["task"] in files:
             raise UserError(f"{path}: a second file of task '{file['task']}'; give one of each task")
-        files[file["task"]] = file
+        files[file["task"]] = file | {"unusable": [method for task, method in unusable if task == file["task"]]}
         for seeds in (entry["seeds"] for entry in file["metrics"].values() if entry["seeds"]):
             first = first if first[1] else (path, seeds)
             if seeds != first[1]:
