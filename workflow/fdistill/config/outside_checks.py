@@ -135,8 +135,11 @@ def need_teacher(methods: Methods, log_probs: bool = True) -> list[str]:
 
 def without_refused(task: Task, methods: Methods) -> Methods:
     """Return the methods but those that `check_methods` refuses for what they need of the task's teacher."""
-    outputs = outputs_of(task)
-    refused = [] if outputs is None else need_teacher(methods, outputs["log_probs"])
+    try:
+        outputs = outputs_of(task)
+        refused = [] if outputs is None else need_teacher(methods, outputs["log_probs"])
+    except KeyError:  # a mistake of form, which is reported itself: `check_methods` has ended early too
+        return methods
     return {name: method for name, method in methods.items() if name not in refused}
 
 
