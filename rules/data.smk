@@ -47,6 +47,7 @@ use rule prepare as prepare_labelled with:
         "<benchmarks>/{task}/prepare_labelled.tsv"
     wildcard_constraints:
         task=one_of(WITH_UNLABELLED_FILE),
+    localrule: True  # which is not inherited
     params:
         **source_params(labelled_only=True),
 
@@ -67,3 +68,4 @@ use rule prepare as prepare_unlabelled with:
         "<benchmarks>/{task}/prepare_unlabelled.tsv"
     wildcard_constraints:
         task=one_of(WITH_UNLABELLED_FILE),
+    localrule: True  # which is not inherited

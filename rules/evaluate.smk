@@ -183,6 +183,7 @@ use rule compare as compare_online with:
         comparison="<results>/comparisons/{task}.online.json",
     log:
         "<logs>/comparisons/{task}.online.log",
+    localrule: True  # which is not inherited
     params:
         students=lambda wildcards: online_systems(wildcards.task),
         metrics=lambda wildcards: placed([wildcards.task], online_systems, "metrics.json"),

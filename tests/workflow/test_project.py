@@ -69,3 +69,17 @@ def test_every_rule_has_a_script_of_its_stage():
     used = set(re.findall(r'script\("(\w+)"\)', rules))
     by_hand = {"infer", "push_to_hub", "query_endpoint"}  # what one uses before the workflow, and after it
     assert used | by_hand == {path.stem for path in SCRIPTS} and not used & by_hand
+
+
+def test_a_rule_that_is_made_of_a_local_one_is_local_too():
+    """Snakemake does not inherit `localrule`: on a cluster, the rule would run on a node without a network."""
+    text = "".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk")))
+    heads = list(re.finditer(r"^(?:use rule (\w+) as (\w+) with|rule (\w+)):$", text, re.MULTILINE))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    is_local = {
+        head[2] or head[3]: "\n    localrule: True" in text[head.end() : end]
+        for head, end in zip(heads, ends, strict=True)
+    }
+    made_of = {head[2]: head[1] for head in heads if head[2]}
+    assert made_of["prepare_labelled"] == "prepare" and is_local["prepare"] and not is_local["distill"]
+    assert [name for name, base in made_of.items() if is_local[base] != is_local[name]] == []

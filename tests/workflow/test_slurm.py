@@ -187,7 +187,7 @@ def test_preflight_passes(cluster, ours, tmp_path):
     done = run_study(ours, "--", "preflight", directory=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     # Those of the benchmarks, labels, files of unlabelled inputs, deployment, export and others are none of this study.
-    rules = len(ASKED) + 20
+    rules = len(ASKED) + 17
     assert f"accepts the jobs of {rules} rules (study, gpu, cpu)" in done.stdout
 
 
