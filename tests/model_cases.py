@@ -9,6 +9,7 @@ MILD = {
     "t5": {"initializer_factor": 0.7},
     "gpt2": {"initializer_range": 0.15},
     **tiny.for_llamas({"initializer_range": 0.15}),
+    "opt": {"init_std": 0.15},
 }
 
 
