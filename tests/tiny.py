@@ -76,7 +76,7 @@ CONFIGS = {
     "gemma": _LLAMA | {"head_dim": 8},
     "gemma2": _LLAMA
     | {"head_dim": 8, "sliding_window": 4, "final_logit_softcapping": 5.0, "attn_logit_softcapping": 3.0},
-    "gemma3_text": _LLAMA | {"head_dim": 8, "sliding_window": 4},
+    "gemma3_text": _LLAMA | {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4},
     "phi": _LLAMA,
     "phi3": _LLAMA | {"sliding_window": 4},
     "opt": {

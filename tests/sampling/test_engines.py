@@ -9,34 +9,28 @@ from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import source_batch
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.architectures import wrap
-from fdistill.models.families import FAMILIES
 from fdistill.runtime.errors import UserError
 from fdistill.sampling import ctranslate2_conversion, engines, offline
 from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.engines import engine_for
 from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
+from model_cases import CONVERTIBLE, convertible
 from scipy.stats import chisquare
 
 SEED = (0, 1, 0)
 BEAMS = {"num_beams": 4, "early_stopping": True}
 
 
-@pytest.fixture(params=[name for name, family in FAMILIES.items() if family.ctranslate2])
+@pytest.fixture(params=CONVERTIBLE)
 def family(request):
-    """Each family whose models CTranslate2 runs."""
+    """Each family whose models CTranslate2 runs, in turn."""
     return request.param
-
-
-def short_texts(family, seed):
-    """A tiny model without a window shorter than the texts of these tests, which CTranslate2 would not have."""
-    wide = {"sliding_window": 32} if "sliding_window" in tiny.CONFIGS[family] else {}
-    return tiny.checkpoint(family, seed=seed, **wide)
 
 
 @pytest.fixture
 def checkpoint(family):
-    return short_texts(family, 3)
+    return convertible(family)
 
 
 def sampled(model, sources, sampling, engine=CTRANSLATE2, seed=SEED, rows=None):
@@ -94,7 +88,7 @@ def test_samples_follow_the_models_distribution(checkpoint, length):
 def test_a_search_finds_what_the_reference_finds(family, options):
     sampling, lengths = SamplingConfig(8, "beam", options), set()
     for seed in range(4):
-        checkpoint = short_texts(family, seed)
+        checkpoint = convertible(family, seed)
         sources = tiny.random_pairs(checkpoint, 20)[0]
         tokens, finished = sampled(checkpoint.model, sources, sampling)
         assert (tokens, finished) == sampled(checkpoint.model, sources, sampling, TRANSFORMERS)
@@ -105,7 +99,7 @@ def test_a_search_finds_what_the_reference_finds(family, options):
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 2.0])
 def test_the_best_sequences_of_a_search_are_the_references(family, penalty):
     for seed in range(3):
-        checkpoint = short_texts(family, seed)
+        checkpoint = convertible(family, seed)
         sources = tiny.random_pairs(checkpoint, 20)[0]
         sampling = SamplingConfig(8, "beam", BEAMS | {"num_return_sequences": 3, "length_penalty": penalty})
         found = sampled(checkpoint.model, sources, sampling)

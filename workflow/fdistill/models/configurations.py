@@ -28,6 +28,8 @@ LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those 
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
 ACTIVATIONS = ("activation_function", "dense_act_fn", "hidden_act", "hidden_activation")  # the families' keys of one
 TEACHER_CONFIG = "model.teacher.config"  # the key of a configuration made of settings
+# Keys of numbers that may be null: no window, no capping of scores and logits.
+_MAY_BE_NULL = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")
 # Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
 # tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
 # `feed_forward_proj` sets two; `n_inner` is a size that weights have). Any other key counts, those of new families too.
@@ -175,15 +177,14 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
     layers = {stack.size_key for stack in family.stacks.values()}
     for key, default in getattr(transformers, family.config_class)().to_dict().items():
         value = getattr(config, key, default)
-        if key.endswith("_token_id") or key == "chunk_size_feed_forward":
+        if key.endswith("_token_id") or key == "chunk_size_feed_forward" or (value is None and key in _MAY_BE_NULL):
             continue
         if key in ACTIVATIONS:
             if value not in ACT2FN:
                 yield Problem((key,), f"unknown activation {show(value)}; {nearest(str(value), ACT2FN)}")
         elif _is_integer(default) or key == "n_inner":
             most = LAYERS if key in layers else SIZE
-            optional = default is None or key == "sliding_window"  # null: no window
-            if not (_is_integer(value) and 1 <= value <= most) and not (value is None and optional):
+            if not (_is_integer(value) and 1 <= value <= most) and not (value is None and default is None):
                 yield Problem((key,), f"{show(value)} is not allowed; must be an integer from 1 to {most}")
         elif isinstance(default, float):
             most = 1 if "drop" in key else 1000
