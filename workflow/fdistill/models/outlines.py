@@ -18,6 +18,7 @@ from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import read_configuration, without_numbers
 from fdistill.models.families import Family
+from fdistill.models.language_model import end_tokens
 from fdistill.models.location import CONFIG, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
@@ -109,7 +110,7 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
         )
     if tokenizer.eos_token_id is None:
         raise UserError(f"{name}: the tokenizer has no EOS token (eos_token), which ends every text; set it")
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = end_tokens(config)
     if tokenizer.eos_token_id not in ends:
         raise UserError(
             f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
@@ -117,7 +118,9 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
         )
     if not Path(source, MANIFEST).is_file():  # a checkpoint of this workflow has been saved before
         check_can_be_saved(name, tokenizer)
-    config.eos_token_id = tokenizer.eos_token_id
+    # EOS first, which ends the targets; the others end a text that is generated, too.
+    others = [token for token in ends if token != tokenizer.eos_token_id]
+    config.eos_token_id = [tokenizer.eos_token_id, *others] if others else tokenizer.eos_token_id
     has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
     if family.is_encoder_decoder and not has_start:
         raise UserError(f"{name}: has no decoder_start_token_id, the first token of its decoder; set it in {CONFIG}")

@@ -85,8 +85,13 @@ def encode_sources(
 
 
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`)."""
-    before = [] if has_languages(tokenizer) else _around(tokenizer)[0]
+    """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`).
+
+    A decoder-only model, whose sources are padded on the left, goes on where its source ends: the token that its
+    tokenizer puts before a text, BOS of Llama and Gemma, stands before the source alone.
+    """
+    continues = tokenizer.padding_side == "left"
+    before = [] if continues or has_languages(tokenizer) else _around(tokenizer)[0]
     return [[*before, *row, tokenizer.eos_token_id] for row in _text_ids(tokenizer, texts, is_target=True)]
 
 
