@@ -163,13 +163,13 @@ def test_a_decoder_only_model_sees_where_its_source_ends():
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_long_source_keeps_its_prefix_and_suffix(side):
+def test_a_long_source_keeps_its_suffix(side):
     tokenizer = chat_tokenizer()
     tokenizer.truncation_side = side
-    prefix, own, suffix = (tokenizer(text).input_ids for text in ("xyz:", " one two three", "\n=>"))
-    limits = Limits(len(prefix) + len(suffix) + 3, 50, source_prefix="xyz:", source_suffix="\n=>")
-    kept = own[-3:] if side == "left" else own[:3]
-    assert tokens([" one two three"], tokenizer, limits) == [[*prefix, *kept, *suffix]]
+    own, suffix = tokenizer("one two three").input_ids, tokenizer("\n=>").input_ids
+    (prompt,) = encode_prompts(["one two three"], tokenizer, Limits(len(suffix) + 3, 50, source_suffix="\n=>"))
+    assert prompt.tokens == [*(own[-3:] if side == "left" else own[:3]), *suffix]
+    assert prompt.length == len(own) + len(suffix)
 
 
 def test_a_target_that_continues_its_source_does_not_begin_with_bos():

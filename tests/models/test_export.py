@@ -26,7 +26,7 @@ from fdistill.sampling.sampler import SamplingConfig
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-TEXT = {"source_prefix": "say: ", "max_source_tokens": 12, "max_target_tokens": 9}
+TEXT = {"source_prefix": "say: ", "source_suffix": "", "max_source_tokens": 12, "max_target_tokens": 9}
 BEAMS = {
     "max_new_tokens": 9,
     "min_new_tokens": 2,
@@ -112,7 +112,7 @@ def is_causal(folder):
 def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
     folder, made = exported(tmp_path, name)
     split = {"id": SOURCES, "source": SOURCES, "references": [["a"]] * 3}
-    limits = Limits(12, 9, "truncate", "say: ")
+    limits = Limits(12, 9, "truncate", "say: ", "")
     rows = encode_split(split, made.tokenizer, limits, "sources").sources
     expected = made.model.generate(source_batch(made.model, rows), **BEAMS)
 
