@@ -182,3 +182,14 @@ def test_a_target_that_continues_its_source_does_not_begin_with_bos():
     assert target == [*tokenizer("Rome", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     (source,) = tokens(["Rome"], tokenizer, Limits(50, 50, source_suffix=""))
     assert source == tokenizer("Rome").input_ids
+
+
+def test_the_log_shows_where_the_context_ends_and_the_learnt_tokens_begin(caplog):
+    split = {"id": ["1"], "source": ["Where?"], "references": [["In Italy."]]}
+    with caplog.at_level("INFO"):
+        encode_split(split, chat_tokenizer(), chat(system_message="Say."), "train.parquet")
+    assert (
+        r"train.parquet, the first example: reads "
+        r'"<|im_start|>system\nSay.<|im_end|>\n<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n", '
+        r'learns "In Italy.<|im_end|>"'
+    ) in caplog.text
