@@ -9,26 +9,15 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.files import read_parquet
+from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
+from fdistill.data.prompts import encode_prompts
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import decode, encode_sources, encode_targets, markup
+from fdistill.models.tokenization import decode, encode_targets, markup
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many tokens a text may have, special ones included; a longer text is an "error", or cut with "truncate"."""
-
-    max_source_tokens: int
-    max_target_tokens: int
-    too_long: str = "error"
-    source_prefix: str = ""  # for example T5's "translate English to Romanian: "
-    one_line_targets: bool = False
-    turn_separator: str | None = None  # text in a source that stands for the special token of this name
-    symbols: bool = False  # whether every word of a text is a symbol, which must be one token
 
 
 @dataclass(frozen=True)
@@ -58,22 +47,21 @@ class Encoded:
 def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> Encoded:
     """Tokenise the columns of a split (`schemas.SPLIT`); `name` stands for the split in messages.
 
-    A text that is too long is cut (see `cut_sources`). Raises UserError with split and row when a text is longer than
-    its limit and `too_long` is "error", and when the split is empty.
+    A text that is too long is cut (see `encode_prompts`). Raises UserError as that does, with split and row when a text
+    is longer than its limit and `too_long` is "error", and when the split is empty.
     """
     if not split["id"]:
         raise UserError(f"{name}: the split is empty; check source options and filters in the task file")
-    texts = [limits.source_prefix + text for text in split["source"]]
-    sources = encode_sources(tokenizer, texts, limits.turn_separator)
+    prompts = encode_prompts(split["source"], tokenizer, limits)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     texts = [text for references in split["references"] for text in references]
     targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
-    _check_lengths(sources, "source", range(len(sources)), split["id"], limits, name)
-    _check_lengths(targets, "target", rows_of_targets, split["id"], limits, name)
-    references: list[list[list[int]]] = [[] for _ in sources]
+    _check_lengths([prompt.length for prompt in prompts], "source", range(len(prompts)), split["id"], limits, name)
+    _check_lengths(list(map(len, targets)), "target", rows_of_targets, split["id"], limits, name)
+    references: list[list[list[int]]] = [[] for _ in prompts]
     for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
-    return Encoded(split["id"], cut_sources(sources, tokenizer, limits), references)
+    return Encoded(split["id"], [prompt.tokens for prompt in prompts], references)
 
 
 def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> list[list[int]]:
@@ -127,41 +115,29 @@ def check_symbols(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, na
 
 
 def _check_lengths(
-    texts: list[list[int]], side: str, rows: Sequence[int], ids: list[str], limits: Limits, name: str
+    lengths: list[int], side: str, rows: Sequence[int], ids: list[str], limits: Limits, name: str
 ) -> None:
     """Raise UserError when a text has more tokens than `limits` allow, or log how many have if they will be cut.
 
-    `side` is source or target; `rows` has the row of the split that each text belongs to.
+    `lengths` are the texts', `side` is source or target; `rows` has the row of the split that each text belongs to.
     """
     limit = getattr(limits, f"max_{side}_tokens")
-    long = [i for i, tokens in enumerate(texts) if len(tokens) > limit]
+    long = [i for i, length in enumerate(lengths) if length > limit]
     if long and limits.too_long == "error":
-        worst = max(long, key=lambda i: len(texts[i]))
+        worst = max(long, key=lengths.__getitem__)
         row = rows[worst]
         raise UserError(
-            f"{name}, row {row + 1} (id '{ids[row]}'): the {side} has {len(texts[worst])} tokens, more than "
-            f"max_{side}_tokens = {limit} ({len(long)} of {len(texts)} {side}s are too long, this one most); "
+            f"{name}, row {row + 1} (id '{ids[row]}'): the {side} has {lengths[worst]} tokens, more than "
+            f"max_{side}_tokens = {limit} ({len(long)} of {len(lengths)} {side}s are too long, this one most); "
             f"raise text.max_{side}_tokens in the task file or set text.too_long: truncate"
         )
     if long:
-        log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(texts), side, limit)
+        log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(lengths), side, limit)
 
 
-def cut_sources(sources: list[list[int]], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[list[int]]:
-    """Return token ids of sources without those beyond the limit: of a long one, tokens before its end are cut.
-
-    With a tokenizer that truncates on the left, as for dialogues, a source loses its beginning.
-    """
-    closing = len(getattr(tokenizer, "suffix_tokens", ())) or 1  # mBART's sources end in EOS and a language code
-    if tokenizer.truncation_side == "left":  # the last turns of a dialogue matter most
-        closing = limits.max_source_tokens
-    return _cut(sources, limits.max_source_tokens, closing)
-
-
-def _cut(texts: list[list[int]], limit: int, closing: int = 1) -> list[list[int]]:
-    """Cut each text to `limit` tokens, before its last `closing` tokens, which have EOS among them."""
-    head = max(0, limit - closing)
-    return [t if len(t) <= limit else t[:head] + t[head - limit :] for t in texts]
+def _cut(targets: list[list[int]], limit: int) -> list[list[int]]:
+    """Cut each target to `limit` tokens, of which the last is its EOS."""
+    return [t if len(t) <= limit else [*t[: limit - 1], t[-1]] for t in targets]
 
 
 def read_split(

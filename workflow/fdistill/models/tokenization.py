@@ -23,6 +23,7 @@ _OF_THIS_MACHINE = {"is_local", "local_files_only"}  # how the tokenizer was fou
 LANGUAGES = {"source": "src_lang", "target": "tgt_lang"}  # attributes of mBART's tokenizers
 
 
+_LETTER = "a"  # any text, for what stands around it
 AT_BLANKS = Regex(r" ?\S+|\s+(?!\S)|\s+")  # as GPT-2's pattern, without its cuts between letters, digits and marks
 
 
@@ -61,37 +62,19 @@ def _pre_tokenizer(symbols: Iterable[str]) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence([at_blanks, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def encode_sources(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], separator: str | None = None
-) -> list[list[int]]:
-    """Return the token ids of source texts, with the special tokens that the tokenizer puts around a source.
-
-    A `separator` in a text, such as the end of a dialogue's turn, becomes the special token of this name, if the
-    tokenizer has one. Any other special token that is spelt out in a text is text.
-    """
-    before, after = _around(tokenizer)
-    if separator not in tokenizer.all_special_tokens:
-        return [[*before, *row, *after] for row in _text_ids(tokenizer, texts)]
-    parts = [text.split(separator) for text in texts]
-    encoded = iter(_text_ids(tokenizer, [part for row in parts for part in row]))
-    between = tokenizer.convert_tokens_to_ids(separator)
-    rows = []
-    for row in parts:
-        ids = next(encoded)
-        for _ in row[1:]:
-            ids = [*ids, between, *next(encoded)]
-        rows.append([*before, *ids, *after])
-    return rows
-
-
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`)."""
-    before = [] if has_languages(tokenizer) else _around(tokenizer)[0]
-    return [[*before, *row, tokenizer.eos_token_id] for row in _text_ids(tokenizer, texts, is_target=True)]
+    """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`).
+
+    A target that continues its source, as a decoder-only model's, whose tokenizer truncates on the left, does not begin
+    as a text of its own does, with BOS.
+    """
+    continues = tokenizer.truncation_side == "left"
+    before = [] if continues or has_languages(tokenizer) else around(tokenizer)[0]
+    return [[*before, *row, tokenizer.eos_token_id] for row in text_ids(tokenizer, texts, is_target=True)]
 
 
-def _text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], is_target: bool = False) -> list[list[int]]:
-    """The token ids of texts, without special tokens: one that is spelt out in a text is split into pieces of text.
+def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], is_target: bool = False) -> list[list[int]]:
+    """Return the token ids of texts, without special tokens: one that is spelt out in a text is split into pieces.
 
     As a token, EOS would end the text there. Sentencepiece vocabularies contain "</s>" as an ordinary piece, which
     cannot be split; such tokens are removed.
@@ -104,12 +87,28 @@ def _text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], is_targe
     return [[token for token in row if token not in special] for row in rows]
 
 
-def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer puts before and after a source."""
-    body = tokenizer("a", add_special_tokens=False).input_ids
-    whole = tokenizer("a").input_ids
+def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the special tokens that the tokenizer puts before and after a source."""
+    body = tokenizer(_LETTER, add_special_tokens=False).input_ids
+    whole = tokenizer(_LETTER).input_ids
     start = next(n for n in range(len(whole)) if whole[n : n + len(body)] == body)
     return whole[:start], whole[start + len(body) :]
+
+
+def piece_ids(
+    tokenizer: PreTrainedTokenizerBase, piece: str, follows: bool = False, precedes: bool = False
+) -> list[int]:
+    """Return the token ids of a piece of a prompt, which may spell special tokens.
+
+    It is encoded beside a letter if it `follows` or `precedes` a text: some tokenizers mark where a text begins
+    (Llama 2's `▁`), which the piece then has not and the text has.
+    """
+    letter = tokenizer(_LETTER, add_special_tokens=False).input_ids
+    tokens = tokenizer(f"{_LETTER * follows}{piece}{_LETTER * precedes}", add_special_tokens=False).input_ids
+    start, end = len(letter) * follows, len(tokens) - len(letter) * precedes
+    if tokens[:start] == letter * follows and tokens[end:] == letter * precedes:
+        return tokens[start:end]
+    return tokenizer(piece, add_special_tokens=False).input_ids  # the letter became part of one of its tokens
 
 
 # How Pegasus writes a line break (Zhang et al. 2020, its code): between the sentences of a CNN/DailyMail summary.

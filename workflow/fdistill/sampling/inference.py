@@ -10,9 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.data.batches import BatchSize
-from fdistill.data.encoding import Limits, check_symbols, cut_sources
+from fdistill.data.encoding import check_symbols
+from fdistill.data.limits import Limits
+from fdistill.data.prompts import encode_prompts
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import encode_sources
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.engine_limits import TRANSFORMERS
 from fdistill.sampling.offline import generate_texts
@@ -79,6 +80,5 @@ def _encode(
     """Return the token ids of sources, encoded as those of a split, and for each whether it was cut."""
     if limits.symbols:
         check_symbols({"source": sources, "references": []}, tokenizer, "the input")
-    texts = [limits.source_prefix + source for source in sources]
-    rows = encode_sources(tokenizer, texts, limits.turn_separator)
-    return cut_sources(rows, tokenizer, limits), [len(row) > limits.max_source_tokens for row in rows]
+    prompts = encode_prompts(sources, tokenizer, limits)
+    return [prompt.tokens for prompt in prompts], [prompt.length > limits.max_source_tokens for prompt in prompts]

@@ -66,7 +66,8 @@ def model_from_scratch(
     """
     family = FAMILIES[family_name]
     columns, _ = read_parquet(train, SPLIT)
-    sources = [limits.source_prefix + source for source in columns["source"]]
+    suffix = limits.suffix(continues=not family.is_encoder_decoder)
+    sources = [f"{limits.source_prefix}{source}{suffix}" for source in columns["source"]]
     targets = [references[0] for references in columns["references"]]
     tokenizer = train_tokenizer(sources + targets, vocab_size, family, limits.symbols)
     made = checkpoints.from_scratch(family, config, tokenizer, seed, f"{key}.config")

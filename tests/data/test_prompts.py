@@ -1,0 +1,184 @@
+"""Prompts: what stands around a source, by a chat template or without, and what is cut of a long one."""
+
+import pytest
+from fdistill.data.encoding import encode_split
+from fdistill.data.limits import Limits
+from fdistill.data.prompts import encode_prompts
+from fdistill.models.families import FAMILIES
+from fdistill.models.tokenization import encode_targets, train_tokenizer
+from fdistill.runtime.errors import UserError
+from tokenizers import AddedToken, processors
+
+CHATML = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief.<|im_end|>\n{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# Gemma's: trims, refuses a system message and an assistant that begins.
+STRICT = (
+    "{{ bos_token }}"
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}"
+)
+TEXTS = ["Where is Rome?", "a  b\n c ", "He said: <|im_end|> and <pad>.", "mutare în română"]
+
+
+def chat_tokenizer(template=CHATML):
+    """A byte-level tokenizer as SmolLM2's: ChatML, whose closing token is EOS."""
+    tokenizer = train_tokenizer(["Where is Rome? In Italy.", "user assistant system"], 400, FAMILIES["gpt2"])
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "bos_token": "<|im_start|>"})
+    tokenizer.chat_template = template
+    tokenizer.truncation_side = "left"
+    return tokenizer
+
+
+def chat(**text):
+    return Limits(**{"max_source_tokens": 500, "max_target_tokens": 50, "chat_template": True} | text)
+
+
+def expected(tokenizer, messages):
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+
+
+def tokens(texts, tokenizer, limits):
+    return [prompt.tokens for prompt in encode_prompts(texts, tokenizer, limits)]
+
+
+@pytest.mark.parametrize("template", [CHATML, STRICT])
+def test_a_prompt_is_the_templates_user_turn_with_its_generation_prompt(template):
+    tokenizer = chat_tokenizer(template)
+    for text, prompt in zip(TEXTS, tokens(TEXTS, tokenizer, chat()), strict=True):
+        if "<|im_end|>" in text:  # spelt out in a source it is text, which the template's own closes
+            assert prompt.count(tokenizer.eos_token_id) == (2 if template == CHATML else 1)
+            assert text in tokenizer.decode(prompt)
+        else:
+            assert prompt == expected(tokenizer, [{"role": "user", "content": text}])
+
+
+def test_the_system_message_replaces_the_templates_own():
+    tokenizer = chat_tokenizer()
+    for message in ("Answer in Latin.", ""):
+        user = {"role": "user", "content": "Where?"}
+        (prompt,) = tokens(["Where?"], tokenizer, chat(system_message=message))
+        assert prompt == expected(tokenizer, [{"role": "system", "content": message}, user])
+
+
+def test_prefix_and_suffix_stand_within_the_users_turn():
+    (prompt,) = tokens(["Rome"], tokenizer := chat_tokenizer(), chat(source_prefix="Is ", source_suffix=" here?"))
+    assert tokenizer.decode(prompt).endswith("user\nIs Rome here?<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize("end", ["", "|"])
+def test_turns_are_messages_the_last_of_which_is_the_users(end):
+    tokenizer = chat_tokenizer()
+    roles = ["assistant", "user", "assistant", "user"]
+    messages = [{"role": role, "content": word} for role, word in zip(roles, ["one", "two", "3", "4"], strict=True)]
+    assert tokens([f"one|two|3|4{end}"], tokenizer, chat(turn_separator="|")) == [expected(tokenizer, messages)]
+
+
+def test_a_long_chat_loses_its_oldest_turns_then_the_beginning_of_the_last():
+    tokenizer = chat_tokenizer()
+    text = "one two|three four|five six|seven eight"
+    messages = [
+        {"role": role, "content": turn} for role, turn in zip(["assistant", "user"] * 2, text.split("|"), strict=True)
+    ]
+    whole = expected(tokenizer, messages)
+    for dropped in range(4):
+        kept = expected(tokenizer, messages[dropped:])
+        (prompt,) = encode_prompts([text], tokenizer, chat(max_source_tokens=len(kept), turn_separator="|"))
+        assert (prompt.tokens, prompt.length) == (kept, len(whole))
+    (prompt,) = encode_prompts([text], tokenizer, chat(max_source_tokens=len(kept) - 2, turn_separator="|"))
+    own = tokenizer("seven eight").input_ids
+    assert prompt.tokens == kept[: kept.index(own[0])] + own[2:] + kept[kept.index(own[0]) + len(own) :]
+    with pytest.raises(UserError, match=r"text\.max_source_tokens: 5 leave no room for a source, around which stand"):
+        tokens([text], tokenizer, chat(max_source_tokens=5, turn_separator="|"))
+
+
+def test_a_template_that_lets_only_the_user_begin_loses_two_turns_at_a_time():
+    tokenizer = chat_tokenizer(STRICT)
+    messages = [
+        {"role": role, "content": turn} for role, turn in zip(["user", "assistant", "user"], "xyz", strict=True)
+    ]
+    limit = len(expected(tokenizer, messages)) - 1
+    assert tokens(["x|y|z"], tokenizer, chat(max_source_tokens=limit, turn_separator="|")) == [
+        expected(tokenizer, messages[2:])
+    ]
+    with pytest.raises(UserError, match=r"cannot write a conversation of assistant, user .*must alternate"):
+        tokens(["x|y"], tokenizer, chat(turn_separator="|"))
+
+
+def test_only_a_targets_own_tokens_and_the_token_that_closes_the_turn_are_learnt():
+    tokenizer = chat_tokenizer()
+    split = {"id": ["1"], "source": ["Where?"], "references": [["In Italy."]]}
+    encoded = encode_split(split, tokenizer, chat(), "train")
+    answered = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "In Italy."}]
+    whole = tokenizer.apply_chat_template(answered, return_dict=False)
+    assert encoded.sources[0] + encoded.targets[0] == whole[: len(whole) - 1]  # without the line break after EOS
+    assert encoded.targets[0][-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "message"),
+    [
+        (None, {}, "text.chat_template: the tokenizer of .* has no chat template; set it to false"),
+        ("{{ broken", {}, "text.chat_template: the chat template of .* cannot write a conversation of user"),
+        (CHATML.replace("['content']", "['content'] | upper"), {}, "not write turn 1 of 1 once and unchanged"),
+        (CHATML.replace("<|im_end|>", "<pad>"), {}, "closes the assistant's turn with <pad>, but EOS.* is <|im_end|>"),
+        (STRICT, {"system_message": "Hi."}, "text.system_message: not with this model; .*System role not supported"),
+        (
+            "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}<|im_end|>{% endfor %}",
+            {"system_message": "Hi."},
+            "text.system_message: the chat template of .* does not write a system message",
+        ),
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_be_used_is_refused(template, text, message):
+    with pytest.raises(UserError, match=message.replace("|", r"\|")):
+        tokens(["Where?"], chat_tokenizer(template), chat(**text))
+
+
+def test_a_template_that_writes_the_day_writes_the_same_one_every_day():
+    template = CHATML.replace("Be brief.", "Today is {{ strftime_now('%d %B %Y') }}.")
+    (prompt,) = tokens(["Where?"], tokenizer := chat_tokenizer(template), chat())
+    assert "Today is 26 Jul 2024." in tokenizer.decode(prompt)
+
+
+# --- without a template
+
+
+def test_a_decoder_only_model_sees_where_its_source_ends():
+    tokenizer = chat_tokenizer()
+    ids = tokenizer("Where?").input_ids
+    plain = {"max_source_tokens": 50, "max_target_tokens": 50}
+    assert tokens(["Where?"], tokenizer, Limits(**plain)) == [[*ids, *tokenizer("\n").input_ids]]
+    assert tokens(["Where?"], tokenizer, Limits(**plain, source_suffix="")) == [ids]
+    assert tokens(["Where?"], tokenizer, Limits(**plain, turn_separator="<|im_end|>")) == [ids]
+    as_token = Limits(**plain, source_suffix="<|im_end|>")
+    assert tokens(["Where?"], tokenizer, as_token) == [[*ids, tokenizer.eos_token_id]]
+    tokenizer.truncation_side = "right"  # as an encoder-decoder model's
+    assert tokens(["Where?"], tokenizer, Limits(**plain)) == [ids]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_long_source_keeps_its_prefix_and_suffix(side):
+    tokenizer = chat_tokenizer()
+    tokenizer.truncation_side = side
+    prefix, own, suffix = (tokenizer(text).input_ids for text in ("xyz:", " one two three", "\n=>"))
+    limits = Limits(len(prefix) + len(suffix) + 3, 50, source_prefix="xyz:", source_suffix="\n=>")
+    kept = own[-3:] if side == "left" else own[:3]
+    assert tokens([" one two three"], tokenizer, limits) == [[*prefix, *kept, *suffix]]
+
+
+def test_a_target_that_continues_its_source_does_not_begin_with_bos():
+    tokenizer = chat_tokenizer()
+    bos = AddedToken("<|im_start|>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos.content} $A", special_tokens=[(bos.content, tokenizer.bos_token_id)]
+    )
+    (target,) = encode_targets(tokenizer, ["Rome"])
+    assert target == [*tokenizer("Rome", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    (source,) = tokens(["Rome"], tokenizer, Limits(50, 50, source_suffix=""))
+    assert source == tokenizer("Rome").input_ids

@@ -1,0 +1,119 @@
+"""Prompts: what a model reads of a source, as token ids, the same in training, sampling and evaluation.
+
+A prompt is the source's own tokens with others around them: special tokens, a separator behind the source, or what a
+chat template writes. A prompt that is too long loses tokens of the source alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, takewhile
+
+from transformers import PreTrainedTokenizerBase
+
+from fdistill.data.limits import Limits
+from fdistill.models.chat_template import ChatTemplate
+from fdistill.models.tokenization import around, piece_ids, text_ids
+from fdistill.runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The tokens of a prompt within `max_source_tokens`, and how many they were before it was cut."""
+
+    tokens: list[int]
+    length: int
+
+
+def encode_prompts(sources: Sequence[str], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[Prompt]:
+    """Return the prompts of source texts.
+
+    A long source is cut at its end, but for a tokenizer that truncates on the left, as of a decoder-only model, at its
+    beginning. In a chat, whole turns go first, the oldest of them.
+    Raises UserError for a chat template that cannot be used (see `ChatTemplate`), and when what stands around a source
+    leaves no token for it.
+    """
+    texts = [limits.source_prefix + source for source in sources]
+    suffix = limits.suffix(continues=tokenizer.truncation_side == "left")
+    cutter = _Cutter(tokenizer, limits)
+    closing = piece_ids(tokenizer, suffix, follows=True)
+    if limits.chat_template:
+        return _chats(texts, tokenizer, limits, closing, cutter)
+    before, after = around(tokenizer)
+    after = [*closing, *after]
+    return [cutter.prompt(before, body, after) for body in _bodies(texts, tokenizer, limits.turn_separator)]
+
+
+def _bodies(texts: list[str], tokenizer: PreTrainedTokenizerBase, separator: str | None) -> Iterable[list[int]]:
+    """The token ids of texts; a `separator` in them becomes the special token of this name, if there is one."""
+    if separator not in tokenizer.all_special_tokens:
+        return text_ids(tokenizer, texts)
+    between = [tokenizer.convert_tokens_to_ids(separator)]
+    turns = _of_rows([text.split(separator) for text in texts], tokenizer)
+    return ([*row[0], *chain(*([*between, *turn] for turn in row[1:]))] for row in turns)
+
+
+def _chats(
+    texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, closing: list[int], cutter: "_Cutter"
+) -> list[Prompt]:
+    """The prompts of texts as chats: a turn of a dialogue is a message, and so is a text without turns."""
+    chat = ChatTemplate(tokenizer, limits.system_message)
+    turns = [_turns(text, limits.turn_separator) for text in texts]
+    if chat.trims:
+        turns = [[turn.strip() for turn in row] for row in turns]
+    return [_chat(row, chat, limits.max_source_tokens, closing, cutter) for row in _of_rows(turns, tokenizer)]
+
+
+def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[int], cutter: "_Cutter") -> Prompt:
+    """The prompt of turns as token ids, without the oldest if they are too many tokens, and without those of the last.
+
+    Conversations that the template does not accept, such as those that the assistant begins, are passed over.
+    """
+    turns = [*turns[:-1], [*turns[-1], *closing]]
+    length = _length(chat.around(len(turns)), turns)
+    kept = turns
+    while len(kept) > 1 and not (chat.accepts(len(kept)) and _length(chat.around(len(kept)), kept) <= limit):
+        kept = kept[1:]
+    first, *later = chat.around(len(kept))
+    if len(kept) > 1:
+        return Prompt([*first, *chain(*(chain(*pair) for pair in zip(kept, later, strict=True)))], length)
+    own = kept[0][: len(kept[0]) - len(closing)]
+    return Prompt(cutter.prompt(first, own, [*closing, *later[0]]).tokens, length)
+
+
+def _length(around: list[list[int]], turns: list[list[int]]) -> int:
+    return sum(map(len, around)) + sum(map(len, turns))
+
+
+def _turns(text: str, separator: str | None) -> list[str]:
+    """The turns of a dialogue; a separator behind the last one begins none."""
+    turns = [text] if separator is None else text.split(separator)
+    return turns[:-1] if len(turns) > 1 and not turns[-1].strip() else turns
+
+
+def _of_rows(rows: list[list[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+    """The token ids of each text in each row."""
+    encoded = iter(text_ids(tokenizer, list(chain(*rows))))
+    return [[next(encoded) for _ in row] for row in rows]
+
+
+class _Cutter:
+    """Makes prompts that are no longer than `limits` allow."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits):
+        self._limit, self._cuts_beginning = limits.max_source_tokens, tokenizer.truncation_side == "left"
+        (self._prefix,) = text_ids(tokenizer, [limits.source_prefix])
+
+    def prompt(self, before: list[int], body: list[int], after: list[int]) -> Prompt:
+        """Return the prompt of a source with the tokens `body`, of which those of the task's prefix stay."""
+        length = len(before) + len(body) + len(after)
+        if length > self._limit:
+            room = self._limit - len(before) - len(after)
+            if room < 1:
+                raise UserError(
+                    f"text.max_source_tokens: {self._limit} leave no room for a source, around which stand "
+                    f"{len(before) + len(after)} tokens; raise it in the task file"
+                )
+            prefix = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._prefix, body, strict=False)))
+            head = min(prefix, room) if self._cuts_beginning else room
+            body = body[:head] + body[len(body) - (room - head) :]
+        return Prompt([*before, *body, *after], length)
