@@ -45,10 +45,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     """
     file = Path(cached_file(source, CONFIG, local_files_only=local_only))
     content = read_object(file)
-    model_type = content.get("model_type")
-    if not isinstance(model_type, str) or model_type not in FAMILIES:
-        raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
-    family = FAMILIES[model_type]
+    family = _family_of(file, content.get("model_type"))
     if "quantization_config" in content or "compression_config" in content:
         raise UserError(
             f"{file}: the model is quantised, which is not supported; give the unquantised one that it was made from"
@@ -66,9 +63,31 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
         _refuse(str(generation), _token_problems(settings, config.vocab_size))
         if getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = settings.get("decoder_start_token_id")
-    # Our code reads outputs by name, and asks for hidden states where it needs them.
-    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
+    _set_outputs(config)
     return config, family
+
+
+def gguf_configuration(file: Path) -> tuple[PreTrainedConfig, Family]:
+    """Return the configuration of the model in a GGUF file, and its family.
+
+    Raises UserError for an unknown family and for a value out of bounds.
+    """
+    config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    family = _family_of(file, config.model_type)
+    _refuse(str(file), _problems(config, family))
+    _set_outputs(config)
+    return config, family
+
+
+def _family_of(file: Path, model_type: Any) -> Family:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
+
+
+def _set_outputs(config: PreTrainedConfig) -> None:
+    """Have the model return outputs by name, as our code reads them, and hidden states only where it asks for them."""
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
 
 
 def scratch_configuration(
