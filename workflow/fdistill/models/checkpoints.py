@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GgufConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
@@ -83,9 +83,9 @@ def load(
 
 
 def _read_model(name: str | Path, outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Read the model from safetensors, or else from a pickle where that is allowed."""
-    if "gguf_file" in outline.source:
-        return from_pretrained(outline, **outline.source)
+    """Read the model from GGUF or safetensors, or else from a pickle where that is allowed."""
+    if "gguf_file" in outline.source:  # as a model like any other, which can be trained and saved
+        return from_pretrained(outline, **outline.source, quantization_config=GgufConfig(dequantize=True))
     try:
         return from_pretrained(outline, **outline.source, use_safetensors=True)
     except OSError as error:

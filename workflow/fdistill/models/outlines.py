@@ -18,7 +18,7 @@ from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import COPY, check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import gguf_configuration, read_configuration, without_numbers
 from fdistill.models.families import Family
-from fdistill.models.gguf_files import check_gguf
+from fdistill.models.gguf_files import ORIGINAL, check_gguf
 from fdistill.models.location import CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
@@ -40,7 +40,9 @@ _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
 class Outline:
     """A checkpoint without the numbers of its weights."""
 
-    source: dict[str, str]  # the arguments of `from_pretrained`: a folder, with the name of a GGUF file in it, or a hub id
+    source: dict[
+        str, str
+    ]  # the arguments of `from_pretrained`: a folder, with the name of a GGUF file in it, or a hub id
     config: PreTrainedConfig
     family: Family
     tokenizer: PreTrainedTokenizerBase
@@ -120,7 +122,14 @@ def _read_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """Return the tokenizer. Raises UserError when it does not belong to the model of `config`."""
     tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
-    highest = max(tokenizer.get_vocab().values(), default=0)
+    vocabulary = tokenizer.get_vocab()
+    highest = max(vocabulary.values(), default=0)
+    if highest >= config.vocab_size and "gguf_file" in source:
+        added = ", ".join(token for token, number in vocabulary.items() if number >= config.vocab_size)
+        raise UserError(
+            f"{name}: transformers adds the token {added} to its vocabulary, which the model has no embedding for; "
+            f"{ORIGINAL}"
+        )
     if highest >= config.vocab_size:  # more rows than tokens are fine: T5's are rounded up
         raise UserError(
             f"{name}: the tokenizer has token ids up to {highest}, but the model has only {config.vocab_size} "

@@ -18,7 +18,7 @@ from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import CONFIG, local_folder
+from fdistill.models.location import CONFIG, is_gguf, local_folder
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
 from fdistill.models.student_layers import PRETRAINED, origins
@@ -152,7 +152,8 @@ def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, s
         set_languages(outline.tokenizer, init, start.get("source_language"), start.get("target_language"))
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
-    return outline.config, f"{init}, on this machine", None
+    kind = "file" if is_gguf(Path(init)) else "folder"
+    return outline.config, f"{init}, a {kind} on this machine", None
 
 
 def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:
