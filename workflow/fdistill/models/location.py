@@ -35,7 +35,7 @@ def local_folder(name: str | Path) -> Path | None:
 
 
 def short_name(name: str | Path) -> str:
-    """Return `name` as others may read it: that of a folder or file without its place on this machine, or the hub id."""
+    """Return `name` as others may read it: a folder or file without its place on this machine, or the hub id."""
     folder = local_folder(name)
     return str(name) if folder is None else folder.resolve().name
 
