@@ -24,8 +24,9 @@ from fdistill.config.schema import SAFEGUARDS
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts, unlabelled_file
 from fdistill.data.labels import files_of as label_files
 from fdistill.data.outputs import files_of as output_files
+from fdistill.data.packaged_models import PACKAGED_MODELS
 from fdistill.data.sources.files.local_files import input_files
-from fdistill.evaluation.metrics.encoders import PACKAGE, package_release
+from fdistill.evaluation.metrics.encoders import package_release
 from fdistill.losses.sequences import (
     FROM_STUDENT,
     OTHER_TEACHER_BEAM,
@@ -35,6 +36,7 @@ from fdistill.losses.sequences import (
     TEACHER_SEQUENCES,
 )
 from fdistill.models import location
+from fdistill.models.location import PACKAGE
 from fdistill.models.student_layers import PRETRAINED, Start, origins
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.cache_kinds import NONE as NO_CACHE

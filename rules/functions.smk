@@ -59,10 +59,15 @@ def teacher_model(wildcards):
     return f"{RESULTS}/{wildcards.task}/teacher/seed{STUDY.teacher_seed}/model"
 
 
+def fetched(name):
+    """Return the file that rule fetch_model makes of a packaged model; any other model's name as it is."""
+    return f"{RESULTS}/fetch_model/{name.removeprefix(PACKAGE)}{location.GGUF}" if name.startswith(PACKAGE) else name
+
+
 def init_files_of(task):
     """Return the files of the checkpoint that a task's first model is made from, if it lies on this machine."""
     init = first_model(task)[1]["init"]
-    return [] if init == SCRATCH else location.input_files(init)
+    return [] if init == SCRATCH else location.input_files(fetched(init))
 
 
 def init_files(wildcards):
@@ -216,7 +221,7 @@ def unfinished(output, name):
 def first_model_flags(model, owner):
     """Return the flags of the first model: a checkpoint, or random weights and a tokenizer; `owner` has its settings."""
     settings = model[owner]
-    start = ["--family", model["family"], "--init", settings["init"]]
+    start = ["--family", model["family"], "--init", fetched(settings["init"])]
     if settings["init"] != SCRATCH:
         return [*start, *checkpoint_flags(settings)]
     return [*start, "--vocab-size", str(settings["vocab_size"]), "--model-config", json.dumps(settings["config"])]
@@ -275,7 +280,7 @@ def pretrained_files(wildcards):
 def pretrained_of(task):
     """Return the checkpoint before fine-tuning: that of `init` if this one is fine-tuned already, else `init`."""
     teacher = task["model"]["teacher"]
-    return teacher["pretrained"] or teacher["init"]
+    return fetched(teacher["pretrained"] or teacher["init"])
 
 
 def other_teachers(wildcards):
@@ -341,7 +346,7 @@ def other_teacher_files(wildcards):
     other = other_teacher(wildcards)
     if other["labels"] is not None:
         return list(map(str, label_files(other["labels"])))
-    return location.input_files(other["init"])
+    return location.input_files(fetched(other["init"]))
 
 
 def other_teacher(wildcards):
@@ -357,7 +362,7 @@ def other_teacher_flags(wildcards):
     task, other = task_of(wildcards), other_teacher(wildcards)
     sampling = task["other_teacher_beam"]
     return [
-        *(["--init", other["init"]] if other["labels"] is None else ["--file", other["labels"]]),
+        *(["--init", fetched(other["init"])] if other["labels"] is None else ["--file", other["labels"]]),
         *checkpoint_flags(other),
         *flags("text", text_of(task)),
         *flags("offline_sampling", sampling),

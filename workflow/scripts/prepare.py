@@ -4,7 +4,6 @@ What no file is given for is not written.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from fdistill.config import arguments, cli
@@ -18,12 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--options", type=arguments.json_mapping, default={}, metavar="JSON", help="options of the source"
     )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=os.environ.get("FDISTILL_CACHE", "~/.cache/fdistill"),
-        help="folder for downloaded packages (default: $FDISTILL_CACHE, else ~/.cache/fdistill)",
-    )
+    cli.add_cache_flag(parser)
     for split in FILES:
         parser.add_argument(f"--{split}", type=Path, help=f"Parquet file to write: {split} split")
     parser.add_argument("--manifest", type=Path, help="JSON file to write: origin, counts, hashes, leakage")

@@ -11,7 +11,7 @@ from typing import Any
 
 from fdistill import __version__
 from fdistill.artifacts.files import check_shape, read_json, sha256, write_json
-from fdistill.artifacts.records import MANIFEST, is_recorded, record_of, remedy
+from fdistill.artifacts.records import MANIFEST, check, is_recorded, record_of, remedy
 from fdistill.artifacts.shapes import Shape, mistake
 from fdistill.runtime.errors import UserError
 
@@ -46,7 +46,12 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path) -> None:
-    """Raise UserError when a file of the manifest is missing from `folder` or has another content."""
+    """Raise UserError when a file of the manifest is missing from `folder` or has another content.
+
+    A model in one file has no manifest: the record beside it, if there is one, says what its content is.
+    """
+    if folder.is_file():
+        return check(folder, sha256(folder))
     for name, digest in manifest_of(folder).get("files", {}).items():
         file = folder / name
         if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises an error for some names

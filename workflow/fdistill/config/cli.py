@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -153,6 +154,16 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--allow-pickle", action="store_true", help="read a checkpoint without model.safetensors from its pickle"
+    )
+
+
+def add_cache_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--cache`, for scripts that download packages; the rules set its variable, so that no job depends on it."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=os.environ.get("FDISTILL_CACHE", "~/.cache/fdistill"),
+        help="folder for downloaded packages (default: $FDISTILL_CACHE, else ~/.cache/fdistill)",
     )
 
 

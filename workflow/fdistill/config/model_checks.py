@@ -6,8 +6,9 @@ See `fdistill.config.crosschecks`, which runs them.
 from collections.abc import Iterator
 from typing import Any
 
+from fdistill.data.packaged_models import PACKAGED_MODELS, packaged_model
 from fdistill.models.families import FAMILIES, Family
-from fdistill.models.location import SCRATCH, local_folder
+from fdistill.models.location import PACKAGE, SCRATCH, local_folder
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 
@@ -37,11 +38,11 @@ def check_locations(task: Task) -> Iterator[Problem]:
     names = {("model", owner, "init"): SCRATCH if start is None else start["init"]}
     if teacher is not None and teacher["pretrained"] is not None:
         names["model", "teacher", "pretrained"] = teacher["pretrained"]
-    for metric, options in task["metric_options"].items():
-        if isinstance(options.get("model"), str):
-            names["metric_options", metric, "model"] = options["model"]
     for path, name in names.items():
         yield from check_location(path, name)
+    for metric, options in task["metric_options"].items():
+        if isinstance(options.get("model"), str) and not options["model"].startswith(PACKAGE):
+            yield from check_location(("metric_options", metric, "model"), options["model"])
 
 
 def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
@@ -50,6 +51,9 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
         yield Problem(path, f"{show(name)} is an address; give a folder on this machine, or a hub id")
     elif "{" in name:
         yield Problem(path, f"{show(name)} has a brace, a wildcard to Snakemake; rename the folder")
+    elif name.startswith(PACKAGE) and packaged_model(name) is None:
+        known = [f"{PACKAGE}{package}" for package in PACKAGED_MODELS]
+        yield Problem(path, f"{show(name)} is no package that carries a model; {nearest(name, known)}")
     else:
         try:
             local_folder(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GgufConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fdistill.artifacts import journal
 from fdistill.artifacts.atomic import atomic
@@ -55,7 +55,7 @@ def load(
     reports_decoding: bool = True,
     outline: Outline | None = None,
 ) -> Checkpoint:
-    """Load a local folder or a hub id, in float32; from safetensors only, unless `allow_pickle`.
+    """Load a local folder, a GGUF file or a hub id, in float32; from safetensors or GGUF only, unless `allow_pickle`.
 
     The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
     for a tokenizer that marks texts with them (mBART) and is not saved with the right ones. `outline` is what
@@ -67,7 +67,7 @@ def load(
     check_files(Path(name) if folder is None else folder)
     outline = outline or describe(name, allow_pickle)
     with reading(name):
-        module, report = _read_model(outline, allow_pickle)
+        module, report = _read_model(name, outline, allow_pickle)
         check_weights(name, report)
         _check_finite(name, module)
         _note_input(name, outline.config)
@@ -82,17 +82,18 @@ def load(
         return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
 
 
-def _read_model(outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Read the model from safetensors, or else from a pickle where that is allowed."""
-    source = {"pretrained_model_name_or_path": outline.source}
+def _read_model(name: str | Path, outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Read the model from GGUF or safetensors, or else from a pickle where that is allowed."""
+    if "gguf_file" in outline.source:  # as a model like any other, which can be trained and saved
+        return from_pretrained(outline, **outline.source, quantization_config=GgufConfig(dequantize=True))
     try:
-        return from_pretrained(outline, **source, use_safetensors=True)
+        return from_pretrained(outline, **outline.source, use_safetensors=True)
     except OSError as error:
         if WEIGHTS not in str(error).strip().partition("\n")[0]:
             raise
         if not allow_pickle:
-            raise UserError(f"{outline.source}: {NO_SAFETENSORS}") from None
-    return from_pretrained(outline, **source, use_safetensors=False, weights_only=True)
+            raise UserError(f"{name}: {NO_SAFETENSORS}") from None
+    return from_pretrained(outline, **outline.source, use_safetensors=False, weights_only=True)
 
 
 def _note_input(name: str | Path, config: PreTrainedConfig) -> None:

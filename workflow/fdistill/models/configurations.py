@@ -47,16 +47,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     """
     file = Path(cached_file(source, CONFIG, local_files_only=local_only))
     content = read_object(file)
-    model_type = content.get("model_type")
-    if not isinstance(model_type, str) or model_type not in FAMILIES:
-        text = content.get("text_config")
-        if isinstance(text, dict) and text.get("model_type") in FAMILIES:
-            raise UserError(
-                f"{file}: a {model_type} model, which reads more than text; give a checkpoint of its text model alone, "
-                f"whose model_type is {text['model_type']}"
-            )
-        raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
-    family = FAMILIES[model_type]
+    family = _family_of(file, content)
     if "quantization_config" in content or "compression_config" in content:
         raise UserError(
             f"{file}: the model is quantised, which is not supported; give the unquantised one that it was made from"
@@ -75,9 +66,38 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
         if getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = settings.get("decoder_start_token_id")
         config.eos_token_id = _joined_ends(config.eos_token_id, settings.get("eos_token_id"))
-    # Our code reads outputs by name, and asks for hidden states where it needs them.
-    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
+    _set_outputs(config)
     return config, family
+
+
+def gguf_configuration(file: Path) -> tuple[PreTrainedConfig, Family]:
+    """Return the configuration of the model in a GGUF file, and its family.
+
+    Raises UserError for an unknown family and for a value out of bounds.
+    """
+    config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    family = _family_of(file, config.to_dict())
+    _refuse(str(file), _problems(config, family))
+    _set_outputs(config)
+    return config, family
+
+
+def _family_of(file: Path, content: dict[str, Any]) -> Family:
+    model_type = content.get("model_type")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        text = content.get("text_config")
+        if isinstance(text, dict) and text.get("model_type") in FAMILIES:
+            raise UserError(
+                f"{file}: a {model_type} model, which reads more than text; give a checkpoint of its text model alone, "
+                f"whose model_type is {text['model_type']}"
+            )
+        raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
+
+
+def _set_outputs(config: PreTrainedConfig) -> None:
+    """Have the model return outputs by name, as our code reads them, and hidden states only where it asks for them."""
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
 
 
 def scratch_configuration(

@@ -15,11 +15,12 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTr
 
 from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class
-from fdistill.models.checkpoint_files import check_content, check_names, read_object, stored_shapes
-from fdistill.models.configurations import read_configuration, without_numbers
+from fdistill.models.checkpoint_files import COPY, check_content, check_names, read_object, stored_shapes
+from fdistill.models.configurations import gguf_configuration, read_configuration, without_numbers
 from fdistill.models.families import Family
+from fdistill.models.gguf_files import ORIGINAL, check_gguf
 from fdistill.models.language_model import end_tokens
-from fdistill.models.location import CONFIG, local_folder
+from fdistill.models.location import CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
@@ -29,6 +30,7 @@ transformers.utils.logging.set_verbosity_error()  # what its warnings are about,
 # MarianTokenizer recommends a normaliser that it does not use.
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
+_SOURCE = "pretrained_model_name_or_path"
 MOST_TOKENS = 10**7  # far above any vocabulary
 
 # Entries of a checkpoint that are not weights: masks and position counters, which older versions of transformers saved.
@@ -39,7 +41,9 @@ _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
 class Outline:
     """A checkpoint without the numbers of its weights."""
 
-    source: str  # the argument of `from_pretrained`: a folder, or a hub id
+    source: dict[
+        str, str
+    ]  # the arguments of `from_pretrained`: a folder, with the name of a GGUF file in it, or a hub id
     config: PreTrainedConfig
     family: Family
     tokenizer: PreTrainedTokenizerBase
@@ -52,6 +56,8 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
     and tokenizer are read.
     """
     folder = local_folder(name)
+    if folder is not None and is_gguf(folder):
+        return _describe_gguf(name, folder)
     if folder is not None:
         if not folder.is_dir():
             raise UserError(f"{name}: there is no such folder; give one that `save_pretrained` wrote, or a hub id")
@@ -64,11 +70,21 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
             raise UserError(
                 f"{name}: has separate vocabularies for sources and targets; give a checkpoint with a shared one"
             )
-        tokenizer = _read_tokenizer(name, source, config, family)
-        outline = Outline(source, config, family, tokenizer)
+        _check_settings(Path(source) / "tokenizer_config.json")
+        tokenizer = _read_tokenizer(name, {_SOURCE: source}, config, family)
+        outline = Outline({_SOURCE: source}, config, family, tokenizer)
         if folder is not None:
-            _check_shapes(name, outline, stored_shapes(folder))
+            _check_shapes(name, folder, outline, stored_shapes(folder))
     return outline
+
+
+def _describe_gguf(name: str | Path, file: Path) -> Outline:
+    """The same of a GGUF file, whose weights' shapes are compared when they are read."""
+    check_gguf(file)
+    source = {_SOURCE: str(file.parent), "gguf_file": file.name}
+    with reading(name):
+        config, family = gguf_configuration(file)
+        return Outline(source, config, family, _read_tokenizer(name, source, config, family))
 
 
 @contextmanager
@@ -92,17 +108,29 @@ def reading(name: str | Path) -> Iterator[None]:
         ) from None
 
 
-def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, family: Family) -> PreTrainedTokenizerBase:
-    """Return the tokenizer. Raises UserError when it does not belong to the model of `config`."""
-    settings = Path(source) / "tokenizer_config.json"
+def _check_settings(settings: Path) -> None:
+    """Raise UserError for a tokenizer's numbers that transformers would make lists of, or cannot use."""
     if settings.is_file():  # of a hub id, it is not on this machine yet
         for key, value in read_object(settings).items():  # such as T5's extra_ids, which become a list of tokens
             if isinstance(value, int) and value > MOST_TOKENS and key not in ("max_length", "model_max_length"):
                 raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be at most {MOST_TOKENS}")
             if key == "model_max_length" and not isinstance(value, int | float):
                 raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be a number")
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    highest = max(tokenizer.get_vocab().values(), default=0)
+
+
+def _read_tokenizer(
+    name: str | Path, source: dict[str, str], config: PreTrainedConfig, family: Family
+) -> PreTrainedTokenizerBase:
+    """Return the tokenizer. Raises UserError when it does not belong to the model of `config`."""
+    tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+    vocabulary = tokenizer.get_vocab()
+    highest = max(vocabulary.values(), default=0)
+    if highest >= config.vocab_size and "gguf_file" in source:
+        added = ", ".join(token for token, number in vocabulary.items() if number >= config.vocab_size)
+        raise UserError(
+            f"{name}: transformers adds the token {added} to its vocabulary, which the model has no embedding for; "
+            f"{ORIGINAL}"
+        )
     if highest >= config.vocab_size:  # more rows than tokens are fine: T5's are rounded up
         raise UserError(
             f"{name}: the tokenizer has token ids up to {highest}, but the model has only {config.vocab_size} "
@@ -116,7 +144,7 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
             f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
             f"{CONFIG}; give a tokenizer and a model that belong together"
         )
-    if not Path(source, MANIFEST).is_file():  # a checkpoint of this workflow has been saved before
+    if not Path(source[_SOURCE], MANIFEST).is_file():  # a checkpoint of this workflow has been saved before
         check_can_be_saved(name, tokenizer)
     # EOS first, which ends the targets; the others end a text that is generated, too.
     others = [token for token in ends if token != tokenizer.eos_token_id]
@@ -127,7 +155,7 @@ def _read_tokenizer(name: str | Path, source: str, config: PreTrainedConfig, fam
     return tokenizer
 
 
-def _check_shapes(name: str | Path, outline: Outline, stored: dict[str, Tensor]) -> None:
+def _check_shapes(name: str | Path, folder: Path, outline: Outline, stored: dict[str, Tensor]) -> None:
     """Raise UserError when the stored weights are integers, or are not those of the configuration's model."""
     integers = [
         key for key, weight in stored.items() if not weight.is_floating_point() and not _NOT_WEIGHTS.search(key)
@@ -137,9 +165,9 @@ def _check_shapes(name: str | Path, outline: Outline, stored: dict[str, Tensor])
             f"{name}: {len(integers)} weights are stored as integers (first: {integers[0]}), as of a quantised model; "
             "give the unquantised one"
         )
-    without_numbers(outline.config, outline.family, f"{Path(outline.source) / CONFIG}")
+    without_numbers(outline.config, outline.family, f"{folder / CONFIG}")
     floats = {key: weight.float() for key, weight in stored.items()}
-    placed = {"pretrained_model_name_or_path": None, "state_dict": floats, "device_map": {"": "meta"}}
+    placed = {_SOURCE: None, "state_dict": floats, "device_map": {"": "meta"}}
     check_weights(name, from_pretrained(outline, **placed)[1])
 
 
@@ -163,6 +191,11 @@ def from_pretrained(outline: Outline, **options: Any) -> tuple[PreTrainedModel, 
 def check_weights(name: str | Path, report: dict[str, Any]) -> None:
     """Raise UserError for missing, mismatched or unused weights, for which transformers only warns."""
     wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
+    if wrong and str(name).endswith(GGUF):
+        raise UserError(
+            f"{name}: {len(wrong)} weights are missing or of another shape than its keys say (first: {wrong[0]}); "
+            f"{COPY}"
+        )
     if wrong:
         raise UserError(
             f"{name}: {len(wrong)} weights are missing or of another shape than in config.json (first: {wrong[0]}); "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +12,13 @@ from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, first_model
 from fdistill.data.encoding import Limits, check_positions
+from fdistill.data.packaged_models import packaged_model
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import CONFIG, local_folder
+from fdistill.models.location import CONFIG, is_gguf, local_folder
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
 from fdistill.models.student_layers import PRETRAINED, origins
@@ -137,6 +139,11 @@ def configuration(model: dict[str, Any], owner: str = "teacher") -> tuple[PreTra
 def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:
     """Return what `configuration` does, of a checkpoint; `key` names it in messages."""
     init, allow_pickle = start["init"], start.get("allow_pickle", False)
+    if (package := packaged_model(init)) is not None:
+        archive = package.archive
+        tokens = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+        config = scratch_configuration(FAMILIES[package.family], package.config, tokens, key)
+        return config, f"{Path(package.member).name}, in the package {archive.package} {archive.version}", None
     if local_folder(init) is None:
         return _on_the_hub(init, allow_pickle, key)
     try:
@@ -145,7 +152,8 @@ def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, s
         set_languages(outline.tokenizer, init, start.get("source_language"), start.get("target_language"))
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
-    return outline.config, f"{init}, a folder on this machine", None
+    kind = "file" if is_gguf(Path(init)) else "folder"
+    return outline.config, f"{init}, a {kind} on this machine", None
 
 
 def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConfig, str, hub.Download | None]:

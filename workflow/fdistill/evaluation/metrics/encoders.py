@@ -15,9 +15,9 @@ from typing import Any
 from fdistill.artifacts.files import note_input
 from fdistill.evaluation.metrics.score import MetricFailed, MetricMissing, release
 from fdistill.models import location
+from fdistill.models.location import PACKAGE
 from fdistill.runtime.errors import UserError
 
-PACKAGE = "package:"
 MODEL = {"type": "string", "description": "A hub id, a directory, or package:NAME."}
 UNKNOWN = 0.1  # share of tokens beyond which a text is foreign to an encoder's vocabulary
 
