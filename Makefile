@@ -63,4 +63,4 @@ lock: env
 	envs/conda_from_lock.sh
 
 clean:
-	rm -rf results checkpoints logs benchmarks site .snakemake
+	rm -rf results checkpoints curves logs benchmarks site .snakemake

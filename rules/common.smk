@@ -17,6 +17,7 @@ from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
+from fdistill.config.logging_checks import sinks
 from fdistill.config.model_checks import NLL, SCRATCH, first_model, outputs_of
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.outside_checks import need_teacher
@@ -68,7 +69,7 @@ except UserError as error:
 # An environment variable (read by prepare.py) and not a parameter: another cache folder must not re-run anything.
 os.environ.update(FDISTILL_CACHE=str(Path(STUDY.cache).expanduser().resolve()))
 
-# Where the study writes. A folder of its own holds everything; the default leaves logs and checkpoints beside it. A
+# Where the study writes. A folder of its own holds everything; the default leaves logs, checkpoints and curves beside it. A
 # workflow that imports this one as a module may set the same names in its `module` statement (`pathvars:`).
 BESIDE = "" if STUDY.results == study_config.RESULTS else f"{STUDY.results}/"
 
@@ -78,9 +79,10 @@ pathvars:
     logs=f"{BESIDE}logs",
     benchmarks=f"{BESIDE}benchmarks",
     checkpoints=f"{BESIDE}checkpoints",
+    curves=f"{BESIDE}curves",
 
 
-RESULTS, CHECKPOINTS = workflow.pathvars.apply("<results>"), workflow.pathvars.apply("<checkpoints>")
+RESULTS, CHECKPOINTS, CURVES = map(workflow.pathvars.apply, ("<results>", "<checkpoints>", "<curves>"))
 
 TRIVIAL = ["most_frequent", "copy"]
 # In all sizes: the untrained students, and those of any method.

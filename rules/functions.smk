@@ -204,18 +204,24 @@ def step_flags(wildcards):
 
 
 def safeguard_flags(wildcards, output, stage):
-    """Return the flags of a training script that keep an interrupted run's progress.
+    """Return the flags of a training script that keep an interrupted run's progress, and that send its curve.
 
     Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
     training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
-    return ["--checkpoints", unfinished(output.model, "train"), *training]
+    curve = ["--logging", json.dumps(STUDY.logging), "--curves", beside(CURVES, output.model)]
+    return ["--checkpoints", unfinished(output.model, "train"), *training, *(curve if sinks(STUDY.logging) else [])]
 
 
 def unfinished(output, name):
     """Return where a job keeps unfinished work; a function of outputs, for the reason given above."""
-    return str(Path(CHECKPOINTS, Path(output).parent.relative_to(RESULTS), name))
+    return f"{beside(CHECKPOINTS, output)}/{name}"
+
+
+def beside(folder, output):
+    """Return the place in `folder` that an output's folder has in the results."""
+    return str(Path(folder, Path(output).parent.relative_to(RESULTS)))
 
 
 def first_model_flags(model, owner):

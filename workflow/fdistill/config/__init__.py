@@ -16,6 +16,7 @@ from fdistill.config.crosschecks import (
     task_problems,
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
+from fdistill.config.logging_checks import LOGGING, logging_problems
 from fdistill.config.method_checks import Methods, check_labelled, check_stage, methods_for, read_methods
 from fdistill.config.outside_checks import without_refused
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
@@ -51,6 +52,9 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     overrides = study.pop(OVERRIDES)
     for text in folder_problems(study["results"]) if "results" in study else ():
         report.add(merged.file_of(("results",)), [Problem(("results",), text)])
+    for problem in logging_problems(study.get(LOGGING, {})):
+        own = problem.under(LOGGING)
+        report.add(merged.file_of(own.path), [own])
 
     methods = _methods(folders, report)
     tasks, reports, labels = {}, {}, {}

@@ -76,6 +76,18 @@ def schedule(text: str) -> dict[str, Any]:
     return value
 
 
+def sinks(text: str) -> dict[str, Any]:
+    """Return the sinks that a study's section `logging` in JSON turns on: their options by key.
+
+    A sink whose package is not installed is refused here, before a script loads anything.
+    """
+    from fdistill.config.logging_checks import logging_problems, package_problems, sinks
+
+    value = fill_defaults(_checked(text, "logging"), section("logging"))
+    _refuse([*logging_problems(value), *package_problems(value)])
+    return sinks(value)
+
+
 def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:
     """Return terms by method from a text of JSON, checked as `terms` checks those of one."""
     from fdistill.config.method_checks import read_terms

@@ -21,8 +21,9 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.redaction import redact
 
 NULL = "none"
-# Folders that an output may lie in: of unfinished work, which the script itself reads and deletes, and the study's.
-FOLDERS = ("shards", "checkpoints", "results")
+# Folders that an output may lie in: of unfinished work, which the script itself reads and deletes, of curves, and the
+# study's.
+FOLDERS = ("shards", "checkpoints", "curves", "results")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -143,6 +144,14 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, "selection", prefix="selection-")
     add_metric_options_flag(parser)
     add_resume_flag(parser, "--checkpoints", "checkpoints of the training")
+    parser.add_argument(
+        "--logging", type=arguments.sinks, default={}, metavar="JSON",
+        help=f"{section('logging')['description']} (default: nowhere)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--curves", type=Path, default=Path("curves"), metavar="FOLDER",
+        help="folder for the files of --logging (default: curves)",
+    )  # fmt: skip
     add_shard_flag(parser)
 
 

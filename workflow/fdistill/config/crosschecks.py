@@ -56,10 +56,13 @@ NOT_METHODS = (
     "tables",
     "figures",
 )
-NOT_TASKS = ("tables", "figures", "human", "bench", "logs", "benchmarks", "checkpoints", TEACHER, PRETRAINED)
+NOT_TASKS = ("tables", "figures", "human", "bench", "logs", "benchmarks", "checkpoints", "curves", TEACHER, PRETRAINED)
 
 # The project's own folders, and those that the results of the default study have beside them.
-NOT_RESULTS = ("benchmarks", "checkpoints", "config", "docs", "envs", "logs", "profiles", "rules", "tests", "workflow")
+NOT_RESULTS = (
+    *("benchmarks", "checkpoints", "config", "curves", "docs", "envs", "logs", "profiles", "rules", "tests"),
+    "workflow",
+)
 
 IN_FILES = ("title", "description", "stands_for")  # texts that reach tables and figures in a file
 MAX_ARGUMENT = 30_000  # bytes: three of them and a source_prefix fit into the 128 KiB of a command

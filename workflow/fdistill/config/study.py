@@ -34,6 +34,7 @@ class Study:
     deployment: bool
     stages: list[str] | None
     tables: Settings
+    logging: Settings
     claims: list[Path]
     compared_tasks: list[str]
     _tasks: dict[str, Settings] = field(repr=False)

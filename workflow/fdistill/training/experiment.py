@@ -1,11 +1,14 @@
 """The part that the training scripts share: train a model, and write it with its history and manifest."""
 
 import argparse
+import hashlib
+import json
 import logging
 from typing import Any
 
 from fdistill.artifacts.batch_store import BatchStore
 from fdistill.artifacts.files import sha256, write_json_lines
+from fdistill.artifacts.lineage import METHOD, TASK
 from fdistill.artifacts.manifest import versions
 from fdistill.config import schema_flags
 from fdistill.config.schema import SAFEGUARDS
@@ -16,9 +19,11 @@ from fdistill.models.checkpoints import Checkpoint, save
 from fdistill.models.tokenization import tokenizer_identity
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
+from fdistill.training import curves
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.selection import Selection, dev_scorer, kept
 from fdistill.training.settings import TrainingSettings
+from fdistill.training.sinks import Training
 from fdistill.training.state import TrainingCheckpoints, code_identity, weights_identity
 from fdistill.training.trainer import Trainer
 
@@ -79,8 +84,14 @@ def train_and_save(
         teacher_model.module.to("meta")  # its predictions are all that was needed: free its memory
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
     log.info("an epoch: %s; %d steps, in all %d", data.summary, trainer.epoch_steps, trainer.total_steps)
-    with TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints:
-        history = trainer.run(score, selection, checkpoints)
+    place = [manifest["lineage"][key] for key in (TASK, METHOD) if key in manifest["lineage"]]
+    digest = hashlib.sha256(json.dumps([place, identity], sort_keys=True).encode()).hexdigest()
+    run = Training("/".join([*place, f"seed{args.seed}"]), digest, args.curves)
+    with (
+        curves.opened(args.logging if ranks.is_main else {}, run) as sent,
+        TrainingCheckpoints(args.checkpoints, identity, settings.checkpoint_minutes, ranks) as checkpoints,
+    ):
+        history = trainer.run(score, selection, checkpoints, sent)
     chosen = kept(history, selection)
     if chosen:
         metric, start = selection.metric, history[0]  # the evaluation before the first step

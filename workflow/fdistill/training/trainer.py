@@ -20,6 +20,7 @@ from fdistill.runtime.errors import UserError
 from fdistill.runtime.interruption import Stopped
 from fdistill.runtime.progress import Progress
 from fdistill.sampling.sampler import SamplingConfig
+from fdistill.training.curves import NO_CURVES, Curves
 from fdistill.training.learner import Learner
 from fdistill.training.micro_batches import MicroBatch, TrainingData, micro_batch, replayed_batches
 from fdistill.training.optimizer_steps import OptimizerSteps
@@ -103,12 +104,13 @@ class Trainer:
         score: Callable[[LanguageModel], dict[str, float]],
         selection: Selection,
         checkpoints: TrainingCheckpoints = NO_CHECKPOINTS,
+        curves: Curves = NO_CURVES,
     ) -> list[dict[str, Any]]:
         """Train, and leave the student with its best weights on the development split, or with the last ones.
 
         `score` evaluates the student, before the first step and then at every evaluation; `selection` says by which of
         its values weights are best, from the first step on. Returns the history: entries with the mean training loss of
-        every `loss_steps` steps, and entries with the scores of each evaluation.
+        every `loss_steps` steps, and entries with the scores of each evaluation; `curves` receives each at once.
 
         A run with `checkpoints` resumes from the latest and ends with the same weights as one that was never
         interrupted. When it is interrupted, it raises `Stopped`. Raises UserError for a score that is not finite.
@@ -121,6 +123,7 @@ class Trainer:
         progress = Progress("training", self.total_steps, state.step)
         tokens, seconds = 0, 0.0
         while self.evaluation_is_due() or self.has_next_step():
+            curves.send(state.history)
             checkpoints.save_if_due(self.state_dict, f"step {state.step} of {self.total_steps}")
             if self.evaluation_is_due():
                 self.evaluate(score, selection, checkpoints)
@@ -133,6 +136,7 @@ class Trainer:
             tokens += self.learner.tokens
             progress.advance(loss=math.nan if loss is None else loss, tokens_per_s=tokens / seconds)
         progress.close()
+        curves.send(state.history)
         if state.best_weights is not None:
             self.load_weights(state.best_weights)
         self.student.module.eval()
