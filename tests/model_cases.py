@@ -8,6 +8,7 @@ MILD = {
     **tiny.for_kin({"init_std": 0.15}),
     "t5": {"initializer_factor": 0.7},
     "gpt2": {"initializer_range": 0.15},
+    **tiny.for_llamas({"initializer_range": 0.15}),
 }
 
 

@@ -29,6 +29,16 @@ _BART = {
     "init_std": 0.4,
     "dropout": 0.0,
 }
+# Grouped queries: two heads share the keys and values of one.
+_LLAMA = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32,
+    "initializer_range": 0.4,
+}
 CONFIGS = {
     "bart": _BART,
     "mbart": _BART | {"scale_embedding": True},
@@ -56,6 +66,7 @@ CONFIGS = {
         "embd_pdrop": 0.0,
         "attn_pdrop": 0.0,
     },
+    "llama": _LLAMA,
 }
 
 
@@ -64,15 +75,22 @@ def for_kin(value) -> dict:
     return dict.fromkeys(("bart", "mbart", "pegasus", "marian"), value)
 
 
+def for_llamas(value) -> dict:
+    """The same for Llama and its relatives, one architecture up to norms, windows and scalings."""
+    return dict.fromkeys(("llama",), value)
+
+
 DROPOUT = {
     **for_kin({"dropout": 0.5}),
     "t5": {"dropout_rate": 0.5},
     "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5},
+    **for_llamas({"attention_dropout": 0.5}),
 }
 LAYER_KEYS = {
     **for_kin(("encoder_layers", "decoder_layers")),
     "t5": ("num_layers", "num_decoder_layers"),
     "gpt2": ("n_layer",),
+    **for_llamas(("num_hidden_layers",)),
 }
 
 
@@ -112,7 +130,7 @@ def letter_ids(made: Checkpoint) -> list[int]:
 
 
 def random_pairs(made: Checkpoint, count: int, longest: int = 6, seed: int = 0) -> tuple[list, list]:
-    """Sources and targets of unequal lengths, as token ids; EOS ends targets (and sources, but for GPT-2)."""
+    """Sources and targets of unequal lengths, as token ids; EOS ends targets (and sources, where the family's tokenizers close them)."""
     generator = torch.Generator().manual_seed(seed)
     eos = made.model.eos_token_id
     letters = torch.tensor(letter_ids(made))

@@ -110,6 +110,7 @@ def test_sampling_with_generate_is_not_cut_to_the_likeliest_tokens(family):
         **tiny.for_kin({"init_std": 1e-3}),
         "t5": {"initializer_factor": 1e-2},
         "gpt2": {"initializer_range": 1e-3},
+        **tiny.for_llamas({"initializer_range": 1e-3}),
     }
     letters = [chr(code) for code in range(0x4E00, 0x4E00 + 200)]
     checkpoint = tiny.checkpoint(family, letters=letters, **flat[family])

@@ -221,6 +221,7 @@ SETTINGS = {
         "scale_attn_by_inverse_layer_idx": True,
         "reorder_and_upcast_attn": True,
     },
+    **tiny.for_llamas({"hidden_act": "relu", "rms_norm_eps": 0.1}),
 }
 SETTINGS["bart"] = SETTINGS["bart"] | {"scale_embedding": True}  # the one of its kin that does not
 
@@ -238,7 +239,7 @@ def test_settings_that_no_layer_depends_on_may_differ(family):
     """Dropout and initialisation, as of a fine-tuned checkpoint, and the heads of the stack that is not copied."""
     keys = tiny.LAYER_KEYS[family]
     config = dict(zip(keys, (2, 2), strict=False)) | tiny.DROPOUT[family]
-    config |= {"initializer_range" if family == "gpt2" else "init_std": 0.1} if family != "t5" else {}
+    config |= {"initializer_range" if len(keys) == 1 else "init_std": 0.1} if family != "t5" else {}
     if len(keys) == 2 and family != "t5":
         config["encoder_attention_heads"] = 4
     layers = layers_of(family, 2, None) | {"decoder": {"layers": 1, "from": "web"}}

@@ -26,6 +26,7 @@ from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
+ACTIVATIONS = ("activation_function", "dense_act_fn", "hidden_act")  # the families' keys of one
 TEACHER_CONFIG = "model.teacher.config"  # the key of a configuration made of settings
 # Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
 # tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
@@ -149,7 +150,7 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
         value = getattr(config, key, default)
         if key.endswith("_token_id") or key == "chunk_size_feed_forward":
             continue
-        if key in ("activation_function", "dense_act_fn"):
+        if key in ACTIVATIONS:
             if value not in ACT2FN:
                 yield Problem((key,), f"unknown activation {show(value)}; {nearest(str(value), ACT2FN)}")
         elif _is_integer(default) or key == "n_inner":

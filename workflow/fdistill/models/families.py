@@ -1,4 +1,4 @@
-"""The model families: what differs between BART and its relatives, T5 and GPT-2.
+"""The model families: what differs between BART and its relatives, T5, GPT-2, and Llama and its relatives.
 
 To add a family whose architecture is like one of these, add an entry to `FAMILIES`.
 """
@@ -78,6 +78,18 @@ _SINUSOIDAL = replace(
     pad_is_never_predicted=True,
 )
 
+# Llama: rotary positions; the common shape of today's decoder-only models.
+_LLAMA = Family(
+    model_class="LlamaForCausalLM",
+    config_class="LlamaConfig",
+    is_encoder_decoder=False,
+    stacks={"decoder": Stack("model.layers", "num_hidden_layers", "model", "num_attention_heads")},
+    embeddings=("model.embed_tokens",),
+    scratch_tokens={"eos_token": "<|endoftext|>", "pad_token": "<pad>"},
+    closes_text=False,
+    positions_key="max_position_embeddings",
+)
+
 FAMILIES = {
     "bart": _BART,
     # mBART, mBART-50. The decoder of a checkpoint starts with the target's language code
@@ -107,4 +119,5 @@ FAMILIES = {
         closes_text=False,
         positions_key="n_positions",
     ),
+    "llama": _LLAMA,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from fdistill.losses import chunks
@@ -59,11 +59,17 @@ def size_of(module: PreTrainedModel, family: Family) -> Size:
         encoder=_activations(stacks["encoder"]) if "encoder" in stacks else 0,
         decoder=_activations(stacks["decoder"]),
         depth=max(depth.values()),
-        cache=2 * depth["decoder"] * config.hidden_size,
+        cache=2 * depth["decoder"] * _keys_width(config),
         width=config.hidden_size,
         heads=0 if fused else max(depth.values()) * config.num_attention_heads,
         vocabulary=config.vocab_size,
     )
+
+
+def _keys_width(config: PreTrainedConfig) -> int:
+    """Return the width of a layer's keys, which is that of its values: grouped queries share those of a head."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return heads * (getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def _count(module: nn.Module) -> int:

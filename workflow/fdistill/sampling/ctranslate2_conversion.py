@@ -14,6 +14,10 @@ FLOAT32, INT8 = "float32", "int8"
 # What its converters and its runtime raise for a feature of a model that they do not support.
 FAILURES = (AttributeError, KeyError, RuntimeError, ValueError)
 
+_AS_BART = ("bart", "mbart", "pegasus", "marian")
+# The loaders of the other families.
+_LOADERS = {"t5": "T5Loader", "gpt2": "GPT2Loader", "llama": "LlamaLoader"}
+
 
 def unsupported(reason: str) -> UserError:
     """Return the error that CTranslate2 cannot be used, with the reason and the remedy."""
@@ -46,14 +50,15 @@ def converted_files(
     # The converters quantise weights in place: without a copy, the model itself would be changed.
     module = copy.copy(model.module) if weights == FLOAT32 else copy.deepcopy(model.module)
     module.config = copy.deepcopy(module.config)
-    if model.family.positions_key == "max_position_embeddings":  # BART and its relatives
+    kind = module.config.model_type
+    if kind in _AS_BART:
         # The loaders for the relatives drop the pad token, or use names that transformers 5 does not have.
         encoder = module.get_submodule(model.family.stacks["encoder"].module)
         module.config.normalize_before = hasattr(encoder, "layer_norm")
         module.config.normalize_embedding = hasattr(encoder, "layernorm_embedding")
         loader = converters.BartLoader()
     else:
-        loader = {"t5": converters.T5Loader, "gpt2": converters.GPT2Loader}[module.config.model_type]()
+        loader = getattr(converters, _LOADERS[kind])()
     words = list(map(str, range(module.config.vocab_size))) if words is None else words
     spec = loader(module, _Words(model, words))
     if model.family.is_encoder_decoder:
