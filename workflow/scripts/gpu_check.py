@@ -14,7 +14,7 @@ from pathlib import Path
 from fdistill.artifacts.files import write_json
 from fdistill.artifacts.yaml_files import read_mapping
 from fdistill.bench.gpu_check import report, running
-from fdistill.bench.gpu_check.case import KNOWN, PRECISIONS, Case
+from fdistill.bench.gpu_check.case import ARCHITECTURES, PRECISIONS, Case
 from fdistill.bench.gpu_check.checks import CHECKS, with_needed
 from fdistill.bench.gpu_check.outcome import FAILED
 from fdistill.bench.machine import machine
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", nargs="+", choices=KNOWN, default=KNOWN, help="model families (default: all)")
+    parser.add_argument("--families", nargs="+", choices=ARCHITECTURES, default=[*ARCHITECTURES], help="(default: all)")
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="(default: all)")
     parser.add_argument(
         "--only", nargs="+", choices=CHECKS, default=[*CHECKS], metavar="CHECK",

@@ -33,7 +33,12 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "t5": {"d_model": _WIDTH, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 2},
     "gpt2": {"n_embd": _WIDTH, "n_layer": 2, "n_head": 2, "n_positions": _POSITIONS},
     "llama": {
-        **{"hidden_size": _WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": _POSITIONS},
+        **{
+            "hidden_size": _WIDTH,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "max_position_embeddings": _POSITIONS,
+        },
         **{"num_attention_heads": 2, "num_key_value_heads": 1},
     },
 }
@@ -43,8 +48,6 @@ DROPOUT = {
     "gpt2": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
     "llama": ("attention_dropout",),
 }
-# A family that this version of the library does not know has no checks.
-KNOWN = tuple(family for family in ARCHITECTURES if family in FAMILIES)
 
 # Texts are sentences of these words. Sources are longer than the 128 keys up to which a fused attention has one order
 # of summation, so that one whose order varies is seen.

@@ -59,7 +59,9 @@ def halved_step(trainer: Trainer, batch: MicroBatch, precision: str) -> Measured
     if not trainer.state.halved:
         raise AssertionError(f"the step was not halved with {(whole + half) // 2:,} bytes; it needs {whole:,}")
     mebibytes = f"{whole / 2**20:,.0f} MiB for the whole, {half / 2**20:,.0f} for halves"
-    return Measured("loss, halves against the whole, relative", relative(loss, expected), RELATIVE[precision], mebibytes)
+    return Measured(
+        "loss, halves against the whole, relative", relative(loss, expected), RELATIVE[precision], mebibytes
+    )
 
 
 def _reserved(run: object) -> tuple[int, float]:

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from fdistill.bench.gpu_check.case import Case
 from fdistill.bench.gpu_check.checks import CHECKS
@@ -41,7 +40,9 @@ def _outcomes(case: Case, names: list[str], deadline: float, minutes: float) -> 
     statuses: dict[str, str] = {}
     while pending := [name for name in names if name not in statuses]:
         if time.monotonic() >= deadline:
-            reason = f"the {minutes:g} minutes were over; raise --minutes, or name fewer --families or --only some checks"
+            reason = (
+                f"the {minutes:g} minutes were over; raise --minutes, or name fewer --families or --only some checks"
+            )
             yield from (_outcome(name, case, MISSING, reason=reason) for name in pending)
             return
         for outcome in _in_process(case, pending, statuses, deadline):

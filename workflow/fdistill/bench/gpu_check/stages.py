@@ -70,14 +70,18 @@ def _sample(case: Case, split: str, samples: object) -> None:
 def _refuse_others(same: int, count: int) -> None:
     """Raise AssertionError when too many sequences are others than the CPU's."""
     if same < (1 - OTHER_SEQUENCES) * count:
-        raise AssertionError(f"only {same} of {count} sequences are those that the CPU makes of the same random numbers")
+        raise AssertionError(
+            f"only {same} of {count} sequences are those that the CPU makes of the same random numbers"
+        )
 
 
 def cache(case: Case) -> Measured:
     """Store the teacher's distributions on its samples."""
     models = ["--teacher", case.path("teacher/model"), "--split", case.path("train.parquet")]
     models += ["--teacher-samples", case.path("train.samples.parquet"), "--cache", case.path(CACHED)]
-    run_script("cache_teacher", [*models, "--kind", STATES, "--precision", case.precision, *case.run_flags(), *text_flags()])
+    run_script(
+        "cache_teacher", [*models, "--kind", STATES, "--precision", case.precision, *case.run_flags(), *text_flags()]
+    )
     return Measured("files", len([*case.path(CACHED).iterdir()]))
 
 
@@ -119,7 +123,9 @@ def generate(case: Case) -> Measured:
         place = ["--task", "gpu_check", "--method", "predistill", "--num-beams", 2]
         decoding = ["--max-new-tokens", text_flags()[3]]
         run_script("generate", [*models, *inputs, *outputs, *place, *decoding, *where.run_flags(), *text_flags()])
-    ours, cpu = (read_parquet(case.path(f"{name}.parquet"), GENERATIONS)[0]["hypothesis"] for name in ("generate", "cpu"))
+    ours, cpu = (
+        read_parquet(case.path(f"{name}.parquet"), GENERATIONS)[0]["hypothesis"] for name in ("generate", "cpu")
+    )
     same = sum(mine == other for mine, other in zip(ours, cpu, strict=True))
     _refuse_others(same, len(ours))
     return Measured("share of outputs that are not the CPU's", 1 - same / len(ours), OTHER_SEQUENCES)
