@@ -88,9 +88,11 @@ rule score:
         contents=lambda wildcards: contents(encoder_files(wildcards)),
         packages=encoder_packages,
         so_far=lambda wildcards, output: unfinished(output[0], "score.json"),
+        device=STUDY.device,
     shell:
         "exec python {input.script:q} --test {input.test:q} --generations {input.generations:q}"
-        " --metrics {params.metrics:q} --metric-options {params.options:q} --task {wildcards.task:q}"
+        " --metrics {params.metrics:q} --metric-options {params.options:q} --device {params.device:q}"
+        " --task {wildcards.task:q}"
         " --method {wildcards.system:q} --seed {wildcards.seed:q} --threads {threads} --output {output.score:q}"
         " --so-far {params.so_far:q} 2> {log:q}"
 

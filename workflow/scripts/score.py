@@ -8,6 +8,8 @@ from pathlib import Path
 from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import arguments, cli
+from fdistill.config.schema import STUDY, section
+from fdistill.config.schema_flags import add_flag
 from fdistill.evaluation.metrics import METRICS, ScoreStore, encoders, evaluate, versions
 from fdistill.evaluation.outputs import read_outputs
 from fdistill.evaluation.replicates import FILE_IN_HELP, beside, write_replicates
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=arguments.count, default=1, help="processes of TER, CPU threads of encoders (default: 1)"
     )
+    add_flag(parser, "--device", section(STUDY)["properties"]["device"])
     parser.add_argument(
         "--so-far",
         type=Path,
@@ -42,6 +45,8 @@ def main() -> None:
     lineage = common_lineage(args.test, args.generations, seed=args.seed, task=args.task, method=args.method)
     outputs = read_outputs(args.test, args.generations)
     os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read by torch, which only some metrics import
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # likewise: encoders run on a GPU where they see one
     identity = {
         "test": sha256(args.test),
         "generations": sha256(args.generations),

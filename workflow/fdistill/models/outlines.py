@@ -22,6 +22,7 @@ from fdistill.models.gguf_files import ORIGINAL, check_gguf
 from fdistill.models.language_model import end_tokens
 from fdistill.models.location import CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
+from fdistill.runtime.device import is_out_of_memory
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -95,10 +96,11 @@ def reading(name: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, MemoryError, torch.OutOfMemoryError):
+    except (UserError, MemoryError):
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        is_crash = not isinstance(error, Exception) and type(error).__name__ != "PanicException"
+        if is_crash or is_out_of_memory(error):
             raise
         first, *_ = (str(error).strip() or "no reason given").splitlines()
         reason = first if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {first}"

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from fdistill.runtime.device import is_out_of_memory
 from fdistill.runtime.errors import UserError
 
 # How long a rank waits in a collective. torchrun notices a lost rank at once, so that this limit need not.
@@ -46,7 +47,9 @@ class Ranks:
         """Return the mappings that `compute` returns on all ranks, merged; None when a rank ran out of GPU memory."""
         try:
             part = compute()
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             part = {_OUT_OF_MEMORY: True}
         merged = self.all_gather(part)
         return None if _OUT_OF_MEMORY in merged else merged

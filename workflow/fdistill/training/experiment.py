@@ -17,6 +17,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
 from fdistill.models.checkpoints import Checkpoint, save
 from fdistill.models.tokenization import tokenizer_identity
+from fdistill.runtime.device import name_of
 from fdistill.runtime.distributed import SINGLE_PROCESS, Ranks
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training import curves
@@ -61,7 +62,7 @@ def train_and_save(
         "text": vars(limits),
         "sampling": vars(sampling),
         "selection": vars(selection) | {"options": args.metric_options},
-        "device": student.model.device.type,
+        "device": name_of(student.model.device),
         "code": code_identity(),
     }
     if sharded is not None:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from transformers.optimization import Adafactor, get_linear_schedule_with_warmup
 
+from fdistill.runtime.device import is_out_of_memory
 from fdistill.runtime.errors import UserError
 from fdistill.training.learner import Learner
 from fdistill.training.micro_batches import MicroBatch
@@ -56,8 +57,8 @@ class OptimizerSteps:
         micro_batches = [micro_batch for batch in batches for micro_batch in batch.split(parts)]
         try:
             losses = self.learner.gradient(micro_batches, state.step)
-        except torch.OutOfMemoryError:
-            if not self.learner.is_sharded:
+        except RuntimeError as error:
+            if not (self.learner.is_sharded and is_out_of_memory(error)):
                 raise
             world_size = self.learner.ranks.world_size
             raise _out_of_memory(f"a micro-batch of a model sharded over {world_size} GPUs", state) from None
@@ -67,13 +68,27 @@ class OptimizerSteps:
         norm = torch.nn.utils.clip_grad_norm_(self.learner.trainable, self.settings.max_grad_norm)
         finite = math.isfinite(sum(losses)) and math.isfinite(norm)
         if finite:
-            self.optimizer.step()
+            self._update(state)
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()  # after a skipped step, too: the learning rate is a function of the step's number
         state.skipped = 0 if finite else state.skipped + 1
         if not finite:
             self._report_skipped(micro_batches, losses, state)
         return sum(losses) if finite else None
+
+    def _update(self, state: TrainingState) -> None:
+        """Update the weights; UserError when the memory is not enough for the optimiser's states, made by the first."""
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            name, is_sharded = self.settings.optimizer, self.learner.student.is_sharded
+            smaller = "" if name == "adafactor" or is_sharded else "set optimizer adafactor, which has next to none, "
+            raise UserError(
+                f"training: not enough GPU memory at step {state.step + 1} for the states of optimizer {name}, which "
+                f"smaller batches do not change; {smaller}add parts to freeze, or use GPUs with more memory"
+            ) from None
 
     def _parts_per_batch(self, batches: int, state: TrainingState) -> int:
         """Return the number of parts to split a micro-batch into, so that it fits and each rank has one."""

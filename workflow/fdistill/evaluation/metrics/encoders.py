@@ -27,7 +27,7 @@ _BROKEN_TRANSFER = {"ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "
 
 
 def load(metric: str, model: str, kind: str, pooled: bool) -> tuple[Any, Any]:
-    """Return tokenizer and model, in float32 and evaluation mode, on the GPU if there is one.
+    """Return tokenizer and model, in float32 and evaluation mode, on the GPU if this process sees one.
 
     `kind` is a class of transformers, such as `AutoModel`; `pooled` says whether the pooling layer is used. Raises
     MetricMissing when the model cannot be loaded, or lacks weights that `kind` needs, which transformers would
