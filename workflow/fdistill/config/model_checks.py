@@ -79,9 +79,9 @@ def check_sizes(task: Task) -> Iterator[Problem]:
 def check_positions(task: Task) -> Iterator[Problem]:
     """Check that texts fit the number of positions of a model from scratch."""
     for owner, start, family in whole_models(task):
-        if start["init"] == SCRATCH and family.positions_key is not None:
-            if is_size(positions := start["config"][family.positions_key]):
-                yield from _beyond(task, owner, family, positions)
+        has_positions = start["init"] == SCRATCH and family.positions_key is not None
+        if has_positions and is_size(positions := start["config"][family.positions_key]):
+            yield from _beyond(task, owner, family, positions)
 
 
 def _beyond(task: Task, owner: str, family: Family, positions: int) -> Iterator[Problem]:

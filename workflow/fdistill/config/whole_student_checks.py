@@ -42,17 +42,17 @@ def check_family(task: Task) -> Iterator[Problem]:
                 (*PATH, "family"), "not used without init: the student copies the teacher's layers; remove it"
             )
         return
-    name = student.get("family")
-    if name is not None and name not in FAMILIES:
+    name, of_teacher = student.get("family"), task["model"]["family"]
+    if name is None or name == of_teacher:
+        return
+    if name not in FAMILIES:
         yield Problem((*PATH, "family"), f"unknown model family '{name}'; {nearest(name, FAMILIES)}")
-    elif outputs_of(task) is not None and name not in (None, task["model"]["family"]):
-        yield Problem(
-            (*PATH, "family"), "the student is the only model of this task: set model.family to this; remove it"
-        )
-    elif name is not None and not has_own_tokenizer(student) and outputs_of(task) is None:
-        if FAMILIES[name].is_encoder_decoder != family_of(task).is_encoder_decoder:
-            text = f"one of '{task['model']['family']}', the teacher, and '{name}' has an encoder, so that they read"
-            yield Problem((*PATH, "family"), f"{text} sources otherwise; set {'.'.join(PATH)}.own_tokenizer: true")
+    elif outputs_of(task) is not None:
+        text = f"the student is the only model of this task: remove it, and set model.family to '{name}'"
+        yield Problem((*PATH, "family"), text)
+    elif FAMILIES[name].is_encoder_decoder != family_of(task).is_encoder_decoder and not has_own_tokenizer(student):
+        text = f"one of '{of_teacher}', the teacher, and '{name}' has an encoder, so that they read sources otherwise"
+        yield Problem((*PATH, "family"), f"{text}; set {'.'.join(PATH)}.own_tokenizer: true")
 
 
 def check_tokenizer(task: Task, given: Task) -> Iterator[Problem]:
@@ -66,3 +66,10 @@ def check_tokenizer(task: Task, given: Task) -> Iterator[Problem]:
     elif "vocab_size" in own and is_whole(student) and outputs_of(task) is None and not has_own_tokenizer(student):
         text = "not used: the student has the teacher's tokenizer; remove it, or set own_tokenizer: true"
         yield Problem((*PATH, "vocab_size"), text)
+    elif is_whole(student) and outputs_of(task) is None and not has_own_tokenizer(student):
+        teacher = task["model"]["teacher"]
+        if teacher is not None and teacher["init"] == SCRATCH != student["init"]:
+            text = (
+                f"{show(student['init'])} has another vocabulary than the teacher, whose tokenizer is trained with it"
+            )
+            yield Problem((*PATH, "init"), f"{text}; set own_tokenizer: true, or init to {SCRATCH}")

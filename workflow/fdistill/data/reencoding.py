@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def tokenizer_of(sequences: Path, teacher: Path, student: Checkpoint) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a teacher's stored sequences: the student's, or the teacher's if they are not in its tokens."""
+    """Return the tokenizer whose tokens a teacher's stored sequences are: the student's, or else the teacher's."""
     recorded = read_identity(sequences).get("tokenizer")
     return student.tokenizer if recorded == tokenizer_identity(student.tokenizer) else describe(teacher).tokenizer
 
@@ -32,8 +32,8 @@ def reencoded(
     """Return a teacher's sequences, [input][sample][token], in the student's tokens; `name` stands for them in the log.
 
     A sequence that did not end in the teacher's EOS does not end in the student's either, nor does one that is longer
-    than `max_target_tokens` in the student's tokens, which is cut there: the student would learn to stop in mid-sentence.
-    The log says how many are cut, and how many texts the student's tokenizer does not restore exactly.
+    than `max_target_tokens` in the student's tokens, which is cut there: it would learn to stop in mid-sentence. The
+    log says how many are cut, and how many texts the student's tokenizer does not restore exactly.
     """
     rows = [tokens for samples in sequences for tokens in samples]
     texts = decode(of_teacher, rows)
@@ -46,8 +46,8 @@ def reencoded(
     own = [tokens if ended else tokens[:-1] or tokens for tokens, ended in zip(encoded, finished, strict=True)]
     cut = sum(len(tokens) > limits.max_target_tokens for tokens in own)
     log.info(
-        "%s: %d sequences decoded and encoded with the student's own tokenizer: %d texts are not restored (blanks aside), %d are "
-        "cut to %d tokens",
+        "%s: %d sequences decoded and encoded with the student's own tokenizer: %d texts are not restored (blanks "
+        "aside), %d are cut to %d tokens",
         *(name, len(rows), changed, cut, limits.max_target_tokens),
     )
     remaining = iter(tokens[: limits.max_target_tokens] for tokens in own)

@@ -11,8 +11,8 @@ from fdistill.models.tokenization import decoder_prompt, token_count, tokenizer_
 from fdistill.runtime.errors import UserError
 
 REMEDY = (
-    "take a student with the teacher's vocabulary, or set model.student.own_tokenizer: true, with which methods on text "
-    "work (loss nll: SeqKD and other pseudo-labels)"
+    "take a student with the teacher's vocabulary, or set model.student.own_tokenizer: true, with which methods on "
+    "text work (loss nll: seqkd, mle and others on references or pseudo-labels)"
 )
 
 
@@ -29,7 +29,7 @@ def difference(teacher: Checkpoint | Outline, student: Checkpoint | Outline) -> 
         found = counts if len(of_teacher) != len(of_student) else same
         return f"teacher and student have different vocabularies ({found})"
     if teacher.family.is_encoder_decoder != student.family.is_encoder_decoder:
-        return "one of teacher and student is an encoder-decoder model, the other has only a decoder: they read sources otherwise"
+        return "one of teacher and student has an encoder, the other only a decoder: they read sources otherwise"
     return None
 
 
