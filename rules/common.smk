@@ -18,10 +18,10 @@ from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.logging_checks import sinks
-from fdistill.config.model_checks import NLL, SCRATCH, first_model, outputs_of
+from fdistill.config.model_checks import NLL, SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
 from fdistill.config.other_teacher_checks import text_of
-from fdistill.config.outside_checks import need_teacher
 from fdistill.config.schema import SAFEGUARDS
+from fdistill.config.usable_methods import impossible
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, stated_counts, unlabelled_file
 from fdistill.data.labels import files_of as label_files
 from fdistill.data.outputs import files_of as output_files
@@ -117,6 +117,13 @@ def one_of(tasks):
 # Regular expressions of the tasks whose teacher is from outside, and of all others.
 OUTSIDE = one_of(OUTPUTS)
 WITH_TEACHER = one_of(task for task in STUDY.all_tasks if task not in OUTPUTS)
+# The tasks whose student is a model by itself, as that of a teacher from outside always is, and all others.
+WHOLE = {
+    task
+    for task in STUDY.all_tasks
+    if task not in STUDY.task_mistakes and is_whole(STUDY.task(task)["model"]["student"])
+}
+WHOLE_STUDENT, COPIED_LAYERS = one_of(sorted(WHOLE)), one_of(task for task in STUDY.all_tasks if task not in WHOLE)
 # Outputs of a teacher from outside are imported, and those of every other system generated. The system is in the path
 # behind the task, where the expression can look.
 GENERATED = rf"(?!({OUTSIDE})/teacher/)\w+"

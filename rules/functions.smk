@@ -64,14 +64,23 @@ def fetched(name):
     return f"{RESULTS}/fetch_model/{name.removeprefix(PACKAGE)}{location.GGUF}" if name.startswith(PACKAGE) else name
 
 
-def init_files_of(task):
-    """Return the files of the checkpoint that a task's first model is made from, if it lies on this machine."""
-    init = first_model(task)[1]["init"]
+def tokenizer_model(wildcards):
+    """Return the folder of the teacher whose tokenizer a whole student gets; none if it has one of its own."""
+    return [] if has_own_tokenizer(task_of(wildcards)["model"]["student"]) else teacher_model(wildcards)
+
+
+def init_files_of(task, owner="teacher"):
+    """Return the files of the checkpoint that a task's teacher or whole student is made from, if it is on this machine."""
+    init = task["model"][owner]["init"]
     return [] if init == SCRATCH else location.input_files(fetched(init))
 
 
 def init_files(wildcards):
     return init_files_of(task_of(wildcards))
+
+
+def student_init_files(wildcards):
+    return init_files_of(task_of(wildcards), "student")
 
 
 def encoders(wildcards, metrics):
@@ -224,13 +233,16 @@ def beside(folder, output):
     return str(Path(folder, Path(output).parent.relative_to(RESULTS)))
 
 
-def first_model_flags(model, owner):
-    """Return the flags of the first model: a checkpoint, or random weights and a tokenizer; `owner` has its settings."""
-    settings = model[owner]
-    start = ["--family", model["family"], "--init", fetched(settings["init"])]
+def whole_model_flags(task, owner):
+    """Return the flags of a teacher or a whole student: a checkpoint, or random weights; `owner` has its settings."""
+    settings = task["model"][owner]
+    family = student_family(task) if owner == "student" else task["model"]["family"]
+    start = ["--family", family, "--init", fetched(settings["init"])]
     if settings["init"] != SCRATCH:
         return [*start, *checkpoint_flags(settings)]
-    return [*start, "--vocab-size", str(settings["vocab_size"]), "--model-config", json.dumps(settings["config"])]
+    is_trained = owner == "teacher" or outputs_of(task) or has_own_tokenizer(settings)  # the tokenizer
+    size = ["--vocab-size", str(settings["vocab_size"])] if is_trained else []
+    return [*start, *size, "--model-config", json.dumps(settings["config"])]
 
 
 def checkpoint_flags(settings):

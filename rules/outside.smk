@@ -1,36 +1,5 @@
-# A teacher from outside, which is files of outputs (`model.teacher.outputs`): the student that learns from it, and its
-# outputs as stored teacher sequences, which serve methods with terms on `teacher_samples` and on `teacher_beam` alike.
-
-
-rule start_student:
-    input:
-        script=script("start_student"),
-        train="<results>/{task}/prepare/train.parquet",
-        dev="<results>/{task}/prepare/dev.parquet",
-        test="<results>/{task}/prepare/test.parquet",  # dev and test are only checked, before anything is trained
-        init=init_files,
-    output:
-        model=directory("<results>/{task}/init_student/model"),
-    log:
-        "<logs>/{task}/init_student.log",
-    wildcard_constraints:
-        task=OUTSIDE,
-    priority: 3
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=3000,
-        runtime=30,
-    params:
-        model=lambda wildcards: first_model_flags(task_of(wildcards)["model"], "student"),
-        contents=lambda wildcards: contents(init_files(wildcards)),
-        run=run_flags(STUDY.teacher_seed),
-        text=text_flags,
-    shell:
-        "exec python {input.script:q} --train {input.train:q} --dev {input.dev:q} --test {input.test:q}"
-        " --model {output.model:q} {params.model:q} --task {wildcards.task:q} --threads {threads} {params.run:q}"
-        " {params.text:q} 2> {log:q}"
+# A teacher from outside, which is files of outputs (`model.teacher.outputs`): stored teacher sequences, which serve
+# methods with terms on `teacher_samples` and on `teacher_beam` alike.
 
 
 rule import_outputs:

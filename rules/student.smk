@@ -14,7 +14,7 @@ rule init_student:
     log:
         "<logs>/{task}/{initial_student}.log",
     wildcard_constraints:
-        task=WITH_TEACHER,
+        task=COPIED_LAYERS,
     priority: 2
     conda:
         ENVIRONMENT
@@ -28,6 +28,41 @@ rule init_student:
     shell:
         "exec python {input.script:q} --teacher {input.teacher:q} --layers {params.layers:q} {params.others:q}"
         " --model {output.model:q} --task {wildcards.task:q} --method {wildcards.initial_student:q} 2> {log:q}"
+
+
+# A student that copies no layers of its teacher, but is a checkpoint by itself or has random weights. It has the tokenizer
+# of a teacher that is a model, unless the task gives it one of its own.
+rule start_student:
+    input:
+        script=script("start_student"),
+        train="<results>/{task}/prepare/train.parquet",
+        dev="<results>/{task}/prepare/dev.parquet",
+        test="<results>/{task}/prepare/test.parquet",  # dev and test are only checked, before anything is trained
+        teacher=tokenizer_model,
+        init=student_init_files,
+    output:
+        model=directory("<results>/{task}/init_student/model"),
+    log:
+        "<logs>/{task}/init_student.log",
+    wildcard_constraints:
+        task=WHOLE_STUDENT,
+    priority: 3
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        model=lambda wildcards: whole_model_flags(task_of(wildcards), "student"),
+        teacher=lambda wildcards, input: ["--teacher", input.teacher] if input.teacher else [],
+        contents=lambda wildcards: contents(student_init_files(wildcards)),
+        run=run_flags(STUDY.teacher_seed),
+        text=text_flags,
+    shell:
+        "exec python {input.script:q} --train {input.train:q} --dev {input.dev:q} --test {input.test:q}"
+        " --model {output.model:q} {params.model:q} {params.teacher:q} --task {wildcards.task:q} --threads {threads} {params.run:q}"
+        " {params.text:q} 2> {log:q}"
 
 
 rule distill:

@@ -76,11 +76,9 @@ def measured_for_claims():
 
 
 def unusable_flags():
-    """Return the flag of the methods that teachers from outside do not allow; none if every teacher is a model."""
-    methods = {
-        task: {name: STUDY.method(name, task) for name in STUDY.all_methods} for task in STUDY.tasks if task in OUTPUTS
-    }
-    found = [f"{task}={name}" for task, of_task in methods.items() for name in need_teacher(of_task)]
+    """Return the flag of the methods that the models of tasks do not allow, as those of a teacher from outside."""
+    methods = {task: {name: STUDY.method(name, task) for name in STUDY.all_methods} for task in STUDY.tasks}
+    found = [f"{task}={name}" for task, of_task in methods.items() for name in impossible(STUDY.task(task), of_task)]
     return ["--unusable", *found] if found else []
 
 

@@ -55,7 +55,7 @@ rule finetune_teacher:
         launch=launch,
         shard=shard_flag,
         unlabelled=lambda wildcards, input: ["--unlabelled", *input.unlabelled] if input.unlabelled else [],
-        model=lambda wildcards: first_model_flags(task_of(wildcards)["model"], "teacher"),
+        model=lambda wildcards: whole_model_flags(task_of(wildcards), "teacher"),
         contents=lambda wildcards: contents(
             init_files(wildcards) + encoder_files(wildcards, selection_metrics(wildcards, "teacher"))
         ),

@@ -69,8 +69,7 @@ def test_mistakes_of_a_task_with_outputs(project, key, value, text):
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
-        ("model.student", SCRATCH, "model.student.init: not used: the student copies the teacher's layers"),
-        ("model.student_sizes", {"small": SCRATCH}, "model.student_sizes.small.init: not used: the student copies"),
+        ("model.student_sizes", {"small": SCRATCH}, "model.student_sizes.small: a size is layers of the teacher"),
         ("model.student.vocab_size", 400, "model.student.vocab_size: 400 is not used without init, only with scratch"),
         ("training.teacher", ..., "training.teacher: missing; set learning_rate and epochs"),
     ],

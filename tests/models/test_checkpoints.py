@@ -13,15 +13,11 @@ from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.manifest import model_identity
 from fdistill.artifacts.records import record_of, record_text
-from fdistill.models.checkpoints import (
-    check_same_vocabulary,
-    from_scratch,
-    load,
-    save,
-)
+from fdistill.models.checkpoints import from_scratch, load, save
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import PICKLE, WEIGHTS
 from fdistill.models.tokenization import tokenizer_identity
+from fdistill.models.vocabularies import check_same_vocabulary
 from fdistill.runtime.errors import UserError
 
 
@@ -244,9 +240,9 @@ def test_identity_of_an_unfinished_checkpoint(tmp_path):
 def test_vocabularies_are_compared():
     teacher = tiny.checkpoint("gpt2")
     check_same_vocabulary(teacher, tiny.checkpoint("gpt2", seed=5))
-    with pytest.raises(UserError, match=r"different vocabularies \(11 and 6 tokens\).*init_student"):
+    with pytest.raises(UserError, match=r"different vocabularies \(11 and 6 tokens\).*own_tokenizer"):
         check_same_vocabulary(teacher, tiny.checkpoint("gpt2", letters="abc"))
-    with pytest.raises(UserError, match=r"different tokenizers of the same size.*init_student"):
+    with pytest.raises(UserError, match=r"different vocabularies \(11 tokens each, but others\)"):
         check_same_vocabulary(teacher, tiny.checkpoint("gpt2", letters="hgfedcba"))
 
 

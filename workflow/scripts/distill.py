@@ -16,6 +16,7 @@ from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import FROM_STUDENT, STORED_SEQUENCES, TEACHER_SEQUENCES
 from fdistill.models import checkpoints
+from fdistill.models.vocabularies import check_same_vocabulary
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
 from fdistill.runtime.errors import UserError
@@ -87,7 +88,7 @@ def main() -> None:
     if args.teacher is not None and (objective.needs_teacher or args.selection_agreement_top_k):
         teacher = checkpoints.load(args.teacher, device)
         try:
-            checkpoints.check_same_vocabulary(teacher, student)
+            check_same_vocabulary(teacher, student)
         except UserError as error:
             if objective.needs_teacher:
                 raise

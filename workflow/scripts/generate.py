@@ -20,6 +20,7 @@ from fdistill.evaluation.replicates import FILE_IN_HELP, beside
 from fdistill.evaluation.risks import missing, risks, teacher_dist, write_risks
 from fdistill.models import checkpoints, fsdp
 from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.vocabularies import have_one_tokenizer
 from fdistill.runtime import distributed
 from fdistill.runtime.device import set_up_device
 from fdistill.runtime.distributed import Ranks
@@ -70,7 +71,6 @@ def main() -> None:
             teacher = model if is_teacher else checkpoints.load(args.teacher, device)
             if args.shard_teacher and not is_teacher:
                 fsdp.shard(teacher.model, ranks)
-            checkpoints.check_same_vocabulary(teacher, model)
         stores.append(measure_risks(args, model, teacher, test, lineage, ranks))
     for store in stores:  # now that all files are written
         store.remove()
@@ -108,7 +108,8 @@ def measure_risks(
 ) -> BatchStore:
     """Write the risks of `student`; return the store of their batches."""
     engine = args.risk_engine
-    identity, teacher_samples = sample_identity(args.teacher, student.tokenizer, args.test), []
+    tokenizer = (teacher or student).tokenizer  # of the teacher's samples
+    identity, teacher_samples = sample_identity(args.teacher, tokenizer, args.test), []
     if args.teacher_samples:
         teacher_samples = read_samples(args.teacher_samples, test.ids, identity, "teacher_samples")
         identity |= {"samples": sha256(args.teacher_samples)}
@@ -117,19 +118,22 @@ def measure_risks(
     store = store_for_script(args, identity | versions_used, ranks, args.shard_teacher)
     models, longest = [each.model for each in (student, teacher) if each], args.max_target_tokens
     batch_size = offline_batch_size(args.risk_batch_size, models, engine, 1, longest, args.gpu_memory)
+    # Probabilities of the same tokens are compared: a student with a tokenizer of its own has none of the two risks.
+    has_one_tokenizer = teacher is None or have_one_tokenizer(teacher, student)
     student_samples = []
-    if teacher is not None:
+    if teacher is not None and has_one_tokenizer:
         sampling = SamplingConfig(longest)
         student_samples = sample_sequences(
             student.model, test.ids, test.sources, sampling, 1, batch_size, args.seed, store, engine
         )["tokens"]
-    first_samples = [samples[0] for samples in teacher_samples]
-    teacher_model = teacher and teacher.model
+    first_samples = [samples[0] for samples in teacher_samples] if has_one_tokenizer else []
+    teacher_model = teacher.model if teacher and has_one_tokenizer else None
     measured = risks(student.model, teacher_model, test.sources, student_samples, first_samples, batch_size, store)
-    measured["teacher_dist"] = teacher_dist(teacher_samples, student.model.ends)
+    measured["teacher_dist"] = teacher_dist(teacher_samples, (teacher or student).model.ends)
     if ranks.is_main:
         place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
-        write_risks(args.risk, measured, missing(teacher is not None, bool(teacher_samples)), place, lineage)
+        unknown = missing(teacher is not None, bool(teacher_samples), has_one_tokenizer)
+        write_risks(args.risk, measured, unknown, place, lineage)
     return store
 
 

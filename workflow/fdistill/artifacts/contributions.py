@@ -1,4 +1,4 @@
-"""What a model has from others than its teacher and its task's data: outputs, labels, and layers of another model.
+"""What a model has from others than its teacher and its task's data: outputs, labels, layers, all weights of another.
 
 Their terms may restrict the use of the model, so that every model made from it says them too, in its manifest.
 """
@@ -11,11 +11,12 @@ from fdistill.artifacts.manifest import manifest_of
 CONTRIBUTIONS = "contributions"  # in a manifest, or the identity of a Parquet file
 LABELS, LAYERS = "labels", "layers"
 OUTPUTS = "outputs"  # of a teacher from outside
-ENTRIES = [{"what": (LABELS, LAYERS, OUTPUTS), "name": str, "sha256": str}]
+WEIGHTS = "weights"  # all of a checkpoint, from which a student started
+ENTRIES = [{"what": (LABELS, LAYERS, OUTPUTS, WEIGHTS), "name": str, "sha256": str}]
 
 
 def contribution(what: str, name: str, sha256: str) -> dict[str, str]:
-    """Return an entry; under CONTRIBUTIONS of a model or a file is a list of them, of LABELS, LAYERS and OUTPUTS."""
+    """Return an entry; under CONTRIBUTIONS of a model or a file is a list of them."""
     return {"what": what, "name": name, "sha256": sha256}
 
 

@@ -20,4 +20,4 @@ def miniature(model: LanguageModel) -> LanguageModel:
         setattr(config, stack.heads_key, 1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return wrap(model_class(model.family)(config), model.decoder_prompt or None)
+        return wrap(model_class(model.family)(config), model.decoder_prompt or None, model.vocabulary)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from fdistill.config.model_checks import is_whole
 from fdistill.data.batches import POOL_BATCHES, label_batch, source_batch
 from fdistill.data.encoding import Encoded, Limits
 from fdistill.losses.sequences import STORED_SEQUENCES
@@ -19,6 +20,7 @@ from fdistill.models.language_model import LanguageModel, end_tokens
 from fdistill.models.student_layers import origins
 from fdistill.models.students import init_student
 from fdistill.preflight.architectures import configuration
+from fdistill.runtime.errors import UserError
 from fdistill.training.micro_batches import TrainingData
 
 # A random model predicts nearly uniform distributions. To make them more like those of trained models, a random bias
@@ -61,6 +63,10 @@ class Workload:
         teacher = Checkpoint(wrap(model_class(FAMILIES[config.model_type])(config)), SimpleNamespace())
         with torch.no_grad():
             teacher.model.module.get_output_embeddings().weight.mul_(SCALE)
+        if is_whole(model["student"]):
+            raise UserError(
+                "model.student: only a student that copies the teacher's layers is measured; give its layers"
+            )
         # With random weights it makes no difference which model the layers are copied from.
         student = init_student(teacher, model["student"], dict.fromkeys(origins(model["student"]), teacher))
         data = random_texts(teacher.model, limits, POOL_BATCHES * batch_size, lengths, seed)

@@ -24,6 +24,8 @@ from fdistill.config import (
     student_checks,
     text_checks,
     unlabelled_checks,
+    usable_methods,
+    whole_student_checks,
 )
 from fdistill.config.method_checks import Methods
 from fdistill.config.method_starts import with_starts
@@ -90,8 +92,9 @@ def task_problems(
         partial(method_checks.check_vocabulary, methods=used),
         partial(method_checks.check_cache, methods=used),
         partial(method_checks.check_attention, methods=used),
-        partial(outside_checks.check_methods, methods=methods, selected=list(own)),
+        partial(usable_methods.check_methods, methods=methods, selected=list(own)),
         partial(outside_checks.check_unused, given=given),
+        partial(whole_student_checks.check_tokenizer, given=given),
     )
     for check in (*CHECKS, *method_task_checks):
         try:
@@ -207,7 +210,8 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_training,
     text_checks.check_chat,
     outside_checks.check_outputs,
-    outside_checks.check_student,
+    whole_student_checks.check_student,
+    whole_student_checks.check_family,
     _decoding,
     human_checks.check_aspects,
     other_teacher_checks.check_other_teacher,

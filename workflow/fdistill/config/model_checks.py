@@ -34,8 +34,8 @@ def check_family(task: Task) -> Iterator[Problem]:
 
 def check_locations(task: Task) -> Iterator[Problem]:
     """Check the names of models that a task uses: the one to fine-tune, and those of metrics."""
-    teacher, (owner, start) = task["model"]["teacher"], first_model(task)
-    names = {("model", owner, "init"): SCRATCH if start is None else start["init"]}
+    teacher = task["model"]["teacher"]
+    names = {("model", owner, "init"): start["init"] for owner, start, _ in whole_models(task)}
     if teacher is not None and teacher["pretrained"] is not None:
         names["model", "teacher", "pretrained"] = teacher["pretrained"]
     for path, name in names.items():
@@ -63,26 +63,34 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
 
 def check_sizes(task: Task) -> Iterator[Problem]:
     """Check that the configuration of a model from scratch has its numbers of layers and of positions."""
-    config, owner = scratch_config(task), first_model(task)[0]
-    if config is None:
-        return
-    if "vocab_size" in config:
-        path = ("model", owner, "config", "vocab_size")
-        yield Problem(path, f"the tokenizer decides it; remove it and set model.{owner}.vocab_size")
-    for key in _size_keys(family_of(task)):
-        path = ("model", owner, "config", key)
-        if key not in config:
-            yield Problem(path, f"missing; a {owner} from scratch needs its size: set an integer >= 1")
-        elif not is_size(config[key]):
-            yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
+    for owner, start, family in whole_models(task):
+        if start["init"] != SCRATCH:
+            continue
+        config = start["config"]
+        if "vocab_size" in config:
+            path = ("model", owner, "config", "vocab_size")
+            is_own = owner == "teacher" or outputs_of(task) is not None or has_own_tokenizer(start)
+            remedy = f"remove it and set model.{owner}.vocab_size" if is_own else "remove it: it is the teacher's"
+            yield Problem(path, f"the tokenizer decides it; {remedy}")
+        for key in _size_keys(family):
+            path = ("model", owner, "config", key)
+            if key not in config:
+                yield Problem(path, f"missing; a {owner} from scratch needs its size: set an integer >= 1")
+            elif not is_size(config[key]):
+                yield Problem(path, f"{show(config[key])} is not allowed; must be an integer >= 1")
 
 
 def check_positions(task: Task) -> Iterator[Problem]:
     """Check that texts fit the number of positions of a model from scratch."""
-    config, family, owner = scratch_config(task), family_of(task), first_model(task)[0]
-    if config is None or family.positions_key is None or not is_size(config[family.positions_key]):
-        return
-    positions, source = config[family.positions_key], task["text"]["max_source_tokens"]
+    for owner, start, family in whole_models(task):
+        has_positions = start["init"] == SCRATCH and family.positions_key is not None
+        if has_positions and is_size(positions := start["config"][family.positions_key]):
+            yield from _beyond(task, owner, family, positions)
+
+
+def _beyond(task: Task, owner: str, family: Family, positions: int) -> Iterator[Problem]:
+    """Yield the lengths of texts that need more positions than the model of an `owner` has."""
+    source = task["text"]["max_source_tokens"]
     # In a decoder-only model the target's positions follow the source's.
     before = 0 if family.is_encoder_decoder else source
     limits = (
@@ -102,10 +110,10 @@ def check_positions(task: Task) -> Iterator[Problem]:
 
 def check_freeze(task: Task) -> Iterator[Problem]:
     """Check that the frozen parts exist, and that some part is left to train."""
-    family, name = family_of(task), task["model"]["family"]
-    parts = ["embeddings", *family.stacks]
     for stage, settings in task["training"].items():
-        frozen = settings["freeze"]
+        name = task["model"]["family"] if stage == "teacher" else student_family(task)
+        family, frozen = FAMILIES[name], settings["freeze"]
+        parts = ["embeddings", *family.stacks]
         path = ("training", stage, "freeze")
         for index, part in enumerate(frozen):
             if part not in parts:
@@ -121,16 +129,15 @@ def check_training(task: Task) -> Iterator[Problem]:
 
 
 def check_checkpoint_only(given: Task) -> Iterator[Problem]:
-    """Check that a first model from scratch has no keys of one from a checkpoint; the schema has the reverse."""
+    """Check that a model from scratch has no keys of one from a checkpoint; the schema has the reverse."""
     model = given.get("model", {})
-    owner = "student" if (model.get("teacher") or {}).get(OUTPUTS) else "teacher"
-    start = model.get(owner) or {}
-    # A student such as 12-3 is a text, see `outside_checks`.
-    if not isinstance(start, dict) or start.get("init", SCRATCH) != SCRATCH:
-        return
-    for key, reason in OF_CHECKPOINTS.items():
-        if start.get(key):
-            yield Problem(("model", owner, key), f"not used with init {SCRATCH}, {reason}; remove it")
+    starts = {"student": model["student"]} if is_whole(model.get("student")) else {}
+    if not (model.get("teacher") or {}).get(OUTPUTS):
+        starts["teacher"] = model.get("teacher") or {}
+    for owner, start in starts.items():
+        for key, reason in OF_CHECKPOINTS.items() if start.get("init", SCRATCH) == SCRATCH else ():
+            if start.get(key):
+                yield Problem(("model", owner, key), f"not used with init {SCRATCH}, {reason}; remove it")
 
 
 def family_of(task: Task) -> Family:
@@ -149,6 +156,31 @@ def outputs_of(task: Task) -> dict[str, Any] | None:
     return (task["model"]["teacher"] or {}).get(OUTPUTS)
 
 
+def is_whole(student: Any) -> bool:
+    """Return whether a student is a model by itself, a checkpoint or `scratch`, and copies no layers of its teacher."""
+    return isinstance(student, dict) and "init" in student
+
+
+def has_own_tokenizer(student: Any) -> bool:
+    """Return whether a student of a teacher that is a model has another tokenizer than its teacher."""
+    return is_whole(student) and student.get("own_tokenizer", False)
+
+
+def student_family(task: Task) -> str:
+    """Return the name of the family of a task's student: the task's, or one that only a whole student has."""
+    student, family = task["model"]["student"], task["model"]["family"]
+    return student.get("family", family) if is_whole(student) else family
+
+
+def whole_models(task: Task) -> Iterator[tuple[str, dict[str, Any], Family]]:
+    """Yield the models of a task that are checkpoints or from scratch: the key in `model`, its settings, its family."""
+    teacher, student = task["model"]["teacher"], task["model"]["student"]
+    if teacher is not None and outputs_of(task) is None:
+        yield "teacher", teacher, family_of(task)
+    if is_whole(student):
+        yield "student", student, FAMILIES[student_family(task)]
+
+
 def first_model(task: Task) -> tuple[str, dict[str, Any] | None]:
     """Return the key in `model` of what a task's first model is made from, and its settings.
 
@@ -158,7 +190,7 @@ def first_model(task: Task) -> tuple[str, dict[str, Any] | None]:
     if outputs_of(task) is None:
         return "teacher", task["model"]["teacher"]
     student = task["model"]["student"]
-    return "student", student if isinstance(student, dict) and "init" in student else None
+    return "student", student if is_whole(student) else None
 
 
 def _size_keys(family: Family) -> list[str]:

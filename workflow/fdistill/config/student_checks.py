@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, outputs_of, scratch_config
+from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, is_whole, outputs_of, scratch_config
 from fdistill.models.student_layers import PRETRAINED, SPACED, TEACHER, Start, read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
-
-INIT = "init"  # of a student that is a model by itself
 
 
 def check_notation(task: Task) -> Iterator[Problem]:
@@ -119,10 +117,10 @@ def check_depth(task: Task) -> Iterator[Problem]:
 def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """Yield the key and the layers per stack of each size of the student that `check_notation` accepts.
 
-    A student that is a model by itself (`init`) copies no layers: see `outside_checks`.
+    A student that is a model by itself (`init`) copies no layers: see `whole_student_checks`.
     """
     for path, student in _students(task):
-        if _no_size(task, student) is None and INIT not in (layers := read_notation(student)):
+        if _no_size(task, student) is None and not is_whole(layers := read_notation(student)):
             yield path, layers
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fdistill.artifacts.contributions import LABELS, LAYERS, OUTPUTS
+from fdistill.artifacts.contributions import LABELS, LAYERS, OUTPUTS, WEIGHTS
 from fdistill.models.location import SCRATCH
 from fdistill.models.student_layers import PRETRAINED, RANDOM, TEACHER, Start
 
@@ -15,6 +15,7 @@ GIVEN = {
     LABELS: "Labels of another teacher",
     LAYERS: "Layers of another model",
     OUTPUTS: "Outputs of a teacher from outside",
+    WEIGHTS: "Checkpoint that the student started from",
 }
 
 

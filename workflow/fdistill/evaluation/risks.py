@@ -25,6 +25,10 @@ NO_ENTROPY = {
     "files of outputs",
     "fix": "compare the students' R_cvg with each other, or use a teacher that is a model (model.teacher.init)",
 }
+OTHER_TOKENIZER = {
+    "reason": "the student has a tokenizer of its own: probabilities of other tokens cannot be compared",
+    "fix": "compare in a metric of texts, or take a student with the teacher's vocabulary (model.student)",
+}
 NO_OUTPUTS = {
     "reason": "the teacher's outputs for the test split are not known",
     "fix": "give them as model.teacher.outputs.test",
@@ -68,9 +72,14 @@ def risks(
     return result
 
 
-def missing(has_teacher: bool, has_samples: bool) -> dict[str, dict[str, str]]:
-    """Return why risks are n/a, and what helps, by risk: the teacher is no model, or has no outputs for the test."""
-    found = {}
+def missing(has_teacher: bool, has_samples: bool, has_one_tokenizer: bool = True) -> dict[str, dict[str, str]]:
+    """Return why risks are n/a, and what helps, by risk.
+
+    The teacher is no model, or has no outputs for the test, or its student has another tokenizer than it has itself.
+    """
+    found: dict[str, dict[str, str]] = {}
+    if not has_one_tokenizer:
+        found |= dict.fromkeys(("r_llh_token", "r_llh_sequence", "r_cvg_token", "r_cvg_sequence"), OTHER_TOKENIZER)
     if not has_teacher:
         found |= dict.fromkeys(("r_llh_token", "r_llh_sequence"), NO_MODEL)
     if not has_samples:

@@ -67,7 +67,7 @@ class EncoderDecoder(LanguageModel):
             past_key_values=state["cache"],
             use_cache=True,
         )
-        return output.logits[:, -1]
+        return output.logits[:, -1, : self.vocabulary]
 
     def select_rows(self, rows: Tensor, state: dict[str, Any]) -> None:
         """See `LanguageModel.select_rows`."""
@@ -140,7 +140,7 @@ class DecoderOnly(LanguageModel):
             past_key_values=state["cache"],
             use_cache=True,
         )
-        return output.logits[:, -1]
+        return output.logits[:, -1, : self.vocabulary]
 
     def select_rows(self, rows: Tensor, state: dict[str, Any]) -> None:
         """See `LanguageModel.select_rows`."""
@@ -159,10 +159,13 @@ def _position_ids(attention_mask: Tensor) -> Tensor:
     return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
 
-def wrap(module: PreTrainedModel, decoder_prompt: list[int] | None = None) -> LanguageModel:
-    """Wrap a transformers model of a known family; `LanguageModel` explains `decoder_prompt`."""
+def wrap(
+    module: PreTrainedModel, decoder_prompt: list[int] | None = None, vocabulary: int | None = None
+) -> LanguageModel:
+    """Wrap a transformers model of a known family; `LanguageModel` explains `decoder_prompt` and `vocabulary`."""
     family = FAMILIES[module.config.model_type]
-    return (EncoderDecoder if family.is_encoder_decoder else DecoderOnly)(module, family, decoder_prompt)
+    architecture = EncoderDecoder if family.is_encoder_decoder else DecoderOnly
+    return architecture(module, family, decoder_prompt, vocabulary)
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:

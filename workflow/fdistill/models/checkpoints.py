@@ -21,7 +21,7 @@ from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.location import WEIGHTS, files_of, local_folder
 from fdistill.models.outlines import Outline, check_weights, describe, from_pretrained, reading
-from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, tokenizer_identity
+from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, token_count
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,11 @@ class Checkpoint:
     def __post_init__(self):
         """Set the side on which the tokenizer cuts and pads sources."""
         self.tokenizer.truncation_side = self.tokenizer.padding_side = self.model.family.source_side
+
+    @property
+    def family(self) -> Family:
+        """The family of the model."""
+        return self.model.family
 
 
 def load(
@@ -79,7 +84,8 @@ def load(
     with reading(name):
         prefixes = _source_prefixes(outline.config)
         _drop_decoding(name, module, reports_decoding)
-        return Checkpoint(wrap(module.to(device), decoder_prompt(tokenizer)), tokenizer, prefixes)
+        model = wrap(module.to(device), decoder_prompt(tokenizer), token_count(tokenizer))
+        return Checkpoint(model, tokenizer, prefixes)
 
 
 def _read_model(name: str | Path, outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -170,7 +176,7 @@ def from_scratch(
     Raises UserError for a key or a value that the configuration class does not accept.
     """
     ids = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": token_count(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "bos_token_id": tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id,
@@ -182,18 +188,3 @@ def from_scratch(
     torch.manual_seed(seed)
     module = model_class(family)(configuration)
     return Checkpoint(wrap(module), tokenizer)
-
-
-def check_same_vocabulary(teacher: Checkpoint, student: Checkpoint) -> None:
-    """Raise UserError unless teacher and student have the same vocabulary, over which they can be compared."""
-    sizes = [checkpoint.model.module.config.vocab_size for checkpoint in (teacher, student)]
-    if sizes[0] != sizes[1]:
-        raise UserError(
-            f"teacher and student have different vocabularies ({sizes[0]} and {sizes[1]} tokens); "
-            "initialise the student from this teacher (rule init_student)"
-        )
-    if tokenizer_identity(teacher.tokenizer) != tokenizer_identity(student.tokenizer):
-        raise UserError(
-            "teacher and student have different tokenizers of the same size; "
-            "initialise the student from this teacher (rule init_student)"
-        )

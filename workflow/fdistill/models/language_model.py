@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,9 +91,19 @@ class LanguageModel(ABC):
 
     `decoder_prompt` are the tokens that an encoder-decoder model's decoder reads before y: its start token, and a
     language code if the model has them. They are given, not sampled.
+
+    `vocabulary` is the number of token ids that the distribution is over, those of the tokenizer (default: all rows of
+    the embeddings). Many checkpoints have more rows, to a round number, and sizes of one family may differ in it. Their
+    logits are no tokens': `logits`, `start` and `step` leave them out, and `generate` never chooses them.
     """
 
-    def __init__(self, module: PreTrainedModel, family: Family, decoder_prompt: list[int] | None = None):
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        family: Family,
+        decoder_prompt: list[int] | None = None,
+        vocabulary: int | None = None,
+    ):
         config, settings = module.config, module.generation_config
         if decoder_prompt is not None:
             config.decoder_start_token_id = decoder_prompt[0]
@@ -116,6 +127,9 @@ class LanguageModel(ABC):
             module.final_logits_bias[:, config.pad_token_id] = NEVER
         for name in family.constant:
             module.get_submodule(name).requires_grad_(False)
+        self.vocabulary = module.config.vocab_size if vocabulary is None else vocabulary
+        if self.vocabulary < module.config.vocab_size:
+            module.register_forward_hook(partial(_exclude_spare_rows, self.vocabulary))
         self.module = module
         self.family = family
         self.is_sharded = False
@@ -184,13 +198,13 @@ class LanguageModel(ABC):
         """
 
     def logits(self, states: Tensor) -> Tensor:
-        """Apply the output layer to states that `decode` returns: (N, D) -> (N, V)."""
+        """Apply the output layer to states that `decode` returns: (N, D) -> (N, V), V the `vocabulary`."""
         bias = getattr(self.module, "final_logits_bias", None)  # BART and its relatives
         cap = getattr(self.module.config, "final_logit_softcapping", None)  # Gemma 2
         logits = self.run(lambda: self.module.get_output_embeddings()(states))
         if cap is not None:
             logits = cap * torch.tanh(logits / cap)
-        return logits if bias is None else logits + bias
+        return (logits if bias is None else logits + bias)[..., : self.vocabulary]
 
     def output_weights(self) -> list[Tensor]:
         """Return those weights of the output layer that are trained."""
@@ -283,6 +297,11 @@ def end_tokens(config: PreTrainedConfig) -> tuple[int, ...]:
     """Return the ids of the tokens that end a text, EOS first: a configuration has one or a list of them."""
     ids = config.eos_token_id
     return tuple(ids) if isinstance(ids, list) else (ids,)
+
+
+def _exclude_spare_rows(vocabulary: int, _module: PreTrainedModel, _inputs: Any, output: Any) -> None:
+    """Give the rows beyond the vocabulary no probability in a module's output, which transformers' `generate` reads."""
+    output.logits[..., vocabulary:] = NEVER
 
 
 def _call(function: Callable[[], Any]) -> Any:

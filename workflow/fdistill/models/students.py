@@ -65,7 +65,7 @@ def init_student(
         source = origin.model.module.state_dict()
         weights = _copy_stack(weights, f"{stack.modules}.", copied[name], source, fresh)
     student.load_state_dict(weights, strict=True)
-    return Checkpoint(wrap(student, teacher.model.decoder_prompt or None), teacher.tokenizer)
+    return Checkpoint(wrap(student, teacher.model.decoder_prompt or None, teacher.model.vocabulary), teacher.tokenizer)
 
 
 def check_same_heads(student: LanguageModel, teacher: LanguageModel) -> None:

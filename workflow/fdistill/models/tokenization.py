@@ -186,6 +186,11 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def token_count(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the number of token ids, from 0 to the highest one of the vocabulary."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
 def has_languages(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether the tokenizer marks texts with a language code, as those of mBART and mBART-50 do."""
     return all(hasattr(tokenizer, name) for name in LANGUAGES.values())

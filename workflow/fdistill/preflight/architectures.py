@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig
 
-from fdistill.config.model_checks import SCRATCH, first_model
+from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
 from fdistill.data.encoding import Limits, check_positions
 from fdistill.data.packaged_models import packaged_model
 from fdistill.models.architectures import wrap
@@ -36,16 +36,16 @@ _MAKING = Lock()
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a task's teacher and students, and where its first model comes from.
+    """The sizes of a task's teacher and students, and where the models come from that are not made of others.
 
-    That is the teacher; a teacher from outside has no size, and the first model is the student.
+    A teacher from outside has no size. A student that copies no layers comes from elsewhere too.
     """
 
     teacher: Size | None
     students: dict[str | None, Size]  # by the name of their size; None is the default size
-    origin: str  # in words
+    origin: str  # in words: of the teacher, or of the student of a teacher from outside
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
-    pretrained_to_fetch: hub.Download | None = None  # likewise for model.teacher.pretrained
+    others_to_fetch: tuple[hub.Download, ...] = ()  # likewise for model.teacher.pretrained and a whole student
 
 
 @dataclass(frozen=True)
@@ -68,31 +68,43 @@ def architecture(
     family, has fewer layers than a student copies, differs from another model from which a student copies layers, or
     has fewer positions than the task's texts may need.
     """
-    model, (owner, start) = task["model"], first_model(task)
-    init = start["init"]
-    config, origin, to_fetch = configuration(model, owner)
-    family = FAMILIES[config.model_type]
-    if FAMILIES[model["family"]] != family:
-        raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
-    where = f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}"
-    if owner == "student":
-        with _MAKING, torch.device("meta"):
-            student = _outline(config, where)
-        check_positions(student, Limits(**task["text"]))
-        return Architecture(None, {None: size_of(student.model.module, family)}, origin, to_fetch)
+    model = task["model"]
+    if outputs_of(task) is not None:
+        student, origin, to_fetch = _made_by_itself(task, "student")
+        return Architecture(None, {None: _size(student)}, origin, to_fetch)
+    teacher, origin, to_fetch = _made_by_itself(task, "teacher")
+    if is_whole(model["student"]):
+        vocabulary = None if has_own_tokenizer(model["student"]) else teacher.model.vocabulary
+        student, _, of_student = _made_by_itself(task, "student", vocabulary)
+        others = () if of_student is None else (of_student,)
+        return Architecture(_size(teacher), {None: _size(student)}, origin, to_fetch, others)
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
-    pretrained_to_fetch = None
+    pretrained_to_fetch: hub.Download | None = None
     if PRETRAINED in named and (name := model["teacher"]["pretrained"]):
         configs[PRETRAINED], _, pretrained_to_fetch = _of_checkpoint(model["teacher"] | {"init": name}, PRETRAINED_KEY)
     with _MAKING, torch.device("meta"):
-        teacher = _outline(config, where)
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
         others.setdefault(PRETRAINED, teacher)
-        sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
-    text = task["text"]
-    check_positions(teacher, Limits(**text))
-    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
+        sizes = {name: _size(_student(teacher, name, layers, others)) for name, layers in students.items()}
+    fetched = () if pretrained_to_fetch is None else (pretrained_to_fetch,)
+    return Architecture(_size(teacher), sizes, origin, to_fetch, fetched)
+
+
+def _made_by_itself(
+    task: dict[str, Any], owner: str, vocabulary: int | None = None
+) -> tuple[Checkpoint, str, hub.Download | None]:
+    """Return the outline of a teacher or a whole student, and what `configuration` says of where it comes from."""
+    model = task["model"]
+    init, family = model[owner]["init"], model["family"] if owner == "teacher" else student_family(task)
+    config, origin, to_fetch = configuration(model | {"family": family}, owner, vocabulary)
+    if FAMILIES[family] != FAMILIES[config.model_type]:
+        key = "model.student.family" if owner == "student" and outputs_of(task) is None else "model.family"
+        raise UserError(f"{key} is {family}, but {init} is a {config.model_type}; change one of them")
+    with _MAKING, torch.device("meta"):
+        outline = _outline(config, f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}")
+    check_positions(outline, Limits(**task["text"]))
+    return outline, origin, to_fetch
 
 
 def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:
@@ -104,7 +116,7 @@ def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:
     with _MAKING, torch.device("meta"):
         checkpoint = _outline(config, f"{other['init']}/{CONFIG}")
     check_positions(checkpoint, Limits(**text))
-    return OtherTeacher(size_of(checkpoint.model.module, checkpoint.model.family), origin, to_fetch)
+    return OtherTeacher(_size(checkpoint), origin, to_fetch)
 
 
 def _outline(config: PreTrainedConfig, where: str) -> Checkpoint:
@@ -112,25 +124,32 @@ def _outline(config: PreTrainedConfig, where: str) -> Checkpoint:
     return Checkpoint(wrap(without_numbers(config, FAMILIES[config.model_type], where)), SimpleNamespace())
 
 
-def _student(teacher: Checkpoint, size: str | None, layers: Layers, others: dict[str, Checkpoint]) -> Any:
-    """Return the module of a student; the error of a further size names it."""
+def _size(outline: Checkpoint) -> Size:
+    return size_of(outline.model.module, outline.family)
+
+
+def _student(teacher: Checkpoint, size: str | None, layers: Layers, others: dict[str, Checkpoint]) -> Checkpoint:
+    """Return the outline of a student; the error of a further size names it."""
     try:
-        return init_student(teacher, layers, others).model.module
+        return init_student(teacher, layers, others)
     except UserError as error:
         raise UserError(str(error) if size is None else f"size '{size}' in model.student_sizes: {error}") from None
 
 
-def configuration(model: dict[str, Any], owner: str = "teacher") -> tuple[PreTrainedConfig, str, hub.Download | None]:
+def configuration(
+    model: dict[str, Any], owner: str = "teacher", vocabulary: int | None = None
+) -> tuple[PreTrainedConfig, str, hub.Download | None]:
     """Return a model's configuration, where it comes from in words, and what must be downloaded of it.
 
-    `model` is a task's section, and `owner` says whose settings there: the teacher's or, if the teacher is from
-    outside, the student's. Raises UserError when the checkpoint is not available.
+    `model` is a task's section, and `owner` says whose settings there: the teacher's or a whole student's. A model from
+    scratch has the given `vocabulary`, by default that of its settings. Raises UserError when the checkpoint is not
+    available.
     """
     start = model[owner]
     if start["init"] != SCRATCH:
         return _of_checkpoint(start, f"model.{owner}.init")
     family = FAMILIES[model["family"]]
-    tokens = {"vocab_size": start["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    tokens = {"vocab_size": vocabulary or start["vocab_size"], "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     first = {"decoder_start_token_id": 0} if family.is_encoder_decoder else {}
     config = scratch_configuration(family, start["config"], tokens | first, f"model.{owner}.config")
     return config, "trained from scratch", None

@@ -5,7 +5,11 @@ import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from fdistill.models.families import NEVER
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, not_computed
@@ -61,11 +65,20 @@ def converted_files(
         spec.config.decoder_start_token = words[model.decoder_prompt[0]]
     else:
         spec.register_vocabulary(words)  # OPT's loader would round its size up, beyond the embeddings
+    _exclude_spare_rows(spec.decoder.projection, model.vocabulary, module.config.vocab_size)
     spec.validate()
     spec.optimize(quantization=None if weights == FLOAT32 else weights)
     with tempfile.TemporaryDirectory() as folder:
         spec.save(folder)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _exclude_spare_rows(projection: Any, vocabulary: int, rows: int) -> None:
+    """Give the rows beyond the vocabulary no probability, by the output layer's bias."""
+    if vocabulary < rows:
+        bias = projection.bias.clone() if projection.has_bias() else torch.zeros(rows)
+        bias[vocabulary:] = NEVER
+        projection.bias = bias
 
 
 class _Words:

@@ -108,7 +108,7 @@ class CTranslate2:
         """Return the largest difference of the runtimes' log-probabilities, in nats, on random sequences."""
         model, rng = self.model, np.random.default_rng(0)
         special = {*model.ends, model.pad_token_id}
-        words = [token for token in range(model.module.config.vocab_size) if token not in special]
+        words = [token for token in range(model.vocabulary) if token not in special]
         sources, texts = (rng.choice(words, (CHECKED_SEQUENCES, CHECKED_LENGTH)).tolist() for _ in range(2))
         sequences = [[*text, model.eos_token_id] for text in texts]
         labels = label_batch(sequences, model.device)

@@ -37,7 +37,7 @@ def predictions(
     `what` names the work in the log. Of logits, only a chunk of positions is in memory at a time.
     """
     model.module.eval()
-    count = min(top_k, model.module.config.vocab_size)
+    count = min(top_k, model.vocabulary)
 
     def process(indices: list[int], _: int) -> list:
         labels = label_batch([sequences[i] for i in indices], model.device)

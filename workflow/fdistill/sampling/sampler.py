@@ -65,7 +65,7 @@ class SamplingConfig:
 
     def check_vocabulary(self, model: LanguageModel) -> None:
         """Raise UserError for a search with more beams than the model has tokens: some would begin as no sequence."""
-        beams, tokens = self.options.get("num_beams", 1), model.module.config.vocab_size
+        beams, tokens = self.options.get("num_beams", 1), model.vocabulary
         if beams > tokens:
             raise UserError(f"num_beams: {beams} is more than the {tokens} tokens of the model's vocabulary; lower it")
 

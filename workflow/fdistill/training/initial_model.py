@@ -1,12 +1,13 @@
 """A task's first model: a pretrained checkpoint, or random weights with a new tokenizer.
 
-A teacher is fine-tuned from it; with a teacher from outside it is the student.
+A teacher is fine-tuned from it, or it is a student that copies no layers.
 """
 
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.files import read_parquet
 from fdistill.config import arguments, cli, schema_flags
@@ -16,7 +17,9 @@ from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import FAMILIES
+from fdistill.models.outlines import Outline
 from fdistill.models.tokenization import train_tokenizer
+from fdistill.models.vocabularies import with_tokenizer_of
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -37,42 +40,40 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     cli.add_checkpoint_flags(parser)
 
 
-def initial_model(args: argparse.Namespace, limits: Limits, device: str, key: str) -> Checkpoint:
+def initial_model(
+    args: argparse.Namespace, limits: Limits, device: str, key: str, teacher: Outline | None = None
+) -> Checkpoint:
     """Return the model that the flags of `add_model_flags` say; `args.train` and `args.seed` are those of its task.
 
-    `key` names its settings in messages. Raises UserError as `model_from_scratch` and `pretrained_model` do.
+    `key` names its settings in messages. With a `teacher` the model has the teacher's tokenizer, for which a checkpoint
+    must have its vocabulary. Raises UserError as `from_scratch`, `pretrained_model` and `with_tokenizer_of` do.
     """
     if args.init == SCRATCH:
-        shape = (args.family, args.model_config, args.vocab_size)
-        return model_from_scratch(*shape, args.train, limits, args.seed, device, key)
-    languages = (args.source_language, args.target_language)
-    return pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
+        tokenizer = (
+            tokenizer_of_texts(args.family, args.vocab_size, args.train, limits)
+            if teacher is None
+            else teacher.tokenizer
+        )
+        made = checkpoints.from_scratch(FAMILIES[args.family], args.model_config, tokenizer, args.seed, f"{key}.config")
+        made.model.module.to(device)
+    else:
+        languages = (args.source_language, args.target_language)
+        made = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
+    if teacher is None:
+        return made
+    try:
+        return with_tokenizer_of(teacher, made)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
 
 
-def model_from_scratch(
-    family_name: str,
-    config: dict[str, Any],
-    vocab_size: int,
-    train: Path,
-    limits: Limits,
-    seed: int,
-    device: str,
-    key: str,
-) -> Checkpoint:
-    """Return a model with random weights, and a tokenizer trained on the texts of the split `train`.
-
-    `config` contains keyword arguments of the family's transformers configuration, and `key` names the model's settings
-    in messages. Raises UserError for a key or value that the configuration does not accept.
-    """
-    family = FAMILIES[family_name]
+def tokenizer_of_texts(family_name: str, vocab_size: int, train: Path, limits: Limits) -> PreTrainedTokenizerBase:
+    """Return a tokenizer of a family that is trained on the texts of the split `train`."""
     columns, _ = read_parquet(train, SPLIT)
     suffix = limits.suffix(continues=not family.is_encoder_decoder)
     sources = [f"{limits.source_prefix}{source}{suffix}" for source in columns["source"]]
     targets = [references[0] for references in columns["references"]]
-    tokenizer = train_tokenizer(sources + targets, vocab_size, family, limits.symbols)
-    made = checkpoints.from_scratch(family, config, tokenizer, seed, f"{key}.config")
-    made.model.module.to(device)
-    return made
+    return train_tokenizer(sources + targets, vocab_size, FAMILIES[family_name], limits.symbols)
 
 
 def pretrained_model(

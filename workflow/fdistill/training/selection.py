@@ -74,7 +74,7 @@ def dev_scorer(
         _metric_value(selection.metric, [several[0] for several in references], references, metric_options)
 
     top_k = selection.agreement_top_k if teacher is not None else 0
-    if top_k and top_k > (tokens := teacher.module.config.vocab_size):
+    if top_k and top_k > (tokens := teacher.vocabulary):
         text = f"{top_k} is more than the {tokens} tokens of the vocabulary, which any two models share; lower it"
         raise UserError(f"selection.agreement_top_k: {text}")
 

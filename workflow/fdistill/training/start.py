@@ -15,6 +15,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import TEACHER_SAMPLES
 from fdistill.models import checkpoints
 from fdistill.models.language_model import LanguageModel
+from fdistill.models.vocabularies import check_same_vocabulary
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.sampler import SamplingConfig
 from fdistill.training.micro_batches import TrainingData
@@ -68,7 +69,7 @@ def read_start(args: argparse.Namespace) -> Start:
     device = set_up_device(args.device, args.threads)
     limits = Limits(**schema_flags.read_flags(args, "text"))
     student, teacher = checkpoints.load(args.start, device), checkpoints.load(args.teacher, device)
-    checkpoints.check_same_vocabulary(teacher, student)
+    check_same_vocabulary(teacher, student)
     train, _ = read_split(args.train, student, limits, args.max_examples)
     identity = sample_identity(args.teacher, student.tokenizer, args.train)
     samples = read_samples(args.teacher_samples, train.ids, identity, TEACHER_SAMPLES)

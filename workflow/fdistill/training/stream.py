@@ -8,6 +8,7 @@ from pathlib import Path
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.records import MANIFEST
 from fdistill.data.encoding import Encoded, Limits, read_split
+from fdistill.data.reencoding import reencoded, tokenizer_of
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.losses.sequences import TEACHER_SAMPLES, TEACHER_SEQUENCES
@@ -66,10 +67,16 @@ def read_stream(
     of_cache = TEACHER_SEQUENCES if teacher is None else (TEACHER_SAMPLES,)
     cached = tuple(kind for kind in of_cache if kind in labelled.stored)
 
+    def read_sequences(kind: str, file: Path, split: Path, ids: list[str]) -> list[list[list[int]]]:
+        tokenizer = student.tokenizer if teacher is None else tokenizer_of(file, teacher, student)
+        sequences = read_samples(file, ids, sample_identity(teacher, tokenizer, split), kind)
+        if tokenizer is student.tokenizer:
+            return sequences
+        return reencoded(sequences, tokenizer, student.tokenizer, limits, str(file))
+
     def read(part: Part) -> tuple[Encoded, dict[str, list[list[list[int]]]], TeacherCache | None]:
         split, _ = read_split(part.split, student, limits, part.max_examples)
-        identity = sample_identity(teacher, student.tokenizer, part.split)
-        stored = {kind: read_samples(file, split.ids, identity, kind) for kind, file in part.stored.items()}
+        stored = {kind: read_sequences(kind, file, part.split, split.ids) for kind, file in part.stored.items()}
         if part.cache is None:
             return split, stored, None
         if not cached:

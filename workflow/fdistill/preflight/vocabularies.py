@@ -1,0 +1,44 @@
+"""The check of vocabularies: whether a student that copies no layers has its teacher's."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of
+from fdistill.models.checkpoint_files import TOKENIZERS
+from fdistill.models.location import local_folder
+from fdistill.models.outlines import describe
+from fdistill.models.vocabularies import REMEDY, difference
+from fdistill.preflight import hub
+from fdistill.preflight.plan import Finding, Plan
+from fdistill.runtime.errors import UserError
+
+
+def check(plan: Plan) -> Iterator[Finding]:
+    """Yield one finding per task whose student is a checkpoint with the tokenizer of a teacher that is one too."""
+    for name, settings, _ in plan.known():
+        model = settings["model"]
+        student, teacher = model["student"], model["teacher"]
+        if outputs_of(settings) or not is_whole(student) or has_own_tokenizer(student):
+            continue
+        if SCRATCH in (student["init"], teacher["init"]):  # then the student has the teacher's tokenizer as it is
+            continue
+        where = f"{name}: vocabulary"
+        if missing := [start["init"] for start in (teacher, student) if not _is_here(start)]:
+            text = f"compared when the student is made: {' and '.join(missing)} must be downloaded first"
+            yield Finding(where, text)
+            continue
+        try:
+            found = difference(
+                *(describe(start["init"], start.get("allow_pickle", False)) for start in (teacher, student))
+            )
+        except UserError as error:
+            found = str(error)
+        if found:
+            yield Finding(where, f"model.student.init {student['init']}: {found}; {REMEDY}", problem=True)
+        else:
+            yield Finding(where, f"{student['init']} has the teacher's")
+
+
+def _is_here(start: dict[str, Any]) -> bool:
+    init = start["init"]
+    return local_folder(init) is not None or hub.is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
