@@ -60,9 +60,12 @@ def teacher_model(wildcards):
 
 
 def init_files_of(task):
-    """Return the files of the checkpoint that a task's first model is made from, if it lies on this machine."""
-    init = first_model(task)[1]["init"]
-    return [] if init == SCRATCH else location.input_files(init)
+    """Return the files of what a task's first model is made from, checkpoint and adapter, that lie on this machine."""
+    start = first_model(task)[1]
+    if start["init"] == SCRATCH:
+        return []
+    adapter = start.get("adapter")
+    return location.input_files(start["init"]) + (location.adapter_files(adapter) if adapter else [])
 
 
 def init_files(wildcards):
@@ -173,7 +176,13 @@ def training_flags(wildcards, stage):
 
 def stage_flags(wildcards, stage, unread):
     """Return the flags of one stage of a task's section `training`, without the keys in `unread`."""
-    return flags("training", without(ask(STUDY.training, wildcards.task, stage), unread))
+    return flags("training", without(ask(STUDY.training, wildcards.task, stage), [*unread, "lora"]))
+
+
+def lora_flags(wildcards):
+    """Return the flag of a teacher that is trained by LoRA."""
+    lora = ask(STUDY.training, wildcards.task, "teacher")["lora"]
+    return [] if lora is None else ["--lora", json.dumps(lora)]
 
 
 def without(settings, keys):
@@ -204,7 +213,8 @@ def safeguard_flags(wildcards, output, stage):
     Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
+    settings = ask(STUDY.training, wildcards.task, stage)
+    training = flags("training", {key: settings[key] for key in settings if key != "lora"}, keys=SAFEGUARDS)
     return ["--checkpoints", unfinished(output.model, "train"), *training]
 
 
@@ -218,7 +228,8 @@ def first_model_flags(model, owner):
     settings = model[owner]
     start = ["--family", model["family"], "--init", settings["init"]]
     if settings["init"] != SCRATCH:
-        return [*start, *checkpoint_flags(settings)]
+        adapter = [f"--adapter={settings['adapter']}"] if settings.get("adapter") else []
+        return [*start, *adapter, *checkpoint_flags(settings)]
     return [*start, "--vocab-size", str(settings["vocab_size"]), "--model-config", json.dumps(settings["config"])]
 
 

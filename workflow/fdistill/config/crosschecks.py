@@ -201,6 +201,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_positions,
     model_checks.check_freeze,
     model_checks.check_training,
+    model_checks.check_lora,
     outside_checks.check_outputs,
     outside_checks.check_student,
     _decoding,

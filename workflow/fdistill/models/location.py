@@ -13,6 +13,10 @@ SCRATCH = "scratch"  # in the place of a name: random weights
 WEIGHTS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
 CONFIG = "config.json"
+# The files of a LoRA adapter that are read.
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_PICKLE = "adapter_model.bin"
 
 TEXTS = {".json", ".model", ".spm", ".txt", ".jinja"}  # configurations, vocabularies, merges, chat templates
 
@@ -54,3 +58,12 @@ def input_files(name: str | Path) -> list[str]:
     if folder is None:
         return []
     return [str(file) for file in (files_of(folder) if folder.is_dir() else [folder / CONFIG])]
+
+
+def adapter_files(name: str | Path) -> list[str]:
+    """Return the files that a job reads of the adapter `name`, as `input_files` does of a model."""
+    folder = local_folder(name)
+    if folder is None:
+        return []
+    weights = [folder / name for name in (ADAPTER_WEIGHTS, ADAPTER_PICKLE) if (folder / name).is_file()]
+    return list(map(str, [folder / ADAPTER_CONFIG, *weights[:1]]))
