@@ -14,13 +14,13 @@ from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 
-def save_adapter(checkpoint, folder, base="org/base", **config):
+def save_adapter(checkpoint, folder, **config):
     """Save an adapter of random numbers with peft; return the logits of the model with the adapter beside it."""
     module = checkpoint.model.module
     maps = linear_maps(module, checkpoint.model.family)
     chosen = {"r": 2, "lora_alpha": 4, "target_modules": maps, "init_lora_weights": False} | config
     torch.manual_seed(0)
-    adapted = get_peft_model(module, LoraConfig(base_model_name_or_path=base, **chosen))
+    adapted = get_peft_model(module, LoraConfig(**chosen))
     adapted.save_pretrained(folder, save_embedding_layers=False)
     _, _, source, labels = padded_batch(checkpoint)
     with torch.no_grad():
@@ -32,7 +32,7 @@ def saved(tmp_path):
     """A BART model in the folder `base`, and an adapter of it in `adapter`."""
     checkpoint = tiny.checkpoint("bart")
     save(checkpoint, tmp_path / "base")
-    save_adapter(checkpoint, tmp_path / "adapter", str(tmp_path / "base"), target_modules=["q_proj", "fc1"])
+    save_adapter(checkpoint, tmp_path / "adapter", target_modules=["q_proj", "fc1"])
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_an_adapter_of_another_model(saved):
     shutil.rmtree(saved / "base")
     (saved / "wide").rename(saved / "base")
     edit(saved, base_model_name_or_path="org/other")
-    refused(saved, "adapter_model.safetensors: the weight model.", "q_proj.lora_A.weight has the shape [2, 16]",
+    refused(saved, "adapter_model.safetensors: does not fit the model", "q_proj.lora_A.weight has the shape [2, 16]",
             '"org/other": set model.teacher.init')  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def test_an_adapter_of_another_family(saved):
 
 
 def test_another_name_of_a_fitting_model_is_logged(saved, caplog):
+    edit(saved, base_model_name_or_path="elsewhere/base")
     read(saved)
     assert "adapter is one of" not in caplog.text
     edit(saved, base_model_name_or_path="org/other")
@@ -115,7 +116,7 @@ def test_another_name_of_a_fitting_model_is_logged(saved, caplog):
         ({"target_modules": ["q_proj", "shared"]}, "more than linear maps of layers (model."),
         ({"target_modules": "(("}, "adapter_config.json: "),
         ({"target_modules": ["q_proj", "fc2"]}, "fc2.lora_A.weight is missing"),
-        ({"target_modules": ["q_proj"]}, "weights have no place in the model"),
+        ({"target_modules": ["q_proj"]}, "weights have no place in it, first: model."),
     ],
 )
 def test_configurations_that_are_refused(saved, changes, text):

@@ -11,12 +11,15 @@ from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, first_model
 from fdistill.data.encoding import Limits, check_positions
+from fdistill.models import adapter_files
+from fdistill.models.adapters import check_adapter
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import CONFIG, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, local_folder
+from fdistill.models.lora import chosen_maps
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
 from fdistill.models.student_layers import PRETRAINED, origins
@@ -25,7 +28,7 @@ from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
-PRETRAINED_KEY = "model.teacher.pretrained"
+PRETRAINED_KEY, ADAPTER_KEY = "model.teacher.pretrained", "model.teacher.adapter"
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -44,6 +47,7 @@ class Architecture:
     origin: str  # in words
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
     pretrained_to_fetch: hub.Download | None = None  # likewise for model.teacher.pretrained
+    adapter_to_fetch: hub.Download | None = None  # likewise for model.teacher.adapter
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,34 @@ def architecture(
         sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
     text = task["text"]
     check_positions(teacher, Limits(**text))
-    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
+    if (lora := task["training"]["teacher"]["lora"]) is not None:
+        chosen_maps(teacher.model, lora["target_modules"])
+    size = size_of(teacher.model.module, family)  # before an adapter changes the outline
+    adapter_to_fetch = _adapter(model["teacher"], teacher) if model["teacher"]["adapter"] else None
+    return Architecture(size, sizes, origin, to_fetch, pretrained_to_fetch, adapter_to_fetch)
+
+
+def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
+    """Check the adapter of a teacher, whose outline it changes; return what must be downloaded of it.
+
+    The shapes of weights that must be downloaded are not compared.
+    """
+    name, allow_pickle = start["adapter"], start["allow_pickle"]
+    names, to_fetch = adapter_files.names_read(allow_pickle), None
+    if local_folder(name) is None and not any(reach.cached(name, file) for file in names[1:]):
+        files = _asked(lambda: reach.hub_model(name), ADAPTER_KEY)
+        read = {file: files[file] for file in names if file in files}
+        adapter_files.check_names(name, read)
+        weights = next(file for file in names[1:] if file in read)
+        _asked(lambda: reach.hub_file(name, weights), ADAPTER_KEY)
+        to_fetch = hub.Download(name, read[ADAPTER_CONFIG] + read[weights])
+    module, family = teacher.model.module, teacher.model.family
+    try:
+        with _MAKING:
+            check_adapter(name, start["init"], module, family, allow_pickle, with_weights=to_fetch is None)
+    except UserError as error:
+        raise UserError(f"{ADAPTER_KEY}: {error}") from None
+    return to_fetch
 
 
 def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:

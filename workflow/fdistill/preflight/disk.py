@@ -33,7 +33,8 @@ def check(plan: Plan) -> Iterator[Finding]:
         largest = max(largest, teacher, *(student.parameters for student in sizes.students.values()))
     yield _room(plan.results, models, "the study's models")
     yield _room(Path(CHECKPOINTS), (KEPT + 1) * STATE * FLOAT * largest, "the checkpoints of one training at a time")
-    teachers = {model for _, _, sizes in known for model in (sizes.to_fetch, sizes.pretrained_to_fetch)}
+    of_teacher = ((sizes.to_fetch, sizes.pretrained_to_fetch, sizes.adapter_to_fetch) for _, _, sizes in known)
+    teachers = {model for models in of_teacher for model in models}
     teachers |= {other.to_fetch for other in plan.other_teachers.values() if isinstance(other, OtherTeacher)}
     if to_fetch := teachers - {None} | set(metrics.downloads(plan)):
         size = sum(model.size for model in to_fetch)
