@@ -70,9 +70,12 @@ def tokenizer_model(wildcards):
 
 
 def init_files_of(task, owner="teacher"):
-    """Return the files of the checkpoint that a task's teacher or whole student is made from, if it is on this machine."""
-    init = task["model"][owner]["init"]
-    return [] if init == SCRATCH else location.input_files(fetched(init))
+    """Return the files that a task's teacher or whole student is made from, checkpoint and adapter, on this machine."""
+    start = task["model"][owner]
+    if start["init"] == SCRATCH:
+        return []
+    adapter = start.get("adapter")
+    return location.input_files(fetched(start["init"])) + (location.adapter_files(adapter) if adapter else [])
 
 
 def init_files(wildcards):
@@ -187,7 +190,13 @@ def training_flags(wildcards, stage):
 
 def stage_flags(wildcards, stage, unread):
     """Return the flags of one stage of a task's section `training`, without the keys in `unread`."""
-    return flags("training", without(ask(STUDY.training, wildcards.task, stage), unread))
+    return flags("training", without(ask(STUDY.training, wildcards.task, stage), [*unread, "lora"]))
+
+
+def lora_flags(wildcards):
+    """Return the flag of a teacher that is trained by LoRA."""
+    lora = ask(STUDY.training, wildcards.task, "teacher")["lora"]
+    return [] if lora is None else ["--lora", json.dumps(lora)]
 
 
 def without(settings, keys):
@@ -218,7 +227,8 @@ def safeguard_flags(wildcards, output, stage):
     Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
+    settings = ask(STUDY.training, wildcards.task, stage)
+    training = flags("training", {key: settings[key] for key in settings if key != "lora"}, keys=SAFEGUARDS)
     curve = ["--logging", json.dumps(STUDY.logging), "--curves", beside(CURVES, output.model)]
     return ["--checkpoints", unfinished(output.model, "train"), *training, *(curve if sinks(STUDY.logging) else [])]
 
@@ -239,7 +249,8 @@ def whole_model_flags(task, owner):
     family = student_family(task) if owner == "student" else task["model"]["family"]
     start = ["--family", family, "--init", fetched(settings["init"])]
     if settings["init"] != SCRATCH:
-        return [*start, *checkpoint_flags(settings)]
+        adapter = [f"--adapter={settings['adapter']}"] if settings.get("adapter") else []
+        return [*start, *adapter, *checkpoint_flags(settings)]
     is_trained = owner == "teacher" or outputs_of(task) or has_own_tokenizer(settings)  # the tokenizer
     size = ["--vocab-size", str(settings["vocab_size"])] if is_trained else []
     return [*start, *size, "--model-config", json.dumps(settings["config"])]

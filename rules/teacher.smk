@@ -61,13 +61,14 @@ rule finetune_teacher:
         ),
         run=lambda wildcards: run_flags(wildcards.seed),
         training=lambda wildcards: training_flags(wildcards, "teacher"),
+        lora=lora_flags,
         encoder=lambda wildcards: encoder_packages(wildcards, selection_metrics(wildcards, "teacher")),
         safeguards=lambda wildcards, output: safeguard_flags(wildcards, output, "teacher"),
     shell:
         "exec {params.launch:q} {input.script:q} --train {input.train:q} --dev {input.dev:q} --test {input.test:q}"
         " {params.unlabelled:q}"
         " --model {output.model:q} --history {output.history:q} {params.model:q} --threads {threads} {params.run:q}"
-        " {params.training:q} --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q}"
+        " {params.training:q} {params.lora:q} --task {wildcards.task:q} --method teacher {params.shard:q} {params.safeguards:q}"
         " 2> {log:q}"
 
 

@@ -91,7 +91,7 @@ def test_weights_that_are_cut_off(copy):
 def test_an_adapter_is_no_model(copy):
     folder = copy()
     (folder / "adapter_config.json").write_text("{}")
-    refused(folder, "has an adapter (adapter_config.json), which is not read; merge it")
+    refused(folder, "has an adapter (adapter_config.json), which is not read here; merge it")
 
 
 def test_a_folder_below_home_is_the_same_one_everywhere(copy, monkeypatch):

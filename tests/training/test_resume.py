@@ -86,6 +86,10 @@ def stages(tmp_path_factory) -> dict[str, Stage]:
             "finetune_teacher",
             [*data, *scratch, "--model-config", json.dumps(config), "--epochs", 4, "--selection-metric", "bleu4"],
         ),
+        "lora": Stage(
+            "finetune_teacher",
+            [*data, "--family", "bart", "--init", root / "teacher", "--epochs", 4, "--lora", '{"dropout": 0.1}'],
+        ),
         "mle": Stage("distill", [*models, *terms("mle"), "--epochs", 3, "--evaluate-every", 0.5]),
         "predistill": Stage("distill", [*models, *terms("predistill"), "--epochs", 4, "--patience", 2]),
         "js": Stage("distill", [*models, *terms("js"), *samples, "--epochs", 3, "--evaluate-every", 0.5]),
@@ -150,7 +154,7 @@ def kill_until_done(
     return done, log.read_text().count("resuming from"), digests(outputs)
 
 
-@pytest.mark.parametrize("name", ["teacher", "mle", "predistill", "js", "tvd_online", "distillm", "adafactor"])
+@pytest.mark.parametrize("name", ["teacher", "lora", "mle", "predistill", "js", "tvd_online", "distillm", "adafactor"])
 def test_killed_at_random_moments(stages, untouched, name, tmp_path):
     expected, seconds = untouched(name)
     assert {"train.jsonl", "model/model.safetensors", "model/manifest.json"} < set(expected)

@@ -67,6 +67,11 @@ def terms(text: str) -> list[dict[str, Any]]:
     return value
 
 
+def lora(text: str) -> dict[str, Any]:
+    """Return a section `training.teacher.lora` from a text of JSON, with its defaults."""
+    return fill_defaults(_checked(text, "lora"), section("lora"))
+
+
 def schedule(text: str) -> dict[str, Any]:
     """Return a method's schedule from a text of JSON, with its defaults."""
     from fdistill.config.schedule_checks import schedule_problems

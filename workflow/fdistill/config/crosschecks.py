@@ -209,6 +209,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_freeze,
     model_checks.check_training,
     text_checks.check_chat,
+    model_checks.check_lora,
     outside_checks.check_outputs,
     whole_student_checks.check_student,
     whole_student_checks.check_family,

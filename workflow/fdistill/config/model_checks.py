@@ -15,12 +15,14 @@ from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 Task = dict[str, Any]
 
 NLL = "nll"  # the one loss that needs no teacher
+NOT_SHARDED = "cannot be trained by LoRA, whose changes are merged on one GPU"
 OUTPUTS = "outputs"  # the key of a teacher from outside
 # Keys of a first model that is a checkpoint, and why one from scratch does not use them.
 OF_CHECKPOINTS = {
     "source_language": "whose tokenizer has no language codes",
     "target_language": "whose tokenizer has no language codes",
     "pretrained": "which starts from no checkpoint",
+    "adapter": "which starts from no checkpoint",
     "allow_pickle": "which reads no checkpoint",
 }
 
@@ -36,8 +38,9 @@ def check_locations(task: Task) -> Iterator[Problem]:
     """Check the names of models that a task uses: the one to fine-tune, and those of metrics."""
     teacher = task["model"]["teacher"]
     names = {("model", owner, "init"): start["init"] for owner, start, _ in whole_models(task)}
-    if teacher is not None and teacher["pretrained"] is not None:
-        names["model", "teacher", "pretrained"] = teacher["pretrained"]
+    for key in ("pretrained", "adapter") if teacher is not None else ():
+        if teacher[key] is not None:
+            names["model", "teacher", key] = teacher[key]
     for path, name in names.items():
         yield from check_location(path, name)
     for metric, options in task["metric_options"].items():
@@ -126,6 +129,19 @@ def check_training(task: Task) -> Iterator[Problem]:
     """Check that a teacher has settings for its training, unless it is a file of outputs."""
     if task["model"]["teacher"] is not None and outputs_of(task) is None and "teacher" not in task["training"]:
         yield Problem(("training", "teacher"), "missing; set learning_rate and epochs (0 keeps the teacher as it is)")
+
+
+def check_lora(task: Task) -> Iterator[Problem]:
+    """Check that LoRA changes a pretrained teacher, on one GPU."""
+    teacher, settings = task["model"]["teacher"], task["training"].get("teacher")
+    if teacher is None or outputs_of(task) is not None or settings is None or settings["lora"] is None:
+        return
+    path = ("training", "teacher", "lora")
+    if teacher["init"] == SCRATCH:
+        text = f"LoRA leaves most weights as they are, and those of init {SCRATCH} are random"
+        yield Problem(path, f"{text}; remove it, or set model.teacher.init to a checkpoint")
+    if teacher["shard"]:
+        yield Problem(path, f"a sharded teacher {NOT_SHARDED}; remove it, or model.teacher.shard")
 
 
 def check_checkpoint_only(given: Task) -> Iterator[Problem]:

@@ -43,9 +43,12 @@ def _resolved(node: Any, definitions: Schema) -> Any:
         return [_resolved(item, definitions) for item in node]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:  # keys beside a reference override those of the definition
+    if "$ref" in node:  # keys beside a reference override those of the definition; properties are added to its own
         own_keys = {key: value for key, value in node.items() if key != "$ref"}
-        return _resolved(definitions[node["$ref"].removeprefix("#/$defs/")] | own_keys, definitions)
+        definition = definitions[node["$ref"].removeprefix("#/$defs/")]
+        if "properties" in own_keys:
+            own_keys["properties"] = definition["properties"] | own_keys["properties"]
+        return _resolved(definition | own_keys, definitions)
     return {key: _resolved(value, definitions) for key, value in node.items()}
 
 

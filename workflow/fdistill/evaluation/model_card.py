@@ -85,7 +85,7 @@ MODEL = {
     "layers?": ({...: (int, list, {"layers": (int, list)})}, None),
     f"{CONTRIBUTIONS}?": ENTRIES,
 }
-TEACHER = {"init": str, "files": {"model.safetensors": str}}
+TEACHER = {"init": str, "adapter?": str, "files": {"model.safetensors": str}}
 DATA = {
     "archives": [{"package": str, "version": str, "licence?": str, "sha256?": str}],
     "splits": {"train": COUNT, f"{UNLABELLED}?": COUNT},
@@ -142,7 +142,8 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
     init, teacher = SCRATCH, "not a model here: its outputs are named below"
     if facts.teacher is not None:
         init, weights = facts.teacher["init"], facts.teacher["files"]["model.safetensors"]
-        teacher = f"from {origin(init)}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}"
+        adapter = f" with the LoRA adapter {origin(facts.teacher['adapter'])}" if "adapter" in facts.teacher else ""
+        teacher = f"from {origin(init)}{adapter}, weights SHA-256 `{weights}`{'' if init == SCRATCH else NO_LICENCE}"
     splits = facts.data["splits"]
     table = {
         "Task": f"`{facts.task}`",

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fdistill.models.location import CONFIG, PICKLE, WEIGHTS, files_of
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, PICKLE, WEIGHTS, files_of
 from fdistill.runtime.errors import UserError, reason
 
 INDEX = ".index.json"
@@ -30,7 +30,6 @@ OBJECTS = {
     *(CONFIG, "generation_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
 }
-ADAPTER = "adapter_config.json"
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 LARGEST_CONFIG = 1 << 20  # bytes; real ones have a few thousand
@@ -45,8 +44,11 @@ COPY = "copy the checkpoint again, or give another one"
 
 def check_names(name: str, files: set[str], allow_pickle: bool) -> None:
     """Raise UserError when a checkpoint with `files` lacks configuration, tokenizer or weights that are read."""
-    if ADAPTER in files:
-        raise UserError(f"{name}: has an adapter ({ADAPTER}), which is not read; merge it into its model and save that")
+    if ADAPTER_CONFIG in files:
+        raise UserError(
+            f"{name}: has an adapter ({ADAPTER_CONFIG}), which is not read here; merge it into its model, "
+            "or, for a teacher, set model.teacher.init to its base model and model.teacher.adapter to the adapter"
+        )
     if CONFIG not in files:
         raise UserError(f"{name}: has no {CONFIG}; give a folder that `save_pretrained` wrote")
     if not any(kind <= files for kind in TOKENIZERS):
@@ -92,7 +94,7 @@ def stored_shapes(folder: Path) -> dict[str, Tensor]:
     Only headers are read; an integer type is returned as int8. Raises UserError for a file that is missing, damaged or
     cut off. Pickles are read if there is nothing else: whether that is allowed, `check_names` says.
     """
-    for name, shapes in ((WEIGHTS, _safetensors), (PICKLE, _pickle)):
+    for name, shapes in ((WEIGHTS, safetensors_shapes), (PICKLE, pickle_shapes)):
         if (folder / name).is_file():
             return shapes(folder / name)
         if (folder / (name + INDEX)).is_file():
@@ -100,7 +102,8 @@ def stored_shapes(folder: Path) -> dict[str, Tensor]:
     raise UserError(f"{folder}: has no {WEIGHTS}; give a checkpoint that `save_pretrained` wrote")
 
 
-def _safetensors(file: Path) -> dict[str, Tensor]:
+def safetensors_shapes(file: Path) -> dict[str, Tensor]:
+    """Return what `stored_shapes` does, of one safetensors file."""
     try:
         with safe_open(file, "pt") as opened:
             slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
@@ -112,7 +115,8 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
         raise UserError(f"{file}: damaged or cut off ({reason(error)}); {COPY}") from None
 
 
-def _pickle(file: Path) -> dict[str, Tensor]:
+def pickle_shapes(file: Path) -> dict[str, Tensor]:
+    """Return what `stored_shapes` does, of one pickle."""
     try:
         content = torch.load(file, map_location="meta", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, OSError, ValueError, LookupError, TypeError) as error:

@@ -14,6 +14,7 @@ from fdistill.artifacts.atomic import atomic
 from fdistill.artifacts.files import note_input
 from fdistill.artifacts.manifest import check_files, write_manifest
 from fdistill.artifacts.records import MANIFEST
+from fdistill.models.adapters import merge_adapter
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoint_files import NO_SAFETENSORS
 from fdistill.models.configurations import TEACHER_CONFIG, scratch_configuration, without_numbers
@@ -59,14 +60,15 @@ def load(
     allow_pickle: bool = False,
     reports_decoding: bool = True,
     outline: Outline | None = None,
+    adapter: str | None = None,
 ) -> Checkpoint:
     """Load a local folder, a GGUF file or a hub id, in float32; from safetensors or GGUF only, unless `allow_pickle`.
 
     The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
     for a tokenizer that marks texts with them (mBART) and is not saved with the right ones. `outline` is what
-    `describe` returned, if the caller has it.
+    `describe` returned, if the caller has it. A LoRA `adapter`, a folder or hub id, is merged into the model's weights.
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing, unused or
-    infinite weights, or differs from the manifest that `save` wrote.
+    infinite weights, or differs from the manifest that `save` wrote; and as `adapters.merge_adapter` does.
     """
     folder = local_folder(name)
     check_files(Path(name) if folder is None else folder)
@@ -76,6 +78,8 @@ def load(
         check_weights(name, report)
         _check_finite(name, module)
         _note_input(name, outline.config)
+        if adapter is not None:
+            merge_adapter(adapter, str(name), module, outline.family, allow_pickle)
     tokenizer = outline.tokenizer
     set_languages(tokenizer, name, source_language, target_language)
     if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve

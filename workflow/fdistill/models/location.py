@@ -16,6 +16,10 @@ PICKLE = "pytorch_model.bin"
 CONFIG = "config.json"
 GGUF = ".gguf"
 PACKAGE = "package:"
+# The files of a LoRA adapter that are read.
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_PICKLE = "adapter_model.bin"
 
 TEXTS = {".json", ".model", ".spm", ".txt", ".jinja"}  # configurations, vocabularies, merges, chat templates
 
@@ -69,3 +73,12 @@ def input_files(name: str | Path) -> list[str]:
         return []
     exists = folder.is_dir() or is_gguf(folder)
     return [str(file) for file in (files_of(folder) if exists else [folder / CONFIG])]
+
+
+def adapter_files(name: str | Path) -> list[str]:
+    """Return the files that a job reads of the adapter `name`, as `input_files` does of a model."""
+    folder = local_folder(name)
+    if folder is None:
+        return []
+    weights = [folder / name for name in (ADAPTER_WEIGHTS, ADAPTER_PICKLE) if (folder / name).is_file()]
+    return list(map(str, [folder / ADAPTER_CONFIG, *weights[:1]]))

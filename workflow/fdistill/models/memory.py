@@ -93,10 +93,15 @@ def _width(module: nn.Module) -> int:
     return 0
 
 
-def states(model: Size, teacher: Size | None, optimizer: str, freeze: list[str]) -> float:
-    """Return the floats that training always holds: weights, gradients, optimiser states, the teacher's weights."""
-    trained = model.parameters - sum(model.parts[part] for part in freeze)
-    own = model.parameters + trained * (1 + OPTIMIZER_STATES[optimizer])
+def states(model: Size, teacher: Size | None, optimizer: str, freeze: list[str], lora_rank: int | None = None) -> float:
+    """Return the floats that training always holds: weights, gradients, optimiser states, the teacher's weights.
+
+    With LoRA of rank `lora_rank`, all linear maps of the layers have changes.
+    """
+    trained, added = model.parameters - sum(model.parts[part] for part in freeze), 0
+    if lora_rank is not None:  # as many weights for each input and each output of a linear map
+        trained = added = lora_rank * (model.encoder + model.decoder)
+    own = model.parameters + added + trained * (1 + OPTIMIZER_STATES[optimizer])
     return own + (teacher.parameters if teacher else 0)
 
 

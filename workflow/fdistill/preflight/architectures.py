@@ -13,12 +13,15 @@ from transformers import PreTrainedConfig
 from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
 from fdistill.data.encoding import Limits, check_positions
 from fdistill.data.packaged_models import packaged_model
+from fdistill.models import adapter_files
+from fdistill.models.adapters import check_adapter
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import CONFIG, is_gguf, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, is_gguf, local_folder
+from fdistill.models.lora import chosen_maps
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
 from fdistill.models.student_layers import PRETRAINED, origins
@@ -27,7 +30,7 @@ from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
-PRETRAINED_KEY = "model.teacher.pretrained"
+PRETRAINED_KEY, ADAPTER_KEY = "model.teacher.pretrained", "model.teacher.adapter"
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -45,7 +48,7 @@ class Architecture:
     students: dict[str | None, Size]  # by the name of their size; None is the default size
     origin: str  # in words: of the teacher, or of the student of a teacher from outside
     to_fetch: hub.Download | None = None  # for a checkpoint that is not on this machine
-    others_to_fetch: tuple[hub.Download, ...] = ()  # likewise for model.teacher.pretrained and a whole student
+    others_to_fetch: tuple[hub.Download, ...] = ()  # likewise for the keys `pretrained`, `adapter` and a whole student
 
 
 @dataclass(frozen=True)
@@ -75,20 +78,32 @@ def architecture(
     teacher, origin, to_fetch = _made_by_itself(task, "teacher")
     if is_whole(model["student"]):
         vocabulary = None if has_own_tokenizer(model["student"]) else teacher.model.vocabulary
-        student, _, of_student = _made_by_itself(task, "student", vocabulary)
-        others = () if of_student is None else (of_student,)
-        return Architecture(_size(teacher), {None: _size(student)}, origin, to_fetch, others)
+        student, _, other_to_fetch = _made_by_itself(task, "student", vocabulary)
+        sizes = {None: _size(student)}
+    else:
+        sizes, other_to_fetch = _copies(teacher, model, students, tasks)
+    if (lora := task["training"]["teacher"]["lora"]) is not None:
+        chosen_maps(teacher.model, lora["target_modules"])
+    size = _size(teacher)  # before an adapter changes the outline
+    adapter_to_fetch = _adapter(model["teacher"], teacher) if model["teacher"]["adapter"] else None
+    others_to_fetch = tuple(each for each in (other_to_fetch, adapter_to_fetch) if each is not None)
+    return Architecture(size, sizes, origin, to_fetch, others_to_fetch)
+
+
+def _copies(
+    teacher: Checkpoint, model: dict[str, Any], students: dict[str | None, Layers], tasks: dict[str, dict[str, Any]]
+) -> tuple[dict[str | None, Size], hub.Download | None]:
+    """Return the sizes of students that copy layers, and what must be downloaded of `model.teacher.pretrained`."""
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
-    pretrained_to_fetch: hub.Download | None = None
+    to_fetch: hub.Download | None = None
     if PRETRAINED in named and (name := model["teacher"]["pretrained"]):
-        configs[PRETRAINED], _, pretrained_to_fetch = _of_checkpoint(model["teacher"] | {"init": name}, PRETRAINED_KEY)
+        configs[PRETRAINED], _, to_fetch = _of_checkpoint(model["teacher"] | {"init": name}, PRETRAINED_KEY)
     with _MAKING, torch.device("meta"):
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
         others.setdefault(PRETRAINED, teacher)
         sizes = {name: _size(_student(teacher, name, layers, others)) for name, layers in students.items()}
-    fetched = () if pretrained_to_fetch is None else (pretrained_to_fetch,)
-    return Architecture(_size(teacher), sizes, origin, to_fetch, fetched)
+    return sizes, to_fetch
 
 
 def _made_by_itself(
@@ -105,6 +120,29 @@ def _made_by_itself(
         outline = _outline(config, f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}")
     check_positions(outline, Limits(**task["text"]))
     return outline, origin, to_fetch
+
+
+def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
+    """Check the adapter of a teacher, whose outline it changes; return what must be downloaded of it.
+
+    The shapes of weights that must be downloaded are not compared.
+    """
+    name, allow_pickle = start["adapter"], start["allow_pickle"]
+    names, to_fetch = adapter_files.names_read(allow_pickle), None
+    if local_folder(name) is None and not any(reach.cached(name, file) for file in names[1:]):
+        files = _asked(lambda: reach.hub_model(name), ADAPTER_KEY)
+        read = {file: files[file] for file in names if file in files}
+        adapter_files.check_names(name, read)
+        weights = next(file for file in names[1:] if file in read)
+        _asked(lambda: reach.hub_file(name, weights), ADAPTER_KEY)
+        to_fetch = hub.Download(name, read[ADAPTER_CONFIG] + read[weights])
+    module, family = teacher.model.module, teacher.model.family
+    try:
+        with _MAKING:
+            check_adapter(name, start["init"], module, family, allow_pickle, with_weights=to_fetch is None)
+    except UserError as error:
+        raise UserError(f"{ADAPTER_KEY}: {error}") from None
+    return to_fetch
 
 
 def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:

@@ -103,7 +103,8 @@ def _training(
         evaluation = memory.scoring(model, selection["batch_size"], *lengths)
     else:
         evaluation = memory.decoding(model, selection["batch_size"], selection["num_beams"], *lengths)
-    return memory.states(model, teacher, settings["optimizer"], settings["freeze"]) + max(step, evaluation)
+    rank = (settings.get("lora") or {}).get("rank")  # of the teacher's training
+    return memory.states(model, teacher, settings["optimizer"], settings["freeze"], rank) + max(step, evaluation)
 
 
 def _remedy(stage: str) -> str:

@@ -41,11 +41,13 @@ def train_and_save(
     ranks: Ranks,
     manifest: dict[str, Any],
     sharded: Checkpoint | None,
+    lora: Any = None,
 ) -> None:
     """Train `student` with the flags of `cli.add_training_flags`; write the model with `manifest`, and its history.
 
     `teacher` is the one that the objective compares the student with, or that only its agreement is measured with.
     `sharded` is the one of both models that is FSDP-sharded: a task's teacher, which may be the model in training.
+    `lora` is what `add_lora` returned of the student: its changes are merged into the weights before they are written.
 
     An interrupted run resumes from folder `args.checkpoints`, if it is given, and a complete run removes it. `manifest`
     has the hashes of the inputs; checkpoints of other inputs are not used.
@@ -110,7 +112,9 @@ def train_and_save(
                 "kept nevertheless. Look at learning_rate, warmup_steps and epochs",
                 *(metric, start["dev"][metric]),
             )
-    weights = trainer.weights()
+    if lora is not None:
+        lora.merge_and_unload()
+    weights = trainer.weights() if student.model.is_sharded else None
     if ranks.is_main:
         save(student, args.model, manifest | {"kept_step": chosen["step"] if chosen else 0}, weights)
         write_json_lines(args.history, history, {"lineage": manifest["lineage"]})

@@ -29,6 +29,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the model that `initial_model` makes."""
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
     parser.add_argument("--init", required=True, help=f"folder or hub id of a pretrained checkpoint, or `{SCRATCH}`")
+    parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter of it, to merge (default: none)")
     parser.add_argument(
         "--model-config",
         type=arguments.json_mapping,
@@ -58,7 +59,7 @@ def initial_model(
         made.model.module.to(device)
     else:
         languages = (args.source_language, args.target_language)
-        made = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle)
+        made = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle, args.adapter)
     if teacher is None:
         return made
     try:
@@ -84,13 +85,14 @@ def pretrained_model(
     source_language: str | None = None,
     target_language: str | None = None,
     allow_pickle: bool = False,
+    adapter: str | None = None,
 ) -> Checkpoint:
-    """Return the model in a folder or with a hub id `name` (see `checkpoints.load`).
+    """Return the model in a folder or with a hub id `name` (see `checkpoints.load`), with its adapter if it has one.
 
     Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
     `limits.source_prefix`.
     """
-    read = checkpoints.load(name, device, source_language, target_language, allow_pickle)
+    read = checkpoints.load(name, device, source_language, target_language, allow_pickle, adapter=adapter)
     model_type = read.model.module.config.model_type
     if model_type != family_name:
         raise UserError(f"model.family: {name} is a {model_type} model, not {family_name}; set its family")

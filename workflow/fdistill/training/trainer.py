@@ -231,12 +231,15 @@ class Trainer:
         self.schedule.load_state_dict(saved["schedule"])
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the student's weights; of a sharded student, all of them on rank 0 and none on the others."""
-        return fsdp.weights(self.student.module) if self.student.is_sharded else self.student.module.state_dict()
+        """Return the weights that are trained; of a sharded student all weights, on rank 0, and none on other ranks."""
+        module = self.student.module
+        if self.student.is_sharded:
+            return fsdp.weights(module)
+        return {name: weight.detach() for name, weight in module.named_parameters() if weight.requires_grad}
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Load the weights that `weights` returned."""
         if self.student.is_sharded:
             fsdp.load_weights(self.student.module, weights)
         else:
-            self.student.module.load_state_dict(weights)
+            self.student.module.load_state_dict(weights, strict=False)
