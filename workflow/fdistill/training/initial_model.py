@@ -70,11 +70,11 @@ def initial_model(
 
 def tokenizer_of_texts(family_name: str, vocab_size: int, train: Path, limits: Limits) -> PreTrainedTokenizerBase:
     """Return a tokenizer of a family that is trained on the texts of the split `train`."""
-    columns, _ = read_parquet(train, SPLIT)
+    family, (columns, _) = FAMILIES[family_name], read_parquet(train, SPLIT)
     suffix = limits.suffix(continues=not family.is_encoder_decoder)
     sources = [f"{limits.source_prefix}{source}{suffix}" for source in columns["source"]]
     targets = [references[0] for references in columns["references"]]
-    return train_tokenizer(sources + targets, vocab_size, FAMILIES[family_name], limits.symbols)
+    return train_tokenizer(sources + targets, vocab_size, family, limits.symbols)
 
 
 def pretrained_model(
