@@ -93,7 +93,9 @@ def test_a_long_chat_loses_its_oldest_turns_then_the_beginning_of_the_last():
     (prompt,) = encode_prompts([text], tokenizer, chat(max_source_tokens=len(kept) - 2, turn_separator="|"))
     own = tokenizer("seven eight").input_ids
     assert prompt.tokens == kept[: kept.index(own[0])] + own[2:] + kept[kept.index(own[0]) + len(own) :]
-    with pytest.raises(UserError, match=r"text\.max_source_tokens: 5 leave no room for a source, around which stand"):
+    with pytest.raises(
+        UserError, match=r"text\.max_source_tokens: 5 tokens leave no room for a source, around which stand"
+    ):
         tokens([text], tokenizer, chat(max_source_tokens=5, turn_separator="|"))
 
 
@@ -106,8 +108,10 @@ def test_a_template_that_lets_only_the_user_begin_loses_two_turns_at_a_time():
     assert tokens(["x|y|z"], tokenizer, chat(max_source_tokens=limit, turn_separator="|")) == [
         expected(tokenizer, messages[2:])
     ]
-    with pytest.raises(UserError, match=r"cannot write a conversation of assistant, user .*must alternate"):
-        tokens(["x|y"], tokenizer, chat(turn_separator="|"))
+    with pytest.raises(
+        UserError, match=r"source 2 \(2 turns\): .* cannot write a conversation of assistant, user .*must alternate"
+    ):
+        tokens(["x|y|z", "x|y"], tokenizer, chat(turn_separator="|"))
 
 
 def test_only_a_targets_own_tokens_and_the_token_that_closes_the_turn_are_learnt():

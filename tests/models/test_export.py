@@ -154,7 +154,7 @@ def test_the_cards_code_builds_the_prompt_of_training(text, tmp_path, capsys):
     closing = piece_ids(made.tokenizer, text["source_suffix"], follows=True)
     given = facts("gpt2", MANIFEST | {"files": {"model.safetensors": "0"}}, convert(made, BEAMS))
     card = partial(model_card, replace(given, text=text, closing=closing))
-    export(tmp_path / "model", tmp_path / "export", text, BEAMS, card, given.conversion.files)
+    export(tmp_path / "model", tmp_path / "export", text, BEAMS, card)
     usage = read_usage(tmp_path / "export")
     (prompt,) = encode_prompts(SOURCES[:1], made.tokenizer, Limits(**usage.text))
     expected = made.model.generate(source_batch(made.model, [prompt.tokens]), **BEAMS)

@@ -58,7 +58,13 @@ def _chats(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits,
     turns = [_turns(text, limits.turn_separator) for text in texts]
     if chat.trims:
         turns = [[turn.strip() for turn in row] for row in turns]
-    return [_chat(row, chat, limits.max_source_tokens, closing) for row in _of_rows(turns, tokenizer)]
+    prompts = []
+    for number, row in enumerate(_of_rows(turns, tokenizer), start=1):
+        try:
+            prompts.append(_chat(row, chat, limits.max_source_tokens, closing))
+        except UserError as error:  # of its number of turns, or of its length
+            raise UserError(f"source {number} ({len(row)} turns): {error}") from None
+    return prompts
 
 
 def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[int]) -> Prompt:
@@ -100,7 +106,7 @@ def _prompt(before: list[int], body: list[int], after: list[int], limit: int, cu
     if length > limit:
         if room < 1:
             raise UserError(
-                f"text.max_source_tokens: {limit} leave no room for a source, around which stand {limit - room} "
+                f"text.max_source_tokens: {limit} tokens leave no room for a source, around which stand {limit - room} "
                 "tokens; raise it in the task file"
             )
         body = body[-room:] if cuts_beginning else body[:room]
