@@ -16,7 +16,7 @@ from small_config import METHODS, TABLE, TASK, WEB, put
         (
             "text.zzz",
             1,
-            "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix, one_line_targets",
+            "unknown key; known: max_source_tokens, max_target_tokens, too_long, source_prefix, source_suffix",
         ),
         (
             "training.teacher.batch_size",

@@ -157,7 +157,7 @@ def test_truncation_keeps_eos_and_is_counted(family, caplog):
     tokenizer = tiny.tokenizer(family)
     ids, eos = tokenizer.convert_tokens_to_ids, tokenizer.eos_token_id
     assert encoded.targets[0] == [*ids(["a", "b"]), eos]
-    last = eos if FAMILIES[family].closes_text else ids("f")
+    last = eos if FAMILIES[family].closes_text else ids("d")
     assert encoded.sources[0] == [*ids(["a", "b", "c"]), last]
     assert [len(encoded.sources[1]), len(encoded.targets[1])] == [2 if FAMILIES[family].closes_text else 1, 2]
     assert "1 of 2 sources cut to 4" in caplog.text and "1 of 4 targets cut to 3" in caplog.text

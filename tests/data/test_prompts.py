@@ -163,13 +163,13 @@ def test_a_decoder_only_model_sees_where_its_source_ends():
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_long_source_keeps_its_prefix_and_suffix(side):
+def test_a_long_source_keeps_its_suffix(side):
     tokenizer = chat_tokenizer()
     tokenizer.truncation_side = side
-    prefix, own, suffix = (tokenizer(text).input_ids for text in ("xyz:", " one two three", "\n=>"))
-    limits = Limits(len(prefix) + len(suffix) + 3, 50, source_prefix="xyz:", source_suffix="\n=>")
-    kept = own[-3:] if side == "left" else own[:3]
-    assert tokens([" one two three"], tokenizer, limits) == [[*prefix, *kept, *suffix]]
+    own, suffix = tokenizer("one two three").input_ids, tokenizer("\n=>").input_ids
+    (prompt,) = encode_prompts(["one two three"], tokenizer, Limits(len(suffix) + 3, 50, source_suffix="\n=>"))
+    assert prompt.tokens == [*(own[-3:] if side == "left" else own[:3]), *suffix]
+    assert prompt.length == len(own) + len(suffix)
 
 
 def test_a_target_that_continues_its_source_does_not_begin_with_bos():
@@ -182,3 +182,14 @@ def test_a_target_that_continues_its_source_does_not_begin_with_bos():
     assert target == [*tokenizer("Rome", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     (source,) = tokens(["Rome"], tokenizer, Limits(50, 50, source_suffix=""))
     assert source == tokenizer("Rome").input_ids
+
+
+def test_the_log_shows_where_the_context_ends_and_the_learnt_tokens_begin(caplog):
+    split = {"id": ["1"], "source": ["Where?"], "references": [["In Italy."]]}
+    with caplog.at_level("INFO"):
+        encode_split(split, chat_tokenizer(), chat(system_message="Say."), "train.parquet")
+    assert (
+        r"train.parquet, the first example: reads "
+        r'"<|im_start|>system\nSay.<|im_end|>\n<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n", '
+        r'learns "In Italy.<|im_end|>"'
+    ) in caplog.text

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import ctranslate2
@@ -13,11 +14,12 @@ import transformers
 from fdistill.artifacts.manifest import check_files
 from fdistill.data.batches import source_batch
 from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.prompts import encode_prompts
 from fdistill.evaluation.model_card import Facts, model_card
 from fdistill.models import checkpoints
 from fdistill.models.decoding import effective
 from fdistill.models.export import export, read_usage
-from fdistill.models.tokenization import tokenizer_identity
+from fdistill.models.tokenization import piece_ids, tokenizer_identity
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.ctranslate2_conversion import INT8
 from fdistill.sampling.ctranslate2_engine import CTranslate2
@@ -26,7 +28,7 @@ from fdistill.sampling.sampler import SamplingConfig
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-TEXT = {"source_prefix": "say: ", "max_source_tokens": 12, "max_target_tokens": 9}
+TEXT = {"source_prefix": "say: ", "source_suffix": "", "max_source_tokens": 12, "max_target_tokens": 9}
 BEAMS = {
     "max_new_tokens": 9,
     "min_new_tokens": 2,
@@ -112,7 +114,7 @@ def is_causal(folder):
 def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
     folder, made = exported(tmp_path, name)
     split = {"id": SOURCES, "source": SOURCES, "references": [["a"]] * 3}
-    limits = Limits(12, 9, "truncate", "say: ")
+    limits = Limits(12, 9, "truncate", "say: ", "")
     rows = encode_split(split, made.tokenizer, limits, "sources").sources
     expected = made.model.generate(source_batch(made.model, rows), **BEAMS)
 
@@ -132,6 +134,44 @@ def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
     output = model.generate(**inputs, **prompt)
     begin = inputs.input_ids.shape[1] if is_causal(folder) else len(made.model.decoder_prompt)
     assert output[:, begin:].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"source_suffix": "\n=>"},
+        {"source_suffix": "", "chat_template": True, "system_message": "be brief", "max_source_tokens": 60},
+    ],
+)
+def test_the_cards_code_builds_the_prompt_of_training(text, tmp_path, capsys):
+    made = checkpoints.load(hub_checkpoints.write(tmp_path / "hub", "DialoGPT"), "cpu")
+    made.tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|endoftext|>{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    checkpoints.save(made, tmp_path / "model", MANIFEST)
+    text = TEXT | text
+    closing = piece_ids(made.tokenizer, text["source_suffix"], follows=True)
+    given = facts("gpt2", MANIFEST | {"files": {"model.safetensors": "0"}}, convert(made, BEAMS))
+    card = partial(model_card, replace(given, text=text, closing=closing))
+    export(tmp_path / "model", tmp_path / "export", text, BEAMS, card)
+    usage = read_usage(tmp_path / "export")
+    (prompt,) = encode_prompts(SOURCES[:1], made.tokenizer, Limits(**usage.text))
+    expected = made.model.generate(source_batch(made.model, [prompt.tokens]), **BEAMS)
+
+    code, _ = re.findall(r"```python\n(.*?)```", (tmp_path / "export/README.md").read_text(), re.DOTALL)
+    place = {}
+    exec(code.replace('"."', repr(str(tmp_path / "export"))).replace('"..."', repr(SOURCES[0])), place)
+    assert place["inputs"]["input_ids"].tolist() == [prompt.tokens]
+    assert place["output"].tolist() == expected[0].tolist()
+
+
+def test_an_export_of_an_earlier_version_has_no_suffix(tmp_path):
+    folder, _ = exported(tmp_path, "DialoGPT")
+    text = json.loads((folder / "fdistill.json").read_text())
+    del text["source_suffix"]
+    (folder / "fdistill.json").write_text(json.dumps(text))
+    assert read_usage(folder).text["source_suffix"] == ""
 
 
 def test_sampling_keeps_to_its_settings(tmp_path):

@@ -11,12 +11,14 @@ from fdistill.artifacts.manifest import manifest_of
 from fdistill.artifacts.records import MANIFEST, record_of_job
 from fdistill.artifacts.shapes import Shape
 from fdistill.config import arguments, cli, schema_flags
+from fdistill.data.limits import Limits
 from fdistill.evaluation.model_card import DATA, MODEL, RECORD, SCORE, TEACHER, Facts, model_card
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.evaluation.resampling import interval
 from fdistill.evaluation.shleifer_rush import read_depths
 from fdistill.models import checkpoints
 from fdistill.models.export import export
+from fdistill.models.tokenization import piece_ids
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.ctranslate2_export import FOLDER, convert
 
@@ -43,6 +45,7 @@ def main() -> None:
     scores, replicates = read_json(args.score, SCORE), read_replicates(args.score)
     values = {key: score["value"] for key, score in scores["metrics"].items() if score["value"] is not None}
     checkpoint = checkpoints.load(args.model, reports_decoding=False)
+    text["source_suffix"] = Limits(**text).suffix(continues=not checkpoint.model.family.is_encoder_decoder)
     conversion = convert(checkpoint, decoding)
     facts = Facts(
         **{"task": args.task, "system": args.method, "seed": args.seed},
@@ -56,6 +59,7 @@ def main() -> None:
         record=record_of_job(args.model / MANIFEST, RECORD),
         text=text,
         conversion=conversion,
+        closing=piece_ids(checkpoint.tokenizer, text["source_suffix"], follows=True),
     )
     files = {f"{FOLDER}/{name}": content for name, content in conversion.files.items()}
     export(args.model, args.folder, text, decoding, partial(model_card, facts), files)

@@ -24,7 +24,7 @@ from fdistill.runtime.errors import UserError
 
 STREAM = "-"
 ANSWER = ("output", "truncated", "finished")
-TEXT = ("source_prefix", "max_source_tokens")
+TEXT = ("source_prefix", "source_suffix", "max_source_tokens")
 DECODING = ("max_new_tokens", "min_new_tokens", "num_beams", "length_penalty", "early_stopping", "no_repeat_ngram_size")
 SAMPLING = ("do_sample", "top_k", "top_p")
 

@@ -22,6 +22,7 @@ from fdistill.config import (
     outside_checks,
     schedule_checks,
     student_checks,
+    text_checks,
     unlabelled_checks,
 )
 from fdistill.config.method_checks import Methods
@@ -201,6 +202,7 @@ CHECKS: tuple[Callable[[Task], Iterator[Problem]], ...] = (
     model_checks.check_positions,
     model_checks.check_freeze,
     model_checks.check_training,
+    text_checks.check_chat,
     outside_checks.check_outputs,
     outside_checks.check_student,
     _decoding,

@@ -1,5 +1,6 @@
 """Turns a prepared split into token ids, within the lengths that a task allows."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,17 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     references: list[list[list[int]]] = [[] for _ in prompts]
     for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
-    return Encoded(split["id"], [prompt.tokens for prompt in prompts], references)
+    encoded = Encoded(split["id"], [prompt.tokens for prompt in prompts], references)
+    if tokenizer.truncation_side == "left":  # of a decoder-only model, to which both are one text
+        log.info("%s, the first example: %s", name, shown(encoded, tokenizer))
+    return encoded
+
+
+def shown(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the first example as a decoder-only model sees it, special tokens too: what it reads, what it learns."""
+    parts = {"reads": encoded.sources[0], "learns": next(iter(encoded.references[0]), None)}
+    texts = {verb: tokenizer.decode(tokens) for verb, tokens in parts.items() if tokens is not None}
+    return ", ".join(f"{verb} {json.dumps(text, ensure_ascii=False)}" for verb, text in texts.items())
 
 
 def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> list[list[int]]:

@@ -1,12 +1,13 @@
 """Prompts: what a model reads of a source, as token ids, the same in training, sampling and evaluation.
 
 A prompt is the source's own tokens with others around them: special tokens, a separator behind the source, or what a
-chat template writes. A prompt that is too long loses tokens of the source alone.
+chat template writes. A prompt that is too long loses tokens of the source alone, to which the task's prefix belongs.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from functools import partial
+from itertools import chain
 
 from transformers import PreTrainedTokenizerBase
 
@@ -33,14 +34,13 @@ def encode_prompts(sources: Sequence[str], tokenizer: PreTrainedTokenizerBase, l
     leaves no token for it.
     """
     texts = [limits.source_prefix + source for source in sources]
-    suffix = limits.suffix(continues=tokenizer.truncation_side == "left")
-    cutter = _Cutter(tokenizer, limits)
-    closing = piece_ids(tokenizer, suffix, follows=True)
+    cuts_beginning = tokenizer.truncation_side == "left"
+    closing = piece_ids(tokenizer, limits.suffix(continues=cuts_beginning), follows=True)
     if limits.chat_template:
-        return _chats(texts, tokenizer, limits, closing, cutter)
+        return _chats(texts, tokenizer, limits, closing)
     before, after = around(tokenizer)
-    after = [*closing, *after]
-    return [cutter.prompt(before, body, after) for body in _bodies(texts, tokenizer, limits.turn_separator)]
+    cut = partial(_prompt, before, after=[*closing, *after], limit=limits.max_source_tokens)
+    return [cut(body, cuts_beginning=cuts_beginning) for body in _bodies(texts, tokenizer, limits.turn_separator)]
 
 
 def _bodies(texts: list[str], tokenizer: PreTrainedTokenizerBase, separator: str | None) -> Iterable[list[int]]:
@@ -52,18 +52,16 @@ def _bodies(texts: list[str], tokenizer: PreTrainedTokenizerBase, separator: str
     return ([*row[0], *chain(*([*between, *turn] for turn in row[1:]))] for row in turns)
 
 
-def _chats(
-    texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, closing: list[int], cutter: "_Cutter"
-) -> list[Prompt]:
+def _chats(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, closing: list[int]) -> list[Prompt]:
     """The prompts of texts as chats: a turn of a dialogue is a message, and so is a text without turns."""
     chat = ChatTemplate(tokenizer, limits.system_message)
     turns = [_turns(text, limits.turn_separator) for text in texts]
     if chat.trims:
         turns = [[turn.strip() for turn in row] for row in turns]
-    return [_chat(row, chat, limits.max_source_tokens, closing, cutter) for row in _of_rows(turns, tokenizer)]
+    return [_chat(row, chat, limits.max_source_tokens, closing) for row in _of_rows(turns, tokenizer)]
 
 
-def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[int], cutter: "_Cutter") -> Prompt:
+def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[int]) -> Prompt:
     """The prompt of turns as token ids, without the oldest if they are too many tokens, and without those of the last.
 
     Conversations that the template does not accept, such as those that the assistant begins, are passed over.
@@ -77,7 +75,7 @@ def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[
     if len(kept) > 1:
         return Prompt([*first, *chain(*(chain(*pair) for pair in zip(kept, later, strict=True)))], length)
     own = kept[0][: len(kept[0]) - len(closing)]
-    return Prompt(cutter.prompt(first, own, [*closing, *later[0]]).tokens, length)
+    return Prompt(_prompt(first, own, [*closing, *later[0]], limit, cuts_beginning=True).tokens, length)
 
 
 def _length(around: list[list[int]], turns: list[list[int]]) -> int:
@@ -96,24 +94,14 @@ def _of_rows(rows: list[list[str]], tokenizer: PreTrainedTokenizerBase) -> list[
     return [[next(encoded) for _ in row] for row in rows]
 
 
-class _Cutter:
-    """Makes prompts that are no longer than `limits` allow."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits):
-        self._limit, self._cuts_beginning = limits.max_source_tokens, tokenizer.truncation_side == "left"
-        (self._prefix,) = text_ids(tokenizer, [limits.source_prefix])
-
-    def prompt(self, before: list[int], body: list[int], after: list[int]) -> Prompt:
-        """Return the prompt of a source with the tokens `body`, of which those of the task's prefix stay."""
-        length = len(before) + len(body) + len(after)
-        if length > self._limit:
-            room = self._limit - len(before) - len(after)
-            if room < 1:
-                raise UserError(
-                    f"text.max_source_tokens: {self._limit} leave no room for a source, around which stand "
-                    f"{len(before) + len(after)} tokens; raise it in the task file"
-                )
-            prefix = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._prefix, body, strict=False)))
-            head = min(prefix, room) if self._cuts_beginning else room
-            body = body[:head] + body[len(body) - (room - head) :]
-        return Prompt([*before, *body, *after], length)
+def _prompt(before: list[int], body: list[int], after: list[int], limit: int, cuts_beginning: bool) -> Prompt:
+    """The prompt of a source with the tokens `body`, without those beyond `limit`."""
+    length, room = len(before) + len(body) + len(after), limit - len(before) - len(after)
+    if length > limit:
+        if room < 1:
+            raise UserError(
+                f"text.max_source_tokens: {limit} leave no room for a source, around which stand {limit - room} "
+                "tokens; raise it in the task file"
+            )
+        body = body[-room:] if cuts_beginning else body[:room]
+    return Prompt([*before, *body, *after], length)

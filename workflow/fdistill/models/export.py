@@ -26,6 +26,7 @@ TEXT = "fdistill.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
 SEPARATOR = "turn_separator"
+SUFFIX = "source_suffix"
 _FORMAT = {"format": 1}  # in fdistill.json; a later version may mean something else by its keys
 # What is read of fdistill.json and of generation_config.json, as `artifacts.shapes` describes it.
 _TEXT_SHAPE = {
@@ -35,6 +36,9 @@ _TEXT_SHAPE = {
     "too_long?": str,
     "one_line_targets?": bool,
     f"{SEPARATOR}?": (str, None),
+    f"{SUFFIX}?": (str, None),
+    "chat_template?": bool,
+    "system_message?": (str, None),
 }
 _GENERATION_SHAPE = {
     "max_new_tokens": AtLeast(int, 1),
@@ -81,8 +85,9 @@ def export(
         for name in manifest["files"]:
             shutil.copyfile(model / name, folder / name)
         save_tokenizer(tokenizer, folder)
-        # A special token that is spelt out in a source is text, unless it separates the turns of a dialogue.
-        split = {"split_special_tokens": True} if text.get(SEPARATOR, "") is None else {}
+        # A special token that is spelt out in a source is text, unless it separates the turns of a dialogue or a chat.
+        is_chat = text.get("chat_template", False) or text.get(SEPARATOR, "") is not None
+        split = {} if is_chat else {"split_special_tokens": True}
         # Otherwise transformers 4 makes `token_type_ids` too, which the models' `generate` refuses.
         names = {"model_input_names": ["input_ids", "attention_mask"]}
         _update(folder / TOKENIZER_CONFIG, {"model_max_length": text["max_source_tokens"], **names, **split})
@@ -125,4 +130,5 @@ def read_usage(folder: Path) -> Usage:
     check_shape(folder / TEXT, text, _TEXT_SHAPE)
     known = {key.removesuffix("?") for key in _TEXT_SHAPE}
     generation = read_json(folder / GENERATION_CONFIG, _GENERATION_SHAPE)
-    return Usage({key: value for key, value in text.items() if key in known}, generation)
+    without = {SUFFIX: ""}  # of a model that was trained before there was one
+    return Usage(without | {key: value for key, value in text.items() if key in known}, generation)

@@ -1,0 +1,48 @@
+"""The check of prompts: what a decoder-only model reads of an example, and which tokens of it are learnt."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fdistill.artifacts.files import read_parquet
+from fdistill.config.model_checks import SCRATCH, family_of, first_model
+from fdistill.data.encoding import encode_split, shown
+from fdistill.data.limits import Limits
+from fdistill.data.schemas import SPLIT
+from fdistill.models.outlines import describe
+from fdistill.preflight.plan import Finding, Plan
+from fdistill.runtime.errors import UserError
+
+
+def check(plan: Plan) -> Iterator[Finding]:
+    """Yield one finding per task whose decoder-only model is a checkpoint.
+
+    The example is the first of the training split, or one that stands for it before rule prepare has made the split. A
+    tokenizer that is not on this machine is not downloaded.
+    """
+    for task, settings, architecture in plan.known():
+        init = (first_model(settings)[1] or {}).get("init", SCRATCH)
+        if init == SCRATCH or family_of(settings).is_encoder_decoder:
+            continue
+        where, prepared = f"{task}: prompt", plan.results / task / "prepare" / "train.parquet"
+        if architecture.to_fetch:
+            yield Finding(where, f"the tokenizer of {init} is not on this machine; the log of the first job shows it")
+            continue
+        try:
+            example = read_parquet(prepared, SPLIT)[0] if prepared.is_file() else _stand_in(settings["text"])
+            yield Finding(where, _prompt(init, {key: values[:1] for key, values in example.items()}, settings["text"]))
+        except UserError as error:
+            yield Finding(where, str(error), problem=True)
+
+
+def _prompt(init: str, example: dict[str, list], text: dict[str, Any]) -> str:
+    outline = describe(init)
+    outline.tokenizer.truncation_side = outline.family.source_side
+    encoded = encode_split(example, outline.tokenizer, Limits(**text | {"too_long": "truncate"}), "the example")
+    return shown(encoded, outline.tokenizer)
+
+
+def _stand_in(text: dict[str, Any]) -> dict[str, list]:
+    """An example in words; of a dialogue, with three turns."""
+    separator = text["turn_separator"]
+    source = "the source" if separator is None else "".join(f"turn {turn}{separator}" for turn in (1, 2, 3))
+    return {"id": ["1"], "group": ["1"], "source": [source], "references": [["the target"]]}
