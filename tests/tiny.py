@@ -39,6 +39,8 @@ _LLAMA = {
     "max_position_embeddings": 32,
     "initializer_range": 0.4,
 }
+# Windows of 4 tokens, in every second layer or so: the texts are longer.
+_WINDOWS = {"use_sliding_window": True, "sliding_window": 4}
 CONFIGS = {
     "bart": _BART,
     "mbart": _BART | {"scale_embedding": True},
@@ -67,7 +69,29 @@ CONFIGS = {
         "attn_pdrop": 0.0,
     },
     "llama": _LLAMA,
+    "mistral": _LLAMA | {"sliding_window": 4},
+    "qwen2": _LLAMA | _WINDOWS | {"max_window_layers": 1},
+    "qwen3": _LLAMA | _WINDOWS | {"max_window_layers": 1, "head_dim": 8},
+    "smollm3": _LLAMA | _WINDOWS | {"no_rope_layer_interval": 2},
+    "gemma": _LLAMA | {"head_dim": 8},
+    "gemma2": _LLAMA
+    | {"head_dim": 8, "sliding_window": 4, "final_logit_softcapping": 5.0, "attn_logit_softcapping": 3.0},
+    "gemma3_text": _LLAMA | {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4},
+    "phi": _LLAMA,
+    "phi3": _LLAMA | {"sliding_window": 4},
+    "opt": {
+        "hidden_size": 16,
+        "ffn_dim": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 32,
+        "init_std": 0.4,
+        "dropout": 0.0,
+    },
 }
+
+
+LLAMAS = [name for name, config in CONFIGS.items() if config.items() >= _LLAMA.items()]
 
 
 def for_kin(value) -> dict:
@@ -77,7 +101,7 @@ def for_kin(value) -> dict:
 
 def for_llamas(value) -> dict:
     """The same for Llama and its relatives, one architecture up to norms, windows and scalings."""
-    return dict.fromkeys(("llama",), value)
+    return dict.fromkeys(LLAMAS, value)
 
 
 DROPOUT = {
@@ -85,12 +109,14 @@ DROPOUT = {
     "t5": {"dropout_rate": 0.5},
     "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5},
     **for_llamas({"attention_dropout": 0.5}),
+    "opt": {"dropout": 0.5},
 }
 LAYER_KEYS = {
     **for_kin(("encoder_layers", "decoder_layers")),
     "t5": ("num_layers", "num_decoder_layers"),
     "gpt2": ("n_layer",),
     **for_llamas(("num_hidden_layers",)),
+    "opt": ("num_hidden_layers",),
 }
 
 

@@ -137,9 +137,9 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path):
         footprint(request | {"sources": [[4, 5]], "sampling": vars(GREEDY)})
 
 
-@pytest.mark.parametrize("family", tiny.CONFIGS)
+@pytest.mark.parametrize("family", CONVERTIBLE)
 def test_a_miniature_runs_by_every_runtime_and_is_of_the_same_vocabulary(family):
-    made = tiny.checkpoint(family)
+    made = convertible(family)
     before = torch.get_rng_state()
     small = miniature(made.model)
     assert torch.equal(torch.get_rng_state(), before)

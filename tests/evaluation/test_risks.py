@@ -73,7 +73,7 @@ def test_a_risk_that_is_not_finite_names_the_model():
 def test_teacher_dist_has_a_value_per_input():
     """And not over bi-grams: an input with long samples weighs no more; one without bi-grams does not count."""
     by_input = [[[1, 1, 1, 1, 1, 0]], [[1, 2]], [[3, 0]]]
-    assert risks.teacher_dist(by_input, eos=0) == [25, 100]
+    assert risks.teacher_dist(by_input, ends=[0]) == [25, 100]
 
 
 # --- samples and outputs over a whole split
@@ -154,7 +154,7 @@ def test_generated_texts_are_in_source_order_and_clean(pair):
     columns = offline.generate_texts(teacher.model, teacher.tokenizer, sources, decoding, 3, 0)
     for row, source in enumerate(sources):  # alone
         ids = teacher.model.generate(source_batch(teacher.model, [source]), do_sample=False, **decoding)
-        samples = as_labels(ids, teacher.model.eos_token_id)
+        samples = as_labels(ids, teacher.model.ends)
         tokens = samples.labels[0][samples.labels[0] != IGNORE]
         assert columns["hypothesis"][row] == " ".join(
             teacher.tokenizer.decode(tokens, skip_special_tokens=True).split()

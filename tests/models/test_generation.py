@@ -90,7 +90,7 @@ def test_generate_is_transformers_own_under_the_same_settings(checkpoint, batch,
         **decoding,
     )
     ours = as_labels(
-        checkpoint.model.generate(source, max_new_tokens=6, do_sample=False, **decoding), checkpoint.model.eos_token_id
+        checkpoint.model.generate(source, max_new_tokens=6, do_sample=False, **decoding), checkpoint.model.ends
     )
     for row, one in enumerate(sources):  # one at a time, unpadded
         ids = torch.tensor([one])
@@ -111,6 +111,7 @@ def test_sampling_with_generate_is_not_cut_to_the_likeliest_tokens(family):
         "t5": {"initializer_factor": 1e-2},
         "gpt2": {"initializer_range": 1e-3},
         **tiny.for_llamas({"initializer_range": 1e-3}),
+        "opt": {"init_std": 1e-3},
     }
     letters = [chr(code) for code in range(0x4E00, 0x4E00 + 200)]
     checkpoint = tiny.checkpoint(family, letters=letters, **flat[family])

@@ -221,8 +221,14 @@ SETTINGS = {
         "scale_attn_by_inverse_layer_idx": True,
         "reorder_and_upcast_attn": True,
     },
-    **tiny.for_llamas({"hidden_act": "relu", "rms_norm_eps": 0.1}),
+    **tiny.for_llamas({"hidden_act": "relu", "rms_norm_eps": 0.1, "rope_parameters": {"rope_theta": 99.0}}),
+    "opt": {"activation_function": "gelu", "do_layer_norm_before": False, "num_attention_heads": 4},
 }
+SETTINGS["gemma2"] = {"hidden_activation": "silu", "query_pre_attn_scalar": 4, "attn_logit_softcapping": 9.0}
+SETTINGS["gemma3_text"] = {"hidden_activation": "silu", "query_pre_attn_scalar": 4, "sliding_window": 3}
+SETTINGS["phi"] = {"hidden_act": "relu", "layer_norm_eps": 0.1}
+SETTINGS["qwen2"] = {"layer_types": ["full_attention", "full_attention"]}
+SETTINGS["smollm3"] = {"no_rope_layers": [1, 1]}
 SETTINGS["bart"] = SETTINGS["bart"] | {"scale_embedding": True}  # the one of its kin that does not
 
 
@@ -239,7 +245,7 @@ def test_settings_that_no_layer_depends_on_may_differ(family):
     """Dropout and initialisation, as of a fine-tuned checkpoint, and the heads of the stack that is not copied."""
     keys = tiny.LAYER_KEYS[family]
     config = dict(zip(keys, (2, 2), strict=False)) | tiny.DROPOUT[family]
-    config |= {"initializer_range" if len(keys) == 1 else "init_std": 0.1} if family != "t5" else {}
+    config |= {"init_std" if "init_std" in tiny.CONFIGS[family] else "initializer_range": 0.1} if family != "t5" else {}
     if len(keys) == 2 and family != "t5":
         config["encoder_attention_heads"] = 4
     layers = layers_of(family, 2, None) | {"decoder": {"layers": 1, "from": "web"}}
@@ -275,18 +281,19 @@ def trainable(checkpoint):
 
 
 def test_frozen_embeddings(family):
-    """The embeddings and, being the same tensor, the output layer; nothing else."""
+    """The embeddings and, where it is the same tensor, the output layer; nothing else."""
     checkpoint = tiny.checkpoint(family)
     everything = trainable(checkpoint)
     freeze(checkpoint.model, ["embeddings"])
     module = checkpoint.model.module
     assert not module.get_input_embeddings().weight.requires_grad
-    assert module.get_output_embeddings().weight is module.get_input_embeddings().weight
+    tied = module.get_output_embeddings().weight is module.get_input_embeddings().weight
+    assert tied == module.config.tie_word_embeddings
     frozen = everything - trainable(checkpoint)
     blocks = tuple(f"{stack.modules}." for stack in checkpoint.model.family.stacks.values())
     assert frozen and not any(name.startswith(blocks) for name in frozen)
     assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
-    assert all(name.startswith(blocks) or "norm" in name or "ln_f" in name for name in trainable(checkpoint))
+    assert all(name.startswith(blocks) or any(part in name for part in ("norm", "ln_f", "lm_head")) for name in trainable(checkpoint))
 
 
 def test_frozen_encoder():

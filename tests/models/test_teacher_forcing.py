@@ -83,7 +83,7 @@ def test_nothing_after_eos_counts(checkpoint, batch):
     losses = []
     for rest in ([a, b, a], [b, eos, b], [eos, eos, eos], [checkpoint.model.pad_token_id] * 3):
         tokens = torch.tensor([[a, b, eos, *rest], [b, b, b, a, eos, a]])
-        labels = as_labels(tokens, eos).labels
+        labels = as_labels(tokens, [eos]).labels
         assert (labels != IGNORE).sum(1).tolist() == [3, 5]
         losses.append(mean_nll(checkpoint.model, source, labels).item())
     assert len(set(losses)) == 1

@@ -118,7 +118,7 @@ def test_the_seed_decides_the_samples(checkpoint, batch):
 
 def test_as_labels_goes_by_order_and_not_by_the_pad_token():
     eos = pad = 7
-    samples = as_labels(torch.tensor([[1, 2, eos, pad, pad], [1, pad, pad, pad, pad], [1, 2, 3, 4, 5]]), eos)
+    samples = as_labels(torch.tensor([[1, 2, eos, pad, pad], [1, pad, pad, pad, pad], [1, 2, 3, 4, 5]]), [eos])
     i = IGNORE
     assert samples.labels.tolist() == [[1, 2, 7, i, i], [1, 7, i, i, i], [1, 2, 3, 4, 5]]
     assert samples.finished.tolist() == [True, True, False]

@@ -15,15 +15,22 @@ from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
 from fdistill.sampling.engines import engine_for
 from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
+from model_cases import CONVERTIBLE, convertible
 from scipy.stats import chisquare
 
 SEED = (0, 1, 0)
 BEAMS = {"num_beams": 4, "early_stopping": True}
 
 
+@pytest.fixture(params=CONVERTIBLE)
+def family(request):
+    """Each family whose models CTranslate2 runs, in turn."""
+    return request.param
+
+
 @pytest.fixture
 def checkpoint(family):
-    return tiny.checkpoint(family, seed=3)
+    return convertible(family)
 
 
 def sampled(model, sources, sampling, engine=CTRANSLATE2, seed=SEED, rows=None):
@@ -81,7 +88,7 @@ def test_samples_follow_the_models_distribution(checkpoint, length):
 def test_a_search_finds_what_the_reference_finds(family, options):
     sampling, lengths = SamplingConfig(8, "beam", options), set()
     for seed in range(4):
-        checkpoint = tiny.checkpoint(family, seed=seed)
+        checkpoint = convertible(family, seed)
         sources = tiny.random_pairs(checkpoint, 20)[0]
         tokens, finished = sampled(checkpoint.model, sources, sampling)
         assert (tokens, finished) == sampled(checkpoint.model, sources, sampling, TRANSFORMERS)
@@ -92,7 +99,7 @@ def test_a_search_finds_what_the_reference_finds(family, options):
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 2.0])
 def test_the_best_sequences_of_a_search_are_the_references(family, penalty):
     for seed in range(3):
-        checkpoint = tiny.checkpoint(family, seed=seed)
+        checkpoint = convertible(family, seed)
         sources = tiny.random_pairs(checkpoint, 20)[0]
         sampling = SamplingConfig(8, "beam", BEAMS | {"num_return_sequences": 3, "length_penalty": penalty})
         found = sampled(checkpoint.model, sources, sampling)
@@ -230,6 +237,32 @@ def test_a_model_that_it_cannot_run_is_refused():
     model.is_sharded = True
     with pytest.raises(UserError, match="needs all weights of the model, which is sharded over GPUs"):
         CTranslate2(model)
+
+
+def test_families_and_texts_that_it_does_not_compute_are_refused():
+    for family in ("smollm3", "gemma2", "phi", "phi3"):
+        with pytest.raises(UserError, match=f"a converted {family} model fails or computes something else; use engine"):
+            CTranslate2(tiny.checkpoint(family).model)
+    for family in ("mistral", "gemma3_text"):
+        checkpoint = tiny.checkpoint(family, sliding_window=14)
+        source = tiny.letter_ids(checkpoint)[:6]
+        sampled(checkpoint.model, [source], SamplingConfig(8))
+        with pytest.raises(UserError, match="texts of 16 tokens are longer than the model's sliding window, 14"):
+            sampled(checkpoint.model, [source], SamplingConfig(10))
+
+
+def test_it_stops_at_any_end_token():
+    """A second end token that is likely: the runtimes agree on every sequence, and both end at it."""
+    checkpoint = tiny.checkpoint("llama", seed=3)
+    first, *_ = tiny.letter_ids(checkpoint)
+    checkpoint.model.module.config.eos_token_id = [checkpoint.model.eos_token_id, first]
+    model, (sources, _) = wrap(checkpoint.model.module), tiny.random_pairs(checkpoint, 20)
+    for options in ({"num_beams": 1}, BEAMS):
+        sampling = SamplingConfig(8, "beam", options)
+        tokens, finished = sampled(model, sources, sampling)
+        assert (tokens, finished) == sampled(model, sources, sampling, TRANSFORMERS)
+        assert any(row[-1] == first for row in tokens) and all(first not in row[:-1] for row in tokens)
+        assert finished == [row[-1] in model.ends for row in tokens]
 
 
 def test_a_missing_package_is_reported_before_any_work(monkeypatch):

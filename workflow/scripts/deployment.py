@@ -143,6 +143,7 @@ def _memory(
                 (place / file).write_bytes(content)
         options = {
             "is_encoder_decoder": contender.model.family.is_encoder_decoder,
+            "ends": contender.model.ends,
             "prefix": contender.model.decoder_prompt[1:],
             "compute_type": weights,
         }

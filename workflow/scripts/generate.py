@@ -126,7 +126,7 @@ def measure_risks(
     first_samples = [samples[0] for samples in teacher_samples]
     teacher_model = teacher and teacher.model
     measured = risks(student.model, teacher_model, test.sources, student_samples, first_samples, batch_size, store)
-    measured["teacher_dist"] = teacher_dist(teacher_samples, student.tokenizer.eos_token_id)
+    measured["teacher_dist"] = teacher_dist(teacher_samples, student.model.ends)
     if ranks.is_main:
         place = {"task": args.task, "method": args.method, "seed": args.seed, "n_inputs": len(test)}
         write_risks(args.risk, measured, missing(teacher is not None, bool(teacher_samples)), place, lineage)

@@ -73,7 +73,7 @@ def main() -> None:
         samples = [[sequence.tokens for sequence in rows] for rows in imported.of_input.values()]
         place = {"task": args.task, "method": TEACHER_METHOD, "seed": args.seed, "n_inputs": len(samples)}
         unknown = outputs_missing()
-        measured = {risk: [] for risk in unknown} | {"teacher_dist": teacher_dist(samples, tokenizer.eos_token_id)}
+        measured = {risk: [] for risk in unknown} | {"teacher_dist": teacher_dist(samples, [tokenizer.eos_token_id])}
         write_risks(args.risk, measured, unknown, place, of_teacher)
 
 

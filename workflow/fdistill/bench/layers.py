@@ -19,8 +19,9 @@ from torch.nn import ModuleList
 from fdistill.bench.clock import now
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.models.architectures import model_class, wrap
+from fdistill.models.configurations import of_layers
 from fdistill.models.families import FAMILIES
-from fdistill.models.language_model import LanguageModel, Source
+from fdistill.models.language_model import LanguageModel, Source, end_tokens
 from fdistill.preflight.architectures import configuration
 from fdistill.runtime.errors import UserError
 
@@ -45,9 +46,9 @@ def random_models(model: dict[str, Any], count: int, seed: int, device: str) -> 
         raise UserError(f"--models: {count} models do not determine a line with its interval; give {fewest} or more")
     order = np.random.default_rng(seed).permutation(len(others))[: count - 1]
     if config.pad_token_id is None:  # as in GPT-2's checkpoints; see `checkpoints.load`
-        config.pad_token_id = config.eos_token_id
-    for name, stack in family.stacks.items():
-        setattr(config, stack.size_key, deepest[name])
+        config.pad_token_id = end_tokens(config)[0]
+    # Settings of single layers are repeated where there are more than the teacher's.
+    config = of_layers(config, family, {name: [i % full[name] for i in range(n)] for name, n in deepest.items()})
     torch.manual_seed(seed)
     return wrap(model_class(family)(config).to(device).eval()), [full, *(others[i] for i in order)]
 

@@ -1,10 +1,9 @@
 """A model's miniature: it runs the same code of the same libraries, and takes next to no memory."""
 
-import copy
-
 import torch
 
 from fdistill.models.architectures import model_class, wrap
+from fdistill.models.configurations import of_layers
 from fdistill.models.language_model import LanguageModel
 
 WIDTH = 8  # of hidden states; the vocabulary stays, as it belongs to the tokenizer
@@ -12,10 +11,12 @@ WIDTH = 8  # of hidden states; the vocabulary stays, as it belongs to the tokeni
 
 def miniature(model: LanguageModel) -> LanguageModel:
     """Return a model with random weights and the same configuration but for one narrow layer and head per stack."""
-    config = copy.deepcopy(model.module.config)
+    config = of_layers(model.module.config, model.family, {name: [0] for name in model.family.stacks})
     config.hidden_size = WIDTH  # by transformers' common name of the key
+    for key, size in {"num_key_value_heads": 1, "head_dim": WIDTH, "word_embed_proj_dim": WIDTH}.items():
+        if hasattr(config, key):
+            setattr(config, key, size)
     for stack in model.family.stacks.values():
-        setattr(config, stack.size_key, 1)
         setattr(config, stack.heads_key, 1)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -92,7 +92,7 @@ def _plain_run(
             batch = source_batch(model, sources[start : start + PLAIN_BATCH])
             output = model.module.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **settings)
             prompt = 1 if model.family.is_encoder_decoder else batch.input_ids.shape[1]
-            tokens += int((as_labels(output[:, prompt:], model.eos_token_id).labels != IGNORE).sum())
+            tokens += int((as_labels(output[:, prompt:], model.ends).labels != IGNORE).sum())
         return tokens
 
     return run

@@ -54,8 +54,8 @@ def sample(student: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, 
     student.train()
     prompt = 1 if student.config.is_encoder_decoder else input_ids.shape[1]
     tokens = tokens[:, prompt:]
-    is_eos = (tokens == student.config.eos_token_id).long()
-    return tokens.masked_fill(is_eos.cumsum(-1) - is_eos > 0, IGNORE)
+    is_end = torch.isin(tokens, tokens.new_tensor(student.config.eos_token_id)).long()  # of one token or of several
+    return tokens.masked_fill(is_end.cumsum(-1) - is_end > 0, IGNORE)
 
 
 def logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from fdistill.losses.sequences import STORED_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.families import FAMILIES, NEVER
-from fdistill.models.language_model import LanguageModel
+from fdistill.models.language_model import LanguageModel, end_tokens
 from fdistill.models.student_layers import origins
 from fdistill.models.students import init_student
 from fdistill.preflight.architectures import configuration
@@ -56,7 +56,7 @@ class Workload:
         """
         config, *_ = configuration(model)
         if config.pad_token_id is None:  # as in GPT-2's checkpoints; see `checkpoints.load`
-            config.pad_token_id = config.eos_token_id
+            config.pad_token_id = end_tokens(config)[0]
         torch.manual_seed(seed)
         teacher = Checkpoint(wrap(model_class(FAMILIES[config.model_type])(config)), SimpleNamespace())
         with torch.no_grad():
@@ -94,7 +94,7 @@ def end_by_context(model: LanguageModel, data: TrainingData) -> None:
 def random_texts(model: LanguageModel, limits: Limits, count: int, lengths: str, seed: int) -> TrainingData:
     """Return `count` random sources, with targets and teacher sequences that end with EOS; EOS is nowhere else."""
     rng = np.random.default_rng(seed)
-    special = [model.eos_token_id, model.pad_token_id]
+    special = [*model.ends, model.pad_token_id]
     vocabulary = np.setdiff1d(np.arange(model.module.config.vocab_size), special)
 
     def texts(max_length: int, end: list[int]) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """Likelihood risk, coverage risk and teacher diversity (Wen et al. 2023, section 3.2 and Table 3)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -89,13 +89,13 @@ def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
     return 100 * len(set(bigrams)) / len(bigrams) if bigrams else None
 
 
-def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]], eos: int) -> list[float]:
+def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]], ends: Collection[int]) -> list[float]:
     """Return what TeacherDist (Wen et al. 2023, Table 3) is the mean of: `distinct_bigrams` of each input, in percent.
 
-    Samples, [input][sample][token], count without EOS. Inputs without bi-grams are left out, which may be all of them.
+    Samples, [input][sample][token], count without `ends`, the tokens that end a text. Inputs without bi-grams are left out, which may be all of them.
     """
-    without_eos = ([[token for token in row if token != eos] for row in samples] for samples in samples_by_input)
-    return [share for share in map(distinct_bigrams, without_eos) if share is not None]
+    texts = ([[token for token in row if token not in ends] for row in samples] for samples in samples_by_input)
+    return [share for share in map(distinct_bigrams, texts) if share is not None]
 
 
 def write_risks(

@@ -82,7 +82,10 @@ class EncoderDecoder(LanguageModel):
 
 
 class DecoderOnly(LanguageModel):
-    """A decoder-only model: GPT-2, DialoGPT. The source is a prompt, padded on the left."""
+    """A decoder-only model: GPT-2, Llama and its relatives. The source is a prompt, padded on the left.
+
+    Keys and values are kept whole in layers that see only a window of them too: the attention mask has the window.
+    """
 
     def encode(self, source: Source, hidden: bool = False) -> Context:
         """See `LanguageModel.encode`."""

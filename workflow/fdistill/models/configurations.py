@@ -26,8 +26,10 @@ from fdistill.runtime.validation import Problem, nearest, show
 
 LAYERS, SIZE, LABELS, PARAMETERS = 512, 10**7, 10**5, 10**11  # far above those of the families' largest models
 TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")  # those that are used
-ACTIVATIONS = ("activation_function", "dense_act_fn", "hidden_act")  # the families' keys of one
+ACTIVATIONS = ("activation_function", "dense_act_fn", "hidden_act", "hidden_activation")  # the families' keys of one
 TEACHER_CONFIG = "model.teacher.config"  # the key of a configuration made of settings
+# Keys of numbers that may be null: no window, no capping of scores and logits.
+_MAY_BE_NULL = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")
 # Keys of configurations on which no layer's output depends: of training, vocabulary, positions, generation, other
 # tasks' heads, what becomes of the layers' outputs, and notations of keys that are compared themselves (T5's
 # `feed_forward_proj` sets two; `n_inner` is a size that weights have). Any other key counts, those of new families too.
@@ -45,7 +47,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     """
     file = Path(cached_file(source, CONFIG, local_files_only=local_only))
     content = read_object(file)
-    family = _family_of(file, content.get("model_type"))
+    family = _family_of(file, content)
     if "quantization_config" in content or "compression_config" in content:
         raise UserError(
             f"{file}: the model is quantised, which is not supported; give the unquantised one that it was made from"
@@ -63,6 +65,7 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
         _refuse(str(generation), _token_problems(settings, config.vocab_size))
         if getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = settings.get("decoder_start_token_id")
+        config.eos_token_id = _joined_ends(config.eos_token_id, settings.get("eos_token_id"))
     _set_outputs(config)
     return config, family
 
@@ -73,14 +76,22 @@ def gguf_configuration(file: Path) -> tuple[PreTrainedConfig, Family]:
     Raises UserError for an unknown family and for a value out of bounds.
     """
     config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
-    family = _family_of(file, config.model_type)
+    family = _family_of(file, {"model_type": config.model_type})
     _refuse(str(file), _problems(config, family))
     _set_outputs(config)
     return config, family
 
 
-def _family_of(file: Path, model_type: Any) -> Family:
+def _family_of(file: Path, content: dict[str, Any]) -> Family:
+    """Return the family of a configuration. Raises UserError for one that is not known."""
+    model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
+        text = content.get("text_config")
+        if isinstance(text, dict) and text.get("model_type") in FAMILIES:
+            raise UserError(
+                f"{file}: a {model_type} model, which reads more than text; give a checkpoint of its text model alone, "
+                f"whose model_type is {text['model_type']}"
+            )
         raise UserError(f"{file}: unknown model family '{str(model_type)[:40]}'; known: {', '.join(FAMILIES)}")
     return FAMILIES[model_type]
 
@@ -113,6 +124,24 @@ def scratch_configuration(
         raise UserError(f"{key}: {reason(error)}") from None
     _refuse("", (problem.under(*where) for problem in _problems(config, family)))
     return config
+
+
+def of_layers(config: PreTrainedConfig, family: Family, layers: dict[str, list[int]]) -> PreTrainedConfig:
+    """Return the configuration of a model that has, in each stack of `layers`, these layers of the first one's."""
+    settings = config.to_dict()
+    for name, numbers in layers.items():
+        stack = family.stacks[name]
+        settings[stack.size_key] = len(numbers)
+        for key in stack.per_layer:
+            if settings.get(key) is not None:
+                settings[key] = [settings[key][number] for number in numbers]
+    return type(config).from_dict(settings)
+
+
+def window(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a layer with a sliding window sees, the token itself included; None without one."""
+    types = getattr(config, "layer_types", None) or ["sliding_attention"]  # Mistral and Phi-3 have no list
+    return getattr(config, "sliding_window", None) if "sliding_attention" in types else None
 
 
 def layer_settings(config: PreTrainedConfig, family: Family, stack: str) -> dict[str, Any]:
@@ -164,10 +193,12 @@ def _label_problems(content: dict[str, Any]) -> Iterator[Problem]:
 def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
     """Find the values that a model of the family cannot have; their kinds are those of the family's defaults."""
     yield from _token_problems(vars(config), config.vocab_size)
+    if getattr(config, "use_bidirectional_attention", False):  # Gemma's relatives that embed texts
+        yield Problem(("use_bidirectional_attention",), "not allowed: such a model reads what it would have to predict")
     layers = {stack.size_key for stack in family.stacks.values()}
     for key, default in getattr(transformers, family.config_class)().to_dict().items():
         value = getattr(config, key, default)
-        if key.endswith("_token_id") or key == "chunk_size_feed_forward":
+        if key.endswith("_token_id") or key == "chunk_size_feed_forward" or (value is None and key in _MAY_BE_NULL):
             continue
         if key in ACTIVATIONS:
             if value not in ACT2FN:
@@ -180,6 +211,13 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
             most = 1 if "drop" in key else 1000
             if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= most):
                 yield Problem((key,), f"{show(value)} is not allowed; must be a number from 0 to {most}")
+
+
+def _joined_ends(first: int | list[int] | None, second: int | list[int] | None) -> int | list[int] | None:
+    """Return the end tokens of a configuration and of the generation settings beside it, each once."""
+    lists = [ids if isinstance(ids, list) else [ids] for ids in (first, second) if ids is not None]
+    ids = list(dict.fromkeys(token for tokens in lists for token in tokens))
+    return ids if len(ids) > 1 else next(iter(ids), None)
 
 
 def _token_problems(values: dict[str, Any], vocabulary: int) -> Iterator[Problem]:

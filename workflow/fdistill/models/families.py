@@ -4,16 +4,21 @@ To add a family whose architecture is like one of these, add an entry to `FAMILI
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of layers: the paths of its modules, and the configuration keys of its numbers of layers and heads."""
+    """One stack of layers: the paths of its modules, and the configuration keys of its numbers of layers and heads.
+
+    `per_layer` are the configuration keys, if a model has them, of lists with an entry for each layer.
+    """
 
     modules: str  # dotted path of the module list, also the prefix of its parameters' names
     size_key: str
     module: str  # dotted path of the whole stack, which `freeze` uses
     heads_key: str
+    per_layer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Family:
 
     `scratch_tokens` are the special tokens of a tokenizer trained from scratch. `closes_text` says whether the family's
     tokenizers append EOS to every text, sources too.
+
+    `ctranslate2` is the class in CTranslate2's converters that reads the family's models; None where the converted
+    model computes something else.
 
     `pad_is_never_predicted`: the original model has no pad token in its vocabulary. The conversion to transformers
     added one with a row of zeros, so that its logit is 0 whatever the context, and relies on decoding to ban it. Here
@@ -43,6 +51,7 @@ class Family:
     decoder_start: str = "eos_token"  # the special token that a decoder trained from scratch starts with
     positions_key: str | None = None  # configuration key of the number of positions; None: positions are relative
     pad_is_never_predicted: bool = False
+    ctranslate2: str | None = None
 
     @property
     def source_side(self) -> str:
@@ -66,6 +75,7 @@ _BART = Family(
     embeddings=("model.shared", *_POSITIONS),
     scratch_tokens={"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
     positions_key="max_position_embeddings",
+    ctranslate2="BartLoader",
 )
 
 # Pegasus and Marian: BART with sinusoidal positions, whose decoder starts with the pad token.
@@ -78,17 +88,29 @@ _SINUSOIDAL = replace(
     pad_is_never_predicted=True,
 )
 
-# Llama: rotary positions; the common shape of today's decoder-only models.
+# The common shape of today's decoder-only models, whose positions are rotary.
 _LLAMA = Family(
     model_class="LlamaForCausalLM",
     config_class="LlamaConfig",
     is_encoder_decoder=False,
-    stacks={"decoder": Stack("model.layers", "num_hidden_layers", "model", "num_attention_heads")},
+    stacks={
+        "decoder": Stack(
+            "model.layers", "num_hidden_layers", "model", "num_attention_heads", ("layer_types", "no_rope_layers")
+        )
+    },
     embeddings=("model.embed_tokens",),
     scratch_tokens={"eos_token": "<|endoftext|>", "pad_token": "<pad>"},
     closes_text=False,
     positions_key="max_position_embeddings",
+    ctranslate2="LlamaLoader",
 )
+
+
+def _like_llama(name: str, ctranslate2: str | None = None, **changes: Any) -> Family:
+    """Return a family of the common shape, whose classes in transformers begin with `name`."""
+    classes = {"model_class": f"{name}ForCausalLM", "config_class": f"{name}Config"}
+    return replace(_LLAMA, **classes | {"ctranslate2": ctranslate2} | changes)
+
 
 FAMILIES = {
     "bart": _BART,
@@ -108,6 +130,7 @@ FAMILIES = {
         embeddings=("shared",),
         scratch_tokens={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
         decoder_start="pad_token",
+        ctranslate2="T5Loader",
     ),
     "gpt2": Family(
         model_class="GPT2LMHeadModel",
@@ -118,6 +141,22 @@ FAMILIES = {
         scratch_tokens={"eos_token": "<|endoftext|>", "pad_token": "<pad>"},
         closes_text=False,
         positions_key="n_positions",
+        ctranslate2="GPT2Loader",
     ),
     "llama": _LLAMA,
+    "mistral": _like_llama("Mistral", "MistralLoader"),
+    "qwen2": _like_llama("Qwen2", "Qwen2Loader"),
+    "qwen3": _like_llama("Qwen3", "Qwen3Loader"),
+    "smollm3": _like_llama("SmolLM3"),
+    "gemma": _like_llama("Gemma", "GemmaLoader"),
+    "gemma2": _like_llama("Gemma2"),
+    "gemma3_text": _like_llama("Gemma3", "Gemma3Loader", config_class="Gemma3TextConfig"),
+    "phi": _like_llama("Phi"),
+    "phi3": _like_llama("Phi3"),
+    "opt": _like_llama(  # learned positions, and the names of BART's decoder
+        "OPT",
+        "OPTLoader",
+        stacks={"decoder": Stack("model.decoder.layers", "num_hidden_layers", "model.decoder", "num_attention_heads")},
+        embeddings=("model.decoder.embed_tokens", "model.decoder.embed_positions"),
+    ),
 }

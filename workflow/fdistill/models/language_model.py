@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache, GenerationConfig, PreTrainedModel
+from transformers import Cache, GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from fdistill.losses import chunks
 from fdistill.losses.divergences import log_softmax
@@ -109,6 +109,9 @@ class LanguageModel(ABC):
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
         )
+        embeddings = module.get_input_embeddings()
+        if getattr(embeddings, "padding_idx", None) in end_tokens(config):
+            embeddings.padding_idx = None  # EOS that serves as pad token learns as an input all the same
         if family.pad_is_never_predicted:
             module.final_logits_bias[:, config.pad_token_id] = NEVER
         for name in family.constant:
@@ -139,7 +142,12 @@ class LanguageModel(ABC):
     @property
     def eos_token_id(self) -> int:
         """The id of the token that ends a target."""
-        return self.module.config.eos_token_id
+        return self.ends[0]
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids of the tokens that end a text of the model: EOS, and others that some chats' turns end with."""
+        return end_tokens(self.module.config)
 
     @property
     def pad_token_id(self) -> int:
@@ -178,7 +186,10 @@ class LanguageModel(ABC):
     def logits(self, states: Tensor) -> Tensor:
         """Apply the output layer to states that `decode` returns: (N, D) -> (N, V)."""
         bias = getattr(self.module, "final_logits_bias", None)  # BART and its relatives
+        cap = getattr(self.module.config, "final_logit_softcapping", None)  # Gemma 2
         logits = self.run(lambda: self.module.get_output_embeddings()(states))
+        if cap is not None:
+            logits = cap * torch.tanh(logits / cap)
         return logits if bias is None else logits + bias
 
     def output_weights(self) -> list[Tensor]:
@@ -266,6 +277,12 @@ class LanguageModel(ABC):
     @abstractmethod
     def _empty_cache(self) -> Cache:
         """Return a key-value cache that grows layer by layer: transformers sizes T5's by the encoder's depth."""
+
+
+def end_tokens(config: PreTrainedConfig) -> tuple[int, ...]:
+    """Return the ids of the tokens that end a text, EOS first: a configuration has one or a list of them."""
+    ids = config.eos_token_id
+    return tuple(ids) if isinstance(ids, list) else (ids,)
 
 
 def _call(function: Callable[[], Any]) -> Any:

@@ -51,8 +51,9 @@ def size_of(module: PreTrainedModel, family: Family) -> Size:
     depth = {name: getattr(config, stack.size_key) for name, stack in family.stacks.items()}
     parts = {name: _count(stack) for name, stack in stacks.items()}
     parts["embeddings"] = sum(_count(module.get_submodule(name)) for name in family.embeddings)
-    # T5 has relative positions: a learned bias per head and pair of positions, which prevents fused attention.
-    fused = family.positions_key is not None
+    # T5 has relative positions: a learned bias per head and pair of positions, which prevents fused attention. So do
+    # Gemma 2's capped scores.
+    fused = family.positions_key is not None and getattr(config, "attn_logit_softcapping", None) is None
     return Size(
         parameters=_count(module),
         parts=parts,

@@ -19,6 +19,7 @@ from fdistill.models.checkpoint_files import COPY, check_content, check_names, r
 from fdistill.models.configurations import gguf_configuration, read_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.gguf_files import ORIGINAL, check_gguf
+from fdistill.models.language_model import end_tokens
 from fdistill.models.location import CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
@@ -137,7 +138,7 @@ def _read_tokenizer(
         )
     if tokenizer.eos_token_id is None:
         raise UserError(f"{name}: the tokenizer has no EOS token (eos_token), which ends every text; set it")
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = end_tokens(config)
     if tokenizer.eos_token_id not in ends:
         raise UserError(
             f"{name}: EOS is token {tokenizer.eos_token_id} to the tokenizer and {show(config.eos_token_id)} in "
@@ -145,7 +146,9 @@ def _read_tokenizer(
         )
     if not Path(source[_SOURCE], MANIFEST).is_file():  # a checkpoint of this workflow has been saved before
         check_can_be_saved(name, tokenizer)
-    config.eos_token_id = tokenizer.eos_token_id
+    # EOS first, which ends the targets; the others end a text that is generated, too.
+    others = [token for token in ends if token != tokenizer.eos_token_id]
+    config.eos_token_id = [tokenizer.eos_token_id, *others] if others else tokenizer.eos_token_id
     has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
     if family.is_encoder_decoder and not has_start:
         raise UserError(f"{name}: has no decoder_start_token_id, the first token of its decoder; set it in {CONFIG}")

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.configurations import layer_settings
+from fdistill.models.configurations import layer_settings, of_layers
 from fdistill.models.language_model import LanguageModel
 from fdistill.models.student_layers import RANDOM, TEACHER, Layers, Start
 from fdistill.runtime.errors import UserError
@@ -39,7 +39,6 @@ def init_student(
             f"model.student: give the layers of {' and '.join(family.stacks)} for this family; got {', '.join(layers)}"
         )
     models = {TEACHER: teacher, **(others or {})}
-    config = type(module.config).from_dict(module.config.to_dict())
     starts = {name: Start.read(layers[name]) for name in family.stacks}
     copied: dict[str, Layers] = {}
     for name, stack in family.stacks.items():
@@ -50,7 +49,9 @@ def init_student(
                 f"model.student.{name}: {copied[name]} must be layers of the teacher, at least one; "
                 f"it has 0..{depth - 1}"
             )
-        setattr(config, stack.size_key, len(copied[name]))
+    # A random layer has the settings of the teacher's layer in its place.
+    places = {name: [new if old is RANDOM else old for new, old in enumerate(copied[name])] for name in copied}
+    config = of_layers(module.config, family, places)
     if any(RANDOM in numbers for numbers in copied.values()):
         torch.manual_seed(seed)
     student = model_class(family)(config)

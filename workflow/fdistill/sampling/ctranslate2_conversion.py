@@ -8,15 +8,11 @@ from pathlib import Path
 
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, not_computed
 
 FLOAT32, INT8 = "float32", "int8"
 # What its converters and its runtime raise for a feature of a model that they do not support.
 FAILURES = (AttributeError, KeyError, RuntimeError, ValueError)
-
-_AS_BART = ("bart", "mbart", "pegasus", "marian")
-# The loaders of the other families.
-_LOADERS = {"t5": "T5Loader", "gpt2": "GPT2Loader", "llama": "LlamaLoader"}
 
 
 def unsupported(reason: str) -> UserError:
@@ -43,26 +39,28 @@ def converted_files(
     """Convert a model, with `weights` in FLOAT32 or INT8, to the files that CTranslate2 reads, by name.
 
     `words` (V,) are the names of the token ids in its vocabulary, which must differ; by default the ids as text.
-    Raises one of FAILURES for unknown features.
+    Raises one of FAILURES for unknown features, UserError for a family that it does not compute as transformers does.
     """
+    if reason := not_computed(model.module.config.model_type):
+        raise unsupported(reason)
     from ctranslate2.converters import transformers as converters
 
-    # The converters quantise weights in place: without a copy, the model itself would be changed.
-    module = copy.copy(model.module) if weights == FLOAT32 else copy.deepcopy(model.module)
-    module.config = copy.deepcopy(module.config)
-    kind = module.config.model_type
-    if kind in _AS_BART:
+    # The converters take modules apart and quantise weights in place: without a copy, the model itself would be changed.
+    # Weights that stay as they are need none.
+    tensors = (*model.module.parameters(), *model.module.buffers()) if weights == FLOAT32 else ()
+    module = copy.deepcopy(model.module, {id(tensor): tensor for tensor in tensors})
+    loader = getattr(converters, model.family.ctranslate2)()
+    if isinstance(loader, converters.BartLoader) and model.family.is_encoder_decoder:  # BART and its relatives
         # The loaders for the relatives drop the pad token, or use names that transformers 5 does not have.
         encoder = module.get_submodule(model.family.stacks["encoder"].module)
         module.config.normalize_before = hasattr(encoder, "layer_norm")
         module.config.normalize_embedding = hasattr(encoder, "layernorm_embedding")
-        loader = converters.BartLoader()
-    else:
-        loader = getattr(converters, _LOADERS[kind])()
     words = list(map(str, range(module.config.vocab_size))) if words is None else words
     spec = loader(module, _Words(model, words))
     if model.family.is_encoder_decoder:
         spec.config.decoder_start_token = words[model.decoder_prompt[0]]
+    else:
+        spec.register_vocabulary(words)  # OPT's loader would round its size up, beyond the embeddings
     spec.validate()
     spec.optimize(quantization=None if weights == FLOAT32 else weights)
     with tempfile.TemporaryDirectory() as folder:

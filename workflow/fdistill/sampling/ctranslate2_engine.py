@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fdistill.data.batches import label_batch, source_batch
+from fdistill.models.configurations import window
 from fdistill.models.language_model import LanguageModel, Source
 from fdistill.sampling.ctranslate2_conversion import (
     FAILURES,
@@ -17,6 +18,7 @@ from fdistill.sampling.ctranslate2_conversion import (
     unsupported,
 )
 from fdistill.sampling.ctranslate2_runtime import Runtime
+from fdistill.sampling.engine_limits import beyond_window
 from fdistill.sampling.modes import ANCESTRAL, SEARCHES
 from fdistill.sampling.sampler import Samples, SamplingConfig, mixed_seed, sequence_log_probs
 
@@ -51,6 +53,7 @@ class CTranslate2:
                 self.files,
                 is_encoder_decoder=model.family.is_encoder_decoder,
                 prefix=self.prefix,
+                ends=model.ends,
                 device=model.device.type,
                 device_index=model.device.index or 0,
                 compute_type=weights,
@@ -86,12 +89,15 @@ class CTranslate2:
             self._set_seed(mixed_seed(*seed, *rows) % 2**32)
             self._runtime = self._open()
         sources = [ids[mask.bool()].tolist() for ids, mask in zip(source.input_ids, source.attention_mask, strict=True)]
+        longest = max(map(len, sources)) + sampling.max_new_tokens
+        if reason := beyond_window(window(self.model.module.config), longest):
+            raise unsupported(reason)
         try:
             generated = self._runtime.generate(sources, sampling)
         except FAILURES as error:
             raise cannot_run(error) from None
         sequences, log_probs = zip(*(pair for pairs in generated for pair in pairs), strict=True)
-        finished = [tokens[-1] == self.model.eos_token_id for tokens in sequences]
+        finished = [tokens[-1] in self.model.ends for tokens in sequences]
         device = self.model.device
         labels = label_batch(sequences, device)
         known = sampling.mode in (ANCESTRAL, *SEARCHES)
@@ -101,7 +107,7 @@ class CTranslate2:
     def _largest_difference(self) -> float:
         """Return the largest difference of the runtimes' log-probabilities, in nats, on random sequences."""
         model, rng = self.model, np.random.default_rng(0)
-        special = {model.eos_token_id, model.pad_token_id}
+        special = {*model.ends, model.pad_token_id}
         words = [token for token in range(model.module.config.vocab_size) if token not in special]
         sources, texts = (rng.choice(words, (CHECKED_SEQUENCES, CHECKED_LENGTH)).tolist() for _ in range(2))
         sequences = [[*text, model.eos_token_id] for text in texts]

@@ -45,6 +45,8 @@ def convert(checkpoint: Checkpoint, decoding: dict[str, Any]) -> Conversion:
     sampling = SamplingConfig.from_decoding(effective(decoding))
     options = search_options(sampling) | _lengths(checkpoint, sampling)
     del options["return_scores"]
+    if len(checkpoint.model.ends) > 1:  # the runtime's own default is EOS alone
+        options["end_token"] = [words[end] for end in checkpoint.model.ends]
     of_model = runtime.search_difference(sampling)
     return Conversion(files, None, options, (*differences(sampling.options), *([of_model] if of_model else ())))
 

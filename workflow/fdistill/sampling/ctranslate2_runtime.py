@@ -14,7 +14,7 @@ ScoredSequence = tuple[list[int], float]
 class Runtime:
     """A converted model, of `files` by name or else of a folder, whose vocabulary are the token ids as text.
 
-    `prefix` are the tokens that the decoder is given after its start token. Raises one of `FAILURES` for a model that
+    `prefix` are the tokens that the decoder is given after its start token, `ends` those that end a text. Raises one of `FAILURES` for a model that
     it cannot run.
     """
 
@@ -24,6 +24,7 @@ class Runtime:
         files: Mapping[str, bytes] | None = None,
         *,
         is_encoder_decoder: bool,
+        ends: Sequence[int],
         prefix: Sequence[int] = (),
         device: str = "cpu",
         device_index: int = 0,
@@ -32,7 +33,7 @@ class Runtime:
     ):
         import ctranslate2
 
-        self.is_encoder_decoder, self.prefix = is_encoder_decoder, list(prefix)
+        self.is_encoder_decoder, self.prefix, self.ends = is_encoder_decoder, list(prefix), list(ends)
         self._runtime = (ctranslate2.Translator if is_encoder_decoder else ctranslate2.Generator)(
             folder,
             files=files,
@@ -66,6 +67,7 @@ class Runtime:
             max_input_length=0,  # no limit
             max_decoding_length=begin + sampling.max_new_tokens,
             min_decoding_length=begin + shortest(sampling),
+            end_token=self.ends,
             **options,
         )
         return [
@@ -90,6 +92,7 @@ class Runtime:
                 include_prompt_in_result=False,
                 max_length=sampling.max_new_tokens,
                 min_length=shortest(sampling),
+                end_token=self.ends,
                 **options,
             )
             scored = [

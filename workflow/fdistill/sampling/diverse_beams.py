@@ -1,5 +1,7 @@
 """Diverse beam search (Vijayakumar et al. 2016): groups of beams, each kept away from what the earlier ones chose."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -46,12 +48,12 @@ def diverse_beam_search(
     for step in range(max_new_tokens):
         log_probs = logits.float().log_softmax(-1).view(count, num_beam_groups, size, vocabulary)
         if step < min_new_tokens:
-            log_probs[..., model.eos_token_id] = NONE
+            log_probs[..., list(model.ends)] = NONE
         chosen = log_probs.new_zeros(count, vocabulary)  # by how many beams, at this step
         rows = []
         for number, group in enumerate(groups):
             searching = group.searching.clone()
-            parents = group.advance(log_probs[:, number] - diversity_penalty * chosen.unsqueeze(1), model.eos_token_id)
+            parents = group.advance(log_probs[:, number] - diversity_penalty * chosen.unsqueeze(1), model.ends)
             rows.append(first_rows + number * size + parents)
             chosen.scatter_add_(1, group.tokens[..., -1], searching.float().unsqueeze(1).expand(count, size))
         if step == max_new_tokens - 1 or not any(group.searching.any() for group in groups):
@@ -78,20 +80,20 @@ class _Group:
         self.scores[:, 0] = 0
         self.searching = torch.ones(shape[0], dtype=torch.bool, device=device)
 
-    def advance(self, log_probs: Tensor, eos_token_id: int) -> Tensor:
+    def advance(self, log_probs: Tensor, ends: Sequence[int]) -> Tensor:
         """Take a step with the log-probabilities (B, K, V) of the next tokens; return the new beams' parents (B, K).
 
-        Of the 2K best continuations, those in the first K that end are finished sequences, and the best K others are
-        the new beams.
+        Of the K (1 + E) best continuations, where E tokens end a sequence, those in the first K that end are finished
+        sequences, and the best K others are the new beams.
         """
         size, longest = self.finished.shape[1:]
-        scores, places = (self.scores.unsqueeze(-1) + log_probs).flatten(1).topk(2 * size)
+        scores, places = (self.scores.unsqueeze(-1) + log_probs).flatten(1).topk(size * (1 + len(ends)))
         parents, last = places // log_probs.shape[-1], places % log_probs.shape[-1]
         tokens = torch.cat([_pick(self.tokens, parents), last.unsqueeze(-1)], 2)
-        ends = last == eos_token_id
+        is_end = is_any(last, ends)
         length = tokens.shape[2]
-        self._finish(tokens, scores / length**self.length_penalty, ends | (length == longest))
-        self.scores, best = scores.masked_fill(ends, NONE).topk(size)
+        self._finish(tokens, scores / length**self.length_penalty, is_end | (length == longest))
+        self.scores, best = scores.masked_fill(is_end, NONE).topk(size)
         self.tokens = _pick(tokens, best)
         worst, has_all = self.finished_scores[:, -1], self.finished_scores[:, -1] > NONE
         can_improve = self.scores[:, 0] / length**self.length_penalty > worst
@@ -99,7 +101,7 @@ class _Group:
         return parents.gather(1, best)
 
     def _finish(self, tokens: Tensor, scores: Tensor, ends: Tensor) -> None:
-        """Keep the best K of the finished sequences and of those of the first K continuations (B, 2K, T) that end."""
+        """Keep the best K of the finished sequences and of those of the first K continuations (B, L, T) that end."""
         count, size, longest = self.finished.shape
         new = self.finished.new_full((count, size, longest), IGNORE)
         new[..., : tokens.shape[2]] = tokens[:, :size]
@@ -107,6 +109,14 @@ class _Group:
         merged = torch.cat([self.finished_scores, scores[:, :size].masked_fill(~counts, NONE)], 1)
         self.finished_scores, best = merged.topk(size)
         self.finished = _pick(torch.cat([self.finished, new], 1), best)
+
+
+def is_any(tokens: Tensor, ends: Sequence[int]) -> Tensor:
+    """Return which tokens are one of a model's end tokens."""
+    found = tokens == ends[0]
+    for end in ends[1:]:
+        found = found | (tokens == end)
+    return found
 
 
 def _pick(sequences: Tensor, places: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ The configuration is checked against these limits, and `engines.engine_for` chec
 from collections.abc import Iterator
 from typing import Any
 
+from fdistill.models.families import FAMILIES
 from fdistill.sampling.modes import ANCESTRAL, BEAM, NUCLEUS, TOP_K
 
 TRANSFORMERS, CTRANSLATE2 = "transformers", "ctranslate2"
@@ -34,6 +35,24 @@ def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"engine {CTRANSLATE2} ends a beam search as soon as there are as many finished hypotheses as beams; "
             f"set early_stopping: true, or use engine {TRANSFORMERS}",
         )
+
+
+def not_computed(family: str) -> str | None:
+    """Return why CTranslate2 is not used for a family of `FAMILIES`; None where it is."""
+    if FAMILIES[family].ctranslate2 is None:
+        return f"a converted {family} model fails or computes something else"
+    return None
+
+
+def beyond_window(window: int | None, longest: int) -> str | None:
+    """Return why CTranslate2 would differ on texts of up to `longest` tokens, source and target, of a model.
+
+    Its sliding windows (`window`, in tokens) hide other tokens than those of transformers; within one, all of a text is
+    seen.
+    """
+    if window is None or longest <= window:
+        return None
+    return f"texts of {longest} tokens are longer than the model's sliding window, {window}, which it places otherwise"
 
 
 def differences(settings: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.diverse_beams import diverse_beam_search
+from fdistill.sampling.diverse_beams import diverse_beam_search, is_any
 from fdistill.sampling.modes import (
     ANCESTRAL,
     BEAM,
@@ -79,8 +79,8 @@ class SamplingConfig:
 class Samples:
     """Sampled sequences as labels: those of each source side by side, the best one of a search first."""
 
-    labels: Tensor  # (B, T), up to and including the first EOS, IGNORE after it
-    finished: Tensor  # (B,), whether the sequence ends in EOS
+    labels: Tensor  # (B, T), up to and including the first of the model's end tokens, IGNORE after it
+    finished: Tensor  # (B,), whether the sequence ends in one
     log_probs: Tensor | None = None  # (B,), of whole sequences in nats, if the engine computes them
 
 
@@ -109,10 +109,10 @@ def sample_batch(
     if sampling.mode == DIVERSE_BEAM:
         with _without_dropout(model):
             labels = diverse_beam_search(model, source, **settings)
-        return Samples(labels, (labels == model.eos_token_id).any(1))
+        return Samples(labels, is_any(labels, model.ends).any(1))
     with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(mixed_seed(*seed, *rows))
-        return as_labels(model.generate(source, **settings), model.eos_token_id)
+        return as_labels(model.generate(source, **settings), model.ends)
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -163,7 +163,7 @@ def _sample(model: LanguageModel, context: Context, uniform: Tensor) -> Samples:
     for step in range(steps):
         sampled = _inverse_cdf(logits, uniform[unfinished, step])
         labels[unfinished, step] = sampled
-        continuing = (sampled != model.eos_token_id).nonzero().squeeze(1)
+        continuing = (~is_any(sampled, model.ends)).nonzero().squeeze(1)
         if len(continuing) == 0 or step == steps - 1:
             break
         if len(continuing) < len(unfinished):
@@ -171,7 +171,7 @@ def _sample(model: LanguageModel, context: Context, uniform: Tensor) -> Samples:
             model.select_rows(continuing, state)
         logits = model.step(sampled.unsqueeze(1), state)
     labels = labels[:, : step + 1]
-    return Samples(labels, (labels == model.eos_token_id).any(1))
+    return Samples(labels, is_any(labels, model.ends).any(1))
 
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -184,11 +184,14 @@ def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     return sampled.clamp(max=logits.shape[-1] - 1).squeeze(1)  # the product may round up to the last sum
 
 
-def as_labels(tokens: Tensor, eos_token_id: int) -> Samples:
-    """Convert generated ids (B, T) to `Samples`: all after the first EOS is padding, since the pad token may be EOS."""
-    is_eos = tokens == eos_token_id
-    after_eos = (is_eos.cumsum(-1) - is_eos.long()) > 0
-    return Samples(tokens.masked_fill(after_eos, IGNORE), is_eos.any(-1))
+def as_labels(tokens: Tensor, ends: Sequence[int]) -> Samples:
+    """Convert generated ids (B, T) to `Samples`: all after the first end token is padding, as the pad token may be one.
+
+    `ends` are the model's.
+    """
+    is_end = is_any(tokens, ends)
+    after_end = (is_end.cumsum(-1) - is_end.long()) > 0
+    return Samples(tokens.masked_fill(after_end, IGNORE), is_end.any(-1))
 
 
 @torch.no_grad()
