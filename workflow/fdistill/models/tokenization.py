@@ -65,10 +65,10 @@ def _pre_tokenizer(symbols: Iterable[str]) -> pre_tokenizers.PreTokenizer:
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`).
 
-    A decoder-only model, whose sources are padded on the left, goes on where its source ends: the token that its
+    A decoder-only model, whose sources are cut on the left, goes on where its source ends: the token that its
     tokenizer puts before a text, BOS of Llama and Gemma, stands before the source alone.
     """
-    continues = tokenizer.padding_side == "left"
+    continues = tokenizer.truncation_side == "left"
     before = [] if continues or has_languages(tokenizer) else around(tokenizer)[0]
     return [[*before, *row, tokenizer.eos_token_id] for row in text_ids(tokenizer, texts, is_target=True)]
 
