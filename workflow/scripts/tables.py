@@ -66,6 +66,17 @@ def main() -> None:
         build=lambda args: tables.deployment_table(paths(args.deployments), args.tasks, table_flags.layout(args)),
     )
 
+    command = commands.add_parser("perplexity", help="perplexities before and after distillation")
+    add_files_flag(command, "--perplexities", OF_ANY, "perplexity.json files, one per model")
+    command.add_argument(
+        "--systems", nargs="+", type=arguments.name, required=True, metavar="KEY[=TITLE]", help="the rows, in order"
+    )
+    command.set_defaults(
+        build=lambda args: tables.perplexity_table(
+            paths(args.perplexities), args.tasks, args.texts.named_systems(args.systems)
+        ),
+    )
+
     command = commands.add_parser(
         "results", help="all metrics and risks of all seeds as one data frame (.parquet, .csv)"
     )
@@ -99,7 +110,7 @@ def main() -> None:
     shleifer_rush_flags.add_commands(commands)
 
     for table, command in commands.choices.items():
-        if table not in ("datasets", "online", "layers", *shleifer_rush_flags.COMMANDS):
+        if table not in ("datasets", "online", "layers", "perplexity", *shleifer_rush_flags.COMMANDS):
             table_flags.add_row_flags(command)
         if table in ("main", "risk", "stages", "online", "results"):
             table_flags.add_comparisons_flag(command)

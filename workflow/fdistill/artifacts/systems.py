@@ -3,6 +3,8 @@
 No method's name has a dash, so that the first one of a system's name ends the method.
 """
 
+INIT_STUDENT = "init_student"  # the student before any method has trained it
+
 
 def of_size(name: str, size: str | None) -> str:
     """Return what `name`, a method or `init_student`, is called in a size of the student; None is the default size."""

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fdistill.artifacts.systems import INIT_STUDENT  # the one start that is no method
 from fdistill.runtime.validation import Problem, nearest
 
 Methods = dict[str, dict[str, Any]]
-
-INIT_STUDENT = "init_student"  # the one start that is no method
 
 
 def with_starts(names: Iterable[str], methods: Methods) -> list[str]:

@@ -83,6 +83,7 @@ def gguf_configuration(file: Path) -> tuple[PreTrainedConfig, Family]:
 
 
 def _family_of(file: Path, content: dict[str, Any]) -> Family:
+    """Return the family of a configuration. Raises UserError for one that is not known."""
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         text = content.get("text_config")

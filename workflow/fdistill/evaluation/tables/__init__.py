@@ -9,6 +9,7 @@ from fdistill.evaluation.tables.frame import results_frame, sections
 from fdistill.evaluation.tables.human import human_table
 from fdistill.evaluation.tables.layers import layers_table
 from fdistill.evaluation.tables.online import online_table
+from fdistill.evaluation.tables.perplexity import perplexity_table
 from fdistill.evaluation.tables.results import main_table, risk_table
 from fdistill.evaluation.tables.shleifer_rush import methods_table, mixtures_table, speeds_table, starts_table
 from fdistill.evaluation.tables.stages import stages_table
@@ -24,6 +25,7 @@ __all__ = [
     "methods_table",
     "mixtures_table",
     "online_table",
+    "perplexity_table",
     "results_frame",
     "risk_table",
     "sections",
