@@ -24,8 +24,8 @@ from small_config import WEB, put
 
 # Which stacks there are is the family's to say (student_checks.check_stacks), so that no default suits all; stages
 # `predistill` and `finetune` are ones that a task may not have; `teacher_weight` is another name for `beta`, which has
-# the default. Only if the teacher is files of outputs has a student `init`, with what a checkpoint needs, and there is
-# no training of a teacher (outside_checks).
+# the default. Only a student that copies no layers has `init`, with what a checkpoint needs (whole_student_checks), and
+# a teacher that is files of outputs has no training (outside_checks).
 NO_DEFAULT = {
     "task.training.predistill",
     "task.training.finetune",
@@ -38,16 +38,17 @@ NO_DEFAULT = {
     *(
         f"task.model.{owner}.{key}"
         for owner in ("student", "student_sizes")
-        for key in ("source_language", "target_language", "allow_pickle")
+        for key in ("source_language", "target_language", "allow_pickle", "family", "own_tokenizer")
     ),
     "task.training.teacher",
     "methods.terms.parameters.teacher_weight",
 }
-# Keys of a size, of a stack that is a mapping, of files of outputs and their student, of which a usual task has none.
+# Keys of a size, of a stack that is a mapping, of files of outputs, of a student that copies no layers: a usual task has
+# none of them.
 OTHERS_KEYS = (
     "task.model.student_sizes.",
     *(f"task.model.student.{key}" for key in ("encoder.", "decoder.", "init", "vocab_size", "config", "allow_pickle")),
-    *(f"task.model.student.{side}_language" for side in ("source", "target")),
+    *(f"task.model.student.{key}" for key in ("source_language", "target_language", "family", "own_tokenizer")),
     "task.model.teacher.outputs.",
 )
 SECTIONS = ["study", *yaml.safe_load(SCHEMA_FILE.read_text())["$defs"]]

@@ -201,7 +201,7 @@ def first_model(task: Task) -> tuple[str, dict[str, Any] | None]:
     """Return the key in `model` of what a task's first model is made from, and its settings.
 
     It is the teacher, None in a task without one, or the student of a teacher from outside: a checkpoint or `scratch`,
-    None if it says neither (see `outside_checks`).
+    None if it says neither (see `whole_student_checks`).
     """
     if outputs_of(task) is None:
         return "teacher", task["model"]["teacher"]

@@ -24,7 +24,10 @@ from fdistill.evaluation.claims.verdicts import (
 from fdistill.evaluation.comparisons import differences
 from fdistill.evaluation.resampling import CONFIDENCE, holm
 
-OUTSIDE = "none with a teacher from outside (docs/outside_teachers.md); use one that is a model (model.teacher.init)"
+OUTSIDE = (
+    "none with a teacher from outside (docs/outside_teachers.md) or a student that copies no layers (docs/methods.md); "
+    "use a teacher that is a model (model.teacher.init), and a student of its layers"
+)
 
 
 def with_verdicts(claim: Claim, tests: list[Test]) -> list[Test]:
