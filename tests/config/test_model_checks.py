@@ -163,6 +163,34 @@ from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
             ["decoder", "encoder"],
             'training.distill.freeze: ["decoder", "encoder"] leaves nothing to train; leave out encoder or decoder',
         ),
+        (
+            WEB,
+            "training.teacher.lora",
+            {"rank": 8},
+            "training.teacher.lora: LoRA leaves most weights as they are, and those of init scratch are random; "
+            "remove it, or set model.teacher.init to a checkpoint",
+        ),
+        (
+            put(WEB, "model.teacher", {"init": "org/bart", "shard": True}),
+            "training.teacher.lora",
+            {},
+            "training.teacher.lora: a sharded teacher cannot be trained by LoRA, whose changes are merged on one GPU; "
+            "remove it, or model.teacher.shard",
+        ),
+        (WEB, "training.teacher.lora", {"rank": 0}, "training.teacher.lora.rank: 0 is not allowed"),
+        (WEB, "training.distill.lora", {}, "training.distill.lora: unknown key"),
+        (
+            WEB,
+            "model.teacher.adapter",
+            "org/lora",
+            "model.teacher.adapter: not used with init scratch, which starts from no checkpoint; remove it",
+        ),
+        (
+            WEB,
+            "model.teacher",
+            {"init": "org/bart", "adapter": "~nosuchuser/lora"},
+            "model.teacher.adapter: ~nosuchuser/lora: there is no such user on this machine",
+        ),
     ],
 )
 def test_mistakes_of_models(project, task, key, value, text):
@@ -182,6 +210,7 @@ def test_mistakes_of_models(project, task, key, value, text):
             {"init": "org/mbart", "source_language": "en_XX", "target_language": "ro_RO"},
         ),
         (WEB, "training.distill.freeze", ["embeddings", "encoder"]),
+        (put(WEB, "model.teacher", {"init": "org/bart", "adapter": "org/lora"}), "training.teacher.lora", {}),
     ],
 )
 def test_what_is_allowed_of_models(project, task, key, value):

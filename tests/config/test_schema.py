@@ -130,7 +130,7 @@ def test_unknown_keys_are_refused_wherever_keys_are_known():
 
 def test_a_filled_task_is_complete_and_stays_as_it_is():
     task = put(WEB | {"other_teacher": {}}, "training.finetune", {"learning_rate": 0.001, "epochs": 1})
-    task = fill_defaults(task, section("task"))
+    task = fill_defaults(put(task, "training.teacher.lora", {}), section("task"))
     assert fill_defaults(task, section("task")) == task
     for path, _, _ in described_properties(section("task"), "task"):
         if path.startswith(OTHERS_KEYS):

@@ -174,4 +174,6 @@ def test_what_costs_memory_raises_the_estimate():
     assert memory.states(student, None, "adam", []) == base - teacher.parameters
     assert memory.states(student, teacher, "adafactor", []) < base
     assert memory.states(student, teacher, "adam", ["embeddings"]) < base
+    lora = [memory.states(student, None, "adam", [], rank) for rank in (1, 4)]
+    assert student.parameters < lora[0] < lora[1] < memory.states(student, None, "adam", [])
     assert memory.in_bytes(base) > FLOAT * base

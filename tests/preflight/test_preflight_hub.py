@@ -21,7 +21,12 @@ TASKS = {  # name: its teacher's checkpoint and its metric's encoder
     "half": ("someone/half", "someone/half"),
     "gated": ("gated/bart", "gated/bart"),
     "nothing": ("someone/nothing", "someone/nothing"),
+    "adapted": ("someone/bart", "someone/bert"),
+    "prefixed": ("someone/bart", "someone/bert"),
 }
+
+
+ADAPTERS = {"adapted": "someone/lora", "prefixed": "someone/prefix"}  # of their teachers
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +36,11 @@ def models(tmp_path_factory):
     whole = write(root / "someone/bart", "bart-large")
     for name, lacking in (("gated/bart", None), ("someone/bare", "tokenizer.json"), ("someone/half", WEIGHTS)):
         shutil.copytree(whole, root / name, ignore=lambda folder, names, lacking=lacking: {lacking} & set(names))
+    for name, kind in (("someone/lora", "LORA"), ("someone/prefix", "PREFIX_TUNING")):
+        (root / name).mkdir()
+        config = {"peft_type": kind, "r": 2, "lora_alpha": 2, "target_modules": ["q_proj"]}
+        (root / name / "adapter_config.json").write_text(json.dumps(config))
+        (root / name / "adapter_model.safetensors").write_bytes(bytes(1000))
     (root / "someone/bert").mkdir()
     for name, size in ((CONFIG, 2), (WEIGHTS, 3_000_000_000), ("vocab.txt", 2)):
         with (root / "someone/bert" / name).open("wb") as file:
@@ -44,7 +54,8 @@ def study(tmp_path):
     project = Project(tmp_path / "project")
     (project.root / TASK).unlink()
     for name, (init, encoder) in TASKS.items():
-        model = {"family": "bart", "teacher": {"init": init}, "student": {"encoder": 1, "decoder": 1}}
+        teacher = {"init": init, "adapter": ADAPTERS.get(name)}
+        model = {"family": "bart", "teacher": teacher, "student": {"encoder": 1, "decoder": 1}}
         options = {"metrics": ["moverscore"], "metric_options": {"moverscore": {"model": encoder}}}
         project.write(f"config/tasks/{name}.yaml", WEB | {"model": model} | options)
     project.write(MAIN, STUDY | {"tasks": list(TASKS)})
@@ -71,6 +82,9 @@ def test_what_a_run_would_download(models, study, tmp_path):
     )
     (room,) = [text for where, text in said.items() if where.startswith("disk: ") and "the hub's models" in text]
     assert "take about 3.0 GB" in room
+    assert said["adapted: teacher"].endswith("on the hub, with the adapter someone/lora, 0.0 GB on the hub")
+    assert "model.teacher.adapter: " in said["prefixed: teacher"]
+    assert 'peft_type: "PREFIX_TUNING" is not read, only LORA' in said["prefixed: teacher"]
     assert "someone/bare: has no tokenizer (tokenizer.json, or merges.txt and vocab.json" in said["bare: teacher"]
     assert "someone/half: has no model.safetensors" in said["half: teacher"]
     assert "someone/half has no model.safetensors, and nothing else is read" in said["half: metrics"]

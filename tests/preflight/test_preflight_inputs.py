@@ -15,6 +15,7 @@ from fdistill.data.sources import SPLITS, Corpus, Example
 from fdistill.models import checkpoints
 from fdistill.preflight import data, gpu, metrics, reach, teachers
 from fdistill.runtime.errors import UserError
+from peft import LoraConfig, get_peft_model
 from plans import from_checkpoint, plan, problems
 from safetensors.torch import load_file
 from small_config import METHODS, TABLE, put
@@ -120,6 +121,35 @@ def test_what_the_run_would_refuse_of_a_checkpoint_is_a_problem(project, checkpo
         with pytest.raises(UserError) as error:
             checkpoints.load(checkpoint)
         assert finding.text == f"model.teacher.init: {error.value}"  # a key, which loading does not know
+
+
+def test_an_adapter_that_fits_and_others(project, checkpoint):
+    """What preflight says of an adapter is what loading says, with the key."""
+    adapter = checkpoint.parent / "adapter"
+    module = tiny.checkpoint("bart").model.module
+    get_peft_model(module, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(adapter)
+    short = ("text", {"max_source_tokens": 16, "max_target_tokens": 16})
+    given = ("model.teacher", {"init": str(checkpoint), "adapter": str(adapter)})
+    (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, short, given)))
+    assert not finding.problem
+    file = adapter / "adapter_config.json"
+    of_peft = json.loads(file.read_text())
+    for change, text in (({"r": 3}, "has the shape [2, 16], not [3, 16]"), ({"peft_type": "LOHA"}, "only LORA")):
+        file.write_text(json.dumps(of_peft | change))
+        (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, short, given)))
+        assert finding.problem and text in finding.text
+        with pytest.raises(UserError) as error:
+            checkpoints.load(checkpoint, adapter=str(adapter))
+        assert finding.text == f"model.teacher.adapter: {error.value}"
+
+
+def test_maps_for_lora_that_the_checkpoint_lacks(project, checkpoint):
+    short = ("text", {"max_source_tokens": 16, "max_target_tokens": 16})
+    for names, is_problem in ((["q_proj", "fc1"], False), (["c_attn"], True)):
+        lora = ("training.teacher.lora", {"target_modules": names})
+        (finding,) = teachers.check(plan(project, *from_checkpoint(checkpoint, short, lora)))
+        assert finding.problem == is_problem
+    assert 'training.teacher.lora.target_modules: "c_attn" is no linear map' in finding.text
 
 
 def test_a_checkpoint_below_home(project, checkpoint, monkeypatch):

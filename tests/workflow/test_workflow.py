@@ -204,8 +204,12 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
         (tmp_path / model).mkdir()
         for name in ("config.json", weights, "model.safetensors.index.json"):
             (tmp_path / model / name).touch()
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "README.md"):
+        (adapter / name).touch()
     task = {
-        "model": {"teacher": {"init": str(tmp_path / "teacher")}},
+        "model": {"teacher": {"init": str(tmp_path / "teacher"), "adapter": str(adapter)}},
         "selection": {"metric": "moverscore"},
         "selection_overrides": {"teacher": {"metric": "nll"}},
         "metrics": ["bertscore"],
@@ -222,12 +226,17 @@ def test_replaced_weights_of_a_users_own_models_rerun_what_reads_them(tmp_path):
         for model in ("teacher", "selecting", "scoring"):
             modified = time.time() + 60 if model == replaced else 0
             os.utime(tmp_path / model / weights, (modified, modified))
+        for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"):
+            modified = time.time() + 60 if name == replaced else 0
+            os.utime(adapter / name, (modified, modified))
         study = ("--configfile", tmp_path / "study.yaml", "--rerun-triggers", "mtime")
         jobs = dry_run(tmp_path, *study, "--", "results/dart/mle/seed1/score.json")
-        return {rule: reason for (rule, _), reason in jobs.items() if weights in reason}
+        return {rule: reason for (rule, _), reason in jobs.items() if weights in reason or str(adapter) in reason}
 
     assert reasons() == {}
     assert set(reasons("teacher")) == {"finetune_teacher"}
+    assert set(reasons("adapter_config.json")) == set(reasons("adapter_model.safetensors")) == {"finetune_teacher"}
+    assert reasons("adapter_model.bin") == {}  # the other file has the weights
     assert set(reasons("selecting")) == {"distill"}
     assert set(reasons("scoring")) == {"score"}
 
