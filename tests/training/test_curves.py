@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import signal
+import struct
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -69,7 +72,7 @@ def train(training, sinks, folder=None, stop_after=None):
     def score(model):
         evaluations.append(1)
         if len(evaluations) == stop_after:
-            os.kill(os.getpid(), 10)  # SIGUSR1
+            os.kill(os.getpid(), signal.SIGUSR1)
         return {"nll": sum(p.abs().sum().item() for p in model.module.parameters())}
 
     with curves.opened(sinks, training) as sent, TrainingCheckpoints(folder, {"seed": 1}) as checkpoints:
@@ -150,7 +153,7 @@ def send_twice(key, options, training):
     """Send a curve whose training is interrupted after three entries, and resumed from a checkpoint at the second."""
     with pytest.raises(Stopped), curves.opened({key: options}, training) as sent:
         sent.send(HISTORY[:3])
-        raise Stopped("test")
+        raise Stopped
     with curves.opened({key: options}, training) as sent:
         sent.send(HISTORY[:2])
         sent.send(HISTORY)
@@ -184,19 +187,36 @@ def test_mlflow(training, tmp_path, caplog):
     assert Counter(found) == Counter((name, step, value) for (name, step), value in POINTS.items())
 
 
+def wandb_records(log):
+    """The records of W&B's file: after 7 bytes, blocks of 32 KiB with parts of records, as LevelDB's log has them."""
+    at, parts = 7, b""
+    while at < len(log):
+        if (left := 32768 - at % 32768) < 7:  # too few for a header
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", log, at)
+        parts += log[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+
 def test_wandb(training, monkeypatch, caplog):
     pytest.importorskip("wandb", reason="W&B is not installed")
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     send_twice("wandb", {"project": "curves", "entity": None}, training)
     assert not caplog.messages
     (file,) = training.folder.glob("wandb/offline-run-*/*.wandb")  # that of the interrupted start is gone
-    store, found, names = DataStore(), {}, set()
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
-        record = Record.FromString(data)
+    records, limit = [], time.monotonic() + 60  # its service writes the file, and ends it after `finish` has returned
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < limit, records
+        time.sleep(0.1)
+        records = [Record.FromString(data) for data in wandb_records(file.read_bytes())]
+    found, names = {}, set()
+    for record in records:
         names |= {record.run.display_name} - {""}
         row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
         for name in row.keys() - {"_step", "_runtime", "_timestamp"}:

@@ -54,8 +54,8 @@ def _wandb(options: dict[str, Any], training: Training) -> Iterator[Send]:
     for old in training.folder.glob(f"wandb/offline-run-*-{run_id}"):  # whole or not, this one has all its points
         rmtree(old)
     training.folder.mkdir(parents=True, exist_ok=True)
-    # The console is not sent, which shows paths and commands. A server that does not answer may not hold up the end of
-    # the process. Without `resume`, a run of the same id is written anew.
+    # The console stays as it is: it is the job's log. A server that does not answer may not hold up the end of the
+    # process. Without `resume`, a run of the same id is written anew.
     limits = {"init_timeout": WAIT, "finish_timeout": WAIT, "finish_timeout_raises": True}
     settings = wandb.Settings(console="off", silent=True, **limits)
     group = training.name.rpartition("/")[0]
