@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import chain
 import pytest
 import tiny
+from fdistill.artifacts.files import read_json_lines
 from fdistill.runtime.interruption import Stopped
 from fdistill.training import curves, sinks
 from fdistill.training.sinks import SINKS, Training
@@ -146,6 +147,27 @@ def test_a_sink_that_hangs_does_not_hold_up_the_training(monkeypatch, training, 
     assert history[-1]["step"] == 6
 
 
+def test_a_script_sends_its_curve_as_its_place_in_the_study(monkeypatch, tmp_path, recorder):
+    (tmp_path / "mlflow.py").touch()  # the check of packages finds it, and the recorder stands in for the sink
+    monkeypatch.syspath_prepend(tmp_path)
+    trainings = []
+    record = SINKS["recorder"]
+    monkeypatch.setitem(SINKS, "mlflow", lambda options, of: (trainings.append(of), record(options, of))[1])
+    study = chain.Study(tmp_path / "study")
+    study.prepare()
+    script, *given = study.command("finetune_teacher")
+    chain.run(script, *given)
+    written = [study.teacher / "model.safetensors", study.teacher / "manifest.json", study.teacher_history]
+    before = [file.read_bytes() for file in written]
+    for _ in range(2):
+        chain.run(script, *given, "--logging", '{"mlflow": {}}', "--curves", tmp_path / "curves")
+    assert [file.read_bytes() for file in written] == before
+    first, second = trainings
+    assert (first.name, first.folder) == (f"{study.task}/teacher/seed1", tmp_path / "curves")
+    assert first == second  # or a resumed training would have another run
+    assert recorder == 2 * [expected(read_json_lines(study.teacher_history)[0])]
+
+
 # --- the sinks themselves, where their packages are installed
 
 
@@ -190,13 +212,15 @@ def test_mlflow(training, tmp_path, caplog):
 def wandb_records(log):
     """The records of W&B's file: after 7 bytes, blocks of 32 KiB with parts of records, as LevelDB's log has them."""
     at, parts = 7, b""
-    while at < len(log):
+    while at + 7 <= len(log):
         if (left := 32768 - at % 32768) < 7:  # too few for a header
             at += left
             continue
         _, length, kind = struct.unpack_from("<IHB", log, at)
-        parts += log[at + 7 : at + 7 + length]
         at += 7 + length
+        if at > len(log):  # it is being written
+            return
+        parts += log[at - length : at]
         if kind in (1, 4):  # whole, or the last part
             yield parts
             parts = b""
