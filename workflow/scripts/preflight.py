@@ -1,4 +1,4 @@
-"""Find in seconds what would stop a study later: data, teachers, metrics, GPU memory, disk, SLURM."""
+"""Find in seconds what would stop a study later: data, teachers, metrics, GPU memory, disk, sinks of curves, SLURM."""
 
 import argparse
 import logging

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.shapes import parse
+from fdistill.config import logging_checks
 from fdistill.config.schema import STUDY, fill_defaults, section
 from fdistill.config.schema_flags import reader
 from fdistill.models.student_layers import read_notation
@@ -86,11 +87,9 @@ def sinks(text: str) -> dict[str, Any]:
 
     A sink whose package is not installed is refused here, before a script loads anything.
     """
-    from fdistill.config.logging_checks import logging_problems, package_problems, sinks
-
     value = fill_defaults(_checked(text, "logging"), section("logging"))
-    _refuse([*logging_problems(value), *package_problems(value)])
-    return sinks(value)
+    _refuse([*logging_checks.logging_problems(value), *logging_checks.package_problems(value)])
+    return logging_checks.sinks(value)
 
 
 def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:

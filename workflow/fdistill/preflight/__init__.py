@@ -7,7 +7,7 @@ kilobytes are downloaded, no job is run, and nothing is written.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from fdistill.preflight import data, disk, gpu, metrics, prompts, slurm, teachers, vocabularies
+from fdistill.preflight import data, disk, gpu, metrics, prompts, sinks, slurm, teachers, vocabularies
 from fdistill.preflight.plan import Finding, Plan
 
 __all__ = ["CHECKS", "Finding", "Plan", "preflight"]
@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Plan], Iterator[Finding]], ...] = (
     metrics.check,
     gpu.check,
     disk.check,
+    sinks.check,
     slurm.check,
 )
 

@@ -45,6 +45,11 @@ def url(address: str) -> None:
     _request(address, lambda: requests.head(address, allow_redirects=True, timeout=TIMEOUT).raise_for_status())
 
 
+def server(address: str) -> None:
+    """Check that a server answers, be it with a refusal: whether it takes what a job sends is not asked."""
+    _request(address, lambda: requests.head(address, timeout=TIMEOUT))
+
+
 def _request(name: str, send: Callable[[], Any]) -> Any:
     try:
         return send()

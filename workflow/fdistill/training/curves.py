@@ -17,7 +17,7 @@ from fdistill.training.sinks import SINKS, Training
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 30.0  # at the end, for what the sinks have not yet sent; a job that is interrupted has little more
+CLOSE_SECONDS = 60.0  # at the end, for what the sinks have not yet sent
 
 
 class _Interrupted(Exception):
