@@ -1,9 +1,11 @@
 """Prompts: what stands around a source, by a chat template or without, and what is cut of a long one."""
 
 import pytest
+import tiny
 from fdistill.data.encoding import encode_split
 from fdistill.data.limits import Limits
 from fdistill.data.prompts import encode_prompts
+from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import encode_targets, train_tokenizer
 from fdistill.runtime.errors import UserError
@@ -124,13 +126,31 @@ def test_only_a_targets_own_tokens_and_the_token_that_closes_the_turn_are_learnt
     assert encoded.targets[0][-1] == tokenizer.eos_token_id
 
 
+def test_a_chat_model_whose_answers_end_otherwise_than_its_texts_learns_the_answers_end(tmp_path):
+    """As Gemma's and Phi-3's: EOS ends a text of pre-training, another token of the list an answer."""
+    made = tiny.checkpoint("llama")
+    made.tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    made.tokenizer.chat_template = CHATML
+    eos, closing = made.tokenizer.eos_token_id, made.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    made.model.module.resize_token_embeddings(len(made.tokenizer))
+    made.model.module.config.eos_token_id = [eos, closing]
+    save(made, tmp_path / "chat")
+    assert load(tmp_path / "chat").tokenizer.eos_token_id == eos
+    save(load(tmp_path / "chat", is_chat=True), tmp_path / "teacher")
+    teacher = load(tmp_path / "teacher")
+    assert teacher.model.ends == (closing, eos)
+    assert teacher.tokenizer.eos_token_id == teacher.model.eos_token_id == closing
+    split = {"id": ["1"], "source": ["Where?"], "references": [["In Italy."]]}
+    assert encode_split(split, teacher.tokenizer, chat(), "train").targets[0][-1] == closing
+
+
 @pytest.mark.parametrize(
     ("template", "text", "message"),
     [
         (None, {}, "text.chat_template: the tokenizer of .* has no chat template; set it to false"),
         ("{{ broken", {}, "text.chat_template: the chat template of .* cannot write a conversation of user"),
         (CHATML.replace("['content']", "['content'] | upper"), {}, "not write turn 1 of 1 once and unchanged"),
-        (CHATML.replace("<|im_end|>", "<pad>"), {}, "closes the assistant's turn with <pad>, but EOS.* is <|im_end|>"),
+        (CHATML.replace("<|im_end|>", "<pad>"), {}, "closes the assistant's turn with <pad>, .* EOS is <|im_end|>"),
         (STRICT, {"system_message": "Hi."}, "text.system_message: not with this model; .*System role not supported"),
         (
             "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}<|im_end|>{% endfor %}",

@@ -55,6 +55,7 @@ def _bodies(texts: list[str], tokenizer: PreTrainedTokenizerBase, separator: str
 def _chats(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, closing: list[int]) -> list[Prompt]:
     """The prompts of texts as chats: a turn of a dialogue is a message, and so is a text without turns."""
     chat = ChatTemplate(tokenizer, limits.system_message)
+    chat.check_end()
     turns = [_turns(text, limits.turn_separator) for text in texts]
     if chat.trims:
         turns = [[turn.strip() for turn in row] for row in turns]

@@ -3,8 +3,9 @@
 from functools import cache
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from fdistill.models.language_model import end_tokens
 from fdistill.models.tokenization import piece_ids
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
@@ -23,8 +24,8 @@ class ChatTemplate:
 
     The last turn of a conversation is the user's, those before are the assistant's and the user's in alternation.
     `trims` says whether the template removes blanks around a turn.
-    Raises UserError for a template that is missing or raises, that changes the turns' texts, that does not write the
-    system message, or that closes the assistant's turn otherwise than with EOS.
+    Raises UserError for a template that is missing or raises, that changes the turns' texts, or that does not write the
+    system message.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, system_message: str | None = None):
@@ -44,7 +45,6 @@ class ChatTemplate:
         self.trims = self._rendered(1) == self._rendered(1, " {} ")
         self.around = cache(self._around)
         self.around(1)
-        self._check_end()
 
     def accepts(self, turns: int) -> bool:
         """Return whether the template can write a conversation of that many turns: some let only a user begin."""
@@ -53,6 +53,23 @@ class ChatTemplate:
         except UserError:
             return False
         return True
+
+    def closing(self) -> list[int]:
+        """Return the first token behind the assistant's turn, which closes it; none if nothing stands there."""
+        messages = [*self._messages([_TURN.format(0)]), {"role": "assistant", "content": _TURN.format(1)}]
+        after = self._apply(messages, add_generation_prompt=False).partition(_TURN.format(1))[2].lstrip()
+        return piece_ids(self._tokenizer, after, follows=True)[:1]
+
+    def check_end(self) -> None:
+        """Raise UserError unless the token with which the template closes the assistant's turn is EOS."""
+        if (closing := self.closing()) != [self._tokenizer.eos_token_id]:
+            (token,) = self._tokenizer.convert_ids_to_tokens(closing) or ["no token"]
+            raise UserError(
+                f"{KEY}: the chat template of {self._name} closes the assistant's turn with {token}, which does not "
+                f"end a text of the model; EOS is {self._tokenizer.eos_token}. Set eos_token in a copy's "
+                "tokenizer_config.json, and eos_token_id in its config.json, to the former, or set "
+                "text.chat_template to false"
+            )
 
     def _around(self, turns: int) -> list[list[int]]:
         """The tokens before the first of `turns` turns, between each and the next, and after the last.
@@ -101,19 +118,6 @@ class ChatTemplate:
             )
         self._system_message = message
 
-    def _check_end(self) -> None:
-        """Raise UserError unless the token with which the template closes the assistant's turn is EOS."""
-        messages = [*self._messages([_TURN.format(0)]), {"role": "assistant", "content": _TURN.format(1)}]
-        after = self._apply(messages, add_generation_prompt=False).partition(_TURN.format(1))[2].lstrip()
-        closing = piece_ids(self._tokenizer, after, follows=True)[:1]
-        if closing != [self._tokenizer.eos_token_id]:
-            (token,) = self._tokenizer.convert_ids_to_tokens(closing) or ["no token"]
-            raise UserError(
-                f"{KEY}: the chat template of {self._name} closes the assistant's turn with {token}, but EOS, which "
-                f"ends every target, is {self._tokenizer.eos_token}; set eos_token in a copy's tokenizer_config.json, "
-                "and eos_token_id in its config.json, to the former, or set text.chat_template to false"
-            )
-
     def _apply(self, messages: list[dict[str, str]], **options: Any) -> str:
         try:
             return self._tokenizer.apply_chat_template(
@@ -126,3 +130,15 @@ class ChatTemplate:
                 f"{KEY}: the chat template of {self._name} cannot write a conversation of {roles} ({show(reason)}); "
                 "set it to false, or give turns that it accepts"
             ) from None
+
+
+def end_with_turn(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
+    """Make the token that closes the assistant's turn EOS, if it is one of those that end the model's texts.
+
+    EOS of Gemma and Phi-3 is the token that ends a text of their pre-training, and answers end with another. Raises
+    UserError as `ChatTemplate` does.
+    """
+    closing, ends = ChatTemplate(tokenizer).closing(), end_tokens(config)
+    if closing and closing[0] in ends:
+        config.eos_token_id = [*closing, *(token for token in ends if token not in closing)]
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(closing)[0]

@@ -16,6 +16,7 @@ from fdistill.artifacts.manifest import check_files, write_manifest
 from fdistill.artifacts.records import MANIFEST
 from fdistill.models.adapters import merge_adapter
 from fdistill.models.architectures import model_class, wrap
+from fdistill.models.chat_template import end_with_turn
 from fdistill.models.checkpoint_files import NO_SAFETENSORS, check_names
 from fdistill.models.configurations import TEACHER_CONFIG, scratch_configuration, without_numbers
 from fdistill.models.families import Family
@@ -61,12 +62,14 @@ def load(
     reports_decoding: bool = True,
     outline: Outline | None = None,
     adapter: str | None = None,
+    is_chat: bool = False,
 ) -> Checkpoint:
     """Load a local folder, a GGUF file or a hub id, in float32; from safetensors or GGUF only, unless `allow_pickle`.
 
     The checkpoint's decoding settings are dropped, which the log says with `reports_decoding`. The language codes are
     for a tokenizer that marks texts with them (mBART) and is not saved with the right ones. `outline` is what
     `describe` returned, if the caller has it. A LoRA `adapter`, a folder or hub id, is merged into the model's weights.
+    Texts of a model that `is_chat` end as its chat template closes a turn (`chat_template.end_with_turn`).
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing, unused or
     infinite weights, or differs from the manifest that `save` wrote; and as `adapters.merge_adapter` does.
     """
@@ -83,6 +86,8 @@ def load(
         if adapter is not None:
             merge_adapter(adapter, str(name), module, outline.family, allow_pickle)
     tokenizer = outline.tokenizer
+    if is_chat:
+        end_with_turn(tokenizer, module.config)
     set_languages(tokenizer, name, source_language, target_language)
     if tokenizer.pad_token is None:  # GPT-2, DialoGPT; no mask is made from pad tokens, so EOS can serve
         tokenizer.pad_token = tokenizer.eos_token

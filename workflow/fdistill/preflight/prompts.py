@@ -7,8 +7,10 @@ from fdistill.artifacts.files import read_parquet
 from fdistill.config.model_checks import SCRATCH, family_of, first_model
 from fdistill.data.encoding import encode_split, shown
 from fdistill.data.limits import Limits
+from fdistill.data.packaged_models import packaged_model
 from fdistill.data.schemas import SPLIT
-from fdistill.models.outlines import describe
+from fdistill.models.chat_template import end_with_turn
+from fdistill.models.outlines import Outline, describe
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
@@ -20,22 +22,25 @@ def check(plan: Plan) -> Iterator[Finding]:
     tokenizer that is not on this machine is not downloaded.
     """
     for task, settings, architecture in plan.known():
-        init = (first_model(settings)[1] or {}).get("init", SCRATCH)
+        start = first_model(settings)[1] or {}
+        init = start.get("init", SCRATCH)
         if init == SCRATCH or family_of(settings).is_encoder_decoder:
             continue
         where, prepared = f"{task}: prompt", plan.results / task / "prepare" / "train.parquet"
-        if architecture.to_fetch:
+        if architecture.to_fetch or packaged_model(init):
             yield Finding(where, f"the tokenizer of {init} is not on this machine; the log of the first job shows it")
             continue
         try:
             example = read_parquet(prepared, SPLIT)[0] if prepared.is_file() else _stand_in(settings["text"])
-            yield Finding(where, _prompt(init, {key: values[:1] for key, values in example.items()}, settings["text"]))
+            first = {key: values[:1] for key, values in example.items()}
+            yield Finding(where, _prompt(describe(init, start.get("allow_pickle", False)), first, settings["text"]))
         except UserError as error:
             yield Finding(where, str(error), problem=True)
 
 
-def _prompt(init: str, example: dict[str, list], text: dict[str, Any]) -> str:
-    outline = describe(init)
+def _prompt(outline: Outline, example: dict[str, list], text: dict[str, Any]) -> str:
+    if text["chat_template"]:
+        end_with_turn(outline.tokenizer, outline.config)
     outline.tokenizer.truncation_side = outline.family.source_side
     encoded = encode_split(example, outline.tokenizer, Limits(**text | {"too_long": "truncate"}), "the example")
     return shown(encoded, outline.tokenizer)

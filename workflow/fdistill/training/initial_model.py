@@ -92,7 +92,7 @@ def pretrained_model(
     Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
     `limits.source_prefix`.
     """
-    read = checkpoints.load(name, device, source_language, target_language, allow_pickle, adapter=adapter)
+    read = checkpoints.load(name, device, source_language, target_language, allow_pickle, adapter=adapter, is_chat=limits.chat_template)
     model_type = read.model.module.config.model_type
     if model_type != family_name:
         raise UserError(f"model.family: {name} is a {model_type} model, not {family_name}; set its family")
