@@ -11,10 +11,11 @@ from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, first_model
 from fdistill.data.encoding import Limits, check_positions
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
+from fdistill.models.configurations import read_configuration, scratch_configuration, window, without_numbers
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import CONFIG, local_folder
 from fdistill.models.memory import Size, size_of
@@ -24,6 +25,7 @@ from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, beyond_window
 
 PRETRAINED_KEY = "model.teacher.pretrained"
 Layers = dict[str, Any]  # per stack, as in `model.student`
@@ -77,6 +79,7 @@ def architecture(
         with _MAKING, torch.device("meta"):
             student = _outline(config, where)
         check_positions(student, Limits(**task["text"]))
+        _check_window(config, task)
         return Architecture(None, {None: size_of(student.model.module, family)}, origin, to_fetch)
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
@@ -88,9 +91,19 @@ def architecture(
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
         others.setdefault(PRETRAINED, teacher)
         sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
-    text = task["text"]
-    check_positions(teacher, Limits(**text))
+    check_positions(teacher, Limits(**task["text"]))
+    _check_window(config, task)
     return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
+
+
+def _check_window(config: PreTrainedConfig, task: dict[str, Any]) -> None:
+    """Raise UserError if CTranslate2 may meet texts that are longer than a sliding window of the models."""
+    text = task["text"]
+    for name in (*STORED_SEQUENCES, "decoding", "risk"):
+        if task[name]["engine"] == CTRANSLATE2 and name != OTHER_TEACHER_BEAM:
+            target = task[name]["max_new_tokens"] if name == "decoding" else text["max_target_tokens"]
+            if reason := beyond_window(window(config), text["max_source_tokens"] + target):
+                raise UserError(f"{name}.engine: {reason}; use engine {TRANSFORMERS}, or lower text.max_source_tokens")
 
 
 def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:
