@@ -98,7 +98,7 @@ def test_in_a_given_text_the_others_are_tokens_like_any(checkpoint):
 
 
 def test_a_pad_token_that_ends_texts_learns_as_an_input(tmp_path):
-    """Without a pad token of its own, as Llama's checkpoints, EOS serves; between the turns of a dialogue it is text."""
+    """Without a pad token of its own, as in Llama's checkpoints, EOS serves; between turns of a dialogue it is text."""
     made = tiny.checkpoint("llama")
     eos = made.model.eos_token_id
     made.tokenizer.pad_token = made.tokenizer.eos_token

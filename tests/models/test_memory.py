@@ -174,7 +174,7 @@ def test_estimate_of_scoring_is_near_what_it_takes():
 def test_the_cache_is_as_large_as_it_says(family):
     """Grouped queries and heads of another width than usual included; an encoder-decoder's grows by its own tokens."""
     checkpoint = tiny.checkpoint(family)
-    sources, targets = tiny.random_pairs(checkpoint, 1)
+    sources, _ = tiny.random_pairs(checkpoint, 1)
     _, state = checkpoint.model.start(checkpoint.model.encode(source_batch(checkpoint.model, sources)))
     cache = state["cache"] if not checkpoint.model.family.is_encoder_decoder else state["cache"].self_attention_cache
     floats = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
