@@ -17,6 +17,7 @@ from fdistill.evaluation.resampling import interval
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import differences
 from fdistill.sampling.sampler import SamplingConfig
+from model_cases import CONVERTIBLE, convertible
 
 GREEDY = SamplingConfig(5, "beam", {"num_beams": 1})
 TIMES = [1.0, 2.0, 4.0, 8.0]

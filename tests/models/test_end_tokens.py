@@ -1,6 +1,7 @@
 """Models with several end tokens, as chats have; a pad token that is one of them; and tokens before a text."""
 
 import json
+from collections import Counter
 
 import pytest
 import tiny
@@ -11,6 +12,7 @@ from fdistill.models.architectures import wrap
 from fdistill.models.checkpoints import load, save
 from fdistill.models.students import init_student
 from fdistill.models.tokenization import encode_sources, encode_targets
+from fdistill.sampling.diverse_beams import diverse_beam_search
 from fdistill.sampling.sampler import SamplingConfig, sample_batch
 from tokenizers import processors
 
@@ -24,11 +26,14 @@ MODES = {
 
 @pytest.fixture(params=["bart", "llama", "gemma2"])
 def checkpoint(request):
-    """A model that ends its texts with EOS or with the first letter, which is likely."""
-    made = tiny.checkpoint(request.param, 3)
-    made.model.module.config.eos_token_id = [made.model.eos_token_id, tiny.letter_ids(made)[0]]
-    made.model = wrap(made.model.module)
-    return made
+    """A model of either architecture."""
+    return tiny.checkpoint(request.param, 3)
+
+
+def with_ends(made, *others):
+    """The model, whose texts end with EOS or one of the others."""
+    made.model.module.config.eos_token_id = [made.model.eos_token_id, *others]
+    return wrap(made.model.module)
 
 
 def test_they_are_those_of_either_file_and_are_kept(tmp_path):
@@ -48,18 +53,41 @@ def test_they_are_those_of_either_file_and_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_stops_at_any_of_them(checkpoint, mode):
-    model = checkpoint.model
-    source = source_batch(model, tiny.random_pairs(checkpoint, 40)[0])
-    samples = sample_batch(model, source, SamplingConfig(5, mode, MODES[mode]), [0])
-    rows = [[token for token in row if token != IGNORE] for row in samples.labels.tolist()]
-    assert all(token not in model.ends for row in rows for token in row[:-1])
-    assert samples.finished.tolist() == [row[-1] in model.ends for row in rows]
-    assert {row[-1] for row in rows} > set(model.ends)
+@pytest.mark.parametrize("family", ["bart", "llama", "gemma2"])
+def test_every_mode_stops_at_any_of_them(family, mode):
+    """The second one is the token that comes most often when EOS alone ends a text."""
+    made = tiny.checkpoint(family, 3)
+    source, sampling = source_batch(made.model, tiny.random_pairs(made, 40)[0]), SamplingConfig(5, mode, MODES[mode])
+
+    def rows():
+        samples = sample_batch(made.model, source, sampling, [0])
+        found = [[token for token in row if token != IGNORE] for row in samples.labels.tolist()]
+        assert samples.finished.tolist() == [row[-1] in made.model.ends for row in found]
+        return found
+
+    counts = Counter(token for row in rows() for token in row[:-1])
+    made.model = with_ends(made, counts.most_common(1)[0][0])
+    found = rows()
+    assert all(token not in made.model.ends for row in found for token in row[:-1])
+    assert made.model.ends[1] in {row[-1] for row in found}
+
+
+@pytest.mark.parametrize("decoding", [{"num_beams": 1}, {"num_beams": 4, "early_stopping": True}, {"num_beams": 3}])
+def test_a_group_of_diverse_beams_ends_as_transformers_own_search(decoding):
+    """One group without a penalty is a beam search, also with three tokens that end a text."""
+    made = tiny.checkpoint("llama", 3)
+    model, source = (
+        with_ends(made, *tiny.letter_ids(made)[:2]),
+        source_batch(made.model, tiny.random_pairs(made, 20)[0]),
+    )
+    expected = sample_batch(model, source, SamplingConfig(5, "beam", decoding), [0]).labels
+    groups = {"num_beam_groups": 1, "diversity_penalty": 0.0}
+    assert torch.equal(diverse_beam_search(model, source, max_new_tokens=5, **groups, **decoding), expected)
 
 
 def test_in_a_given_text_the_others_are_tokens_like_any(checkpoint):
     (source, *_), _ = tiny.random_pairs(checkpoint, 1)
+    checkpoint.model = with_ends(checkpoint, tiny.letter_ids(checkpoint)[0])
     eos, other = checkpoint.model.ends
     target = [other, tiny.letter_ids(checkpoint)[1], other, eos]
     log_probs = checkpoint.model.log_probs(
@@ -70,7 +98,7 @@ def test_in_a_given_text_the_others_are_tokens_like_any(checkpoint):
 
 
 def test_a_pad_token_that_ends_texts_learns_as_an_input(tmp_path):
-    """Without a pad token of its own, as Llama's checkpoints, EOS serves; between the turns of a dialogue it is text."""
+    """Without a pad token of its own, as in Llama's checkpoints, EOS serves; between turns of a dialogue it is text."""
     made = tiny.checkpoint("llama")
     eos = made.model.eos_token_id
     made.tokenizer.pad_token = made.tokenizer.eos_token

@@ -26,6 +26,7 @@ from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.ctranslate2_export import FOLDER, Conversion, convert, token_names
 from fdistill.sampling.sampler import SamplingConfig
 from huggingface_hub import ModelCard
+from model_cases import CONVERTIBLE, convertible
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 TEXT = {"source_prefix": "say: ", "source_suffix": "", "max_source_tokens": 12, "max_target_tokens": 9}

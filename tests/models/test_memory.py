@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 import yaml
+from fdistill.data.batches import source_batch
 from fdistill.data.encoding import Encoded
 from fdistill.losses import chunks
 from fdistill.losses.objectives import Objective
@@ -45,9 +46,17 @@ CONFIGS = {
         "num_heads": HEADS,
         "dropout_rate": 0.1,
     },
+    "llama": {
+        "hidden_size": WIDTH,
+        "intermediate_size": 4 * WIDTH,
+        "num_hidden_layers": 4,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": 2,
+        "attention_dropout": 0.1,
+    },
     "gpt2": {"n_embd": WIDTH, "n_layer": 4, "n_head": HEADS, "resid_pdrop": 0.1, "embd_pdrop": 0.1},
 }
-LAYERS = {"bart": (2, 1), "pegasus": (2, 1), "t5": (3, 1), "gpt2": (2,)}
+LAYERS = {"bart": (2, 1), "pegasus": (2, 1), "t5": (3, 1), "gpt2": (2,), "llama": (2,)}
 
 
 class Allocated(TorchDispatchMode):
@@ -160,6 +169,17 @@ def test_estimate_of_scoring_is_near_what_it_takes():
         sequence_log_probs(student, Source(ids, torch.ones_like(ids)), ids)
     size = memory.size_of(student.module, student.family)
     assert 0.6 <= FLOAT * memory.scoring(size, 8, 64, 64) / allocated.peak <= 2
+
+
+def test_the_cache_is_as_large_as_it_says(family):
+    """Grouped queries and heads of another width than usual included; an encoder-decoder's grows by its own tokens."""
+    checkpoint = tiny.checkpoint(family)
+    sources, _ = tiny.random_pairs(checkpoint, 1)
+    _, state = checkpoint.model.start(checkpoint.model.encode(source_batch(checkpoint.model, sources)))
+    cache = state["cache"] if not checkpoint.model.family.is_encoder_decoder else state["cache"].self_attention_cache
+    floats = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
+    length = cache.layers[0].keys.shape[-2]
+    assert memory.size_of(checkpoint.model.module, checkpoint.model.family).cache * length == floats
 
 
 def test_what_costs_memory_raises_the_estimate():

@@ -228,7 +228,6 @@ SETTINGS["gemma2"] = {"hidden_activation": "silu", "query_pre_attn_scalar": 4, "
 SETTINGS["gemma3_text"] = {"hidden_activation": "silu", "query_pre_attn_scalar": 4, "sliding_window": 3}
 SETTINGS["phi"] = {"hidden_act": "relu", "layer_norm_eps": 0.1}
 SETTINGS["qwen2"] = {"layer_types": ["full_attention", "full_attention"]}
-SETTINGS["smollm3"] = {"no_rope_layers": [1, 1]}
 SETTINGS["bart"] = SETTINGS["bart"] | {"scale_embedding": True}  # the one of its kin that does not
 
 
@@ -293,7 +292,10 @@ def test_frozen_embeddings(family):
     blocks = tuple(f"{stack.modules}." for stack in checkpoint.model.family.stacks.values())
     assert frozen and not any(name.startswith(blocks) for name in frozen)
     assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
-    assert all(name.startswith(blocks) or any(part in name for part in ("norm", "ln_f", "lm_head")) for name in trainable(checkpoint))
+    assert all(
+        name.startswith(blocks) or any(part in name for part in ("norm", "ln_f", "lm_head"))
+        for name in trainable(checkpoint)
+    )
 
 
 def test_frozen_encoder():

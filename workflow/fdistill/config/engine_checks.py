@@ -27,7 +27,11 @@ def check_engines(task: Task) -> Iterator[Problem]:
             continue
         for key, reason in refusals(settings):
             yield Problem((name, key), reason)
-        if task["model"]["family"] in FAMILIES and (reason := not_computed(task["model"]["family"])):
+        if (
+            name != OTHER_TEACHER_BEAM
+            and task["model"]["family"] in FAMILIES
+            and (reason := not_computed(task["model"]["family"]))
+        ):
             yield Problem((name, "engine"), f"{reason} with {CTRANSLATE2}; use engine {TRANSFORMERS}")
         if teacher is not None and teacher["shard"] and name != OTHER_TEACHER_BEAM:
             reason = f"{CTRANSLATE2} cannot run a teacher that is sharded over GPUs (model.teacher.shard)"

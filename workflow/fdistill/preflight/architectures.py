@@ -12,13 +12,17 @@ from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
 from fdistill.data.encoding import Limits, check_positions
+<<<<<<< HEAD
 from fdistill.data.packaged_models import packaged_model
 from fdistill.models import adapter_files
 from fdistill.models.adapters import check_adapter
+=======
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
+>>>>>>> w_fam
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.configurations import read_configuration, scratch_configuration, without_numbers
+from fdistill.models.configurations import read_configuration, scratch_configuration, window, without_numbers
 from fdistill.models.families import FAMILIES
 from fdistill.models.location import ADAPTER_CONFIG, CONFIG, is_gguf, local_folder
 from fdistill.models.lora import chosen_maps
@@ -29,6 +33,7 @@ from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, beyond_window
 
 PRETRAINED_KEY, ADAPTER_KEY = "model.teacher.pretrained", "model.teacher.adapter"
 Layers = dict[str, Any]  # per stack, as in `model.student`
@@ -71,6 +76,7 @@ def architecture(
     family, has fewer layers than a student copies, differs from another model from which a student copies layers, or
     has fewer positions than the task's texts may need.
     """
+<<<<<<< HEAD
     model = task["model"]
     if outputs_of(task) is not None:
         student, origin, to_fetch = _made_by_itself(task, "student")
@@ -94,6 +100,21 @@ def _copies(
     teacher: Checkpoint, model: dict[str, Any], students: dict[str | None, Layers], tasks: dict[str, dict[str, Any]]
 ) -> tuple[dict[str | None, Size], hub.Download | None]:
     """Return the sizes of students that copy layers, and what must be downloaded of `model.teacher.pretrained`."""
+=======
+    model, (owner, start) = task["model"], first_model(task)
+    init = start["init"]
+    config, origin, to_fetch = configuration(model, owner)
+    family = FAMILIES[config.model_type]
+    if FAMILIES[model["family"]] != family:
+        raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
+    where = f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}"
+    if owner == "student":
+        with _MAKING, torch.device("meta"):
+            student = _outline(config, where)
+        check_positions(student, Limits(**task["text"]))
+        _check_window(config, task)
+        return Architecture(None, {None: size_of(student.model.module, family)}, origin, to_fetch)
+>>>>>>> w_fam
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
     to_fetch: hub.Download | None = None
@@ -102,6 +123,7 @@ def _copies(
     with _MAKING, torch.device("meta"):
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
         others.setdefault(PRETRAINED, teacher)
+<<<<<<< HEAD
         sizes = {name: _size(_student(teacher, name, layers, others)) for name, layers in students.items()}
     return sizes, to_fetch
 
@@ -143,6 +165,22 @@ def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
     except UserError as error:
         raise UserError(f"{ADAPTER_KEY}: {error}") from None
     return to_fetch
+=======
+        sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
+    check_positions(teacher, Limits(**task["text"]))
+    _check_window(config, task)
+    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
+>>>>>>> w_fam
+
+
+def _check_window(config: PreTrainedConfig, task: dict[str, Any]) -> None:
+    """Raise UserError if CTranslate2 may meet texts that are longer than a sliding window of the models."""
+    text = task["text"]
+    for name in (*STORED_SEQUENCES, "decoding", "risk"):
+        if task[name]["engine"] == CTRANSLATE2 and name != OTHER_TEACHER_BEAM:
+            target = task[name]["max_new_tokens"] if name == "decoding" else text["max_target_tokens"]
+            if reason := beyond_window(window(config), text["max_source_tokens"] + target):
+                raise UserError(f"{name}.engine: {reason}; use engine {TRANSFORMERS}, or lower text.max_source_tokens")
 
 
 def other_teacher(other: dict[str, Any], text: dict[str, Any]) -> OtherTeacher:

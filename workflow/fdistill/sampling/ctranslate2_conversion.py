@@ -49,8 +49,8 @@ def converted_files(
         raise unsupported(reason)
     from ctranslate2.converters import transformers as converters
 
-    # The converters take modules apart and quantise weights in place: without a copy, the model itself would be changed.
-    # Weights that stay as they are need none.
+    # The converters take modules apart and quantise weights in place: without a copy, the model itself would be
+    # changed. Weights that stay as they are need none.
     tensors = (*model.module.parameters(), *model.module.buffers()) if weights == FLOAT32 else ()
     module = copy.deepcopy(model.module, {id(tensor): tensor for tensor in tensors})
     loader = getattr(converters, model.family.ctranslate2)()

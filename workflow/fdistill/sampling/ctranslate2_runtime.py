@@ -14,8 +14,8 @@ ScoredSequence = tuple[list[int], float]
 class Runtime:
     """A converted model, of `files` by name or else of a folder, whose vocabulary are the token ids as text.
 
-    `prefix` are the tokens that the decoder is given after its start token, `ends` those that end a text. Raises one of `FAILURES` for a model that
-    it cannot run.
+    `prefix` are the tokens that the decoder is given after its start token, `ends` those that end a text. Raises one of
+    `FAILURES` for a model that it cannot run.
     """
 
     def __init__(
