@@ -293,7 +293,10 @@ def test_frozen_embeddings(family):
     blocks = tuple(f"{stack.modules}." for stack in checkpoint.model.family.stacks.values())
     assert frozen and not any(name.startswith(blocks) for name in frozen)
     assert all("embed" in name or name in ("shared.weight", "model.shared.weight") or ".w" in name for name in frozen)
-    assert all(name.startswith(blocks) or any(part in name for part in ("norm", "ln_f", "lm_head")) for name in trainable(checkpoint))
+    assert all(
+        name.startswith(blocks) or any(part in name for part in ("norm", "ln_f", "lm_head"))
+        for name in trainable(checkpoint)
+    )
 
 
 def test_frozen_encoder():

@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the model that `initial_model` makes."""
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
-    parser.add_argument("--init", required=True, help=f"folder or hub id of a pretrained checkpoint, or `{SCRATCH}`")
+    parser.add_argument(
+        "--init", required=True, help=f"folder, GGUF file or hub id of a pretrained checkpoint, or `{SCRATCH}`"
+    )
     parser.add_argument(
         "--model-config",
         type=arguments.json_mapping,
