@@ -28,7 +28,11 @@ def test_it_is_that_of_a_loop_over_tokens_in_double_precision(family):
         for reference in references:
             for place, token in enumerate(reference):
                 before = torch.tensor([[*(start or source), *reference[:place]]])
-                inputs = {"input_ids": torch.tensor([source]), "decoder_input_ids": before} if start else {"input_ids": before}
+                inputs = (
+                    {"input_ids": torch.tensor([source]), "decoder_input_ids": before}
+                    if start
+                    else {"input_ids": before}
+                )
                 with torch.no_grad():
                     total -= module(**inputs).logits[0, -1].log_softmax(-1)[token].item()
                 count += 1

@@ -36,7 +36,7 @@ def main() -> None:
         help="teachers of other tasks, from which --layers copies some",
     )
     parser.add_argument(
-        "--pretrained", metavar="NAME", help="folder or hub id of the teacher before fine-tuning, likewise"
+        "--pretrained", metavar="NAME", help="folder, GGUF file or hub id of the teacher before fine-tuning, likewise"
     )
     cli.add_checkpoint_flags(parser)
     parser.add_argument(

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", type=Path, required=True, help="training split, Parquet")
     origin = parser.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--init", metavar="NAME", help="folder or hub id of the other teacher")
+    origin.add_argument("--init", metavar="NAME", help="folder, GGUF file or hub id of the other teacher")
     origin.add_argument("--file", help="labels that exist already: rows of id and text")
     cli.add_checkpoint_flags(parser)
     parser.add_argument("--labels", type=Path, required=True, help="Parquet file to write")

@@ -4,23 +4,11 @@ import math
 from typing import Any
 
 from fdistill.artifacts.batch_store import IN_MEMORY, BatchStore
-from fdistill.artifacts.shapes import Shape
 from fdistill.data.batches import BatchSize
 from fdistill.data.encoding import Encoded
 from fdistill.models.language_model import LanguageModel
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.offline import sequence_nlls
-
-PERPLEXITY_FILE: Shape = {
-    "task": str,
-    "method": str,
-    "tokenizer": str,
-    "references": int,
-    "tokens": int,
-    "nll": float,
-    "perplexity": float,
-    "lineage": {...: str},
-}
 
 
 def perplexity(

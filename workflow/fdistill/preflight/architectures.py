@@ -12,13 +12,10 @@ from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
 from fdistill.data.encoding import Limits, check_positions
-<<<<<<< HEAD
 from fdistill.data.packaged_models import packaged_model
+from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
 from fdistill.models import adapter_files
 from fdistill.models.adapters import check_adapter
-=======
-from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
->>>>>>> w_fam
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
@@ -76,7 +73,6 @@ def architecture(
     family, has fewer layers than a student copies, differs from another model from which a student copies layers, or
     has fewer positions than the task's texts may need.
     """
-<<<<<<< HEAD
     model = task["model"]
     if outputs_of(task) is not None:
         student, origin, to_fetch = _made_by_itself(task, "student")
@@ -100,21 +96,6 @@ def _copies(
     teacher: Checkpoint, model: dict[str, Any], students: dict[str | None, Layers], tasks: dict[str, dict[str, Any]]
 ) -> tuple[dict[str | None, Size], hub.Download | None]:
     """Return the sizes of students that copy layers, and what must be downloaded of `model.teacher.pretrained`."""
-=======
-    model, (owner, start) = task["model"], first_model(task)
-    init = start["init"]
-    config, origin, to_fetch = configuration(model, owner)
-    family = FAMILIES[config.model_type]
-    if FAMILIES[model["family"]] != family:
-        raise UserError(f"model.family is {model['family']}, but {init} is a {config.model_type}; change one of them")
-    where = f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}"
-    if owner == "student":
-        with _MAKING, torch.device("meta"):
-            student = _outline(config, where)
-        check_positions(student, Limits(**task["text"]))
-        _check_window(config, task)
-        return Architecture(None, {None: size_of(student.model.module, family)}, origin, to_fetch)
->>>>>>> w_fam
     named = dict.fromkeys(origin for layers in students.values() for origin in origins(layers))
     configs = {name: configuration(tasks[name]["model"])[0] for name in named if name != PRETRAINED}
     to_fetch: hub.Download | None = None
@@ -123,7 +104,6 @@ def _copies(
     with _MAKING, torch.device("meta"):
         others = {name: _outline(other, f"model.student: the teacher of '{name}'") for name, other in configs.items()}
         others.setdefault(PRETRAINED, teacher)
-<<<<<<< HEAD
         sizes = {name: _size(_student(teacher, name, layers, others)) for name, layers in students.items()}
     return sizes, to_fetch
 
@@ -141,6 +121,7 @@ def _made_by_itself(
     with _MAKING, torch.device("meta"):
         outline = _outline(config, f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}")
     check_positions(outline, Limits(**task["text"]))
+    _check_window(config, task)
     return outline, origin, to_fetch
 
 
@@ -165,12 +146,6 @@ def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
     except UserError as error:
         raise UserError(f"{ADAPTER_KEY}: {error}") from None
     return to_fetch
-=======
-        sizes = {name: size_of(_student(teacher, name, layers, others), family) for name, layers in students.items()}
-    check_positions(teacher, Limits(**task["text"]))
-    _check_window(config, task)
-    return Architecture(size_of(teacher.model.module, family), sizes, origin, to_fetch, pretrained_to_fetch)
->>>>>>> w_fam
 
 
 def _check_window(config: PreTrainedConfig, task: dict[str, Any]) -> None:

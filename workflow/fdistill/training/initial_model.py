@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the model that `initial_model` makes."""
     parser.add_argument("--family", required=True, choices=FAMILIES, help="model family")
-    parser.add_argument("--init", required=True, help=f"folder or hub id of a pretrained checkpoint, or `{SCRATCH}`")
+    parser.add_argument(
+        "--init", required=True, help=f"folder, GGUF file or hub id of a pretrained checkpoint, or `{SCRATCH}`"
+    )
     parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter of it, to merge (default: none)")
     parser.add_argument(
         "--model-config",
@@ -92,7 +94,9 @@ def pretrained_model(
     Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
     `limits.source_prefix`.
     """
-    read = checkpoints.load(name, device, source_language, target_language, allow_pickle, adapter=adapter, is_chat=limits.chat_template)
+    read = checkpoints.load(
+        name, device, source_language, target_language, allow_pickle, adapter=adapter, is_chat=limits.chat_template
+    )
     model_type = read.model.module.config.model_type
     if model_type != family_name:
         raise UserError(f"model.family: {name} is a {model_type} model, not {family_name}; set its family")

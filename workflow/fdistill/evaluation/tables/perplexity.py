@@ -9,12 +9,22 @@ from typing import Any
 import pandas as pd
 
 from fdistill.artifacts.files import read_json
+from fdistill.artifacts.shapes import Shape
 from fdistill.artifacts.systems import INIT_STUDENT, of_size, split_size
 from fdistill.evaluation.comparisons import TEACHER
-from fdistill.evaluation.perplexity import PERPLEXITY_FILE
 from fdistill.evaluation.tables.numbers import FINE, NONE, plain
 from fdistill.evaluation.tables.table import Table, cells_of
 
+PERPLEXITY_FILE: Shape = {
+    "task": str,
+    "method": str,
+    "tokenizer": str,
+    "references": int,
+    "tokens": int,
+    "nll": float,
+    "perplexity": float,
+    "lineage": {...: str},
+}
 HEADINGS = ("Model", "NLL per token", "Perplexity", "Recovered, %")
 CAPTION = (
     "Perplexity on the references of the test split. NLL per token: the mean of −log q(token | the source and the "
