@@ -43,8 +43,8 @@ NO_DEFAULT = {
     "task.training.teacher",
     "methods.terms.parameters.teacher_weight",
 }
-# Keys of a size, of a stack that is a mapping, of files of outputs, of a student that copies no layers: a usual task has
-# none of them.
+# Keys of a size, of a stack that is a mapping, of files of outputs, of a student that copies no layers: a usual task
+# has none of them.
 OTHERS_KEYS = (
     "task.model.student_sizes.",
     *(f"task.model.student.{key}" for key in ("encoder.", "decoder.", "init", "vocab_size", "config", "allow_pickle")),
