@@ -177,7 +177,12 @@ from small_config import CHAT, METHODS, OPEN, TABLE, TASK, WEB, put
             "training.teacher.lora: a sharded teacher cannot be trained by LoRA, whose changes are merged on one GPU; "
             "remove it, or model.teacher.shard",
         ),
-        (WEB, "training.teacher.lora", {"rank": 0}, "training.teacher.lora.rank: 0 is not allowed"),
+        (
+            put(WEB, "model.teacher", {"init": "org/bart"}),
+            "training.teacher.lora",
+            {"rank": 0},
+            "training.teacher.lora.rank: 0 is not allowed",
+        ),
         (WEB, "training.distill.lora", {}, "training.distill.lora: unknown key"),
         (
             WEB,

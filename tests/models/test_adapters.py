@@ -1,7 +1,10 @@
 """LoRA adapters that peft saved: merged into their model, or refused by file and key."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import tiny
@@ -9,6 +12,7 @@ import torch
 from fdistill.models.checkpoints import load, save
 from fdistill.models.lora import linear_maps
 from fdistill.runtime.errors import UserError
+from loopback_hub import serving
 from model_cases import padded_batch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -150,3 +154,38 @@ def test_missing_and_damaged_files(saved):
     refused(saved, f"{adapter}: has no adapter_config.json")
     shutil.rmtree(adapter)
     refused(saved, f"{adapter}: there is no such folder")
+
+
+OF_THE_HUB = """
+import sys
+from fdistill.artifacts import journal
+from fdistill.models.checkpoints import load
+from fdistill.runtime.errors import UserError
+with journal.opened() as opened:
+    load(sys.argv[1], adapter="someone/lora")
+    print(opened.inputs["someone/lora"])
+for name, adapter in ((sys.argv[1], "someone/pickle"), (sys.argv[1], "someone/none"), ("someone/both", None)):
+    try:
+        load(name, adapter=adapter)
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_an_adapter_on_the_hub(saved):
+    hub = saved / "hub/someone"
+    shutil.copytree(saved / "adapter", hub / "lora")
+    shutil.copytree(saved / "adapter", hub / "pickle")
+    (hub / "pickle/adapter_model.safetensors").rename(hub / "pickle/adapter_model.bin")
+    shutil.copytree(saved / "base", hub / "both")
+    shutil.copytree(saved / "adapter", hub / "both", dirs_exist_ok=True)
+    with serving(saved / "hub") as (address, requests):
+        environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(saved / "home"), "HF_TOKEN": ""}
+        command = [sys.executable, "-c", OF_THE_HUB, saved / "base"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    revision, pickle, none, both = done.stdout.splitlines()
+    assert revision == "0" * 40
+    assert "someone/pickle: has no adapter_model.safetensors; give" in pickle
+    assert not [line for line in requests if "adapter_model.bin" in line]
+    assert "someone/none: is no adapter that this machine can reach (" in none
+    assert "someone/both: has an adapter (adapter_config.json), which is not read here" in both

@@ -217,6 +217,18 @@ def test_adafactor_cannot_train_a_sharded_model(folder, tmp_path):
     assert "training.optimizer: adafactor cannot train a model sharded over GPUs" in (tmp_path / "log").read_text()
 
 
+def test_ranks_train_a_teacher_by_lora(folder, tmp_path):
+    """As one does; and sharded it is refused."""
+    more = ["--epochs", 1, "--lora", '{"rank": 2}']
+    on_one_rank(training(folder, "bart", "finetune_teacher", tmp_path / "one", *more), tmp_path)
+    on_several_ranks(training(folder, "bart", "finetune_teacher", tmp_path / "several", *more), tmp_path)
+    assert numbers(curve(tmp_path / "several")) == pytest.approx(numbers(curve(tmp_path / "one")), rel=1e-6, abs=1e-6)
+    torch.testing.assert_close(log_probs(tmp_path / "one"), log_probs(tmp_path / "several"), rtol=1e-4, atol=1e-4)
+    command = training(folder, "bart", "finetune_teacher", tmp_path / "sharded", *more, "--shard-teacher")
+    assert killing.run(*command, tmp_path / "log") == 1
+    assert "--lora: a sharded model (--shard-teacher) cannot be trained by LoRA" in (tmp_path / "log").read_text()
+
+
 def test_a_student_whose_training_needs_no_teacher_is_not_sharded(folder, tmp_path):
     """The task's teacher is sharded, and `mle` does not load it unless the agreement with it is measured."""
     more = ["--optimizer", "adafactor", "--shard-teacher", "--selection-agreement-top-k", 0, "--epochs", 1]
