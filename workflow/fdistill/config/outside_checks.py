@@ -6,8 +6,8 @@ See `fdistill.config.crosschecks`, which runs them.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fdistill.config.method_checks import OVERRIDES, Methods
 from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.config.method_table import OVERRIDES, Methods
 from fdistill.config.model_checks import NLL, OUTPUTS, SCRATCH, Task, outputs_of
 from fdistill.config.student_checks import INIT
 from fdistill.config.term_checks import not_stored
