@@ -1,4 +1,4 @@
-"""The table of methods: read with its defaults, with a task's changes to it (`method_overrides`), and checked by itself.
+"""The table of methods: read, completed, changed by a task (`method_overrides`), and checked by itself.
 
 Whether its methods go with a task is `fdistill.config.method_checks`' to say.
 """
