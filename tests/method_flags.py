@@ -3,7 +3,7 @@
 import json
 
 import yaml
-from fdistill.config.method_checks import complete
+from fdistill.config.method_table import complete
 from fdistill.losses.sequences import REPLAYED_SAMPLES
 from snake import ROOT
 

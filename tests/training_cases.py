@@ -3,7 +3,7 @@
 import tiny
 import torch
 import yaml
-from fdistill.config.method_checks import complete
+from fdistill.config.method_table import complete
 from fdistill.data.batches import label_batch, source_batch
 from fdistill.data.encoding import Encoded
 from fdistill.losses.objectives import Objective

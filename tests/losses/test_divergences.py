@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from divergence_cases import CASES, mix, naive_kl, random_distributions, random_logits
-from fdistill.config.method_checks import read_terms
+from fdistill.config.method_table import read_terms
 from fdistill.losses.divergences import (
     DIVERGENCES,
     from_generator,

@@ -27,7 +27,8 @@ def test_keys_and_servers_of_sinks(project, tmp_path, monkeypatch):
         logging = {"wandb": {"project": "p"}, "mlflow": {"tracking_uri": address}}
         study_plan = plan(project, logging=logging)
         assert problems(sinks.check(study_plan)) == [
-            "logging.wandb: no key; set WANDB_API_KEY, or run `wandb login`, or set WANDB_MODE=offline and send it later"
+            "logging.wandb: no key; set WANDB_API_KEY, or run `wandb login`, or set WANDB_MODE=offline and send it "
+            "later"
         ]
         monkeypatch.setenv("WANDB_API_KEY", "0123456789")
         monkeypatch.setenv("WANDB_BASE_URL", address)

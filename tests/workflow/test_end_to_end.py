@@ -184,10 +184,6 @@ def test_what_guards_a_run_reruns_nothing(would_run):
     assert not would_run({"task_overrides": {"en_ro": {"training": guarded}}})
 
 
-def test_where_curves_go_reruns_nothing(would_run):
-    assert not would_run({"logging": {"tensorboard": True, "mlflow": {}}})
-
-
 def test_editing_a_script_reruns_its_rule(study, project, run):
     script = project / "workflow/scripts/trivial.py"
     before = script.read_text()

@@ -19,7 +19,7 @@ from fdistill.bench.gpu_check.checks import CHECKS, with_needed
 from fdistill.bench.gpu_check.outcome import FAILED
 from fdistill.bench.machine import machine
 from fdistill.config import METHODS, arguments, cli
-from fdistill.config.method_checks import complete
+from fdistill.config.method_table import complete
 from fdistill.config.schema import STUDY, section
 from fdistill.config.schema_flags import add_flag
 from fdistill.evaluation.tables.markdown import to_markdown

@@ -17,7 +17,8 @@ from fdistill.config.crosschecks import (
 )
 from fdistill.config.files import Merged, Report, Settings, at, merge, set_in
 from fdistill.config.logging_checks import LOGGING, logging_problems
-from fdistill.config.method_checks import Methods, check_labelled, check_stage, methods_for, read_methods
+from fdistill.config.method_checks import check_labelled, check_stage
+from fdistill.config.method_table import Methods, methods_for, read_methods
 from fdistill.config.schema import STUDY, fill_defaults, nothing_required, section
 from fdistill.config.student_checks import origin_problems
 from fdistill.config.study import Study

@@ -61,7 +61,7 @@ def metric_options(text: str) -> dict[str, dict[str, Any]]:
 
 def terms(text: str) -> list[dict[str, Any]]:
     """Return a method's terms from a text of JSON, checked as in config/methods.yaml."""
-    from fdistill.config.method_checks import read_terms  # imported here: most scripts have no terms
+    from fdistill.config.method_table import read_terms  # imported here: most scripts have no terms
 
     value, mistakes = read_terms(_json(text))
     _refuse(mistakes)
@@ -94,7 +94,7 @@ def sinks(text: str) -> dict[str, Any]:
 
 def terms_by_method(text: str) -> dict[str, list[dict[str, Any]]]:
     """Return terms by method from a text of JSON, checked as `terms` checks those of one."""
-    from fdistill.config.method_checks import read_terms
+    from fdistill.config.method_table import read_terms
 
     read = {method: read_terms(value) for method, value in json_mapping(text).items()}
     _refuse(mistake.under(method) for method, (_, mistakes) in read.items() for mistake in mistakes)
@@ -106,7 +106,7 @@ def methods(text: str) -> dict[str, Any]:
 
     Titles may be left out; a method without one is called by its name.
     """
-    from fdistill.config.method_checks import read_methods
+    from fdistill.config.method_table import read_methods
 
     value, mistakes = read_methods(_with_texts(json_mapping(text), ("title",)))
     _refuse(mistakes)

@@ -27,8 +27,8 @@ from fdistill.config import (
     usable_methods,
     whole_student_checks,
 )
-from fdistill.config.method_checks import Methods
 from fdistill.config.method_starts import with_starts
+from fdistill.config.method_table import Methods, methods_for
 from fdistill.config.model_checks import Task
 from fdistill.config.schema import section
 from fdistill.data.sources import SOURCES, source_module
@@ -79,7 +79,7 @@ def task_problems(
     `given` is the task without its defaults, `methods` the table of methods, `selected` the names of those that the
     study uses: those that they start from are checked too. `is_complete` says that the task has no mistakes of form.
     """
-    methods, mistakes = method_checks.methods_for(task, methods)
+    methods, mistakes = methods_for(task, methods)
     own = {name: methods[name] for name in selected if name in methods}
     used = {name: methods[name] for name in with_starts(selected, methods)}
     missing_key = None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fdistill.artifacts.systems import of_size, split_size
 from fdistill.config.files import Settings, merge
-from fdistill.config.method_checks import OVERRIDES, complete
 from fdistill.config.method_starts import with_starts
+from fdistill.config.method_table import OVERRIDES, complete
 from fdistill.models.student_layers import read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import nearest

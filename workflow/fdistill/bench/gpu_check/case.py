@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.files import read_json_lines, write_parquet
-from fdistill.config.method_checks import Methods
+from fdistill.config.method_table import Methods
 from fdistill.config.model_checks import SCRATCH
 from fdistill.config.schema import fill_defaults, section
 from fdistill.data.encoding import Limits
