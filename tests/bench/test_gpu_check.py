@@ -120,7 +120,7 @@ def test_a_step_with_too_little_memory_is_compared_with_the_whole(case, monkeypa
         yield
 
     trainer.learner.loss = loss
-    monkeypatch.setattr(memory, "reserved", lambda step: (4 if trainer.state.halved else 8, step()))
+    monkeypatch.setattr(memory, "reserved", lambda step: (step(), 4 if trainer.state.halved else 8)[::-1])
     monkeypatch.setattr(memory, "limited", limited)
     measured = memory.halved_step(trainer, batch, "fp32")
     assert measured.is_within and trainer.state.halved

@@ -23,8 +23,8 @@ PRECISIONS = ("fp32", "bf16")
 SEED = 1
 
 # The shapes of each family's model, without its vocabulary, and the keys of its dropout. Another family is checked by
-# another entry. The initialisation is wide: losses of nearly uniform or nearly equal distributions are sums that cancel,
-# whose relative rounding says nothing.
+# another entry. The initialisation is wide: the losses of nearly equal distributions are sums that cancel, whose
+# relative rounding says nothing.
 _WIDTH, _POSITIONS, _STD = 32, 320, 0.2
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "bart": {
