@@ -13,7 +13,7 @@ from fdistill.losses.objectives import Objective
 from fdistill.models import memory
 from fdistill.models.language_model import Source
 from fdistill.models.students import init_student
-from fdistill.sampling.sampler import SamplingConfig, sequence_log_probs
+from fdistill.sampling.sampler import SamplingConfig, ancestral_sample, sequence_log_probs
 from fdistill.training.micro_batches import TrainingData
 from fdistill.training.trainer import Trainer
 from snake import ROOT
@@ -159,6 +159,26 @@ def test_estimate_of_generation_is_near_what_it_takes(family, beams):
     size = memory.size_of(student.module, student.family)
     estimate = FLOAT * (size.parameters + memory.decoding(size, 8, beams, 64, 48))
     assert 0.6 <= estimate / measured <= 2, f"{estimate / 1e6:.1f} MB estimated, {measured / 1e6:.1f} MB measured"
+
+
+@pytest.mark.parametrize("family", ["bart", "gpt2"])
+def test_what_a_step_of_decoding_takes_with_a_large_vocabulary(family, monkeypatch):
+    """The vocabulary-sized numbers outweigh all else; every way to decode stays within the estimate."""
+    monkeypatch.setattr(f"{__name__}.VOCABULARY", 60_000)
+    _, student = models(family)
+    ids = torch.randint(10, VOCABULARY, (16, 8))
+    source, existing = Source(ids, torch.ones_like(ids)), list(student.module.parameters())
+    ways = {
+        "ancestral": lambda: ancestral_sample(student, source, 4, (0,)),
+        "top_k": lambda: student.generate(source, max_new_tokens=4, min_new_tokens=4, do_sample=True, top_k=5),
+        "beam": lambda: student.generate(source, max_new_tokens=4, min_new_tokens=4, num_beams=4),
+    }
+    size = memory.size_of(student.module, student.family)
+    for way, decode in ways.items():
+        with Allocated(*existing) as allocated:
+            decode()
+        estimate = FLOAT * memory.decoding(size, 16, 4 if way == "beam" else 1, 8, 4)
+        assert 1 <= estimate / allocated.peak <= 1.6, f"{way}: {estimate / allocated.peak:.2f}"
 
 
 def test_estimate_of_scoring_is_near_what_it_takes():

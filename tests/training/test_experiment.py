@@ -5,13 +5,14 @@ import re
 
 import pytest
 import tiny
+import torch
 import warm
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import SAFEGUARDS, section
 from fdistill.data.encoding import Limits, read_split
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
-from fdistill.runtime.device import set_up_device
+from fdistill.runtime.device import name_of, set_up_device
 from fdistill.runtime.errors import UserError
 
 
@@ -55,6 +56,12 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="device: cuda was asked for, but torch sees no GPU"):
         set_up_device("cuda", 1)
+
+
+def test_gpus_are_told_apart_by_their_names(monkeypatch):
+    """A run that went on on another type would have other bytes."""
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"A GPU, {device}")
+    assert [name_of(torch.device(name)) for name in ("cpu", "cuda:0")] == ["cpu", "A GPU, cuda:0"]
 
 
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch
+from fdistill.runtime.distributed import SINGLE_PROCESS
 from fdistill.runtime.errors import UserError
 from training_cases import constant_score, data_of, gradients_of_step, micro_batches, selection, trainer_of
 
@@ -169,3 +170,36 @@ def test_a_half_that_does_not_fit_ends_training_with_what_to_lower(batch_size, f
     with pytest.raises(UserError, match=r"not enough GPU memory at step 1 for a micro-batch of .*lower batch_size"):
         trainer.run(constant_score, selection())
     assert trainer.state.halved == (batch_size > 1)
+
+
+@pytest.mark.parametrize(("optimizer", "advice"), [("adamw", "set optimizer adafactor"), ("adafactor", "add parts")])
+def test_too_little_memory_for_the_optimisers_states_is_said_in_words(optimizer, advice):
+    student = tiny.checkpoint("gpt2")
+    trainer = trainer_of(student, None, "mle", data_of(student, 8), optimizer=optimizer)
+
+    def step():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+    trainer.optimizer.step = step
+    text = rf"not enough GPU memory at step 1 for the states of optimizer {optimizer}, which smaller .*{advice}"
+    with pytest.raises(UserError, match=text):
+        trainer.run(constant_score, selection())
+
+
+@pytest.mark.parametrize(
+    ("message", "is_memory"),
+    [
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("CUDA error: out of memory", True),
+        ("CUDA error: device-side assert triggered", False),
+    ],
+)
+def test_cudas_libraries_run_out_of_memory_too(message, is_memory):
+    def compute():
+        raise RuntimeError(message)
+
+    if is_memory:
+        assert SINGLE_PROCESS.all_gather_unless_oom(compute) is None
+    else:
+        with pytest.raises(RuntimeError, match="assert"):
+            SINGLE_PROCESS.all_gather_unless_oom(compute)

@@ -67,7 +67,7 @@ def test_every_script_explains_itself_and_refuses_without_a_traceback(path):
 def test_every_rule_has_a_script_of_its_stage():
     rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     used = set(re.findall(r'script\("(\w+)"\)', rules))
-    by_hand = {"infer", "push_to_hub", "query_endpoint"}  # what one uses before the workflow, and after it
+    by_hand = {"gpu_check", "infer", "push_to_hub", "query_endpoint"}  # what one uses before the workflow, and after
     assert used | by_hand == {path.stem for path in SCRIPTS} and not used & by_hand
 
 

@@ -23,7 +23,7 @@ SLACK = 1.1  # factor for fragmentation
 # Vocabulary-sized floats per target position of a chunk. In a training step at its peak, without and with the teacher's
 # distributions (measured): logits, log-probabilities and gradients of one or both models, and intermediate values.
 LOGITS = {False: 4.2, True: 8.7}
-STEP_LOGITS = 4  # in a step of sampling or beam search: logits, scores and probabilities
+STEP_LOGITS = 7  # in a step of top-k sampling (measured); beam search has 6, the sampler's float64 sums make 5
 SCORED_LOGITS = 2  # in scoring: logits and log-probabilities
 # Attention matrices stored per layer where attention is not fused: scores, softmax, dropout.
 SCORES = 3

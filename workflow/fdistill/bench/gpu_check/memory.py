@@ -1,7 +1,7 @@
 """Whether a training step halves its micro-batches when the GPU's memory is not enough, and computes the same."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -27,11 +27,11 @@ def halving(case: Case) -> Measured:
     """Take a step with all the memory, and the same step with a limit between what a whole and a half batch take."""
     if case.device != "cuda":
         raise NotApplicable("the memory of a CPU's tensors cannot be limited; run it on a GPU")
-    trainer, batch = _trainer(case, VOCABULARY, LENGTH, BATCH)
+    trainer, batch = trainer_and_batch(case, VOCABULARY, LENGTH, BATCH)
     return halved_step(trainer, batch, case.precision)
 
 
-def _trainer(case: Case, vocabulary: int, length: int, size: int) -> tuple[Trainer, MicroBatch]:
+def trainer_and_batch(case: Case, vocabulary: int, length: int, size: int) -> tuple[Trainer, MicroBatch]:
     """Return a trainer without dropout, whose random numbers belong to a micro-batch, and a batch."""
     device = set_up_device(case.device, case.threads)
     model = case.model(vocabulary, **dict.fromkeys(DROPOUT[case.family], 0.0))
@@ -53,8 +53,8 @@ def halved_step(trainer: Trainer, batch: MicroBatch, precision: str) -> Measured
         return trainer.step([copy.deepcopy(batch)])  # sampling adds its labels to the batch
 
     step(halved=False)  # the optimiser's states exist from here on
-    (whole, expected), (half, _) = (_reserved(lambda halved=halved: step(halved)) for halved in (False, True))
-    with _limited((whole + half) // 2):
+    (whole, expected), (half, _) = (reserved(lambda halved=halved: step(halved)) for halved in (False, True))
+    with limited((whole + half) // 2):
         loss = step(halved=False)
     if not trainer.state.halved:
         raise AssertionError(f"the step was not halved with {(whole + half) // 2:,} bytes; it needs {whole:,}")
@@ -64,16 +64,16 @@ def halved_step(trainer: Trainer, batch: MicroBatch, precision: str) -> Measured
     )
 
 
-def _reserved(run: object) -> tuple[int, float]:
+def reserved(run: Callable[[], float]) -> tuple[int, float]:
     """Return the most bytes that torch's allocator holds while `run` runs, and what it returns."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     result = run()
-    return torch.cuda.max_memory_reserved(), result
+    return torch.cuda.max_memoryreserved(), result
 
 
 @contextmanager
-def _limited(size: int) -> Iterator[None]:
+def limited(size: int) -> Iterator[None]:
     """Let torch's allocator hold at most `size` bytes inside this context."""
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(size / torch.cuda.get_device_properties(0).total_memory)
