@@ -92,7 +92,8 @@ def distinct_bigrams(samples: Sequence[Sequence[int]]) -> float | None:
 def teacher_dist(samples_by_input: Sequence[Sequence[Sequence[int]]], ends: Collection[int]) -> list[float]:
     """Return what TeacherDist (Wen et al. 2023, Table 3) is the mean of: `distinct_bigrams` of each input, in percent.
 
-    Samples, [input][sample][token], count without `ends`, the tokens that end a text. Inputs without bi-grams are left out, which may be all of them.
+    Samples, [input][sample][token], count without `ends`, the tokens that end a text. Inputs without bi-grams are left
+    out, which may be all of them.
     """
     texts = ([[token for token in row if token not in ends] for row in samples] for samples in samples_by_input)
     return [share for share in map(distinct_bigrams, texts) if share is not None]
