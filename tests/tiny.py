@@ -156,7 +156,7 @@ def letter_ids(made: Checkpoint) -> list[int]:
 
 
 def random_pairs(made: Checkpoint, count: int, longest: int = 6, seed: int = 0) -> tuple[list, list]:
-    """Sources and targets of unequal lengths, as token ids; EOS ends targets, and sources if the family closes texts."""
+    """Sources and targets of unequal lengths, as token ids; EOS ends targets, and sources of some families."""
     generator = torch.Generator().manual_seed(seed)
     eos = made.model.eos_token_id
     letters = torch.tensor(letter_ids(made))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from fdistill.config.model_checks import Task
 from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
-from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, not_computed, refusals
 from fdistill.sampling.modes import sampling_mistakes
@@ -27,11 +26,7 @@ def check_engines(task: Task) -> Iterator[Problem]:
             continue
         for key, reason in refusals(settings):
             yield Problem((name, key), reason)
-        if (
-            name != OTHER_TEACHER_BEAM
-            and task["model"]["family"] in FAMILIES
-            and (reason := not_computed(task["model"]["family"]))
-        ):
+        if name != OTHER_TEACHER_BEAM and (reason := not_computed(task["model"]["family"])):
             yield Problem((name, "engine"), f"{reason} with {CTRANSLATE2}; use engine {TRANSFORMERS}")
         if teacher is not None and teacher["shard"] and name != OTHER_TEACHER_BEAM:
             reason = f"{CTRANSLATE2} cannot run a teacher that is sharded over GPUs (model.teacher.shard)"

@@ -38,8 +38,8 @@ def refusals(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def not_computed(family: str) -> str | None:
-    """Return why CTranslate2 is not used for a family of `FAMILIES`; None where it is."""
-    if FAMILIES[family].ctranslate2 is None:
+    """Return why CTranslate2 is not used for a family; None where it is, and for one that does not exist."""
+    if family in FAMILIES and FAMILIES[family].ctranslate2 is None:
         return f"a converted {family} model fails or computes something else"
     return None
 
