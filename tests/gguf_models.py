@@ -36,7 +36,7 @@ def llama(**changes) -> LlamaForCausalLM:
 
 
 def write_gguf(path: Path, model: LlamaForCausalLM, type_: str = "F32", without: str = "", **keys) -> Path:
-    """Write the model to `path` with matrices of a type, without the tensor of a name; `keys` are added (`.` as `__`)."""
+    """Write the model to `path`: matrices of a type, without the tensor of a name; `keys` are added (`.` as `__`)."""
     config = model.config
     writer = gguf.GGUFWriter(path, keys.pop("general__architecture", "llama"))
     writer.add_context_length(config.max_position_embeddings)

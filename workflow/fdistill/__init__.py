@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-__version__ = "0.14.0"  # read from here: the package need not be installed, rules put this folder on the path
+__version__ = "0.15.0"  # read from here: the package need not be installed, rules put this folder on the path
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells report it
 
