@@ -77,8 +77,10 @@ def export(
     tokenizer.padding_side = tokenizer.truncation_side = family.source_side
     prompt = decoder_prompt(tokenizer) or []
     forced = {"forced_bos_token_id": prompt[1]} if len(prompt) > 1 else {}  # mBART-50's language code
-    if spare := list(range(token_count(tokenizer), config.vocab_size)):  # as `LanguageModel` leaves them out
-        forced |= {"suppress_tokens": spare, "renormalize_logits": True}
+    # Rows that are no tokens, which `LanguageModel` leaves out. A search by transformers alone still counts the little
+    # probability that they have: its option to renormalise would count away that of other banned tokens too.
+    if spare := list(range(token_count(tokenizer), config.vocab_size)):
+        forced["suppress_tokens"] = spare
     with atomic(path, directory=True) as folder:
         for name in manifest["files"]:
             shutil.copyfile(model / name, folder / name)
