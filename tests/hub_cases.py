@@ -71,7 +71,7 @@ def logits_of(checkpoint):
 def raw_logits(module, checkpoint, source, target):
     """Return the logits (T, V) of an unpadded example by transformers alone.
 
-    The logit of a pad token that is never predicted is -inf.
+    Rows that are no tokens are left out, and the logit of a pad token that is never predicted is -inf.
     """
     with torch.no_grad():
         if checkpoint.model.family.is_encoder_decoder:
@@ -79,7 +79,7 @@ def raw_logits(module, checkpoint, source, target):
             logits = module(input_ids=torch.tensor([source]), decoder_input_ids=decoder_input).logits[0]
         else:
             logits = module(torch.tensor([source + target[:-1]])).logits[0]
-    logits = logits[-len(target) :].clone()
+    logits = logits[-len(target) :, : len(checkpoint.tokenizer)].clone()
     if checkpoint.model.family.pad_is_never_predicted:
         logits[:, checkpoint.model.pad_token_id] = float("-inf")
     return logits

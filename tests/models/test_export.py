@@ -113,11 +113,13 @@ def is_causal(folder):
 
 @pytest.mark.parametrize("name", hub_checkpoints.HUB)
 def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
-    folder, made = exported(tmp_path, name)
+    """A checkpoint with rows that are no tokens is searched greedily: random ones have much probability, real ones none."""
+    decoding = BEAMS | ({"num_beams": 1, "early_stopping": False} if hub_checkpoints.HUB[name].spare_rows else {})
+    folder, made = exported(tmp_path, name, decoding)
     split = {"id": SOURCES, "source": SOURCES, "references": [["a"]] * 3}
     limits = Limits(12, 9, "truncate", "say: ", "")
     rows = encode_split(split, made.tokenizer, limits, "sources").sources
-    expected = made.model.generate(source_batch(made.model, rows), **BEAMS)
+    expected = made.model.generate(source_batch(made.model, rows), **decoding)
 
     tokenizer, model = plain(folder)
     prefix = json.loads((folder / "fdistill.json").read_text())["source_prefix"]

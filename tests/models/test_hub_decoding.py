@@ -39,6 +39,8 @@ def test_beam_search_equals_that_of_transformers_with_the_tasks_settings(hub, na
         decoder_start_token_id=checkpoint.model.decoder_start_token_id,
         bad_words_ids=[[checkpoint.model.pad_token_id]] if checkpoint.model.family.pad_is_never_predicted else None,
     )
+    if spare := list(range(len(checkpoint.tokenizer), config.vocab_size)):
+        clean.update(suppress_tokens=spare, renormalize_logits=True)
     module.generation_config = transformers.GenerationConfig()
     sources = encoded(checkpoint).sources
     outputs = checkpoint.model.generate(

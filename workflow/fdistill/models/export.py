@@ -19,7 +19,7 @@ from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
 from fdistill.artifacts.shapes import COUNT, AtLeast
 from fdistill.models.configurations import read_configuration
 from fdistill.models.decoding import effective
-from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer
+from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer, token_count
 from fdistill.runtime.errors import UserError
 
 TEXT = "fdistill.json"
@@ -77,10 +77,14 @@ def export(
         raise UserError(f"{model}: was not written by this workflow; give the folder of a model that it trained")
     check_files(model)
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    _, family = read_configuration(str(model), local_only=True)
+    config, family = read_configuration(str(model), local_only=True)
     tokenizer.padding_side = tokenizer.truncation_side = family.source_side
     prompt = decoder_prompt(tokenizer) or []
     forced = {"forced_bos_token_id": prompt[1]} if len(prompt) > 1 else {}  # mBART-50's language code
+    # Rows that are no tokens, which `LanguageModel` leaves out. A search by transformers alone still counts the little
+    # probability that they have: its option to renormalise would count away that of other banned tokens too.
+    if spare := list(range(token_count(tokenizer), config.vocab_size)):
+        forced["suppress_tokens"] = spare
     with atomic(path, directory=True) as folder:
         for name in manifest["files"]:
             shutil.copyfile(model / name, folder / name)
