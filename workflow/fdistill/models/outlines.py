@@ -12,13 +12,14 @@ import torch
 import transformers
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import read_configuration, without_numbers
 from fdistill.models.families import Family
-from fdistill.models.location import CONFIG, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
@@ -59,6 +60,9 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
     source = str(folder or name)
     with reading(name):
         config, family = read_configuration(source)
+        # transformers would look for an adapter beside a model on the hub, and apply it.
+        if folder is None and cached_file(source, ADAPTER_CONFIG, _raise_exceptions_for_missing_entries=False):
+            check_names(source, {ADAPTER_CONFIG}, allow_pickle)
         if not getattr(config, "share_encoder_decoder_embeddings", True):  # some of Marian's
             raise UserError(
                 f"{name}: has separate vocabularies for sources and targets; give a checkpoint with a shared one"
