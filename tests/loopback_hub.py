@@ -1,5 +1,6 @@
 """A hub on this machine: a server that answers as huggingface.co does, for models that lie in folders."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -49,7 +50,8 @@ def serving(root: Path) -> Iterator[tuple[str, list[str]]]:
                 return self.refuse(*REFUSALS["gated"])
             if not file.is_file():
                 return self.refuse(404, "EntryNotFound")
-            self.answer(file.read_bytes() if self.command == "GET" else b"", file.stat().st_size)
+            tag = hashlib.sha256(str(file).encode()).hexdigest()  # names the content in the cache
+            self.answer(file.read_bytes() if self.command == "GET" else b"", file.stat().st_size, tag)
 
         def refuse(self, status: int, code: str):
             self.send_response(status)
@@ -57,10 +59,10 @@ def serving(root: Path) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def answer(self, content: bytes, size: int | None = None):
+        def answer(self, content: bytes, size: int | None = None, tag: str = "0"):
             self.send_response(200)
             self.send_header("Content-Length", str(len(content) if size is None else size))
-            self.send_header("ETag", '"0"')
+            self.send_header("ETag", f'"{tag}"')
             self.send_header("X-Repo-Commit", "0" * 40)
             self.end_headers()
             if self.command == "GET":

@@ -46,8 +46,8 @@ def check_names(name: str, files: set[str], allow_pickle: bool) -> None:
     """Raise UserError when a checkpoint with `files` lacks configuration, tokenizer or weights that are read."""
     if ADAPTER_CONFIG in files:
         raise UserError(
-            f"{name}: has an adapter ({ADAPTER_CONFIG}), which is not read here; merge it into its model, "
-            "or, for a teacher, set model.teacher.init to its base model and model.teacher.adapter to the adapter"
+            f"{name}: has an adapter ({ADAPTER_CONFIG}), which is not read here; merge it into its model and save "
+            "that, or give the model itself, and the adapter beside it as `adapter` of a teacher"
         )
     if CONFIG not in files:
         raise UserError(f"{name}: has no {CONFIG}; give a folder that `save_pretrained` wrote")

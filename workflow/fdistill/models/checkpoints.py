@@ -17,11 +17,11 @@ from fdistill.artifacts.records import MANIFEST
 from fdistill.models.adapters import merge_adapter
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.chat_template import end_with_turn
-from fdistill.models.checkpoint_files import NO_SAFETENSORS, check_names
+from fdistill.models.checkpoint_files import NO_SAFETENSORS
 from fdistill.models.configurations import TEACHER_CONFIG, scratch_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
-from fdistill.models.location import ADAPTER_CONFIG, WEIGHTS, files_of, local_folder
+from fdistill.models.location import WEIGHTS, files_of, local_folder
 from fdistill.models.outlines import Outline, check_weights, describe, from_pretrained, reading
 from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, token_count
 from fdistill.runtime.errors import UserError
@@ -79,8 +79,6 @@ def load(
     with reading(name):
         module, report = _read_model(name, outline, allow_pickle)
         check_weights(name, report)
-        if getattr(module, "_hf_peft_config_loaded", False):  # transformers applies what lies beside a model on the hub
-            check_names(str(name), {ADAPTER_CONFIG}, allow_pickle)
         _check_finite(name, module)
         _note_input(name, outline.config)
         if adapter is not None:

@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from fdistill.artifacts.records import MANIFEST
 from fdistill.models.architectures import model_class
@@ -20,7 +21,7 @@ from fdistill.models.configurations import gguf_configuration, read_configuratio
 from fdistill.models.families import Family
 from fdistill.models.gguf_files import ORIGINAL, check_gguf
 from fdistill.models.language_model import end_tokens
-from fdistill.models.location import CONFIG, GGUF, is_gguf, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
 from fdistill.runtime.device import is_out_of_memory
 from fdistill.runtime.errors import UserError
@@ -67,6 +68,9 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
     source = str(folder or name)
     with reading(name):
         config, family = read_configuration(source)
+        # transformers would look for an adapter beside a model on the hub, and apply it.
+        if folder is None and cached_file(source, ADAPTER_CONFIG, _raise_exceptions_for_missing_entries=False):
+            check_names(source, {ADAPTER_CONFIG}, allow_pickle)
         if not getattr(config, "share_encoder_decoder_embeddings", True):  # some of Marian's
             raise UserError(
                 f"{name}: has separate vocabularies for sources and targets; give a checkpoint with a shared one"
