@@ -28,6 +28,7 @@ def test_logging_reaches_trainings_and_reruns_nothing(tmp_path):
 
     run("--touch", "--cores", "1", "--forceall")
     assert planned(run("-n")) == planned(run("-n", logging=LOGGING)) == {}
+    assert planned(run("-n", logging=LOGGING, teacher_seed=2)) != {}  # as a setting does that results depend on
     commands = [line for line in run("-n", "-p", "--forceall", logging=LOGGING).splitlines() if "--history" in line]
     assert len(commands) == 2
     for system, command in zip(("teacher", "mle"), commands, strict=True):

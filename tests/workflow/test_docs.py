@@ -14,11 +14,14 @@ import tiny
 import yaml
 from doc_pages import BLOCKS, COMMANDS, FILES, Block, commands_of, run, words
 from fdistill.artifacts.files import write_parquet
+from fdistill.config.schema import section
 from fdistill.data.schemas import GENERATIONS, SPLIT
 from fdistill.evaluation.tables import write_frame
 from fdistill.evaluation.tables.frame import COLUMNS
 from fdistill.models.checkpoints import save
 from fdistill.models.students import init_student
+from fdistill.runtime.validation import problems
+from fdistill.training.sinks import SINKS
 from snake import ROOT
 from snakemake.cli import get_argument_parser
 
@@ -176,13 +179,18 @@ def test_every_fenced_block_is_checked_or_only_shown():
         (block.page, block.language) for block in BLOCKS if block.language in ("python", "yaml") and not block.title
     ]
     shown = [(page, "python") for page in ("README.md", "docs/metrics.md", "docs/your_data.md")]
-    assert sorted(untitled) == sorted([*shown, ("docs/methods.md", "yaml")])  # below
+    assert sorted(untitled) == sorted([*shown, ("docs/methods.md", "yaml"), ("docs/targets.md", "yaml")])  # below
 
 
 def block_on(page: str, language: str) -> str:
     """The one block of a language without a title on a page."""
     (text,) = [b.text for b in BLOCKS if (b.page, b.language, b.title) == (page, language, "")]
     return text
+
+
+def test_the_sinks_of_curves_are_a_section_of_a_study():
+    (settings,) = yaml.safe_load(block_on("docs/targets.md", "yaml")).values()
+    assert not problems(settings, section("logging")) and settings.keys() == SINKS.keys()
 
 
 def test_the_readme_loads_a_student_in_six_lines(tmp_path, capsys):
