@@ -15,6 +15,8 @@ from fdistill.bench.gpu_check import memory, running
 from fdistill.bench.gpu_check.case import ARCHITECTURES, DROPOUT, Case
 from fdistill.bench.gpu_check.checks import CHECKS, Check, with_needed
 from fdistill.bench.gpu_check.outcome import FAILED, MISSING, OK, Measured, NotApplicable, Outcome
+from fdistill.bench.gpu_check.report import outcome_table
+from fdistill.evaluation.tables.markdown import to_markdown
 from fdistill.models.families import FAMILIES
 from training_cases import METHODS
 
@@ -128,6 +130,13 @@ def test_a_step_with_too_little_memory_is_compared_with_the_whole(case, monkeypa
         memory_left[0] = 8
         monkeypatch.setattr(memory, "limited", lambda size: nullcontext())
         memory.halved_step(trainer, batch, "fp32")
+
+
+def test_the_table_says_what_a_passed_check_does_not_keep():
+    where = {"name": "A GPU", "versions": {"torch": "9", "trl": None}}
+    passed = Outcome("resumed", "t5", "bf16", OK, 1.0, Measured("weights", 1e-6, 1e-4, "hidden", "not the same bytes"))
+    text = to_markdown(outcome_table([passed], where))
+    assert "resumed, t5 bf16: ok, not the same bytes" in text and "hidden" not in text and "A GPU (torch 9)" in text
 
 
 def test_every_family_has_what_a_check_needs():

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import math
 
 import pytest
@@ -73,7 +74,11 @@ def test_the_script_writes_no_score_until_all_are_computed(monkeypatch, tmp_path
     assert not (tmp_path / "score.json").exists()
     assert set(json.loads((tmp_path / "kept/so_far.json").read_text().split("\n")[1])["scores"]) == {"ter", "rouge1"}
     monkeypatch.undo()
-    run("score", *arguments)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # as where there is a GPU; afterwards it is what it was
+    run("score", *arguments, "--device", "auto")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    run("score", *arguments, "--device", "cpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     assert list(json.loads((tmp_path / "score.json").read_text())["metrics"]) == ["ter", "chrf", "rouge1"]
     assert not (tmp_path / "kept/so_far.json").exists()
 

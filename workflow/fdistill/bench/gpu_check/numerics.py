@@ -21,8 +21,8 @@ from fdistill.training.trainer import Trainer
 
 # Bounds of the relative difference of the loss, and of the gradient as one vector in the Euclidean norm. Sums in
 # float32 are off by some 1e-7. With bfloat16's 4e-3 per product, through about ten products in a row, the loss is off
-# by a percent at most. The gradient of TVD is off by more: it has the sign of p - q, which rounding turns where both are
-# nearly equal (on a CPU 0.05 was seen; of the other losses 0.01).
+# by a percent at most. The gradient of TVD is off by more: it has the sign of p - q, which rounding turns where both
+# are nearly equal (on a CPU 0.05 was seen; of the other losses 0.01).
 LOSS = {"fp32": 1e-5, "bf16": 1e-2}
 GRADIENT = {"fp32": 1e-5, "bf16": 1e-1}
 EXAMPLES = 8

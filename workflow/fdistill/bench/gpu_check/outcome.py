@@ -11,12 +11,16 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a check has measured: a number with its name, and the bound that it must not exceed, if there is one."""
+    """What a check has measured: a number with its name, and the bound that it must not exceed, if there is one.
+
+    `note` are further numbers; `caveat` is what the table must say although the check is passed.
+    """
 
     what: str
     value: float
     bound: float | None = None
     note: str = ""
+    caveat: str = ""
 
     @property
     def is_within(self) -> bool:

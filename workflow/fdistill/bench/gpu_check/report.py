@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fdistill.bench.gpu_check.outcome import MISSING, Outcome
+from fdistill.bench.gpu_check.outcome import Outcome
 from fdistill.evaluation.tables.numbers import NONE
 from fdistill.evaluation.tables.table import Table, cells_of
 
@@ -19,9 +19,8 @@ def outcome_table(outcomes: list[Outcome], where: dict[str, Any]) -> Table:
             bound = NONE if measured.bound is None else f"{measured.bound:.2g}"
         row = [outcome.check, outcome.family, outcome.precision, outcome.status, what, value, bound]
         sections.setdefault((outcome.family, outcome.precision), []).append([*row, f"{outcome.seconds:.1f}"])
-        said = outcome.reason.strip().splitlines()[-1:] if outcome.reason else [measured.note if measured else ""]
-        if any(said) and (outcome.reason or outcome.status == MISSING):
-            notes.append(f"{outcome.check}, {outcome.family} {outcome.precision}: {outcome.status}, {said[0]}")
+        said = outcome.reason.strip().splitlines()[-1:] or ([measured.caveat] if measured and measured.caveat else [])
+        notes += [f"{outcome.check}, {outcome.family} {outcome.precision}: {outcome.status}, {line}" for line in said]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items() if version)
     caption = f"Every stage with small models on {where['name']} ({versions})."
     return Table(caption, cells_of(headings, [*sections.values()]), names=5, notes=notes)

@@ -50,8 +50,9 @@ def resumed(case: Case) -> Measured:
         raise AssertionError(f"two uninterrupted runs have the same bytes, a resumed one is {difference:.1e} off")
     warned = dict.fromkeys(line.strip() for line in repeated.log.read_text().splitlines() if UNSTEADY in line)
     said = "; ".join(warned) or "torch names no operation"
-    note = f"not the same bytes, nor are those of two uninterrupted runs: {said}"
-    return Measured("weights, resumed against uninterrupted, relative", difference, ROUNDING[case.precision], note)
+    caveat = f"not the same bytes, nor are those of two uninterrupted runs: {said}"
+    bound = ROUNDING[case.precision]
+    return Measured("weights, resumed against uninterrupted, relative", difference, bound, caveat=caveat)
 
 
 class _Run:
