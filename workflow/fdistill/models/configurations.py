@@ -213,11 +213,13 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
                 yield Problem((key,), f"{show(value)} is not allowed; must be a number from 0 to {most}")
 
 
-def _joined_ends(first: int | list[int] | None, second: int | list[int] | None) -> int | list[int] | None:
-    """Return the end tokens of a configuration and of the generation settings beside it, each once."""
-    lists = [ids if isinstance(ids, list) else [ids] for ids in (first, second) if ids is not None]
-    ids = list(dict.fromkeys(token for tokens in lists for token in tokens))
-    return ids if len(ids) > 1 else next(iter(ids), None)
+def _joined_ends(own: int | list[int] | None, generation: int | list[int] | None) -> int | list[int] | None:
+    """Return the end tokens of a configuration, and those that the generation settings beside it add to one of them."""
+    first, second = ([ids] if not isinstance(ids, list) else ids for ids in (own, generation))
+    if not set(first) & set(second):  # they contradict each other, and the tokenizer decides whether the first are right
+        return own
+    ids = list(dict.fromkeys([*first, *second]))
+    return ids if len(ids) > 1 else ids[0]
 
 
 def _token_problems(values: dict[str, Any], vocabulary: int) -> Iterator[Problem]:
