@@ -113,7 +113,7 @@ def is_causal(folder):
 
 @pytest.mark.parametrize("name", hub_checkpoints.HUB)
 def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
-    """Rows that are no tokens: here, with random weights, they have much probability; in real checkpoints, none."""
+    """A checkpoint with rows that are no tokens is searched greedily: random ones have probability."""
     decoding = BEAMS | ({"num_beams": 1, "early_stopping": False} if hub_checkpoints.HUB[name].spare_rows else {})
     folder, made = exported(tmp_path, name, decoding)
     split = {"id": SOURCES, "source": SOURCES, "references": [["a"]] * 3}

@@ -128,6 +128,7 @@ def test_a_vocabulary_is_compared_by_its_tokens_and_not_by_the_rows():
 
 def test_a_student_with_the_same_tokens_gets_the_teachers_special_ones():
     teacher, student = tiny.checkpoint("gpt2"), padded("gpt2", 2, seed=3)
+    teacher.config.eos_token_id = [teacher.tokenizer.eos_token_id, teacher.tokenizer.convert_tokens_to_ids("b")]
     student.tokenizer.eos_token = "a"
     student.model.module.config.eos_token_id = student.tokenizer.eos_token_id
     with pytest.raises(UserError, match=r"same vocabulary, but other special tokens.*start_student"):
@@ -135,7 +136,7 @@ def test_a_student_with_the_same_tokens_gets_the_teachers_special_ones():
     made = with_tokenizer_of(teacher, student)
     check_same_vocabulary(teacher, made)
     assert made.model.eos_token_id == teacher.tokenizer.eos_token_id != student.tokenizer.eos_token_id
-    assert made.model.module.generation_config.eos_token_id == teacher.tokenizer.eos_token_id
+    assert made.model.ends == teacher.model.ends == tuple(made.model.module.generation_config.eos_token_id)
 
 
 def test_models_that_read_sources_otherwise_are_refused():

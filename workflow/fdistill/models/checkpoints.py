@@ -52,6 +52,11 @@ class Checkpoint:
         """The family of the model."""
         return self.model.family
 
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The configuration of the model."""
+        return self.model.module.config
+
 
 def load(
     name: str | Path,

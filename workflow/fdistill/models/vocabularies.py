@@ -50,13 +50,13 @@ def check_same_vocabulary(teacher: Checkpoint, student: Checkpoint) -> None:
         )
 
 
-def with_tokenizer_of(teacher: Checkpoint, student: Checkpoint) -> Checkpoint:
-    """Return the student with the teacher's tokenizer: its special tokens, EOS among them, become the student's.
+def with_tokenizer_of(teacher: Checkpoint | Outline, student: Checkpoint) -> Checkpoint:
+    """Return the student with the teacher's tokenizer: its special tokens and ends of a text become the student's.
 
     Raises UserError when token ids mean something else to the student.
     """
     if found := difference(teacher, student):
         raise UserError(f"{found}; {REMEDY}")
-    config, tokenizer = student.model.module.config, teacher.tokenizer
-    config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    tokenizer = teacher.tokenizer
+    student.config.eos_token_id, student.config.pad_token_id = teacher.config.eos_token_id, tokenizer.pad_token_id
     return Checkpoint(wrap(student.model.module, decoder_prompt(tokenizer), token_count(tokenizer)), tokenizer)
