@@ -82,7 +82,7 @@ def test_what_a_run_would_download(models, study, tmp_path):
     )
     (room,) = [text for where, text in said.items() if where.startswith("disk: ") and "the hub's models" in text]
     assert "take about 3.0 GB" in room
-    assert said["adapted: teacher"].endswith("on the hub, with the adapter someone/lora, 0.0 GB on the hub")
+    assert said["adapted: teacher"].endswith("on the hub, with someone/lora, 0.0 GB on the hub")
     assert "model.teacher.adapter: " in said["prefixed: teacher"]
     assert 'peft_type: "PREFIX_TUNING" is not read, only LORA' in said["prefixed: teacher"]
     assert "someone/bare: has no tokenizer (tokenizer.json, or merges.txt and vocab.json" in said["bare: teacher"]

@@ -43,9 +43,7 @@ _NOT_WEIGHTS = re.compile(r"(^|\.)(attn\.(masked_)?bias|position_ids|version)$")
 class Outline:
     """A checkpoint without the numbers of its weights."""
 
-    source: dict[
-        str, str
-    ]  # the arguments of `from_pretrained`: a folder, with the name of a GGUF file in it, or a hub id
+    source: dict[str, str]  # arguments of `from_pretrained`: a folder, perhaps with a GGUF file in it, or a hub id
     config: PreTrainedConfig
     family: Family
     tokenizer: PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ kilobytes are downloaded, no job is run, and nothing is written.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from fdistill.preflight import data, disk, gpu, metrics, prompts, sinks, slurm, teachers, vocabularies
+from fdistill.preflight import data, disk, gpu, metrics, packages, prompts, sinks, slurm, teachers, vocabularies
 from fdistill.preflight.plan import Finding, Plan
 
 __all__ = ["CHECKS", "Finding", "Plan", "preflight"]
@@ -15,6 +15,7 @@ __all__ = ["CHECKS", "Finding", "Plan", "preflight"]
 CHECKS: tuple[Callable[[Plan], Iterator[Finding]], ...] = (
     data.check,
     teachers.check,
+    packages.check,
     vocabularies.check,
     prompts.check,
     metrics.check,

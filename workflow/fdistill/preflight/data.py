@@ -9,7 +9,7 @@ from typing import Any
 from fdistill.artifacts.files import read_json, sha256
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled, needs_labels
 from fdistill.data import sources
-from fdistill.data.archives import is_cached, verify
+from fdistill.data.archives import Archive, is_cached, verify
 from fdistill.data.preparation import checked_corpus
 from fdistill.data.sources import UNLABELLED
 from fdistill.data.sources.files.local_files import input_files
@@ -88,17 +88,21 @@ def _available(source: dict[str, Any], cache: Path) -> str:
         counts = ", ".join(f"{name} {len(examples):,}" for name, examples in splits.items())
         return f"local files ({counts} examples)"
     if module.ARCHIVES:
-        cached = [archive for archive in module.ARCHIVES if is_cached(cache / archive.filename)]
-        for archive in cached:
-            verify(archive, cache / archive.filename)
-        missing = len(module.ARCHIVES) - len(cached)
-        if not missing:
-            return f"{len(cached)} package files in {cache}"
-        return f"pip will download {missing} of {len(module.ARCHIVES)} package files to {cache}"
+        return package_files(module.ARCHIVES, cache)
     if not hasattr(module, "DATASET"):  # a source that neither reads files nor downloads any: it is built to see
         checked_corpus(kind, {}, options)
         return f"built by source {kind}"
     return _published(module)
+
+
+def package_files(archives: tuple[Archive, ...], cache: Path) -> str:
+    """Return in words which files of packages are in the cache; raises UserError for one that is not the pinned one."""
+    cached = [archive for archive in archives if is_cached(cache / archive.filename)]
+    for archive in cached:
+        verify(archive, cache / archive.filename)
+    if missing := len(archives) - len(cached):
+        return f"pip will download {missing} of {len(archives)} package files to {cache}"
+    return f"{len(cached)} package files in {cache}"
 
 
 def _published(module: ModuleType) -> str:

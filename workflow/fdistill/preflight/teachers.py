@@ -29,8 +29,8 @@ def check(plan: Plan) -> Iterator[Finding]:
         own = [] if result.teacher is None else [_millions(result.teacher.parameters)]
         own += [f"{of_size('student', size)} {_millions(its.parameters)}" for size, its in result.students.items()]
         origin = plan.on_the_hub(result.to_fetch) if result.to_fetch else result.origin
-        adapter = f", with the adapter {plan.on_the_hub(result.adapter_to_fetch)}" if result.adapter_to_fetch else ""
-        yield Finding(f"{task}: teacher", f"{', '.join(own)}; {origin}{adapter}")
+        others = "".join(f", with {plan.on_the_hub(other)}" for other in result.others_to_fetch)
+        yield Finding(f"{task}: teacher", f"{', '.join(own)}; {origin}{others}")
     for task, settings in plan.tasks():
         yield from _outside(plan, task, outputs_of(settings), settings["training"]["distill"])
         if OTHER_TEACHER_BEAM in plan.study.sequences(task):
