@@ -7,9 +7,8 @@ from fdistill.data.limits import Limits
 from fdistill.data.prompts import encode_prompts
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
-from fdistill.models.tokenization import encode_targets, train_tokenizer
+from fdistill.models.tokenization import train_tokenizer
 from fdistill.runtime.errors import UserError
-from tokenizers import AddedToken, processors
 
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief.<|im_end|>\n{% endif %}"
@@ -194,18 +193,6 @@ def test_a_long_source_keeps_its_suffix(side):
     (prompt,) = encode_prompts(["one two three"], tokenizer, Limits(len(suffix) + 3, 50, source_suffix="\n=>"))
     assert prompt.tokens == [*(own[-3:] if side == "left" else own[:3]), *suffix]
     assert prompt.length == len(own) + len(suffix)
-
-
-def test_a_target_that_continues_its_source_does_not_begin_with_bos():
-    tokenizer = chat_tokenizer()
-    bos = AddedToken("<|im_start|>")
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{bos.content} $A", special_tokens=[(bos.content, tokenizer.bos_token_id)]
-    )
-    (target,) = encode_targets(tokenizer, ["Rome"])
-    assert target == [*tokenizer("Rome", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
-    (source,) = tokens(["Rome"], tokenizer, Limits(50, 50, source_suffix=""))
-    assert source == tokenizer("Rome").input_ids
 
 
 def test_the_log_shows_where_the_context_ends_and_the_learnt_tokens_begin(caplog):

@@ -7,11 +7,13 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
+from fdistill.data.limits import Limits
+from fdistill.data.prompts import encode_prompts
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoints import load, save
 from fdistill.models.students import init_student
-from fdistill.models.tokenization import encode_sources, encode_targets
+from fdistill.models.tokenization import encode_targets
 from fdistill.sampling.diverse_beams import diverse_beam_search
 from fdistill.sampling.sampler import SamplingConfig, sample_batch
 from tokenizers import processors
@@ -122,6 +124,7 @@ def test_bos_stands_before_the_source_alone(checkpoint):
         special_tokens=[("<s>", bos), (tokenizer.eos_token, eos)],
     )
     a, b = tokenizer.convert_tokens_to_ids(["a", "b"])
-    assert encode_sources(tokenizer, ["a b"]) == [[bos, a, b, *closing]]
+    (prompt,) = encode_prompts(["a b"], tokenizer, Limits(9, 9, source_suffix=""))
+    assert prompt.tokens == [bos, a, b, *closing]
     before = [bos] if checkpoint.model.family.is_encoder_decoder else []
     assert encode_targets(tokenizer, ["a b"]) == [[*before, a, b, eos]]

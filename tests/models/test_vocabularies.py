@@ -148,10 +148,11 @@ def test_models_that_read_sources_otherwise_are_refused():
 
 def test_sequences_are_encoded_again_and_stay_unfinished(caplog):
     teacher, student = tiny.tokenizer("bart"), tiny.tokenizer("t5", letters="hgfedcb")
-    eos, ids = teacher.eos_token_id, teacher.convert_tokens_to_ids
-    sequences = [[[*ids(["b", "c"]), eos], ids(["d", "e"])], [[*ids(list("bcdefg")), eos], [*ids(["a", "b"]), eos]]]
+    teacher.add_special_tokens({"additional_special_tokens": ["<|end|>"]})
+    eos, other, ids = teacher.eos_token_id, teacher.convert_tokens_to_ids("<|end|>"), teacher.convert_tokens_to_ids
+    sequences = [[[*ids(["b", "c"]), eos], ids(["d", "e"])], [[*ids(list("bcdefg")), eos], [*ids(["a", "b"]), other]]]
     caplog.set_level("INFO")
-    made = reencoded(sequences, teacher, student, Limits(16, 5), "beam.parquet")
+    made = reencoded(sequences, teacher, (eos, other), student, Limits(16, 5), "beam.parquet")
     words = [[student.convert_ids_to_tokens(row) for row in rows] for rows in made]
     assert words[0] == [["b", "c", "</s>"], ["d", "e"]]
     assert words[1][0] == list("bcdef")

@@ -8,11 +8,12 @@ from pathlib import Path
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.records import MANIFEST
 from fdistill.data.encoding import Encoded, Limits, read_split
-from fdistill.data.reencoding import reencoded, tokenizer_of
+from fdistill.data.reencoding import model_of_tokens, reencoded
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.losses.sequences import TEACHER_SAMPLES, TEACHER_SEQUENCES
 from fdistill.models.checkpoints import Checkpoint
+from fdistill.models.language_model import end_tokens
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.teacher_cache import TeacherCache, cache_identity, joined, outputs_identity
 from fdistill.training.micro_batches import TrainingData
@@ -68,11 +69,11 @@ def read_stream(
     cached = tuple(kind for kind in of_cache if kind in labelled.stored)
 
     def read_sequences(kind: str, file: Path, split: Path, ids: list[str]) -> list[list[list[int]]]:
-        tokenizer = student.tokenizer if teacher is None else tokenizer_of(file, teacher, student)
-        sequences = read_samples(file, ids, sample_identity(teacher, tokenizer, split), kind)
-        if tokenizer is student.tokenizer:
+        model = student if teacher is None else model_of_tokens(file, teacher, student)
+        sequences = read_samples(file, ids, sample_identity(teacher, model.tokenizer, split), kind)
+        if model is student:
             return sequences
-        return reencoded(sequences, tokenizer, student.tokenizer, limits, str(file))
+        return reencoded(sequences, model.tokenizer, end_tokens(model.config), student.tokenizer, limits, str(file))
 
     def read(part: Part) -> tuple[Encoded, dict[str, list[list[list[int]]]], TeacherCache | None]:
         split, _ = read_split(part.split, student, limits, part.max_examples)

@@ -69,7 +69,7 @@ def reserved(run: Callable[[], float]) -> tuple[int, float]:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     result = run()
-    return torch.cuda.max_memoryreserved(), result
+    return torch.cuda.max_memory_reserved(), result
 
 
 @contextmanager
