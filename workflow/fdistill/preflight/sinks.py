@@ -1,7 +1,8 @@
 """The check of the sinks of curves: their packages, a key, a server that answers."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from requests.utils import get_netrc_auth
 
@@ -20,11 +21,9 @@ def check(plan: Plan) -> Iterator[Finding]:
         try:
             if key in missing:
                 raise UserError(missing[key])
-            text = {"wandb": _wandb, "mlflow": _mlflow}[key](options) if key != "tensorboard" else "ready"
+            yield Finding(f"{LOGGING}.{key}", READY[key](options))
         except UserError as error:
             yield Finding(f"{LOGGING}.{key}", str(error), problem=True)
-        else:
-            yield Finding(f"{LOGGING}.{key}", text)
 
 
 def _wandb(options: dict[str, str | None]) -> str:
@@ -43,3 +42,11 @@ def _mlflow(options: dict[str, str | None]) -> str:
     if store and store.startswith(("http://", "https://")):
         reach.server(store)
     return f"experiment {options['experiment']}: ready" + (f" ({store})" if store else "")
+
+
+# By sink, the function that returns what is ready, or raises UserError with what is not.
+READY: dict[str, Callable[[Any], str]] = {
+    "tensorboard": lambda options: "ready (tensorboard --logdir curves)",
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}
