@@ -3,8 +3,8 @@
 import dataclasses
 import errno
 import json
-import os
 import math
+import os
 
 import pytest
 import torch
