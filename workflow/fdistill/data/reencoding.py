@@ -32,8 +32,8 @@ def reencoded(
 ) -> list[list[list[int]]]:
     """Return a teacher's sequences, [input][sample][token], in the student's tokens; `name` stands for them in the log.
 
-    A sequence that did not end in one of the teacher's `ends` does not end in the student's EOS either, nor does one that
-    is longer than `max_target_tokens` in the student's tokens, which is cut there: it would learn to stop in
+    A sequence that did not end in one of the teacher's `ends` does not end in the student's EOS either, nor does one
+    that is longer than `max_target_tokens` in the student's tokens, which is cut there: it would learn to stop in
     mid-sentence. The log says how many are cut, and how many texts the student's tokenizer does not restore exactly.
     """
     rows = [tokens for samples in sequences for tokens in samples]
