@@ -195,7 +195,9 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "use engine transformers",
         ),
         (
-            put(put(WEB, "model.family", "gemma2"), "model.teacher", {"init": "google/gemma-2-2b"}),
+            put(
+                WEB, "model", {"family": "gemma2", "teacher": {"init": "google/gemma-2-2b"}, "student": {"decoder": 1}}
+            ),
             "risk",
             CTRANSLATE2,
             "risk.engine: a converted gemma2 model fails or computes something else with ctranslate2; use engine "
