@@ -194,6 +194,15 @@ BEAM = {"mode": "beam", "num_beams": 4, "early_stopping": True}
             "risk.engine: ctranslate2 cannot run a teacher that is sharded over GPUs (model.teacher.shard); "
             "use engine transformers",
         ),
+        (
+            put(
+                WEB, "model", {"family": "gemma2", "teacher": {"init": "google/gemma-2-2b"}, "student": {"decoder": 1}}
+            ),
+            "risk",
+            CTRANSLATE2,
+            "risk.engine: a converted gemma2 model fails or computes something else with ctranslate2; use engine "
+            "transformers",
+        ),
     ],
 )
 def test_mistakes_of_sampling(project, task, key, value, text):

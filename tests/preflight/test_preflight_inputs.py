@@ -56,6 +56,21 @@ def test_a_checkpoint_that_fits(project, checkpoint):
     assert "a folder on this machine" in finding.text
 
 
+@pytest.mark.parametrize("window", [32, 24])
+def test_texts_that_are_longer_than_a_window_need_the_engine_that_has_it(project, tmp_path, window):
+    checkpoints.save(tiny.checkpoint("mistral", sliding_window=window), tmp_path / "mistral")
+    changes = [
+        ("model.family", "mistral"),
+        ("model.student", {"decoder": 1}),
+        ("text", {"max_source_tokens": 16, "max_target_tokens": 16}),
+        ("decoding", {"max_new_tokens": 16, "num_beams": 1, "engine": "ctranslate2"}),
+    ]
+    (finding,) = teachers.check(plan(project, *from_checkpoint(tmp_path / "mistral", *changes)))
+    assert finding.problem == (window == 24)
+    if finding.problem:
+        assert "decoding.engine: texts of 32 tokens are longer than the model's sliding window, 24" in finding.text
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

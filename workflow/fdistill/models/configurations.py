@@ -216,7 +216,7 @@ def _problems(config: PreTrainedConfig, family: Family) -> Iterator[Problem]:
 def _joined_ends(own: int | list[int] | None, generation: int | list[int] | None) -> int | list[int] | None:
     """Return the end tokens of a configuration, and those that the generation settings beside it add to one of them."""
     first, second = ([ids] if not isinstance(ids, list) else ids for ids in (own, generation))
-    if not set(first) & set(second):  # they contradict each other: the tokenizer decides whether the first are right
+    if not set(first) & set(second):  # a contradiction: the tokenizer shows whether the first are right
         return own
     ids = list(dict.fromkeys([*first, *second]))
     return ids if len(ids) > 1 else ids[0]
