@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.artifacts.systems import INIT_STUDENT
 from fdistill.config.method_table import OVERRIDES, Methods
 from fdistill.config.model_checks import NLL, OUTPUTS, Task, has_own_tokenizer, is_whole, outputs_of
 from fdistill.config.term_checks import LAYER_LOSSES, not_stored

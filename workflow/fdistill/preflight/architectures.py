@@ -11,7 +11,8 @@ import torch
 from transformers import PreTrainedConfig
 
 from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
-from fdistill.data.encoding import Limits, check_positions
+from fdistill.data.encoding import check_positions
+from fdistill.data.limits import Limits
 from fdistill.data.packaged_models import packaged_model
 from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
 from fdistill.models import adapter_files
