@@ -75,7 +75,7 @@ def init_files_of(task, owner="teacher"):
     if start["init"] == SCRATCH:
         return []
     adapter = start.get("adapter")
-    return location.input_files(fetched(start["init"])) + (location.adapter_files(adapter) if adapter else [])
+    return location.input_files(fetched(start["init"])) + (location.adapter_inputs(adapter) if adapter else [])
 
 
 def init_files(wildcards):

@@ -136,7 +136,7 @@ def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
     if local_folder(name) is None and not any(reach.cached(name, file) for file in names[1:]):
         files = _asked(lambda: reach.hub_model(name), ADAPTER_KEY)
         read = {file: files[file] for file in names if file in files}
-        adapter_files.check_names(name, read)
+        adapter_files.check_adapter_names(name, read)
         weights = next(file for file in names[1:] if file in read)
         _asked(lambda: reach.hub_file(name, weights), ADAPTER_KEY)
         to_fetch = hub.Download(name, read[ADAPTER_CONFIG] + read[weights])
