@@ -66,7 +66,7 @@ def fetched(name):
 
 def tokenizer_model(wildcards):
     """Return the folder of the teacher whose tokenizer a whole student gets; none if it has one of its own."""
-    return [] if has_own_tokenizer(task_of(wildcards)["model"]["student"]) else teacher_model(wildcards)
+    return teacher_model(wildcards) if shares_tokenizer(task_of(wildcards)) else []
 
 
 def init_files_of(task, owner="teacher"):
@@ -251,7 +251,7 @@ def whole_model_flags(task, owner):
     if settings["init"] != SCRATCH:
         adapter = [f"--adapter={settings['adapter']}"] if settings.get("adapter") else []
         return [*start, *adapter, *checkpoint_flags(settings)]
-    is_trained = owner == "teacher" or outputs_of(task) or has_own_tokenizer(settings)  # the tokenizer
+    is_trained = owner == "teacher" or not shares_tokenizer(task)  # the tokenizer
     size = ["--vocab-size", str(settings["vocab_size"])] if is_trained else []
     return [*start, *size, "--model-config", json.dumps(settings["config"])]
 
