@@ -190,12 +190,12 @@ def training_flags(wildcards, stage):
 
 def stage_flags(wildcards, stage, unread):
     """Return the flags of one stage of a task's section `training`, without the keys in `unread`."""
-    return flags("training", without(ask(STUDY.training, wildcards.task, stage), [*unread, "lora"]))
+    return flags("training", without(ask(STUDY.training, wildcards.task, stage), unread))
 
 
 def lora_flags(wildcards):
     """Return the flag of a teacher that is trained by LoRA."""
-    lora = ask(STUDY.training, wildcards.task, "teacher")["lora"]
+    lora = task_of(wildcards)["training"]["teacher"]["lora"]
     return [] if lora is None else ["--lora", json.dumps(lora)]
 
 
@@ -227,8 +227,7 @@ def safeguard_flags(wildcards, output, stage):
     Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    settings = ask(STUDY.training, wildcards.task, stage)
-    training = flags("training", {key: settings[key] for key in settings if key != "lora"}, keys=SAFEGUARDS)
+    training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
     curve = ["--logging", json.dumps(STUDY.logging), "--curves", beside(CURVES, output.model)]
     return ["--checkpoints", unfinished(output.model, "train"), *training, *(curve if sinks(STUDY.logging) else [])]
 

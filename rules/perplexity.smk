@@ -5,9 +5,9 @@
 def perplexities(task):
     """Return TASK/SYSTEM=FILE arguments for the perplexities of a task's models, one per seed."""
     initial = [of_size("init_student", size) for size in STUDY.sizes(task)]
-    files = {system: [f"{RESULTS}/{task}/{system}/perplexity.json"] for system in initial}
-    files |= {system: results(task, system, "perplexity.json") for system in model_systems(task)}
-    return [f"{task}/{system}={file}" for system, of_system in files.items() for file in of_system]
+    files = [(system, f"{RESULTS}/{task}/{system}/perplexity.json") for system in initial]
+    files += [(system, file) for system in model_systems(task) for file in results(task, system, "perplexity.json")]
+    return [f"{task}/{system}={file}" for system, file in files]
 
 
 PERPLEXITIES = [argument for task in STUDY.tasks for argument in perplexities(task)]

@@ -7,7 +7,7 @@ INIT = put(CHAT, "model.teacher", {"init": "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def of_student(family="gpt2"):
-    """A task whose teacher is a checkpoint with a chat template, and its student from scratch with its own tokenizer."""
+    """A task whose teacher is a checkpoint, and its student from scratch, with a tokenizer of its own."""
     sizes = {
         "gpt2": ("n_layer", "n_positions"),
         "bart": ("encoder_layers", "decoder_layers", "max_position_embeddings"),
