@@ -18,7 +18,7 @@ from fdistill.config.schema_flags import flags
 from fdistill.config.crosschecks import IN_FILES
 from fdistill.config.files import with_types
 from fdistill.config.logging_checks import sinks
-from fdistill.config.model_checks import NLL, SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
+from fdistill.config.model_checks import NLL, SCRATCH, is_whole, outputs_of, shares_tokenizer, student_family
 from fdistill.config.other_teacher_checks import text_of
 from fdistill.config.schema import SAFEGUARDS
 from fdistill.config.usable_methods import impossible

@@ -66,7 +66,7 @@ def fetched(name):
 
 def tokenizer_model(wildcards):
     """Return the folder of the teacher whose tokenizer a whole student gets; none if it has one of its own."""
-    return [] if has_own_tokenizer(task_of(wildcards)["model"]["student"]) else teacher_model(wildcards)
+    return teacher_model(wildcards) if shares_tokenizer(task_of(wildcards)) else []
 
 
 def init_files_of(task, owner="teacher"):
@@ -75,7 +75,7 @@ def init_files_of(task, owner="teacher"):
     if start["init"] == SCRATCH:
         return []
     adapter = start.get("adapter")
-    return location.input_files(fetched(start["init"])) + (location.adapter_files(adapter) if adapter else [])
+    return location.input_files(fetched(start["init"])) + (location.adapter_inputs(adapter) if adapter else [])
 
 
 def init_files(wildcards):
@@ -190,12 +190,12 @@ def training_flags(wildcards, stage):
 
 def stage_flags(wildcards, stage, unread):
     """Return the flags of one stage of a task's section `training`, without the keys in `unread`."""
-    return flags("training", without(ask(STUDY.training, wildcards.task, stage), [*unread, "lora"]))
+    return flags("training", without(ask(STUDY.training, wildcards.task, stage), unread))
 
 
 def lora_flags(wildcards):
     """Return the flag of a teacher that is trained by LoRA."""
-    lora = ask(STUDY.training, wildcards.task, "teacher")["lora"]
+    lora = task_of(wildcards)["training"]["teacher"]["lora"]
     return [] if lora is None else ["--lora", json.dumps(lora)]
 
 
@@ -227,8 +227,7 @@ def safeguard_flags(wildcards, output, stage):
     Changing them re-runs nothing, because Snakemake does not compare parameters that are computed from outputs.
     Checkpoints are not an output of the rule, because Snakemake deletes the outputs of failed jobs.
     """
-    settings = ask(STUDY.training, wildcards.task, stage)
-    training = flags("training", {key: settings[key] for key in settings if key != "lora"}, keys=SAFEGUARDS)
+    training = flags("training", ask(STUDY.training, wildcards.task, stage), keys=SAFEGUARDS)
     curve = ["--logging", json.dumps(STUDY.logging), "--curves", beside(CURVES, output.model)]
     return ["--checkpoints", unfinished(output.model, "train"), *training, *(curve if sinks(STUDY.logging) else [])]
 
@@ -251,7 +250,7 @@ def whole_model_flags(task, owner):
     if settings["init"] != SCRATCH:
         adapter = [f"--adapter={settings['adapter']}"] if settings.get("adapter") else []
         return [*start, *adapter, *checkpoint_flags(settings)]
-    is_trained = owner == "teacher" or outputs_of(task) or has_own_tokenizer(settings)  # the tokenizer
+    is_trained = owner == "teacher" or not shares_tokenizer(task)  # the tokenizer
     size = ["--vocab-size", str(settings["vocab_size"])] if is_trained else []
     return [*start, *size, "--model-config", json.dumps(settings["config"])]
 

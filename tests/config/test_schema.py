@@ -7,7 +7,7 @@ import pytest
 import yaml
 from fdistill.config.model_checks import NLL
 from fdistill.config.schema import SCHEMA_FILE, fill_defaults, section
-from fdistill.data import encoding
+from fdistill.data.limits import Limits
 from fdistill.data.sources import SOURCES, source_module
 from fdistill.data.sources.options import options_schema
 from fdistill.evaluation.metrics import METRICS
@@ -153,8 +153,8 @@ def test_training_settings():
 
 def test_limits():
     text = section("text")
-    assert names(encoding.Limits) == list(text["properties"])
-    for field in fields(encoding.Limits):
+    assert names(Limits) == list(text["properties"])
+    for field in fields(Limits):
         if field.default is not MISSING:
             assert field.default == text["properties"][field.name]["default"]
 

@@ -44,6 +44,18 @@ def test_a_student_may_be_a_model_by_itself(project, task):
             16,
             "32 tokens do not fit the student's 16 positions",
         ),
+        (
+            put(put(SCRATCH, "model.student.own_tokenizer", True), "model.student.vocab_size", 300),
+            "decoding",
+            {"max_new_tokens": 16, "num_beams": 301},
+            "301 is more than the 300 tokens of the vocabulary (model.student.vocab_size)",
+        ),
+        (
+            put(OWN, "model.student.family", "gemma2"),
+            "decoding",
+            {"max_new_tokens": 16, "engine": "ctranslate2"},
+            "decoding.engine: a converted gemma2 model fails",
+        ),
         (SCRATCH, "model.student.allow_pickle", True, "model.student.allow_pickle: not used with init scratch"),
         (SCRATCH, "model.student.init", "a/b", "config: "),
         (WEB, "model.student", {"init": "a/b"}, '"a/b" has another vocabulary than the teacher, whose tokenizer is'),

@@ -7,7 +7,8 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import POOL_BATCHES, epoch_batches, label_batch, pad, sorted_batches, source_batch
-from fdistill.data.encoding import Limits, check_symbols, encode_split
+from fdistill.data.encoding import check_symbols, encode_split
+from fdistill.data.limits import Limits
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import decode, train_tokenizer

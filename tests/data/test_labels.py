@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import tiny
-from fdistill.data.encoding import Limits, encode_labels
+from fdistill.data.encoding import encode_labels
 from fdistill.data.labels import label_file, read_label_file, read_labels, write_labels
+from fdistill.data.limits import Limits
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.tokenization import decode
 from fdistill.runtime.errors import UserError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.output_tokens import Encoder
 from fdistill.data.outputs import Output
 from fdistill.losses.divergences import LOG_ZERO

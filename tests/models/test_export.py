@@ -13,7 +13,8 @@ import torch
 import transformers
 from fdistill.artifacts.manifest import check_files
 from fdistill.data.batches import source_batch
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import encode_split
+from fdistill.data.limits import Limits
 from fdistill.data.prompts import encode_prompts
 from fdistill.evaluation.model_card import Facts, model_card
 from fdistill.models import checkpoints

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from fdistill.data.batches import source_batch
-from fdistill.data.encoding import Limits, encode_split
+from fdistill.data.encoding import encode_split
+from fdistill.data.limits import Limits
 from fdistill.losses.objectives import Objective
 from fdistill.losses.step_losses import LOSSES
 from fdistill.models.checkpoints import load, save

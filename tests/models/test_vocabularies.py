@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from fdistill.data.batches import label_batch, source_batch
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.reencoding import reencoded
 from fdistill.losses.objectives import Objective
 from fdistill.losses.step_losses import LOSSES

@@ -30,7 +30,18 @@ def test_one_example_is_printed_with_what_stands_around_it(project, chatty):
     example = {"id": ["1"], "group": ["1"], "source": ["a b"], "references": [["c"]]}
     write_parquet(made.results / "web/prepare/train.parquet", example, SPLIT, {})
     (finding,) = prompts.check(made)
-    assert str(finding) == 'ok      web: prompt: reads "a b <|endoftext|> h", learns "c <|endoftext|>"'
+    assert str(finding) == """ok      web: teacher's prompt: reads "a b <|endoftext|> h", learns "c <|endoftext|>\""""
+
+
+def test_a_student_with_its_own_tokenizer_has_its_own_prompt(project, chatty, tmp_path):
+    (_, model), text = chatty
+    made = tiny.checkpoint("gpt2")
+    made.tokenizer.chat_template = TEMPLATE.replace("}h{", "}g{")
+    checkpoints.save(made, tmp_path / "student")
+    student = {"init": str(tmp_path / "student"), "own_tokenizer": True}
+    found = list(prompts.check(plan(project, ("model", model | {"student": student}), text, methods=["mle"])))
+    assert [finding.where for finding in found] == ["web: teacher's prompt", "web: student's prompt"]
+    assert [' h"' in found[0].text, ' g"' in found[1].text] == [True, True]
 
 
 def test_before_prepare_an_example_stands_in_and_a_template_that_fails_is_a_problem(project, chatty, tmp_path):

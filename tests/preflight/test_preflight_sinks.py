@@ -1,6 +1,7 @@
 """Preflight's check of sinks of curves: packages, keys, servers."""
 
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 from fdistill.preflight import sinks
 from loopback_hub import serving
@@ -14,6 +15,11 @@ def test_a_sink_without_its_package_is_a_problem(project):
             text = f"needs the package {key}, which is not installed; pip install {key}, or set logging.{key}: {off}"
             assert f"logging.{key}: {text}" in found
     assert not list(sinks.check(plan(project)))
+
+
+def test_a_sink_that_preflight_has_no_check_of_is_ready():
+    found = sinks.check(SimpleNamespace(study=SimpleNamespace(logging={"pytest": True})))
+    assert [str(finding) for finding in found] == ["ok      logging.pytest: ready"]
 
 
 def test_keys_and_servers_of_sinks(project, tmp_path, monkeypatch):

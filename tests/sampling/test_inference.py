@@ -3,7 +3,7 @@
 import logging
 
 import tiny
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.sampling import inference
 from fdistill.sampling.inference import Answer, infer
 from fdistill.sampling.offline import generate_texts

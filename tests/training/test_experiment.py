@@ -9,7 +9,8 @@ import torch
 import warm
 from fdistill.artifacts.files import write_parquet
 from fdistill.config.schema import SAFEGUARDS, section
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import save
 from fdistill.runtime.device import name_of, set_up_device

@@ -7,7 +7,7 @@ from fdistill.bench import command, encoders, report, steps
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import LENGTHS, Workload
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.teacher_cache import TOP_K

@@ -9,7 +9,7 @@ from fdistill.bench import layers
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import FULL, random_texts
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.runtime.device import set_up_device
 from fdistill.runtime.precision import autocast, compute_type
 

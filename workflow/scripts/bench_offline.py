@@ -6,7 +6,7 @@ from fdistill.bench import command, offline, report
 from fdistill.bench.machine import machine
 from fdistill.bench.workload import AS_IN_TEXT, Workload, end_by_context
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.runtime.device import set_up_device
 
 

@@ -7,7 +7,8 @@ from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.schema import section
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.models import checkpoints

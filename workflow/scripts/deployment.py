@@ -19,7 +19,8 @@ from fdistill.bench.footprint import footprint
 from fdistill.bench.machine import machine
 from fdistill.bench.miniature import miniature
 from fdistill.config import arguments, cli, schema_flags
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.evaluation.deployment import FULL, RUNTIMES
 from fdistill.evaluation.replicates import read_replicates
 from fdistill.models import checkpoints

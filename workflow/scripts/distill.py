@@ -10,7 +10,7 @@ from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import manifest_of, model_identity
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.unlabelled import needs_labels
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import Objective

@@ -6,8 +6,9 @@ from pathlib import Path
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, encode_labels, rows_of
+from fdistill.data.encoding import encode_labels, rows_of
 from fdistill.data.labels import read_labels
+from fdistill.data.limits import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.data.schemas import SPLIT

@@ -7,7 +7,8 @@ from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_splits, common_lineage
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.model_checks import NOT_SHARDED
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.data.sources import UNLABELLED
 from fdistill.losses.objectives import Objective
 from fdistill.models.lora import add_lora

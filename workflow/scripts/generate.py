@@ -12,7 +12,8 @@ from fdistill.artifacts.files import sha256, write_parquet
 from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Encoded, Limits, read_split
+from fdistill.data.encoding import Encoded, read_split
+from fdistill.data.limits import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples
 from fdistill.data.schemas import GENERATIONS

@@ -12,8 +12,9 @@ from fdistill.artifacts.files import note_input, read_parquet, sha256, write_par
 from fdistill.artifacts.lineage import TEACHER_METHOD, common_lineage
 from fdistill.artifacts.manifest import versions
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, rows_of
+from fdistill.data.encoding import rows_of
 from fdistill.data.imported_outputs import import_outputs
+from fdistill.data.limits import Limits
 from fdistill.data.output_tokens import Encoder
 from fdistill.data.outputs import Inputs, files_of, outputs_file
 from fdistill.data.sample_identity import sample_identity

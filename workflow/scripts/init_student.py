@@ -6,8 +6,8 @@ from pathlib import Path
 from fdistill.artifacts.contributions import CONTRIBUTIONS, LAYERS, contribution
 from fdistill.artifacts.lineage import TEACHER_METHOD, check_place, common_lineage
 from fdistill.artifacts.manifest import manifest_of, model_identity
+from fdistill.artifacts.systems import INIT_STUDENT
 from fdistill.config import arguments, cli
-from fdistill.config.method_starts import INIT_STUDENT
 from fdistill.models import checkpoints
 from fdistill.models.location import SCRATCH, short_name
 from fdistill.models.student_layers import PRETRAINED, TEACHER, origins

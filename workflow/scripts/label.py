@@ -11,8 +11,9 @@ from fdistill.artifacts.contributions import CONTRIBUTIONS, LABELS, contribution
 from fdistill.artifacts.files import read_parquet, sha256
 from fdistill.artifacts.lineage import Lineage, common_lineage
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, read_split, rows_of
+from fdistill.data.encoding import read_split, rows_of
 from fdistill.data.labels import files_of, label_file, read_label_file, write_labels
+from fdistill.data.limits import Limits
 from fdistill.data.lines import tidy_lines
 from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints

@@ -8,7 +8,8 @@ from fdistill.artifacts.files import sha256, write_json
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.artifacts.manifest import model_identity, versions
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.evaluation.perplexity import perplexity
 from fdistill.models import checkpoints, fsdp
 from fdistill.models.tokenization import tokenizer_identity

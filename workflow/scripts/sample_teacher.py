@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fdistill.artifacts.lineage import common_lineage
 from fdistill.config import cli, schema_flags
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import write_samples
 from fdistill.losses.sequences import TEACHER_SEQUENCES

@@ -7,9 +7,10 @@ from fdistill.artifacts.contributions import CONTRIBUTIONS, WEIGHTS, contributio
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.lineage import check_splits, common_lineage
 from fdistill.artifacts.manifest import model_identity
+from fdistill.artifacts.systems import INIT_STUDENT
 from fdistill.config import cli, schema_flags
-from fdistill.config.method_starts import INIT_STUDENT
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.models import checkpoints
 from fdistill.models.location import SCRATCH, short_name
 from fdistill.models.outlines import describe

@@ -13,7 +13,7 @@ from fdistill.bench.clock import now
 from fdistill.bench.steps import Terms
 from fdistill.bench.study import GENERATE, RISK, TEACHER_GENERATE, TEST_SAMPLES, TRAIN_TEACHER
 from fdistill.bench.workload import AS_IN_TEXT, Workload
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.evaluation.risks import risks
 from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import GROUND_TRUTH, TEACHER_SEQUENCES

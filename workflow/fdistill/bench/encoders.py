@@ -8,7 +8,7 @@ import torch
 from fdistill.bench.clock import now
 from fdistill.bench.steps import OURS, measure
 from fdistill.bench.workload import Workload
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.losses.objectives import Objective
 from fdistill.losses.sequences import GROUND_TRUTH
 from fdistill.models.families import FAMILIES

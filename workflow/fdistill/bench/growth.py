@@ -7,7 +7,7 @@ from typing import Any
 from fdistill.bench.steps import Terms, compare
 from fdistill.bench.workload import FULL, Workload
 from fdistill.config.model_checks import SCRATCH
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.training.settings import TrainingSettings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fdistill.artifacts.files import read_json
 from fdistill.artifacts.shapes import COUNT
-from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.artifacts.systems import INIT_STUDENT
 from fdistill.config.unlabelled import learns_from_unlabelled, stated_counts
 from fdistill.data.sources import UNLABELLED
 from fdistill.losses.sequences import TEACHER_SEQUENCES

@@ -11,7 +11,8 @@ from torch.nn import Parameter
 
 from fdistill.config.model_checks import is_whole
 from fdistill.data.batches import POOL_BATCHES, label_batch, source_batch
-from fdistill.data.encoding import Encoded, Limits
+from fdistill.data.encoding import Encoded
+from fdistill.data.limits import Limits
 from fdistill.losses.sequences import STORED_SEQUENCES
 from fdistill.models.architectures import model_class, wrap
 from fdistill.models.checkpoints import Checkpoint

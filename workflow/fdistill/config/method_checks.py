@@ -3,11 +3,11 @@
 See `fdistill.config.crosschecks`, which runs them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fdistill.config.method_starts import with_starts
 from fdistill.config.method_table import Method, Methods, stored_kinds
-from fdistill.config.model_checks import NLL, SCRATCH, Task, first_model, outputs_of
+from fdistill.config.model_checks import NLL, SCRATCH, Task, outputs_of, shares_tokenizer, with_tokenizers
 from fdistill.config.term_checks import not_stored
 from fdistill.config.unlabelled import has_unlabelled, learns_from_unlabelled
 from fdistill.losses.sequences import (
@@ -18,7 +18,7 @@ from fdistill.losses.sequences import (
     TEACHER_SEQUENCES,
 )
 from fdistill.models.families import FAMILIES
-from fdistill.runtime.validation import Problem, show
+from fdistill.runtime.validation import KeyPath, Problem, show
 from fdistill.sampling.cache_kinds import NONE
 from fdistill.sampling.modes import limiting_length
 
@@ -145,11 +145,21 @@ def check_vocabulary(task: Task, methods: Methods) -> Iterator[Problem]:
 
     The vocabulary of a checkpoint is not known here: jobs check it when they begin.
     """
-    owner, start = first_model(task)
-    if start is None or start["init"] != SCRATCH:
-        return
-    tokens, place = start["vocab_size"], ("model", owner, "vocab_size")
-    given = [((name, "num_beams"), task[name]["num_beams"]) for name in (*TEACHER_SEQUENCES, "decoding", "selection")]
+    for owner, start, _ in with_tokenizers(task):
+        if start["init"] == SCRATCH:
+            kinds = TEACHER_SEQUENCES if owner == "teacher" else ()
+            of_student = methods if owner == "student" or shares_tokenizer(task) else {}
+            yield from _beyond_vocabulary(task, ("model", owner, "vocab_size"), start["vocab_size"], kinds, of_student)
+
+
+def _beyond_vocabulary(
+    task: Task, place: KeyPath, tokens: int, kinds: Iterable[str], methods: Methods
+) -> Iterator[Problem]:
+    """Yield the beams and likeliest tokens that are more than the `tokens` of the key `place`.
+
+    `kinds` are the teacher's sequences that are searched with them, `methods` those whose students have them.
+    """
+    given = [((name, "num_beams"), task[name]["num_beams"]) for name in (*kinds, "decoding", "selection")]
     given.append((("selection", "agreement_top_k"), task["selection"]["agreement_top_k"]))
     for stage, changes in task["selection_overrides"].items():
         given += [(("selection_overrides", stage, key), changes.get(key)) for key in ("num_beams", "agreement_top_k")]

@@ -66,16 +66,16 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
 
 def check_sizes(task: Task) -> Iterator[Problem]:
     """Check that the configuration of a model from scratch has its numbers of layers and of positions."""
-    for owner, start, family in whole_models(task):
+    for owner, start, name in whole_models(task):
         if start["init"] != SCRATCH:
             continue
         config = start["config"]
         if "vocab_size" in config:
             path = ("model", owner, "config", "vocab_size")
-            is_own = owner == "teacher" or outputs_of(task) is not None or has_own_tokenizer(start)
+            is_own = owner in (other for other, *_ in with_tokenizers(task))
             remedy = f"remove it and set model.{owner}.vocab_size" if is_own else "remove it: it is the teacher's"
             yield Problem(path, f"the tokenizer decides it; {remedy}")
-        for key in _size_keys(family):
+        for key in _size_keys(FAMILIES[name]):
             path = ("model", owner, "config", key)
             if key not in config:
                 yield Problem(path, f"missing; a {owner} from scratch needs its size: set an integer >= 1")
@@ -85,7 +85,8 @@ def check_sizes(task: Task) -> Iterator[Problem]:
 
 def check_positions(task: Task) -> Iterator[Problem]:
     """Check that texts fit the number of positions of a model from scratch."""
-    for owner, start, family in whole_models(task):
+    for owner, start, name in whole_models(task):
+        family = FAMILIES[name]
         has_positions = start["init"] == SCRATCH and family.positions_key is not None
         if has_positions and is_size(positions := start["config"][family.positions_key]):
             yield from _beyond(task, owner, family, positions)
@@ -161,12 +162,6 @@ def family_of(task: Task) -> Family:
     return FAMILIES[task["model"]["family"]]
 
 
-def scratch_config(task: Task) -> dict[str, Any] | None:
-    """Return the configuration of a model from scratch; None for a checkpoint, whose size is not known here."""
-    start = first_model(task)[1]
-    return start["config"] if start is not None and start["init"] == SCRATCH else None
-
-
 def outputs_of(task: Task) -> dict[str, Any] | None:
     """Return the files of a teacher from outside (`model.teacher.outputs`); None for a teacher that is a model."""
     return (task["model"]["teacher"] or {}).get(OUTPUTS)
@@ -177,9 +172,10 @@ def is_whole(student: Any) -> bool:
     return isinstance(student, dict) and "init" in student
 
 
-def has_own_tokenizer(student: Any) -> bool:
-    """Return whether a student of a teacher that is a model has another tokenizer than its teacher."""
-    return is_whole(student) and student.get("own_tokenizer", False)
+def shares_tokenizer(task: Task) -> bool:
+    """Return whether a task's students have their teacher's tokenizer: a whole one may have another."""
+    student = task["model"]["student"]
+    return outputs_of(task) is None and not (is_whole(student) and student.get("own_tokenizer", False))
 
 
 def student_family(task: Task) -> str:
@@ -188,25 +184,18 @@ def student_family(task: Task) -> str:
     return student.get("family", family) if is_whole(student) else family
 
 
-def whole_models(task: Task) -> Iterator[tuple[str, dict[str, Any], Family]]:
+def whole_models(task: Task) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Yield the models of a task that are checkpoints or from scratch: the key in `model`, its settings, its family."""
     teacher, student = task["model"]["teacher"], task["model"]["student"]
     if teacher is not None and outputs_of(task) is None:
-        yield "teacher", teacher, family_of(task)
+        yield "teacher", teacher, task["model"]["family"]
     if is_whole(student):
-        yield "student", student, FAMILIES[student_family(task)]
+        yield "student", student, student_family(task)
 
 
-def first_model(task: Task) -> tuple[str, dict[str, Any] | None]:
-    """Return the key in `model` of what a task's first model is made from, and its settings.
-
-    It is the teacher, None in a task without one, or the student of a teacher from outside: a checkpoint or `scratch`,
-    None if it says neither (see `whole_student_checks`).
-    """
-    if outputs_of(task) is None:
-        return "teacher", task["model"]["teacher"]
-    student = task["model"]["student"]
-    return "student", student if is_whole(student) else None
+def with_tokenizers(task: Task) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield those of `whole_models` that bring a tokenizer: all but a student that has its teacher's."""
+    return (model for model in whole_models(task) if model[0] == "teacher" or not shares_tokenizer(task))
 
 
 def _size_keys(family: Family) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, is_whole, outputs_of, scratch_config
+from fdistill.config.model_checks import SCRATCH, Task, family_of, is_size, is_whole, outputs_of, whole_models
 from fdistill.models.student_layers import PRETRAINED, SPACED, TEACHER, Start, read_notation
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, dotted, nearest, show
@@ -42,7 +42,7 @@ def check_starts(task: Task) -> Iterator[Problem]:
             if start.choose != SPACED and isinstance(start.layers, list):
                 text = f"{show(start.choose)} is not used with the list {show(start.layers)}"
                 yield Problem((*path, stack, "choose"), f"{text}; remove it, or give a number of layers")
-            if start.origin == PRETRAINED and scratch_config(task) is not None:
+            if start.origin == PRETRAINED and _scratch_config(task) is not None:
                 text = f"the teacher is trained from random weights (model.teacher.init {SCRATCH})"
                 yield Problem((*path, stack, "from"), f"{text}, so that there is no {PRETRAINED} model; remove it")
 
@@ -96,7 +96,7 @@ def check_student_sizes(task: Task) -> Iterator[Problem]:
 
 def check_depth(task: Task) -> Iterator[Problem]:
     """Check that the teacher, if it is trained from scratch, has the layers that each size of the student copies."""
-    config = scratch_config(task)
+    config = _scratch_config(task)
     if config is None:
         return
     stacks = {stack: layout.size_key for stack, layout in family_of(task).stacks.items()}
@@ -112,6 +112,12 @@ def check_depth(task: Task) -> Iterator[Problem]:
         if isinstance(layers, list) and max(layers) >= depth:
             text = f"{show(layers)}: the teacher has no layer {max(layers)}; its layers are 0 to {depth - 1}"
             yield Problem((*path, stack), text)
+
+
+def _scratch_config(task: Task) -> dict[str, Any] | None:
+    """Return the configuration of a teacher from scratch; None for a checkpoint, whose size is not known here."""
+    of_teacher = (start for owner, start, _ in whole_models(task) if owner == "teacher")
+    return next((start["config"] for start in of_teacher if start["init"] == SCRATCH), None)
 
 
 def _sizes(task: Task) -> Iterator[tuple[KeyPath, dict[str, Any]]]:

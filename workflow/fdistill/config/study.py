@@ -93,14 +93,17 @@ class Study:
         return {term["sequences"] for method in self.trained(task).values() for term in method["terms"]}
 
     def training(self, task: str, stage: str) -> Settings:
-        """Return a task's settings of one training stage; UserError if it does not have the stage."""
+        """Return a task's settings of one training stage; UserError if it does not have the stage.
+
+        They are those that every stage has: `lora`, of the teacher's alone, is left out.
+        """
         stages = self.task(task)["training"]
         if stage not in stages:
             raise UserError(
                 f"task '{task}': training.{stage} is missing; set its learning_rate and epochs, or leave out the "
                 "methods that are trained with it"
             )
-        return stages[stage]
+        return {key: value for key, value in stages[stage].items() if key != "lora"}
 
     def selection(self, task: str, stage: str) -> Settings:
         """Return a task's section `selection` for one training stage, with that stage's `selection_overrides`."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fdistill.config.method_starts import INIT_STUDENT
+from fdistill.artifacts.systems import INIT_STUDENT
 from fdistill.config.method_table import OVERRIDES, Methods
-from fdistill.config.model_checks import NLL, OUTPUTS, Task, has_own_tokenizer, is_whole, outputs_of
+from fdistill.config.model_checks import NLL, OUTPUTS, Task, is_whole, outputs_of, shares_tokenizer
 from fdistill.config.term_checks import LAYER_LOSSES, not_stored
 from fdistill.losses.sequences import ONLINE_TEACHER_SAMPLES, OTHER_TEACHER_BEAM, TEACHER_SEQUENCES
 from fdistill.runtime.validation import KeyPath, Problem
@@ -55,12 +55,11 @@ def limit_of(task: Task) -> Limit | None:
     if outputs is not None:
         mistake = partial(_needs_more_than_outputs, log_probs=outputs["log_probs"])
         return Limit(("model", "teacher", OUTPUTS), "the teacher itself", mistake)
-    student = task["model"]["student"]
-    if has_own_tokenizer(student):
+    if not shares_tokenizer(task):
         return Limit(
             ("model", "student", "own_tokenizer"), "a student with the teacher's tokenizer", _needs_one_tokenizer
         )
-    if is_whole(student):
+    if is_whole(task["model"]["student"]):
         return Limit(("model", "student", "init"), "a student with layers of the teacher", _needs_layers)
     return None
 

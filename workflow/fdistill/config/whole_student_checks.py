@@ -5,7 +5,7 @@ The teacher is a model or, from outside, files of outputs. See `fdistill.config.
 
 from collections.abc import Iterator
 
-from fdistill.config.model_checks import SCRATCH, Task, family_of, has_own_tokenizer, is_whole, outputs_of
+from fdistill.config.model_checks import SCRATCH, Task, family_of, is_whole, outputs_of, shares_tokenizer
 from fdistill.models.families import FAMILIES
 from fdistill.runtime.validation import Problem, nearest, show
 
@@ -50,7 +50,7 @@ def check_family(task: Task) -> Iterator[Problem]:
     elif outputs_of(task) is not None:
         text = f"the student is the only model of this task: remove it, and set model.family to '{name}'"
         yield Problem((*PATH, "family"), text)
-    elif FAMILIES[name].is_encoder_decoder != family_of(task).is_encoder_decoder and not has_own_tokenizer(student):
+    elif FAMILIES[name].is_encoder_decoder != family_of(task).is_encoder_decoder and shares_tokenizer(task):
         text = f"one of '{of_teacher}', the teacher, and '{name}' has an encoder, so that they read sources otherwise"
         yield Problem((*PATH, "family"), f"{text}; set {'.'.join(PATH)}.own_tokenizer: true")
 
@@ -63,13 +63,11 @@ def check_tokenizer(task: Task, given: Task) -> Iterator[Problem]:
     if "own_tokenizer" in own and (not is_whole(student) or outputs_of(task) is not None):
         why = "the student copies the teacher's layers" if outputs_of(task) is None else "it always has one"
         yield Problem((*PATH, "own_tokenizer"), f"not used: {why}; remove it")
-    elif "vocab_size" in own and is_whole(student) and outputs_of(task) is None and not has_own_tokenizer(student):
+    elif not is_whole(student) or not shares_tokenizer(task):
+        return
+    elif "vocab_size" in own:
         text = "not used: the student has the teacher's tokenizer; remove it, or set own_tokenizer: true"
         yield Problem((*PATH, "vocab_size"), text)
-    elif is_whole(student) and outputs_of(task) is None and not has_own_tokenizer(student):
-        teacher = task["model"]["teacher"]
-        if teacher is not None and teacher["init"] == SCRATCH != student["init"]:
-            text = (
-                f"{show(student['init'])} has another vocabulary than the teacher, whose tokenizer is trained with it"
-            )
-            yield Problem((*PATH, "init"), f"{text}; set own_tokenizer: true, or init to {SCRATCH}")
+    elif (teacher := task["model"]["teacher"]) is not None and teacher["init"] == SCRATCH != student["init"]:
+        text = f"{show(student['init'])} has another vocabulary than the teacher, whose tokenizer is trained with it"
+        yield Problem((*PATH, "init"), f"{text}; set own_tokenizer: true, or init to {SCRATCH}")

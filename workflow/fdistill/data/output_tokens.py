@@ -12,7 +12,7 @@ from itertools import zip_longest
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
 from fdistill.data.outputs import Output
 from fdistill.losses.divergences import LOG_ZERO

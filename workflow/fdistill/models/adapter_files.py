@@ -52,7 +52,7 @@ def names_read(allow_pickle: bool) -> tuple[str, ...]:
     return (ADAPTER_CONFIG, ADAPTER_WEIGHTS, *([ADAPTER_PICKLE] if allow_pickle else []))
 
 
-def check_names(name: str, files: Collection[str]) -> None:
+def check_adapter_names(name: str, files: Collection[str]) -> None:
     """Raise UserError when an adapter whose `files` may be read lacks its configuration or its weights."""
     if ADAPTER_CONFIG not in files:
         raise UserError(f"{name}: has no {ADAPTER_CONFIG}; give a LoRA adapter that peft saved")
@@ -78,7 +78,7 @@ def find(name: str, allow_pickle: bool) -> tuple[Path, Path]:
         place = on_the_hub(name, file) if folder is None else folder / file
         if place is not None and place.is_file():
             found[file] = place
-    check_names(name, found)
+    check_adapter_names(name, found)
     config, weights = found.values()
     return config, weights
 
@@ -116,7 +116,7 @@ def lora_config(file: Path, content: dict[str, Any]) -> Any:
     return LoraConfig(**{key: content[key] for key in used if content.get(key) is not None})
 
 
-def stored_shapes(weights: Path) -> dict[str, list[int]]:
+def adapter_shapes(weights: Path) -> dict[str, list[int]]:
     """Return the shapes of an adapter's weights by their paths in the model.
 
     Raises UserError for a file that is damaged, cut off or a pickle of more than tensors.

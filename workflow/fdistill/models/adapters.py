@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 
 from fdistill.artifacts import journal
 from fdistill.artifacts.files import note_input
-from fdistill.models.adapter_files import MERGE, find, lora_config, on_the_hub, read_weights, stored_shapes
+from fdistill.models.adapter_files import MERGE, adapter_shapes, find, lora_config, on_the_hub, read_weights
 from fdistill.models.checkpoint_files import COPY, read_object
 from fdistill.models.families import Family
-from fdistill.models.location import ADAPTER_CONFIG, adapter_files, local_folder, short_name
+from fdistill.models.location import ADAPTER_CONFIG, adapter_inputs, local_folder, short_name
 from fdistill.models.lora import linear_maps
 from fdistill.runtime.errors import UserError, reason
 from fdistill.runtime.validation import show
@@ -59,7 +59,7 @@ def merge_adapter(name: str, base: str, module: PreTrainedModel, family: Family,
     module.requires_grad_(True)
     if local_folder(name) is None:
         journal.note_input(name, config.parent.name)  # the hub's revision: the folder of the cache's snapshot
-    for file in adapter_files(name):
+    for file in adapter_inputs(name):
         note_input(file)
 
 
@@ -87,7 +87,7 @@ def _inject(file: Path, weights: Path | None, base: str, module: PreTrainedModel
         )
     if weights is not None:
         own = get_peft_model_state_dict(module, save_embedding_layers=False)
-        if wrong := _misfit(stored_shapes(weights), {key: list(weight.shape) for key, weight in own.items()}):
+        if wrong := _misfit(adapter_shapes(weights), {key: list(weight.shape) for key, weight in own.items()}):
             raise UserError(f"{weights}: does not fit the model {base} ({wrong}); {of_other}")
     if named and Path(str(named)).name != Path(short_name(base)).name:
         log.warning("%s: the adapter is one of %s, and the model is %s; their shapes fit", file, named, base)

@@ -75,7 +75,7 @@ def input_files(name: str | Path) -> list[str]:
     return [str(file) for file in (files_of(folder) if exists else [folder / CONFIG])]
 
 
-def adapter_files(name: str | Path) -> list[str]:
+def adapter_inputs(name: str | Path) -> list[str]:
     """Return the files that a job reads of the adapter `name`, as `input_files` does of a model."""
     folder = local_folder(name)
     if folder is None:

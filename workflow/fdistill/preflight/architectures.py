@@ -1,6 +1,5 @@
 """The sizes of a task's models, built on torch's meta device from a configuration of a few kilobytes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,29 +9,28 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig
 
-from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of, student_family
-from fdistill.data.encoding import Limits, check_positions
+from fdistill.config.model_checks import SCRATCH, is_whole, outputs_of, shares_tokenizer, student_family
+from fdistill.data.encoding import check_positions
+from fdistill.data.limits import Limits
 from fdistill.data.packaged_models import packaged_model
 from fdistill.losses.sequences import OTHER_TEACHER_BEAM, STORED_SEQUENCES
-from fdistill.models import adapter_files
-from fdistill.models.adapters import check_adapter
 from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, window, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import ADAPTER_CONFIG, CONFIG, is_gguf, local_folder
+from fdistill.models.location import CONFIG, is_gguf, local_folder
 from fdistill.models.lora import chosen_maps
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
 from fdistill.models.student_layers import PRETRAINED, origins
 from fdistill.models.students import init_student
 from fdistill.models.tokenization import set_languages
-from fdistill.preflight import hub, reach
+from fdistill.preflight import adapters, hub, reach
 from fdistill.runtime.errors import UserError
 from fdistill.sampling.engine_limits import CTRANSLATE2, TRANSFORMERS, beyond_window
 
-PRETRAINED_KEY, ADAPTER_KEY = "model.teacher.pretrained", "model.teacher.adapter"
+PRETRAINED_KEY = "model.teacher.pretrained"
 Layers = dict[str, Any]  # per stack, as in `model.student`
 
 # Tasks are looked at in parallel, but transformers changes its own global state while it makes a model.
@@ -79,7 +77,7 @@ def architecture(
         return Architecture(None, {None: _size(student)}, origin, to_fetch)
     teacher, origin, to_fetch = _made_by_itself(task, "teacher")
     if is_whole(model["student"]):
-        vocabulary = None if has_own_tokenizer(model["student"]) else teacher.model.vocabulary
+        vocabulary = teacher.model.vocabulary if shares_tokenizer(task) else None
         student, _, other_to_fetch = _made_by_itself(task, "student", vocabulary)
         sizes = {None: _size(student)}
     else:
@@ -87,7 +85,11 @@ def architecture(
     if (lora := task["training"]["teacher"]["lora"]) is not None:
         chosen_maps(teacher.model, lora["target_modules"])
     size = _size(teacher)  # before an adapter changes the outline
-    adapter_to_fetch = _adapter(model["teacher"], teacher) if model["teacher"]["adapter"] else None
+    adapter_to_fetch = None
+    if model["teacher"]["adapter"]:
+        adapter_to_fetch = adapters.to_fetch(model["teacher"])
+        with _MAKING:
+            adapters.check(model["teacher"], teacher, with_weights=adapter_to_fetch is None)
     others_to_fetch = tuple(each for each in (other_to_fetch, adapter_to_fetch) if each is not None)
     return Architecture(size, sizes, origin, to_fetch, others_to_fetch)
 
@@ -123,29 +125,6 @@ def _made_by_itself(
     check_positions(outline, Limits(**task["text"]))
     _check_window(config, task)
     return outline, origin, to_fetch
-
-
-def _adapter(start: dict[str, Any], teacher: Checkpoint) -> hub.Download | None:
-    """Check the adapter of a teacher, whose outline it changes; return what must be downloaded of it.
-
-    The shapes of weights that must be downloaded are not compared.
-    """
-    name, allow_pickle = start["adapter"], start["allow_pickle"]
-    names, to_fetch = adapter_files.names_read(allow_pickle), None
-    if local_folder(name) is None and not any(reach.cached(name, file) for file in names[1:]):
-        files = _asked(lambda: reach.hub_model(name), ADAPTER_KEY)
-        read = {file: files[file] for file in names if file in files}
-        adapter_files.check_names(name, read)
-        weights = next(file for file in names[1:] if file in read)
-        _asked(lambda: reach.hub_file(name, weights), ADAPTER_KEY)
-        to_fetch = hub.Download(name, read[ADAPTER_CONFIG] + read[weights])
-    module, family = teacher.model.module, teacher.model.family
-    try:
-        with _MAKING:
-            check_adapter(name, start["init"], module, family, allow_pickle, with_weights=to_fetch is None)
-    except UserError as error:
-        raise UserError(f"{ADAPTER_KEY}: {error}") from None
-    return to_fetch
 
 
 def _check_window(config: PreTrainedConfig, task: dict[str, Any]) -> None:
@@ -230,19 +209,8 @@ def _on_the_hub(init: str, allow_pickle: bool, key: str) -> tuple[PreTrainedConf
     if hub.is_cached(init, allow_pickle, TOKENIZERS):
         with reading(init):
             return read_configuration(init, local_only=True)[0], f"{init}, in this machine's cache", None
-    files = _asked(lambda: reach.hub_model(init), key)
+    files = hub.asked(lambda: reach.hub_model(init), key)
     check_names(init, set(files), allow_pickle)
-    to_fetch = _asked(lambda: hub.download(init, files), key)
+    to_fetch = hub.asked(lambda: hub.download(init, files), key)
     with reading(init):
         return read_configuration(init)[0], "", to_fetch
-
-
-def _asked(ask: Callable[[], Any], key: str) -> Any:
-    """The hub's answer, or a UserError that says what else would do."""
-    try:
-        return ask()
-    except UserError as error:
-        raise UserError(
-            f"{error}, nor in this machine's cache; check the name and the network (HF_TOKEN for a private model), or "
-            f"set {key} to the folder of a copy"
-        ) from None

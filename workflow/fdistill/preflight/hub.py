@@ -1,12 +1,14 @@
 """A model on the hub: whether this machine's cache has all of it, and what a job would download otherwise."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fdistill.models.checkpoint_files import INDEX, read_object
-from fdistill.models.location import CONFIG, PICKLE, TEXTS, WEIGHTS
+from fdistill.models.checkpoint_files import INDEX, TOKENIZERS, read_object
+from fdistill.models.location import CONFIG, PACKAGE, PICKLE, TEXTS, WEIGHTS, local_folder
 from fdistill.preflight import reach
+from fdistill.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ def is_cached(model_id: str, allow_pickle: bool, tokenizers: Iterable[Collection
     return False
 
 
+def is_here(start: dict[str, Any]) -> bool:
+    """Return whether a checkpoint is on this machine whole, by the settings that name it; a package's never is."""
+    init = start["init"]
+    if init.startswith(PACKAGE):
+        return False
+    return local_folder(init) is not None or is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
+
+
 def download(model_id: str, files: dict[str, int]) -> Download:
     """Return what a job will download of a model with `files`, their sizes in bytes by name.
 
@@ -56,3 +66,14 @@ def _weights(files: Collection[str]) -> list[str]:
             parts = (file for file in files if file.startswith(f"{stem}-") and file.endswith(suffix))
             return [name + INDEX, *sorted(parts)]
     return []
+
+
+def asked(ask: Callable[[], Any], key: str) -> Any:
+    """Return the hub's answer to a question about the model of `key`; a UserError says what else would do."""
+    try:
+        return ask()
+    except UserError as error:
+        raise UserError(
+            f"{error}, nor in this machine's cache; check the name and the network (HF_TOKEN for a private model), or "
+            f"set {key} to the folder of a copy"
+        ) from None

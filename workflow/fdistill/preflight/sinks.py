@@ -21,7 +21,7 @@ def check(plan: Plan) -> Iterator[Finding]:
         try:
             if key in missing:
                 raise UserError(missing[key])
-            yield Finding(f"{LOGGING}.{key}", READY[key](options))
+            yield Finding(f"{LOGGING}.{key}", READY.get(key, lambda _: "ready")(options))
         except UserError as error:
             yield Finding(f"{LOGGING}.{key}", str(error), problem=True)
 
@@ -44,7 +44,7 @@ def _mlflow(options: dict[str, str | None]) -> str:
     return f"experiment {options['experiment']}: ready" + (f" ({store})" if store else "")
 
 
-# By sink, the function that returns what is ready, or raises UserError with what is not.
+# Of a sink that has more to it than its package, the function that returns what is ready, or raises UserError.
 READY: dict[str, Callable[[Any], str]] = {
     "tensorboard": lambda options: "ready (tensorboard --logdir curves)",
     "wandb": _wandb,

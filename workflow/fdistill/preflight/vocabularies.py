@@ -1,14 +1,11 @@
 """The check of vocabularies: whether a student that copies no layers has its teacher's."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of
-from fdistill.models.checkpoint_files import TOKENIZERS
-from fdistill.models.location import local_folder
+from fdistill.config.model_checks import SCRATCH, is_whole, shares_tokenizer
 from fdistill.models.outlines import describe
 from fdistill.models.vocabularies import REMEDY, difference
-from fdistill.preflight import hub
+from fdistill.preflight.hub import is_here
 from fdistill.preflight.plan import Finding, Plan
 from fdistill.runtime.errors import UserError
 
@@ -18,12 +15,12 @@ def check(plan: Plan) -> Iterator[Finding]:
     for name, settings, _ in plan.known():
         model = settings["model"]
         student, teacher = model["student"], model["teacher"]
-        if outputs_of(settings) or not is_whole(student) or has_own_tokenizer(student):
+        if not is_whole(student) or not shares_tokenizer(settings):
             continue
         if SCRATCH in (student["init"], teacher["init"]):  # then the student has the teacher's tokenizer as it is
             continue
         where = f"{name}: vocabulary"
-        if missing := [start["init"] for start in (teacher, student) if not _is_here(start)]:
+        if missing := [start["init"] for start in (teacher, student) if not is_here(start)]:
             text = f"compared when the student is made: {' and '.join(missing)} must be downloaded first"
             yield Finding(where, text)
             continue
@@ -37,8 +34,3 @@ def check(plan: Plan) -> Iterator[Finding]:
             yield Finding(where, f"model.student.init {student['init']}: {found}; {REMEDY}", problem=True)
         else:
             yield Finding(where, f"{student['init']} has the teacher's")
-
-
-def _is_here(start: dict[str, Any]) -> bool:
-    init = start["init"]
-    return local_folder(init) is not None or hub.is_cached(init, start.get("allow_pickle", False), TOKENIZERS)

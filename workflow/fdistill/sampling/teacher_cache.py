@@ -26,7 +26,7 @@ from fdistill.artifacts.files import check_shape, sha256
 from fdistill.artifacts.manifest import check_files, manifest_of, model_identity, write_manifest
 from fdistill.artifacts.records import MANIFEST, remedy
 from fdistill.data.batches import label_batch, sorted_batches, source_batch
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.losses import chunks
 from fdistill.losses.divergences import coarsen, log_softmax
 from fdistill.losses.inputs import IGNORE

@@ -12,7 +12,8 @@ from fdistill.artifacts.lineage import METHOD, TASK
 from fdistill.artifacts.manifest import versions
 from fdistill.config import schema_flags
 from fdistill.config.schema import SAFEGUARDS
-from fdistill.data.encoding import Limits, read_split
+from fdistill.data.encoding import read_split
+from fdistill.data.limits import Limits
 from fdistill.losses.objectives import Objective
 from fdistill.models import fsdp
 from fdistill.models.checkpoints import Checkpoint, save

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.artifacts.files import read_parquet
 from fdistill.config import arguments, cli, schema_flags
 from fdistill.config.model_checks import SCRATCH
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints
 from fdistill.models.checkpoints import Checkpoint

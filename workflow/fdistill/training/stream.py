@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fdistill.artifacts.files import sha256
 from fdistill.artifacts.records import MANIFEST
-from fdistill.data.encoding import Encoded, Limits, read_split
+from fdistill.data.encoding import Encoded, read_split
+from fdistill.data.limits import Limits
 from fdistill.data.reencoding import model_of_tokens, reencoded
 from fdistill.data.sample_identity import sample_identity
 from fdistill.data.samples import read_samples

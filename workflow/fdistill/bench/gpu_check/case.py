@@ -13,7 +13,7 @@ from fdistill.artifacts.files import read_json_lines, write_parquet
 from fdistill.config.method_table import Methods
 from fdistill.config.model_checks import SCRATCH
 from fdistill.config.schema import fill_defaults, section
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.models.families import FAMILIES
 from fdistill.training.settings import TrainingSettings

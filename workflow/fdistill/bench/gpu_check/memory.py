@@ -10,7 +10,7 @@ from fdistill.bench.gpu_check.case import DROPOUT, SEED, Case
 from fdistill.bench.gpu_check.outcome import Measured, NotApplicable
 from fdistill.bench.gpu_check.stages import RELATIVE, relative
 from fdistill.bench.workload import FULL, Workload
-from fdistill.data.encoding import Limits
+from fdistill.data.limits import Limits
 from fdistill.losses.objectives import Objective
 from fdistill.runtime.device import set_up_device
 from fdistill.sampling.sampler import SamplingConfig
