@@ -154,8 +154,8 @@ CHAT = {"source_suffix": "", "chat_template": True, "max_source_tokens": 90}
 def test_the_cards_code_builds_the_prompt_of_training(text, source, tmp_path):
     made = checkpoints.load(hub_checkpoints.write(tmp_path / "hub", "DialoGPT"), "cpu")
     made.tokenizer.chat_template = (
-        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|endoftext|>{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
+        "{% for m in messages %}{{ m['role'] }}\n{{ m['content'] }}<|endoftext|>{% endfor %}"
+        "{% if add_generation_prompt %}assistant\n{% endif %}"
     )
     checkpoints.save(made, tmp_path / "model", MANIFEST)
     text = TEXT | text

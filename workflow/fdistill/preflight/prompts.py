@@ -41,7 +41,6 @@ def check(plan: Plan) -> Iterator[Finding]:
 def _prompt(outline: Outline, example: dict[str, list], text: dict[str, Any]) -> str:
     if text["chat_template"]:
         end_with_turn(outline.tokenizer, outline.config)
-    outline.tokenizer.truncation_side = outline.family.source_side
     encoded = encode_split(example, outline.tokenizer, Limits(**text | {"too_long": "truncate"}), "the example")
     return shown(encoded, outline.tokenizer)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of
 from fdistill.models.checkpoint_files import TOKENIZERS
-from fdistill.models.location import local_folder
+from fdistill.models.location import local_path
 from fdistill.models.outlines import describe
 from fdistill.models.vocabularies import REMEDY, difference
 from fdistill.preflight import hub
@@ -41,4 +41,4 @@ def check(plan: Plan) -> Iterator[Finding]:
 
 def _is_here(start: dict[str, Any]) -> bool:
     init = start["init"]
-    return local_folder(init) is not None or hub.is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
+    return local_path(init) is not None or hub.is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
