@@ -32,6 +32,12 @@ def hub(tmp_path_factory):
     return lambda name: root / name if (root / name).exists() else write(root / name, name)
 
 
+@pytest.fixture(params=FAMILIES)
+def family(request) -> str:
+    """Each model family in turn."""
+    return request.param
+
+
 @pytest.fixture(params=HUB)
 def name(request) -> str:
     """Each published checkpoint in turn."""

@@ -18,7 +18,7 @@ from fdistill.artifacts import journal
 from fdistill.artifacts.files import sha256
 from fdistill.models import outlines
 from fdistill.models.checkpoints import load, save
-from fdistill.models.location import WEIGHTS, local_folder
+from fdistill.models.location import WEIGHTS, local_path
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
 from hub_checkpoints import write
@@ -98,14 +98,14 @@ def test_an_adapter_is_no_model(copy):
 def test_a_folder_below_home_is_the_same_one_everywhere(copy, monkeypatch):
     folder = copy()
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert local_folder("~/model") == folder
+    assert local_path("~/model") == folder
     load("~/model")
     with pytest.raises(UserError, match=r"~/models/x: there is no such folder"):
         load("~/models/x")
     with pytest.raises(UserError, match=r"~nosuchuser/x: there is no such user"):
         load("~nosuchuser/x")
-    assert local_folder("google-t5/t5-base") is None
-    assert local_folder("my/models/bart") == Path("my/models/bart")  # a hub id has at most one slash
+    assert local_path("google-t5/t5-base") is None
+    assert local_path("my/models/bart") == Path("my/models/bart")  # a hub id has at most one slash
 
 
 # --- shards

@@ -240,8 +240,6 @@ def test_identity_of_an_unfinished_checkpoint(tmp_path):
 def test_vocabularies_are_compared():
     teacher = tiny.checkpoint("gpt2")
     check_same_vocabulary(teacher, tiny.checkpoint("gpt2", seed=5))
-    with pytest.raises(UserError, match=r"different vocabularies \(11 and 6 tokens\).*own_tokenizer"):
-        check_same_vocabulary(teacher, tiny.checkpoint("gpt2", letters="abc"))
     with pytest.raises(UserError, match=r"different vocabularies \(11 tokens each, but others\)"):
         check_same_vocabulary(teacher, tiny.checkpoint("gpt2", letters="hgfedcba"))
 

@@ -140,34 +140,43 @@ def test_plain_transformers_generate_the_same_tokens(name, tmp_path):
     assert output[:, begin:].tolist() == expected.tolist()
 
 
+CHAT = {"source_suffix": "", "chat_template": True, "max_source_tokens": 90}
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "source"),
     [
-        {"source_suffix": "\n=>"},
-        {"source_suffix": "", "chat_template": True, "system_message": "be brief", "max_source_tokens": 60},
+        ({"source_suffix": "\n=>"}, SOURCES[0]),
+        (CHAT | {"system_message": "be brief"}, SOURCES[0]),
+        (CHAT | {"turn_separator": "|"}, "the fox|a day|my friend"),
+        (CHAT | {"turn_separator": "|", "source_suffix": "?", "system_message": "be brief"}, "the fox|a day| "),
     ],
 )
-def test_the_cards_code_builds_the_prompt_of_training(text, tmp_path, capsys):
+def test_the_cards_code_builds_the_prompt_of_training(text, source, tmp_path):
     made = checkpoints.load(hub_checkpoints.write(tmp_path / "hub", "DialoGPT"), "cpu")
     made.tokenizer.chat_template = (
-        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|endoftext|>{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
+        "{% for m in messages %}{{ m['role'] }}\n{{ m['content'] }}<|endoftext|>{% endfor %}"
+        "{% if add_generation_prompt %}assistant\n{% endif %}"
     )
     checkpoints.save(made, tmp_path / "model", MANIFEST)
     text = TEXT | text
     closing = piece_ids(made.tokenizer, text["source_suffix"], follows=True)
-    given = facts("gpt2", MANIFEST | {"files": {"model.safetensors": "0"}}, convert(made, BEAMS))
-    card = partial(model_card, replace(given, text=text, closing=closing))
-    export(tmp_path / "model", tmp_path / "export", text, BEAMS, card)
+    conversion = convert(made, BEAMS)
+    given = facts("gpt2", MANIFEST | {"files": {"model.safetensors": "0"}}, conversion)
+    card = partial(model_card, replace(given, text=text | {"closing": closing}))
+    files = {f"{FOLDER}/{name}": content for name, content in conversion.files.items()}
+    export(tmp_path / "model", tmp_path / "export", text, BEAMS, card, files)
     usage = read_usage(tmp_path / "export")
-    (prompt,) = encode_prompts(SOURCES[:1], made.tokenizer, Limits(**usage.text))
+    (prompt,) = encode_prompts([source], made.tokenizer, Limits(**usage.text))
     expected = made.model.generate(source_batch(made.model, [prompt.tokens]), **BEAMS)
 
-    code, _ = re.findall(r"```python\n(.*?)```", (tmp_path / "export/README.md").read_text(), re.DOTALL)
-    place = {}
-    exec(code.replace('"."', repr(str(tmp_path / "export"))).replace('"..."', repr(SOURCES[0])), place)
-    assert place["inputs"]["input_ids"].tolist() == [prompt.tokens]
-    assert place["output"].tolist() == expected[0].tolist()
+    codes = re.findall(r"```python\n(.*?)```", (tmp_path / "export/README.md").read_text(), re.DOTALL)
+    by_transformers, by_ctranslate2 = {}, {}
+    for code, place in zip(codes, (by_transformers, by_ctranslate2), strict=True):
+        exec(code.replace('"."', repr(str(tmp_path / "export"))).replace('"..."', repr(source)), place)
+        assert place["tokens"] == prompt.tokens
+    assert by_transformers["inputs"]["input_ids"].tolist() == [prompt.tokens]
+    assert by_transformers["output"].tolist() == expected[0].tolist()
 
 
 def test_an_export_of_an_earlier_version_has_no_suffix(tmp_path):

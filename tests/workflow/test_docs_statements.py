@@ -7,6 +7,7 @@ import tomllib
 import pytest
 from doc_pages import FILES, PAGES, README, prose
 from fdistill.artifacts.manifest import WEIGHTS
+from fdistill.models.families import FAMILIES
 from layers import LAYER_OF
 from snake import ROOT
 
@@ -77,3 +78,10 @@ def test_the_list_of_packages_is_in_the_order_of_their_imports():
     listed = re.findall(r"^\| \[(\w+)\]", (ROOT / "docs/reference/index.md").read_text(), re.M)
     assert set(listed) == set(LAYER_OF)
     assert [LAYER_OF[package] for package in listed] == sorted(LAYER_OF[package] for package in listed)
+
+
+def test_the_table_of_families_is_that_of_the_library():
+    rows = re.findall(r"^\| (`.*?) \|.*\| (yes|no)\b.* \|$", (ROOT / "docs/families.md").read_text(), re.M)
+    listed = [(name, engine == "yes") for names, engine in rows for name in re.findall(r"`(\w+)`", names)]
+    assert len(listed) == len(FAMILIES)
+    assert dict(listed) == {name: family.ctranslate2 is not None for name, family in FAMILIES.items()}

@@ -57,9 +57,8 @@ def main() -> None:
         scores=scores,
         intervals={key: interval([value], replicates[key]) for key, value in values.items() if key in replicates},
         record=record_of_job(args.model / MANIFEST, RECORD),
-        text=text,
+        text=text | {"closing": piece_ids(checkpoint.tokenizer, text["source_suffix"], follows=True)},
         conversion=conversion,
-        closing=piece_ids(checkpoint.tokenizer, text["source_suffix"], follows=True),
     )
     files = {f"{FOLDER}/{name}": content for name, content in conversion.files.items()}
     export(args.model, args.folder, text, decoding, partial(model_card, facts), files)

@@ -1,8 +1,8 @@
-"""Check in minutes that every stage runs on this machine's GPU, and computes there what the CPU computes.
+"""Check in minutes that training and decoding run on this machine's GPU, and compute there what the CPU computes.
 
-Small models of several families, in float32 and bfloat16, go through the stages of a study. The table has what was
-measured, and why a check failed or has no meaning here. Exit status 1 if one failed. Nothing but the checkout and its
-packages is needed, and no GPU to try it: --device cpu.
+Small models of several families, in float32 and bfloat16, go through a study from the teacher to the students' outputs
+and risks. The table has what was measured, and why a check failed or has no meaning here. Exit status 1 if one failed.
+Nothing but the checkout and its packages is needed, and no GPU to try it: --device cpu.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from fdistill.artifacts.files import write_json
 from fdistill.artifacts.yaml_files import read_mapping
-from fdistill.bench.gpu_check import report, running
+from fdistill.bench.gpu_check import running
 from fdistill.bench.gpu_check.case import ARCHITECTURES, PRECISIONS, Case
 from fdistill.bench.gpu_check.checks import CHECKS, with_needed
-from fdistill.bench.gpu_check.outcome import FAILED
+from fdistill.bench.gpu_check.outcome import FAILED, outcome_table
 from fdistill.bench.machine import machine
 from fdistill.config import METHODS, arguments, cli
 from fdistill.config.method_table import complete
@@ -55,7 +55,7 @@ def main() -> None:
         outcomes = running.run_all(cases, with_needed(args.only), args.minutes)
     where = machine(device, args.threads)
     write_json(args.output, {"checks": [asdict(outcome) for outcome in outcomes], "machine": where})
-    print(to_markdown(report.outcome_table(outcomes, where)))
+    print(to_markdown(outcome_table(outcomes, where)))
     failed = [f"{each.check}, {each.family} {each.precision}" for each in outcomes if each.status == FAILED]
     if failed:
         raise UserError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdistill.data.packaged_models import PACKAGED_MODELS, packaged_model
 from fdistill.models.families import FAMILIES, Family
-from fdistill.models.location import PACKAGE, SCRATCH, local_folder
+from fdistill.models.location import PACKAGE, SCRATCH, local_path
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import KeyPath, Problem, nearest, show
 
@@ -59,7 +59,7 @@ def check_location(path: KeyPath, name: str) -> Iterator[Problem]:
         yield Problem(path, f"{show(name)} is no package that carries a model; {nearest(name, known)}")
     else:
         try:
-            local_folder(name)
+            local_path(name)
         except UserError as error:
             yield Problem(path, str(error))
 

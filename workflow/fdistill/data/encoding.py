@@ -15,7 +15,7 @@ from fdistill.data.lines import one_line
 from fdistill.data.prompts import encode_prompts
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.tokenization import decode, encode_targets, markup
+from fdistill.models.tokenization import continues_source, decode, encode_targets, markup
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     for i, target in zip(rows_of_targets, _cut(targets, limits.max_target_tokens), strict=True):
         references[i].append(target)
     encoded = Encoded(split["id"], [prompt.tokens for prompt in prompts], references)
-    if tokenizer.truncation_side == "left":  # of a decoder-only model, to which both are one text
+    if continues_source(tokenizer):  # to its model both are one text
         log.info("%s, the first example: %s", name, shown(encoded, tokenizer))
     return encoded
 

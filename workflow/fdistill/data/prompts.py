@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from fdistill.data.limits import Limits
 from fdistill.models.chat_template import ChatTemplate
-from fdistill.models.tokenization import around, piece_ids, text_ids
+from fdistill.models.tokenization import around, continues_source, piece_ids, text_ids
 from fdistill.runtime.errors import UserError
 
 
@@ -28,13 +28,13 @@ class Prompt:
 def encode_prompts(sources: Sequence[str], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[Prompt]:
     """Return the prompts of source texts.
 
-    A long source is cut at its end, but for a tokenizer that truncates on the left, as of a decoder-only model, at its
-    beginning. In a chat, whole turns go first, the oldest of them.
+    A long source is cut at its end, but that of a decoder-only model at its beginning. In a chat, whole turns go first,
+    the oldest of them.
     Raises UserError for a chat template that cannot be used (see `ChatTemplate`), and when what stands around a source
     leaves no token for it.
     """
     texts = [limits.source_prefix + source for source in sources]
-    cuts_beginning = tokenizer.truncation_side == "left"
+    cuts_beginning = continues_source(tokenizer)
     closing = piece_ids(tokenizer, limits.suffix(continues=cuts_beginning), follows=True)
     if limits.chat_template:
         return _chats(texts, tokenizer, limits, closing)

@@ -4,7 +4,7 @@ A card states what is on record. It has no field for what nobody has measured.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fdistill import __version__
@@ -102,7 +102,7 @@ class Facts:
     `manifest` and `teacher` are the manifests of the model and of its teacher, None for one from outside; `data` is
     that of the task's data, `depths` the teacher's layers by stack, `scores` the content of the model's score.json,
     `intervals` [low, high] by metric, and `record` that of the job that made the model, None if there is none. `text`
-    has what stands around a source, and `closing` the tokens of its suffix; `conversion` is the one to CTranslate2.
+    has the task's settings of that name and `closing`, the tokens of the suffix; `conversion` is that to CTranslate2.
     """
 
     task: str
@@ -118,7 +118,6 @@ class Facts:
     record: dict[str, Any] | None
     text: dict[str, Any]
     conversion: Conversion
-    closing: list[int] = field(default_factory=list)
 
 
 def _stream(facts: Facts) -> dict[str, str]:
@@ -171,7 +170,7 @@ def model_card(facts: Facts, prompt: list[int]) -> str:
             what=f"A {facts.family} model ({kind}) of a study with the f-DISTILL workflow (sequence-level knowledge "
             "distillation as f-divergence minimisation, Wen et al., ACL 2023).",
             facts=_table(table),
-            use=transformers_code(family, facts.text, prompt, facts.closing),
+            use=transformers_code(family, facts.text, prompt),
             ctranslate2=_ctranslate2(facts, prompt),
             training=_training(manifest.get("training")),
             inputs=f"{facts.scores['n_inputs']:,}",
@@ -214,7 +213,7 @@ def _ctranslate2(facts: Facts, prompt: list[int]) -> str:
     conversion = facts.conversion
     if conversion.missing is not None:
         return f"n/a: {conversion.missing}."
-    code = ctranslate2_code(FAMILIES[facts.family], facts.text, prompt, facts.closing, conversion)
+    code = ctranslate2_code(FAMILIES[facts.family], facts.text, prompt, conversion)
     differs = [f"It decodes otherwise than transformers: {reason}." for reason in conversion.differs]
     notes = " ".join(
         ["The weights are rounded to 8 bits, so that outputs may differ from those scored below.", *differs]

@@ -11,8 +11,8 @@ from transformers import {auto_class}, AutoTokenizer
 
 folder = "."  # this folder
 tokenizer, model = AutoTokenizer.from_pretrained(folder), {auto_class}.from_pretrained(folder)
-source = {source}
-inputs = tokenizer.pad({{"input_ids": [{tokens}]}}, return_tensors="pt")
+{tokens}
+inputs = tokenizer.pad({{"input_ids": [tokens]}}, return_tensors="pt")
 output = model.generate(**inputs{prompt})[0]{continuation}
 print(tokenizer.decode(output, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 """
@@ -24,9 +24,8 @@ from transformers import AutoTokenizer
 folder = "."  # this folder
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = ctranslate2.{runtime}(f"{{folder}}/{name}")
-source = {source}
-tokens = tokenizer.convert_ids_to_tokens({tokens})
-result = model.{call}([tokens], {options})[0]
+{tokens}
+result = model.{call}([tokenizer.convert_ids_to_tokens(tokens)], {options})[0]
 output = tokenizer.convert_tokens_to_ids(result.{result}[0]){continuation}
 print(tokenizer.decode(output, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 """
@@ -37,23 +36,20 @@ def auto_class(family: Family) -> str:
     return "AutoModelForSeq2SeqLM" if family.is_encoder_decoder else "AutoModelForCausalLM"
 
 
-def transformers_code(family: Family, text: dict[str, Any], prompt: list[int], closing: list[int]) -> str:
-    """Return the code that answers one source; `text` has the task's settings of this name.
+def transformers_code(family: Family, text: dict[str, Any], prompt: list[int]) -> str:
+    """Return the code that answers one source; `text` is that of `model_card.Facts`.
 
-    `prompt` are the tokens that the decoder is given (see export), `closing` those of `text.source_suffix`.
+    `prompt` are the tokens that the decoder is given (see export).
     """
     return _TRANSFORMERS.format(
         auto_class=auto_class(family),
-        source=_source(family, text),
-        tokens=_tokens(family, text, closing),
+        tokens=_tokens(family, text),
         prompt=f", decoder_input_ids=inputs.input_ids.new_tensor([{prompt}])" if prompt else "",
         continuation="" if family.is_encoder_decoder else '[inputs["input_ids"].shape[1] :]  # without the source',
     )
 
 
-def ctranslate2_code(
-    family: Family, text: dict[str, Any], prompt: list[int], closing: list[int], conversion: Conversion
-) -> str:
+def ctranslate2_code(family: Family, text: dict[str, Any], prompt: list[int], conversion: Conversion) -> str:
     """Return the code that answers one source by the converted model; arguments as `transformers_code`."""
     options = [f"{key}={value!r}" for key, value in conversion.options.items()]
     begin = prompt[1:]
@@ -66,32 +62,46 @@ def ctranslate2_code(
     )  # fmt: skip
     return _CTRANSLATE2.format(
         name=FOLDER,
-        source=_source(family, text),
-        tokens=_tokens(family, text, closing),
+        tokens=_tokens(family, text),
         options=", ".join(options),
         continuation=f"[{len(begin)}:]" if begin else "",
         **dict(zip(("runtime", "call", "result"), names, strict=True)),
     )
 
 
-def _source(family: Family, text: dict[str, Any]) -> str:
-    """The source's text as an expression, with the suffix that is not added as tokens (see `_tokens`)."""
-    suffix = text.get("source_suffix")
-    in_text = suffix and (family.is_encoder_decoder or text.get("chat_template"))
-    return f'{_quoted(text["source_prefix"])} + "..."' + (f" + {_quoted(suffix)}" if in_text else "")
-
-
-def _tokens(family: Family, text: dict[str, Any], closing: list[int]) -> str:
-    """The tokens of the source as an expression, as `data.prompts` makes them."""
+def _tokens(family: Family, text: dict[str, Any]) -> str:
+    """The lines that make the tokens of a source, as `data.prompts` does."""
+    source = f'source = {_quoted(text["source_prefix"])} + "..."'
+    suffix, closing = text.get("source_suffix"), text.get("closing")
     if text.get("chat_template"):
-        system = text.get("system_message")
-        first = [] if system is None else [f'{{"role": "system", "content": {_quoted(system)}}}']
-        messages = ", ".join([*first, '{"role": "user", "content": source}'])
-        return f"tokenizer.apply_chat_template([{messages}], add_generation_prompt=True, return_dict=False)"
+        return "\n".join([source, *_chat(text)])
     if closing and not family.is_encoder_decoder:
         longest = text["max_source_tokens"] - len(closing)
-        return f"tokenizer(source, truncation=True, max_length={longest}).input_ids + {closing}"
-    return "tokenizer(source, truncation=True).input_ids"
+        return f"{source}\ntokens = tokenizer(source, truncation=True, max_length={longest}).input_ids + {closing}"
+    if suffix:
+        source += f" + {_quoted(suffix)}"
+    return f"{source}\ntokens = tokenizer(source, truncation=True).input_ids"
+
+
+def _chat(text: dict[str, Any]) -> list[str]:
+    """The lines that make the tokens of a source as a chat."""
+    separator, suffix, system = (text.get(key) for key in ("turn_separator", "source_suffix", "system_message"))
+    turns = ["turns = [source]"]
+    if separator is not None:
+        turns = [
+            f"turns = source.split({_quoted(separator)})  # the last is the user's",
+            "turns = turns[:-1] if turns[1:] and not turns[-1].strip() else turns",
+        ]
+    if suffix:
+        turns.append(f"turns[-1] += {_quoted(suffix)}")
+    first = "" if system is None else f'{{"role": "system", "content": {_quoted(system)}}}, '
+    return [
+        *turns,
+        'roles = ["user" if (len(turns) - number) % 2 else "assistant" for number in range(len(turns))]',
+        f'messages = [{first}*({{"role": role, "content": turn}} for role, turn in zip(roles, turns))]',
+        f"# A chat of more than {text['max_source_tokens']} tokens, which training cuts, is not cut here.",
+        "tokens = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)",
+    ]
 
 
 def _quoted(text: str) -> str:

@@ -15,7 +15,7 @@ from transformers.utils import cached_file
 
 from fdistill.artifacts.shapes import AtLeast, mistake
 from fdistill.models.checkpoint_files import COPY, pickle_shapes, safetensors_shapes
-from fdistill.models.location import ADAPTER_CONFIG, ADAPTER_PICKLE, ADAPTER_WEIGHTS, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, ADAPTER_PICKLE, ADAPTER_WEIGHTS, local_path
 from fdistill.runtime.errors import UserError, reason
 from fdistill.runtime.validation import show
 
@@ -68,7 +68,7 @@ def find(name: str, allow_pickle: bool) -> tuple[Path, Path]:
 
     Raises UserError when one is missing, or may not be read.
     """
-    folder = local_folder(name)
+    folder = local_path(name)
     if folder is not None and not folder.is_dir():
         raise UserError(f"{name}: there is no such folder; give that of a LoRA adapter, or a hub id")
     found: dict[str, Path] = {}

@@ -17,7 +17,7 @@ from fdistill.artifacts.files import note_input
 from fdistill.models.adapter_files import MERGE, adapter_shapes, find, lora_config, on_the_hub, read_weights
 from fdistill.models.checkpoint_files import COPY, read_object
 from fdistill.models.families import Family
-from fdistill.models.location import ADAPTER_CONFIG, adapter_inputs, local_folder, short_name
+from fdistill.models.location import ADAPTER_CONFIG, adapter_inputs, local_path, short_name
 from fdistill.models.lora import linear_maps
 from fdistill.runtime.errors import UserError, reason
 from fdistill.runtime.validation import show
@@ -57,7 +57,7 @@ def merge_adapter(name: str, base: str, module: PreTrainedModel, family: Family,
     set_peft_model_state_dict(module, read_weights(weights))
     tuner.merge_and_unload()
     module.requires_grad_(True)
-    if local_folder(name) is None:
+    if local_path(name) is None:
         journal.note_input(name, config.parent.name)  # the hub's revision: the folder of the cache's snapshot
     for file in adapter_inputs(name):
         note_input(file)

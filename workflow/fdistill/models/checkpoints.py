@@ -21,9 +21,9 @@ from fdistill.models.checkpoint_files import NO_SAFETENSORS
 from fdistill.models.configurations import TEACHER_CONFIG, scratch_configuration, without_numbers
 from fdistill.models.families import Family
 from fdistill.models.language_model import LanguageModel
-from fdistill.models.location import WEIGHTS, files_of, local_folder
+from fdistill.models.location import WEIGHTS, files_of, local_path
 from fdistill.models.outlines import Outline, check_weights, describe, from_pretrained, reading
-from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, token_count
+from fdistill.models.tokenization import decoder_prompt, save_tokenizer, set_languages, set_sides, token_count
 from fdistill.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Checkpoint:
 
     def __post_init__(self):
         """Set the side on which the tokenizer cuts and pads sources."""
-        self.tokenizer.truncation_side = self.tokenizer.padding_side = self.model.family.source_side
+        set_sides(self.tokenizer, self.model.family)
 
     @property
     def family(self) -> Family:
@@ -78,12 +78,12 @@ def load(
     Raises UserError when the checkpoint cannot be found or read, is of an unknown family, has missing, unused or
     infinite weights, or differs from the manifest that `save` wrote; and as `adapters.merge_adapter` does.
     """
-    folder = local_folder(name)
+    folder = local_path(name)
     check_files(Path(name) if folder is None else folder)
     outline = outline or describe(name, allow_pickle)
     with reading(name):
         module, report = _read_model(name, outline, allow_pickle)
-        check_weights(name, report)
+        check_weights(name, outline, report)
         _check_finite(name, module)
         _note_input(name, outline.config)
         if adapter is not None:
@@ -104,7 +104,7 @@ def load(
 
 def _read_model(name: str | Path, outline: Outline, allow_pickle: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Read the model from GGUF or safetensors, or else from a pickle where that is allowed."""
-    if "gguf_file" in outline.source:  # as a model like any other, which can be trained and saved
+    if outline.is_gguf:  # as a model like any other, which can be trained and saved
         return from_pretrained(outline, **outline.source, quantization_config=GgufConfig(dequantize=True))
     try:
         return from_pretrained(outline, **outline.source, use_safetensors=True)
@@ -118,7 +118,7 @@ def _read_model(name: str | Path, outline: Outline, allow_pickle: bool) -> tuple
 
 def _note_input(name: str | Path, config: PreTrainedConfig) -> None:
     """Note a checkpoint from elsewhere as an input, by its files or hub revision; `check_files` notes our own."""
-    folder = local_folder(name)
+    folder = local_path(name)
     if folder is None:
         if revision := getattr(config, "_commit_hash", None):
             journal.note_input(name, revision)

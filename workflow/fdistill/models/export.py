@@ -19,7 +19,7 @@ from fdistill.artifacts.manifest import check_files, manifest_of, write_manifest
 from fdistill.artifacts.shapes import COUNT, AtLeast
 from fdistill.models.configurations import read_configuration
 from fdistill.models.decoding import effective
-from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer, token_count
+from fdistill.models.tokenization import TOKENIZER_CONFIG, decoder_prompt, save_tokenizer, set_sides, token_count
 from fdistill.runtime.errors import UserError
 
 TEXT = "fdistill.json"
@@ -78,7 +78,7 @@ def export(
     check_files(model)
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     config, family = read_configuration(str(model), local_only=True)
-    tokenizer.padding_side = tokenizer.truncation_side = family.source_side
+    set_sides(tokenizer, family)
     prompt = decoder_prompt(tokenizer) or []
     forced = {"forced_bos_token_id": prompt[1]} if len(prompt) > 1 else {}  # mBART-50's language code
     # Rows that are no tokens, which `LanguageModel` leaves out. A search by transformers alone still counts the little

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
@@ -30,12 +31,6 @@ def check_gguf(file: Path) -> None:
     The header is read, and no weights.
     """
     _check_kind(file)
-    try:
-        import gguf
-    except ImportError:
-        raise UserError(
-            f"{file}: reading it needs the package gguf, which is not installed; install envs/requirements.txt again"
-        ) from None
     try:
         reader = gguf.GGUFReader(file)
         keys = {key: field.contents() for key, field in reader.fields.items() if not key.startswith("tokenizer.")}

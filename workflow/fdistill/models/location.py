@@ -24,28 +24,28 @@ ADAPTER_PICKLE = "adapter_model.bin"
 TEXTS = {".json", ".model", ".spm", ".txt", ".jinja"}  # configurations, vocabularies, merges, chat templates
 
 
-def local_folder(name: str | Path) -> Path | None:
+def local_path(name: str | Path) -> Path | None:
     """Return the folder, or the GGUF file, that `name` means, which may not exist; None for any other model.
 
     Raises UserError for the home folder of an unknown user.
     """
     try:
-        folder = Path(name).expanduser()
+        path = Path(name).expanduser()
     except RuntimeError:
         raise UserError(f"{name}: there is no such user on this machine; write the whole path of the folder") from None
-    is_path = folder.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1
-    is_path = not str(name).startswith(PACKAGE) and (is_path or folder.suffix == GGUF)
-    return folder if is_path or os.path.isdir(folder) else None  # noqa: PTH112 - Path.is_dir raises for a long name
+    is_path = path.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1
+    is_path = not str(name).startswith(PACKAGE) and (is_path or path.suffix == GGUF)
+    return path if is_path or os.path.isdir(path) else None  # noqa: PTH112 - Path.is_dir raises for a long name
 
 
 def short_name(name: str | Path) -> str:
     """Return `name` as others may read it: a folder or file without its place on this machine, or the hub id."""
-    folder = local_folder(name)
+    folder = local_path(name)
     return str(name) if folder is None else folder.resolve().name
 
 
 def is_gguf(path: Path) -> bool:
-    """Return whether what `local_folder` returned is a GGUF file, which may not exist, and no folder."""
+    """Return whether what `local_path` returned is a GGUF file, which may not exist, and no folder."""
     return path.suffix == GGUF and not path.is_dir()
 
 
@@ -68,7 +68,7 @@ def input_files(name: str | Path) -> list[str]:
     A rule lists them among its inputs: replaced weights do not change the modification time of their folder. Of a
     folder that does not exist it is the configuration, which Snakemake then reports as missing.
     """
-    folder = local_folder(name)
+    folder = local_path(name)
     if folder is None:
         return []
     exists = folder.is_dir() or is_gguf(folder)
@@ -77,7 +77,7 @@ def input_files(name: str | Path) -> list[str]:
 
 def adapter_inputs(name: str | Path) -> list[str]:
     """Return the files that a job reads of the adapter `name`, as `input_files` does of a model."""
-    folder = local_folder(name)
+    folder = local_path(name)
     if folder is None:
         return []
     weights = [folder / name for name in (ADAPTER_WEIGHTS, ADAPTER_PICKLE) if (folder / name).is_file()]

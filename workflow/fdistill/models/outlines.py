@@ -21,8 +21,8 @@ from fdistill.models.configurations import gguf_configuration, read_configuratio
 from fdistill.models.families import Family
 from fdistill.models.gguf_files import ORIGINAL, check_gguf
 from fdistill.models.language_model import end_tokens
-from fdistill.models.location import ADAPTER_CONFIG, CONFIG, GGUF, is_gguf, local_folder
-from fdistill.models.tokenization import check_can_be_saved, has_languages
+from fdistill.models.location import ADAPTER_CONFIG, CONFIG, is_gguf, local_path
+from fdistill.models.tokenization import check_can_be_saved, has_languages, set_sides
 from fdistill.runtime.device import is_out_of_memory
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
@@ -32,7 +32,7 @@ transformers.utils.logging.set_verbosity_error()  # what its warnings are about,
 # MarianTokenizer recommends a normaliser that it does not use.
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
-_SOURCE = "pretrained_model_name_or_path"
+_SOURCE, _FILE = "pretrained_model_name_or_path", "gguf_file"
 MOST_TOKENS = 10**7  # far above any vocabulary
 
 # Entries of a checkpoint that are not weights: masks and position counters, which older versions of transformers saved.
@@ -48,6 +48,11 @@ class Outline:
     family: Family
     tokenizer: PreTrainedTokenizerBase
 
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file."""
+        return _FILE in self.source
+
 
 def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
     """Return what can be seen of a checkpoint without reading its weights.
@@ -55,7 +60,7 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
     Raises UserError for whatever `load` would refuse, except the numbers of the weights; of a hub id only configuration
     and tokenizer are read.
     """
-    folder = local_folder(name)
+    folder = local_path(name)
     if folder is not None and is_gguf(folder):
         return _describe_gguf(name, folder)
     if folder is not None:
@@ -74,8 +79,7 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
                 f"{name}: has separate vocabularies for sources and targets; give a checkpoint with a shared one"
             )
         _check_settings(Path(source) / "tokenizer_config.json")
-        tokenizer = _read_tokenizer(name, {_SOURCE: source}, config, family)
-        outline = Outline({_SOURCE: source}, config, family, tokenizer)
+        outline = _with_tokenizer(name, {_SOURCE: source}, config, family)
         if folder is not None:
             _check_shapes(name, folder, outline, stored_shapes(folder))
     return outline
@@ -84,10 +88,9 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
 def _describe_gguf(name: str | Path, file: Path) -> Outline:
     """The same of a GGUF file, whose weights' shapes are compared when they are read."""
     check_gguf(file)
-    source = {_SOURCE: str(file.parent), "gguf_file": file.name}
+    source = {_SOURCE: str(file.parent), _FILE: file.name}
     with reading(name):
-        config, family = gguf_configuration(file)
-        return Outline(source, config, family, _read_tokenizer(name, source, config, family))
+        return _with_tokenizer(name, source, *gguf_configuration(file))
 
 
 @contextmanager
@@ -122,14 +125,14 @@ def _check_settings(settings: Path) -> None:
                 raise UserError(f"{settings}: {key}: {show(value)} is not allowed; must be a number")
 
 
-def _read_tokenizer(
-    name: str | Path, source: dict[str, str], config: PreTrainedConfig, family: Family
-) -> PreTrainedTokenizerBase:
-    """Return the tokenizer. Raises UserError when it does not belong to the model of `config`."""
+def _with_tokenizer(name: str | Path, source: dict[str, str], config: PreTrainedConfig, family: Family) -> Outline:
+    """Return the outline with its tokenizer. Raises UserError when this does not belong to the model of `config`."""
     tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+    set_sides(tokenizer, family)
+    outline = Outline(source, config, family, tokenizer)
     vocabulary = tokenizer.get_vocab()
     highest = max(vocabulary.values(), default=0)
-    if highest >= config.vocab_size and "gguf_file" in source:
+    if highest >= config.vocab_size and outline.is_gguf:
         added = ", ".join(token for token, number in vocabulary.items() if number >= config.vocab_size)
         raise UserError(
             f"{name}: transformers adds the token {added} to its vocabulary, which the model has no embedding for; "
@@ -156,7 +159,7 @@ def _read_tokenizer(
     has_start = getattr(config, "decoder_start_token_id", None) is not None or has_languages(tokenizer)
     if family.is_encoder_decoder and not has_start:
         raise UserError(f"{name}: has no decoder_start_token_id, the first token of its decoder; set it in {CONFIG}")
-    return tokenizer
+    return outline
 
 
 def _check_shapes(name: str | Path, folder: Path, outline: Outline, stored: dict[str, Tensor]) -> None:
@@ -172,7 +175,7 @@ def _check_shapes(name: str | Path, folder: Path, outline: Outline, stored: dict
     without_numbers(outline.config, outline.family, f"{folder / CONFIG}")
     floats = {key: weight.float() for key, weight in stored.items()}
     placed = {_SOURCE: None, "state_dict": floats, "device_map": {"": "meta"}}
-    check_weights(name, from_pretrained(outline, **placed)[1])
+    check_weights(name, outline, from_pretrained(outline, **placed)[1])
 
 
 def from_pretrained(outline: Outline, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -192,10 +195,10 @@ def from_pretrained(outline: Outline, **options: Any) -> tuple[PreTrainedModel, 
         transformers.utils.logging.set_verbosity(verbosity)
 
 
-def check_weights(name: str | Path, report: dict[str, Any]) -> None:
+def check_weights(name: str | Path, outline: Outline, report: dict[str, Any]) -> None:
     """Raise UserError for missing, mismatched or unused weights, for which transformers only warns."""
     wrong = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
-    if wrong and str(name).endswith(GGUF):
+    if wrong and outline.is_gguf:
         raise UserError(
             f"{name}: {len(wrong)} weights are missing or of another shape than its keys say (first: {wrong[0]}); "
             f"{COPY}"

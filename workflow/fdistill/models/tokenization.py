@@ -62,14 +62,23 @@ def _pre_tokenizer(symbols: Iterable[str]) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence([at_blanks, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
+def set_sides(tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+    """Set the side on which the tokenizer cuts and pads sources: that of the family."""
+    tokenizer.truncation_side = tokenizer.padding_side = family.source_side
+
+
+def continues_source(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether the tokenizer's model is decoder-only, which continues its source (see `set_sides`)."""
+    return tokenizer.truncation_side == "left"
+
+
 def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`).
 
-    A decoder-only model, whose sources are cut on the left, goes on where its source ends: the token that its
-    tokenizer puts before a text, BOS of Llama and Gemma, stands before the source alone.
+    A decoder-only model goes on where its source ends: the token that its tokenizer puts before a text, BOS of Llama
+    and Gemma, stands before the source alone.
     """
-    continues = tokenizer.truncation_side == "left"
-    before = [] if continues or has_languages(tokenizer) else around(tokenizer)[0]
+    before = [] if continues_source(tokenizer) or has_languages(tokenizer) else around(tokenizer)[0]
     return [[*before, *row, tokenizer.eos_token_id] for row in text_ids(tokenizer, texts, is_target=True)]
 
 

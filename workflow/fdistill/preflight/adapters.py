@@ -5,7 +5,7 @@ from typing import Any
 from fdistill.models.adapter_files import check_adapter_names, names_read
 from fdistill.models.adapters import check_adapter
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.location import ADAPTER_CONFIG, local_folder
+from fdistill.models.location import ADAPTER_CONFIG, local_path
 from fdistill.preflight import hub, reach
 from fdistill.runtime.errors import UserError
 
@@ -18,7 +18,7 @@ def to_fetch(start: dict[str, Any]) -> hub.Download | None:
     Raises UserError when it is not available, or lacks a file.
     """
     name, (_, *weights) = start["adapter"], names_read(start["allow_pickle"])
-    if local_folder(name) is not None or any(reach.cached(name, file) for file in weights):
+    if local_path(name) is not None or any(reach.cached(name, file) for file in weights):
         return None
     files = hub.asked(lambda: reach.hub_model(name), KEY)
     read = {file: files[file] for file in (ADAPTER_CONFIG, *weights) if file in files}

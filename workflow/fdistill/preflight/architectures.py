@@ -19,7 +19,7 @@ from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, window, without_numbers
 from fdistill.models.families import FAMILIES
-from fdistill.models.location import CONFIG, is_gguf, local_folder
+from fdistill.models.location import CONFIG, is_gguf, local_path
 from fdistill.models.lora import chosen_maps
 from fdistill.models.memory import Size, size_of
 from fdistill.models.outlines import describe, reading
@@ -193,7 +193,7 @@ def _of_checkpoint(start: dict[str, Any], key: str) -> tuple[PreTrainedConfig, s
         tokens = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
         config = scratch_configuration(FAMILIES[package.family], package.config, tokens, key)
         return config, f"{Path(package.member).name}, in the package {archive.package} {archive.version}", None
-    if local_folder(init) is None:
+    if local_path(init) is None:
         return _on_the_hub(init, allow_pickle, key)
     try:
         with _MAKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fdistill.models.checkpoint_files import INDEX, TOKENIZERS, read_object
-from fdistill.models.location import CONFIG, PACKAGE, PICKLE, TEXTS, WEIGHTS, local_folder
+from fdistill.models.location import CONFIG, PACKAGE, PICKLE, TEXTS, WEIGHTS, local_path
 from fdistill.preflight import reach
 from fdistill.runtime.errors import UserError
 
@@ -42,7 +42,7 @@ def is_here(start: dict[str, Any]) -> bool:
     init = start["init"]
     if init.startswith(PACKAGE):
         return False
-    return local_folder(init) is not None or is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
+    return local_path(init) is not None or is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
 
 
 def download(model_id: str, files: dict[str, int]) -> Download:

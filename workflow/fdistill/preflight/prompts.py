@@ -45,7 +45,6 @@ def _shown(start: dict[str, Any], text: dict[str, Any], results: Path) -> str:
 def _prompt(outline: Outline, example: dict[str, list], text: dict[str, Any]) -> str:
     if text["chat_template"]:
         end_with_turn(outline.tokenizer, outline.config)
-    outline.tokenizer.truncation_side = outline.family.source_side
     encoded = encode_split(example, outline.tokenizer, Limits(**text | {"too_long": "truncate"}), "the example")
     return shown(encoded, outline.tokenizer)
 

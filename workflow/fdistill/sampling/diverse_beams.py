@@ -90,7 +90,7 @@ class _Group:
         scores, places = (self.scores.unsqueeze(-1) + log_probs).flatten(1).topk(size * (1 + len(ends)))
         parents, last = places // log_probs.shape[-1], places % log_probs.shape[-1]
         tokens = torch.cat([_pick(self.tokens, parents), last.unsqueeze(-1)], 2)
-        is_end = is_any(last, ends)
+        is_end = torch.isin(last, last.new_tensor(ends))
         length = tokens.shape[2]
         self._finish(tokens, scores / length**self.length_penalty, is_end | (length == longest))
         self.scores, best = scores.masked_fill(is_end, NONE).topk(size)
@@ -109,14 +109,6 @@ class _Group:
         merged = torch.cat([self.finished_scores, scores[:, :size].masked_fill(~counts, NONE)], 1)
         self.finished_scores, best = merged.topk(size)
         self.finished = _pick(torch.cat([self.finished, new], 1), best)
-
-
-def is_any(tokens: Tensor, ends: Sequence[int]) -> Tensor:
-    """Return which tokens are one of a model's end tokens."""
-    found = tokens == ends[0]
-    for end in ends[1:]:
-        found = found | (tokens == end)
-    return found
 
 
 def _pick(sequences: Tensor, places: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fdistill.losses.inputs import IGNORE
 from fdistill.models.language_model import Context, LanguageModel, Source
 from fdistill.runtime.errors import UserError
-from fdistill.sampling.diverse_beams import diverse_beam_search, is_any
+from fdistill.sampling.diverse_beams import diverse_beam_search
 from fdistill.sampling.modes import (
     ANCESTRAL,
     BEAM,
@@ -109,7 +109,7 @@ def sample_batch(
     if sampling.mode == DIVERSE_BEAM:
         with _without_dropout(model):
             labels = diverse_beam_search(model, source, **settings)
-        return Samples(labels, is_any(labels, model.ends).any(1))
+        return Samples(labels, torch.isin(labels, labels.new_tensor(model.ends)).any(1))
     with _without_dropout(model), torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(mixed_seed(*seed, *rows))
         return as_labels(model.generate(source, **settings), model.ends)
@@ -158,12 +158,12 @@ def _sample(model: LanguageModel, context: Context, uniform: Tensor) -> Samples:
     """Sample by inverse CDF from `uniform` (B, T), one column per token; finished rows leave the batch."""
     count, steps = uniform.shape
     labels = uniform.new_full((count, steps), IGNORE, dtype=torch.long)
-    unfinished = torch.arange(count, device=uniform.device)
+    unfinished, ends = torch.arange(count, device=uniform.device), labels.new_tensor(model.ends)
     logits, state = model.start(context)
     for step in range(steps):
         sampled = _inverse_cdf(logits, uniform[unfinished, step])
         labels[unfinished, step] = sampled
-        continuing = (~is_any(sampled, model.ends)).nonzero().squeeze(1)
+        continuing = (~torch.isin(sampled, ends)).nonzero().squeeze(1)
         if len(continuing) == 0 or step == steps - 1:
             break
         if len(continuing) < len(unfinished):
@@ -171,7 +171,7 @@ def _sample(model: LanguageModel, context: Context, uniform: Tensor) -> Samples:
             model.select_rows(continuing, state)
         logits = model.step(sampled.unsqueeze(1), state)
     labels = labels[:, : step + 1]
-    return Samples(labels, is_any(labels, model.ends).any(1))
+    return Samples(labels, torch.isin(labels, ends).any(1))
 
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def as_labels(tokens: Tensor, ends: Sequence[int]) -> Samples:
 
     `ends` are the model's.
     """
-    is_end = is_any(tokens, ends)
+    is_end = torch.isin(tokens, tokens.new_tensor(ends))
     after_end = (is_end.cumsum(-1) - is_end.long()) > 0
     return Samples(tokens.masked_fill(after_end, IGNORE), is_end.any(-1))
 

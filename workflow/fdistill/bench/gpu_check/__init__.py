@@ -1,1 +1,1 @@
-"""Every stage of a study on this machine's device, with small models: whether it runs, and what it computes there."""
+"""A study's training and decoding on this machine's device, with small models: what it computes there."""

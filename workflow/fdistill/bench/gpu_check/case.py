@@ -1,6 +1,6 @@
 """What a check runs on: a family's small model with its texts and files, in one precision, on one device."""
 
-import json
+import os
 import random
 import runpy
 import sys
@@ -22,31 +22,37 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 PRECISIONS = ("fp32", "bf16")
 SEED = 1
 
-# The shapes of each family's model, without its vocabulary, and the keys of its dropout. Another family is checked by
-# another entry. The initialisation is wide: the losses of nearly equal distributions are sums that cancel, whose
-# relative rounding says nothing.
+# The configuration of each family's model, without its vocabulary, and the keys of its dropout. Another family is
+# checked by another entry. The initialisation is wide: the losses of nearly equal distributions are sums that cancel,
+# whose relative rounding says nothing.
 _WIDTH, _POSITIONS, _STD = 32, 320, 0.2
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "bart": {
-        **{"d_model": _WIDTH, "encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": _POSITIONS},
-        **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64},
-        "init_std": _STD,
-    },
-    "t5": {
-        **{"d_model": _WIDTH, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 2},
-        "initializer_factor": 1.3,
-    },
-    "gpt2": {"n_embd": _WIDTH, "n_layer": 2, "n_head": 2, "n_positions": _POSITIONS, "initializer_range": _STD},
-    "llama": {
-        **{"hidden_size": _WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "initializer_range": _STD},
-        **{"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": _POSITIONS},
-    },
-}
-DROPOUT = {
-    "bart": ("dropout",),
-    "t5": ("dropout_rate",),
-    "gpt2": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
-    "llama": ("attention_dropout",),
+ARCHITECTURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "bart": (
+        {
+            **{"d_model": _WIDTH, "encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": _POSITIONS},
+            **{"encoder_attention_heads": 2, "encoder_ffn_dim": 64, "init_std": _STD},
+            **{"decoder_attention_heads": 2, "decoder_ffn_dim": 64},
+        },
+        ("dropout",),
+    ),
+    "t5": (
+        {
+            **{"d_model": _WIDTH, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 2},
+            "initializer_factor": 1.3,
+        },
+        ("dropout_rate",),
+    ),
+    "gpt2": (
+        {"n_embd": _WIDTH, "n_layer": 2, "n_head": 2, "n_positions": _POSITIONS, "initializer_range": _STD},
+        ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
+    ),
+    "llama": (
+        {
+            **{"hidden_size": _WIDTH, "intermediate_size": 64, "num_hidden_layers": 2, "initializer_range": _STD},
+            **{"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": _POSITIONS},
+        },
+        ("attention_dropout",),
+    ),
 }
 
 # Texts are sentences of these words. Sources are longer than the 128 keys up to which a fused attention has one order
@@ -84,14 +90,10 @@ class Case:
         """The student's layers per stack."""
         return dict.fromkeys(FAMILIES[self.family].stacks, 1)
 
-    def terms(self, method: str) -> list[dict[str, Any]]:
-        """Return the terms of a method."""
-        return self.methods[method]["terms"]
-
-    def model(self, vocabulary: int = VOCABULARY, **changes: Any) -> dict[str, Any]:
-        """Return section `model` of a task with this family's model; `changes` replace keys of its configuration."""
-        config = ARCHITECTURES[self.family] | dict.fromkeys(DROPOUT[self.family], 0.1) | changes
-        teacher = {"init": SCRATCH, "vocab_size": vocabulary, "config": config}
+    def model(self, vocabulary: int = VOCABULARY, dropout: float = 0.1) -> dict[str, Any]:
+        """Return section `model` of a task with this family's model."""
+        config, keys = ARCHITECTURES[self.family]
+        teacher = {"init": SCRATCH, "vocab_size": vocabulary, "config": config | dict.fromkeys(keys, dropout)}
         return {"family": self.family, "teacher": teacher, "student": self.stacks}
 
     def settings(self, **changes: Any) -> TrainingSettings:
@@ -110,15 +112,12 @@ class Case:
             rows["references"] = [[" ".join(words[: chance.randint(*TARGET_WORDS)])] for words in sources]
             write_parquet(self.path(f"{split}.parquet"), rows, SPLIT)
 
-    def data(self) -> list[Any]:
-        """Return the arguments of the splits that training reads."""
-        return ["--train", self.path("train.parquet"), "--dev", self.path("dev.parquet")]
-
     def training(self, name: str, **changes: Any) -> list[Any]:
         """Return the arguments of a training that writes its model and history as `name`."""
         settings = TRAINING | {"precision": self.precision} | changes
+        data = ["--train", self.path("train.parquet"), "--dev", self.path("dev.parquet")]
         outputs = ["--model", self.path(f"{name}/model"), "--history", self.path(f"{name}/train.jsonl")]
-        return [*self.data(), *outputs, *_flags(settings), *self.run_flags(), *text_flags()]
+        return [*data, *outputs, *_flags(settings), *self.run_flags(), *text_flags()]
 
     def run_flags(self) -> list[Any]:
         """Return the arguments that every script with a model has."""
@@ -139,11 +138,6 @@ def _flags(settings: dict[str, Any]) -> list[Any]:
     return [part for key, value in settings.items() for part in (f"--{key.replace('_', '-')}", value)]
 
 
-def as_json(value: Any) -> str:
-    """Return a value as an argument that is JSON."""
-    return json.dumps(value)
-
-
 class ScriptFailed(Exception):
     """A script of the workflow refused its arguments, or failed: what it said."""
 
@@ -159,3 +153,10 @@ def run_script(name: str, arguments: Iterable[Any]) -> None:
             raise ScriptFailed(f"{name}: {exit.code}") from None
     finally:
         sys.argv = before
+
+
+def redirect(log: str) -> None:
+    """Append what this process writes, on both streams, to a file."""
+    with open(log, "a") as file:  # noqa: PTH123 - also where no Path can be made, in a process that begins
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from fdistill.bench.gpu_check.case import DROPOUT, SEED, Case
+from fdistill.bench.gpu_check.case import SEED, Case
 from fdistill.bench.gpu_check.outcome import Measured, NotApplicable
 from fdistill.bench.gpu_check.stages import RELATIVE, relative
 from fdistill.bench.workload import FULL, Workload
@@ -34,9 +34,9 @@ def halving(case: Case) -> Measured:
 def trainer_and_batch(case: Case, vocabulary: int, length: int, size: int) -> tuple[Trainer, MicroBatch]:
     """Return a trainer without dropout, whose random numbers belong to a micro-batch, and a batch."""
     device = set_up_device(case.device, case.threads)
-    model = case.model(vocabulary, **dict.fromkeys(DROPOUT[case.family], 0.0))
+    model = case.model(vocabulary, dropout=0.0)
     workload = Workload.random(model, Limits(length, length), size, FULL, SEED, device)
-    objective = Objective.from_config(case.terms(METHOD))
+    objective = Objective.from_config(case.methods[METHOD]["terms"])
     settings, sampling = case.settings(batch_size=size), SamplingConfig(length)
     trainer = Trainer(workload.student, workload.teacher, objective, workload.data, settings, sampling, SEED)
     (batch,) = next(trainer.batches())

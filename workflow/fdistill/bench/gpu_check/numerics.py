@@ -54,7 +54,7 @@ def _learning(case: Case, method: str) -> Trainer:
     identity = sample_identity(case.path("teacher/model"), student.tokenizer, case.path("train.parquet"))
     stored = read_samples(case.path("train.samples.parquet"), train.ids, identity, TEACHER_SAMPLES)
     data, sampling = TrainingData(train, {TEACHER_SAMPLES: stored}), SamplingConfig(LIMITS.max_target_tokens)
-    objective = Objective.from_config(case.terms(method))
+    objective = Objective.from_config(case.methods[method]["terms"])
     return Trainer(student.model, teacher.model, objective, data, case.settings(), sampling, SEED)
 
 

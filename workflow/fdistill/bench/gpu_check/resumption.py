@@ -1,7 +1,6 @@
 """Whether a training that was killed and resumed ends with the bytes of one that was not."""
 
 import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from fdistill.artifacts.files import sha256
-from fdistill.bench.gpu_check.case import Case, run_script
+from fdistill.bench.gpu_check.case import Case, redirect, run_script
 from fdistill.bench.gpu_check.outcome import Measured
 from fdistill.bench.gpu_check.stages import distill_arguments
 from fdistill.models.location import WEIGHTS
@@ -83,13 +82,6 @@ class _Run:
 def _train(arguments: list[str], log: str) -> None:
     redirect(log)
     run_script("distill", arguments)
-
-
-def redirect(log: str) -> None:
-    """Append what this process writes, on both streams, to a file."""
-    with open(log, "a") as file:  # noqa: PTH123 - also where no Path can be made, in a process that begins
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
 
 
 def _bytes(case: Case, name: str) -> list[str]:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
-from fdistill.bench.gpu_check.case import Case
+from fdistill.bench.gpu_check.case import Case, redirect
 from fdistill.bench.gpu_check.checks import CHECKS
 from fdistill.bench.gpu_check.outcome import FAILED, MISSING, OK, NotApplicable, Outcome
-from fdistill.bench.gpu_check.resumption import redirect
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,10 @@
 """Checks of the stages, each by the script that the workflow runs, and compared with the CPU where both can be."""
 
+import json
+
 from fdistill.artifacts.files import read_json, read_parquet
-from fdistill.bench.gpu_check.case import Case, as_json, run_script, text_flags
-from fdistill.bench.gpu_check.outcome import Measured, NotApplicable
+from fdistill.bench.gpu_check.case import LIMITS, Case, run_script, text_flags
+from fdistill.bench.gpu_check.outcome import Measured
 from fdistill.data.schemas import GENERATIONS, SAMPLES
 from fdistill.losses.sequences import TEACHER_SAMPLES
 from fdistill.sampling.cache_kinds import STATES
@@ -26,7 +28,7 @@ def finetune(case: Case) -> Measured:
     case.write_texts()
     teacher = case.model()["teacher"]
     start = ["--family", case.family, "--init", teacher["init"], "--vocab-size", teacher["vocab_size"]]
-    start += ["--model-config", as_json(teacher["config"])]
+    start += ["--model-config", json.dumps(teacher["config"])]
     run_script("finetune_teacher", [*start, *case.training("teacher", epochs=8)])
     return _learnt(case, "teacher")
 
@@ -34,9 +36,9 @@ def finetune(case: Case) -> Measured:
 def predistill(case: Case) -> Measured:
     """Initialise the student from the teacher's layers, and pre-distil it."""
     student = ["--teacher", case.path("teacher/model"), "--model", case.path("init_student/model")]
-    run_script("init_student", [*student, "--layers", as_json(case.stacks)])
+    run_script("init_student", [*student, "--layers", json.dumps(case.stacks)])
     models = ["--start", case.path("init_student/model"), "--teacher", case.path("teacher/model")]
-    terms = ["--terms", as_json(case.terms("predistill"))]
+    terms = ["--terms", json.dumps(case.methods["predistill"]["terms"])]
     run_script("distill", [*models, *terms, *case.training("predistill")])
     return _learnt(case, "predistill")
 
@@ -94,8 +96,6 @@ def distill(case: Case, method: str) -> Measured:
 
 def distill_cached(case: Case, method: str) -> Measured:
     """Distil by a method from the stored distributions; compared with the same step beside the teacher."""
-    if TEACHER_SAMPLES not in {term["sequences"] for term in case.terms(method)}:
-        raise NotApplicable("the method learns from the student's own samples alone, of which nothing is stored")
     name = f"{method} cached"
     run_script("distill", [*distill_arguments(case, method, name), "--teacher-cache", case.path(CACHED)])
     first, beside = _losses(case, name)[0], _losses(case, method)[0]
@@ -107,7 +107,7 @@ def distill_arguments(case: Case, method: str, name: str) -> list[object]:
     """Return the arguments of a distillation that writes its files as `name`."""
     models = ["--start", case.path("predistill/model"), "--teacher", case.path("teacher/model")]
     samples = ["--teacher-samples", case.path("train.samples.parquet")]
-    return [*models, *samples, "--terms", as_json(case.terms(method)), *case.training(name)]
+    return [*models, *samples, "--terms", json.dumps(case.methods[method]["terms"]), *case.training(name)]
 
 
 def _losses(case: Case, name: str) -> list[float]:
@@ -121,7 +121,7 @@ def generate(case: Case) -> Measured:
         inputs = ["--test", case.path("test.parquet"), "--teacher-samples", case.path("test.samples.parquet")]
         outputs = ["--generations", case.path(f"{name}.parquet"), "--risk", case.path(f"{name}.risk.json")]
         place = ["--task", "gpu_check", "--method", "predistill", "--num-beams", 2]
-        decoding = ["--max-new-tokens", text_flags()[3]]
+        decoding = ["--max-new-tokens", LIMITS.max_target_tokens]
         run_script("generate", [*models, *inputs, *outputs, *place, *decoding, *where.run_flags(), *text_flags()])
     ours, cpu = (
         read_parquet(case.path(f"{name}.parquet"), GENERATIONS)[0]["hypothesis"] for name in ("generate", "cpu")

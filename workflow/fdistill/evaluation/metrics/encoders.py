@@ -78,7 +78,7 @@ def locate(metric: str, model: str) -> str:
             )
         directory = folder / "model"
     else:
-        folder = location.local_folder(model)
+        folder = location.local_path(model)
         if folder is None:
             return model
         directory = folder
