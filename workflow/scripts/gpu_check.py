@@ -37,7 +37,7 @@ def main() -> None:
         "--only", nargs="+", choices=CHECKS, default=[*CHECKS], metavar="CHECK",
         help=f"checks, with those that they need: {', '.join(CHECKS)} (default: all)",
     )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=10.0, help="time for all checks (default: 10)")
+    parser.add_argument("--minutes", type=arguments.count, default=10, help="time for all checks (default: 10)")
     parser.add_argument(
         "--output", type=Path, default=Path("results/gpu_check.json"), help="JSON file to write (default: %(default)s)"
     )

@@ -2,13 +2,7 @@
 
 from collections.abc import Iterator
 
-<<<<<<< HEAD
 from fdistill.config.model_checks import SCRATCH, is_whole, shares_tokenizer
-=======
-from fdistill.config.model_checks import SCRATCH, has_own_tokenizer, is_whole, outputs_of
-from fdistill.models.checkpoint_files import TOKENIZERS
-from fdistill.models.location import local_path
->>>>>>> w_fixb
 from fdistill.models.outlines import describe
 from fdistill.models.vocabularies import REMEDY, difference
 from fdistill.preflight.hub import is_here
@@ -40,11 +34,3 @@ def check(plan: Plan) -> Iterator[Finding]:
             yield Finding(where, f"model.student.init {student['init']}: {found}; {REMEDY}", problem=True)
         else:
             yield Finding(where, f"{student['init']} has the teacher's")
-<<<<<<< HEAD
-=======
-
-
-def _is_here(start: dict[str, Any]) -> bool:
-    init = start["init"]
-    return local_path(init) is not None or hub.is_cached(init, start.get("allow_pickle", False), TOKENIZERS)
->>>>>>> w_fixb
