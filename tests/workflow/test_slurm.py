@@ -186,7 +186,7 @@ def test_a_job_put_back_in_the_queue_runs_again_and_the_study_ends(study):
 def test_preflight_passes(cluster, ours, tmp_path):
     done = run_study(ours, "--", "preflight", directory=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
-    # Those of the benchmarks, labels, files of unlabelled inputs, deployment, perplexity, export and others are none of this study.
+    # Those of benchmarks, labels, unlabelled files, deployment, perplexity, export and others are none of this study.
     rules = len(ASKED) + 19
     assert f"accepts the jobs of {rules} rules (study, gpu, cpu)" in done.stdout
 

@@ -29,7 +29,7 @@ def to_fetch(start: dict[str, Any]) -> hub.Download | None:
 
 
 def check(start: dict[str, Any], teacher: Checkpoint, with_weights: bool) -> None:
-    """Raise UserError when the adapter does not fit a teacher, whose outline is changed; weights are compared by shape."""
+    """Raise UserError when the adapter, `with_weights` by their shapes, does not fit a teacher; changes its outline."""
     module, family = teacher.model.module, teacher.model.family
     try:
         check_adapter(start["adapter"], start["init"], module, family, start["allow_pickle"], with_weights)
