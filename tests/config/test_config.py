@@ -225,6 +225,15 @@ def test_each_config_file_is_named(project):
     ]  # fmt: skip
 
 
+def test_a_key_of_tasks_in_the_study_is_told_where_it_belongs(project):
+    project.write(MAIN, STUDY | {"method_overrides": {"kl": {"start": "init_student"}}})
+    (line,) = project.mistakes()
+    assert line == (
+        f"{MAIN}: method_overrides: a key of tasks, not of the study; write it into a task's file, or under "
+        "task_overrides.TASK"
+    )
+
+
 def test_a_bad_value_that_a_later_file_replaces_is_still_a_mistake(project):
     project.write(MAIN, STUDY | {"seeds": 1})
     project.write(OPEN, {"seeds": [2]})

@@ -96,7 +96,11 @@ def test_a_task_without_pre_distillation(project):
     project.write(METHODS, TABLE | {"own": own})
     assert project.load(methods=["own"]).trained("web").keys() == {"own"}
     (line,) = project.mistakes(methods=["own", "kl", "seqkd"])  # both start from it
-    assert "methods[1]: 'predistill' is trained with training.predistill, which task 'web' does not have" in line
+    assert "methods[1]: 'predistill', from which 'kl' and 'seqkd' start, is trained with training.predistill" in line
+    changes = {"kl": {"start": "init_student"}, "seqkd": {"start": "init_student"}}
+    remedy = "task_overrides.web.method_overrides: {kl: {start: init_student}, seqkd: {start: init_student}}"
+    assert f", set {remedy}, or remove the methods" in line
+    project.load(methods=["kl", "seqkd"], task_overrides={"web": {"method_overrides": changes}})
     (line,) = project.mistakes(methods=["mle"])
     assert "methods[0]: 'mle' is trained with training.predistill, which task 'web' does not have" in line
 

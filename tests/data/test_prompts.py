@@ -202,5 +202,5 @@ def test_the_log_shows_where_the_context_ends_and_the_learnt_tokens_begin(caplog
     assert (
         r"train.parquet, the first example: reads "
         r'"<|im_start|>system\nSay.<|im_end|>\n<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n", '
-        r'learns "In Italy.<|im_end|>"'
+        r'target "In Italy.<|im_end|>"'
     ) in caplog.text

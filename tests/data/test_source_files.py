@@ -63,6 +63,20 @@ def test_one_file_is_cut_as_the_page_says(tmp_path, monkeypatch):
     assert sorted(read) == sorted(tuple(row.values()) for row in rows)
 
 
+def test_lines_of_one_file_are_cut_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mydata").mkdir()
+    rows = [{"source": f"{n}\u2028", "target": ["a", "b"]} for n in range(250)]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)  # whose last line has no end
+    (tmp_path / "mydata/all.jsonl").write_text(text, encoding="utf-8")
+    (code,) = re.findall(r"```python title=\"cut_lines.py\"\n(.*?)```", PAGE, re.S)
+    exec(code, {})
+    path = {split: f"mydata/{split}.jsonl" for split in ("train", "dev", "test")}
+    splits = source_module("files").load({}, {"path": path}).splits
+    assert {split: len(examples) for split, examples in splits.items()} == {"train": 50, "dev": 100, "test": 100}
+    assert sorted(one.source for examples in splits.values() for one in examples) == sorted(r["source"] for r in rows)
+
+
 def test_columns_of_other_names_groups_and_ids(tmp_path):
     rows = [
         {"q": "a", "a1": "b", "a2": "c", "talk": 7, "key": "x1"},
@@ -210,6 +224,10 @@ def test_paths_that_cannot_be_read_are_refused_with_the_configuration(tmp_path, 
             "source.path.dev: 'b.doc' ends in none of .jsonl",
         ),
         ({"on_bad_rows": "skip"}, "source.on_bad_rows: 'skip' is unknown; known: refuse, drop"),
+        (
+            {"path": {"train": "a.csv", "dev": "b.csv", "test": "./a.csv"}},
+            "source.path.test: './a.csv' is the file of train too; cut it into a file per split",
+        ),
         (
             {"path": "data.tsv"},
             'source.path: "data.tsv" is not allowed; must be a mapping (One file per split: {train: FILE, dev: FILE, '

@@ -68,6 +68,13 @@ def test_the_table_says_what_was_lost_and_what_came_back(tmp_path):
     assert len(table.records) == 4 and table.notes == ["Chat: 3 references, 20 tokens."]
 
 
+@pytest.mark.parametrize("initial", [2.0, 1.5])
+def test_nothing_is_recovered_where_the_teacher_is_no_better_than_the_start(tmp_path, initial):
+    files = [write(tmp_path, "teacher", 2.0), write(tmp_path, "init_student", initial), write(tmp_path, "kl", 1.0)]
+    table = perplexity_table(files, {"chat": "Chat"}, SYSTEMS)
+    assert [row[-1] for row in table.cells.to_numpy().tolist()] == ["–"] * 3
+
+
 def test_models_of_different_tokens_are_not_compared(tmp_path):
     files = [write(tmp_path, "teacher", 2.0), write(tmp_path, "init_student", 6.0, tokenizer="other")]
     files.append(write(tmp_path, "kl", 3.0, tokenizer="other"))

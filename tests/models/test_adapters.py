@@ -97,7 +97,9 @@ def test_an_adapter_of_another_family(saved):
 
 def test_another_name_of_a_fitting_model_is_logged(saved, caplog):
     edit(saved, base_model_name_or_path="elsewhere/base")
-    read(saved)
+    with caplog.at_level("INFO"):
+        read(saved)
+    assert "LoRA of rank 2, of " in caplog.text  # what the log says of every adapter
     assert "adapter is one of" not in caplog.text
     edit(saved, base_model_name_or_path="org/other")
     read(saved)

@@ -79,7 +79,7 @@ def test_texts_that_are_longer_than_a_window_need_the_engine_that_has_it(project
             "a student of 3 layers cannot be copied from a teacher of 2",
         ),
         ((("text", {"max_source_tokens": 64, "max_target_tokens": 16}),), "64, but the model has 32 positions"),
-        ((("model.family", "mbart"),), "model.family is mbart, but"),
+        ((("model.family", "mbart"),), "is a bart model, not mbart; set its family"),
         ((("model.teacher", {"init": "./nowhere"}),), "model.teacher.init: ./nowhere: there is no such folder"),
         ((("model.teacher", {"init": "my/models/x"}),), "model.teacher.init: my/models/x: there is no such folder"),
         ((("model.teacher", {"init": "my model"}),), "my model is not available (Repo id must use alphanumeric"),

@@ -30,7 +30,7 @@ def test_one_example_is_printed_with_what_stands_around_it(project, chatty):
     example = {"id": ["1"], "group": ["1"], "source": ["a b"], "references": [["c"]]}
     write_parquet(made.results / "web/prepare/train.parquet", example, SPLIT, {})
     (finding,) = prompts.check(made)
-    assert str(finding) == """ok      web: teacher's prompt: reads "a b <|endoftext|> h", learns "c <|endoftext|>\""""
+    assert str(finding) == """ok      web: teacher's prompt: reads "a b <|endoftext|> h", target "c <|endoftext|>\""""
 
 
 def test_a_student_with_its_own_tokenizer_has_its_own_prompt(project, chatty, tmp_path):
@@ -47,6 +47,7 @@ def test_a_student_with_its_own_tokenizer_has_its_own_prompt(project, chatty, tm
 def test_before_prepare_an_example_stands_in_and_a_template_that_fails_is_a_problem(project, chatty, tmp_path):
     (finding,) = prompts.check(plan(project, *chatty))
     assert finding.text.startswith("reads ") and not finding.problem
+    assert finding.text.endswith("(an example in words, as the data are not prepared)")
     (tmp_path / "gpt2" / "chat_template.jinja").write_text("{{ raise_exception('not today') }}")
     (tmp_path / "gpt2" / "manifest.json").unlink(missing_ok=True)
     (finding,) = prompts.check(plan(project, *chatty))

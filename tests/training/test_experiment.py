@@ -65,6 +65,14 @@ def test_gpus_are_told_apart_by_their_names(monkeypatch):
     assert [name_of(torch.device(name)) for name in ("cpu", "cuda:0")] == ["cpu", "A GPU, cuda:0"]
 
 
+def test_a_student_of_another_family_is_refused_with_its_own_key(split, tmp_path):
+    save(tiny.checkpoint("bart"), tmp_path / "bart")
+    command = ["start_student", "--family", "t5", "--init", tmp_path / "bart", "--train", split, "--dev", split]
+    command += ["--test", split, "--model", tmp_path / "model", "--max-source-tokens", "9"]
+    done = warm.run_script(*command, "--max-target-tokens", "9", "--seed", "1")
+    assert done.returncode == 1 and "model.student.family: " in done.stdout and "is a bart model, not t5" in done.stdout
+
+
 def test_a_teacher_of_another_family_is_refused(split, tmp_path):
     save(tiny.checkpoint("bart"), tmp_path / "bart")
     command = ["finetune_teacher", "--family", "t5", "--init", tmp_path / "bart", "--train", split, "--dev", split]

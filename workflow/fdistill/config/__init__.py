@@ -24,6 +24,7 @@ from fdistill.config.student_checks import origin_problems
 from fdistill.config.study import Study
 from fdistill.config.usable_methods import without_refused
 from fdistill.runtime.validation import KeyPath, Problem, condition_problems, nearest, problems, without
+from fdistill.runtime.value_schemas import Schema
 
 TASKS, METHODS = Path("config/tasks"), Path("config/methods.yaml")
 OVERRIDES = "task_overrides"
@@ -46,7 +47,7 @@ def load(config: Settings, files: list[Path], root: Path, keys: KeyPath = (), pr
     # If a file cannot be read, nothing is known of what Snakemake has made of it.
     config = config if all_read else {}
     merged = Merged(config, contents)
-    form_mistakes = problems(config, section(STUDY)) if all_read else []
+    form_mistakes = _form_mistakes(config, section(STUDY)) if all_read else []
     for mistake in form_mistakes:
         report.add(merged.file_of(mistake.path), [mistake])
     study = fill_defaults(without(config, form_mistakes), section(STUDY))
@@ -110,8 +111,15 @@ def _read_files(files: list[Path], keys: KeyPath, report: Report) -> tuple[dict[
         if isinstance(part := at(content, keys, None), dict):
             contents[": ".join((report.label(file), *map(str, keys)))] = part
     for label, content in contents.items():
-        report.add(label, problems(content, nothing_required(section(STUDY))))
+        report.add(label, _form_mistakes(content, nothing_required(section(STUDY))))
     return contents, all_read
+
+
+def _form_mistakes(study: Settings, schema: Schema) -> list[Problem]:
+    """Return the mistakes of form of a study, or of one file of it; of a task's key it says where that belongs."""
+    of_tasks = {(key,) for key in section("task")["properties"].keys() - schema["properties"].keys()}
+    text = f"a key of tasks, not of the study; write it into a task's file, or under {OVERRIDES}.TASK"
+    return [Problem(m.path, text) if m.path in of_tasks else m for m in problems(study, schema)]
 
 
 def _unknown_names(

@@ -5,7 +5,7 @@ See `fdistill.config.crosschecks`, which runs them.
 
 from collections.abc import Iterable, Iterator
 
-from fdistill.config.method_starts import with_starts
+from fdistill.config.method_starts import INIT_STUDENT, with_starts
 from fdistill.config.method_table import Method, Methods, stored_kinds
 from fdistill.config.model_checks import NLL, SCRATCH, Task, outputs_of, shares_tokenizer, with_tokenizers
 from fdistill.config.term_checks import not_stored
@@ -101,16 +101,21 @@ def check_labelled(name: str, task: Task, methods: Methods, selected: list[str])
 def check_stage(name: str, task: Task, methods: Methods, selected: list[str]) -> Iterator[tuple[int, str]]:
     """Yield those of the `selected` methods, by number, that need a training stage which task `name` does not have."""
     missing = {PREDISTILL, FINETUNE} - task.get("training", {}).keys()
-    seen: set[str] = set()
-    for index, method in enumerate(selected):
-        for trained in (found for found in with_starts([method], methods) if found not in seen):
-            seen.add(trained)
-            if (stage := methods[trained].get("training")) in missing:
-                yield (
-                    index,
-                    f"'{trained}' is trained with training.{stage}, which task '{name}' does not have; set "
-                    f"task_overrides.{name}.training.{stage}: its learning_rate and epochs, or remove the method",
-                )
+    used = with_starts(selected, methods)
+    for trained in (method for method in used if methods[method].get("training") in missing):
+        stage, place = methods[trained]["training"], f"task_overrides.{name}"
+        index = next(i for i, method in enumerate(selected) if trained in with_starts([method], methods))
+        starting = [method for method in used if methods[method].get("start") == trained]
+        of_start, otherwise, remove = "", "", "remove the method"
+        if starting:
+            of_start = f", from which {' and '.join(map(repr, starting))} start{'s' * (len(starting) == 1)},"
+            changes = ", ".join(f"{method}: {{start: {INIT_STUDENT}}}" for method in starting)
+            otherwise, remove = f", set {place}.method_overrides: {{{changes}}}", "remove the methods"
+        yield (
+            index,
+            f"'{trained}'{of_start} is trained with training.{stage}, which task '{name}' does not have; set "
+            f"{place}.training.{stage}: its learning_rate and epochs{otherwise}, or {remove}",
+        )
 
 
 def check_attention(task: Task, methods: Methods) -> Iterator[Problem]:

@@ -69,10 +69,10 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
 
 
 def shown(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the first example as a decoder-only model sees it, special tokens too: what it reads, what it learns."""
-    parts = {"reads": encoded.sources[0], "learns": next(iter(encoded.references[0]), None)}
-    texts = {verb: tokenizer.decode(tokens) for verb, tokens in parts.items() if tokens is not None}
-    return ", ".join(f"{verb} {json.dumps(text, ensure_ascii=False)}" for verb, text in texts.items())
+    """Return the first example as a decoder-only model sees it, special tokens too: what it reads, and the target."""
+    parts = {"reads": encoded.sources[0], "target": next(iter(encoded.references[0]), None)}
+    texts = {part: tokenizer.decode(tokens) for part, tokens in parts.items() if tokens is not None}
+    return ", ".join(f"{part} {json.dumps(text, ensure_ascii=False)}" for part, text in texts.items())
 
 
 def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits, name: str) -> list[list[int]]:

@@ -55,7 +55,9 @@ def merge_adapter(name: str, base: str, module: PreTrainedModel, family: Family,
     config, weights = find(name, allow_pickle)
     tuner = _inject(config, weights, base, module, family)
     set_peft_model_state_dict(module, read_weights(weights))
+    rank, maps = tuner.peft_config["default"].r, len(tuner.targeted_module_names)
     tuner.merge_and_unload()
+    log.info("%s: merged into %s: LoRA of rank %d, of %d maps", name, base, rank, maps)
     module.requires_grad_(True)
     if local_path(name) is None:
         journal.note_input(name, config.parent.name)  # the hub's revision: the folder of the cache's snapshot

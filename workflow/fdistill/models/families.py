@@ -6,6 +6,8 @@ To add a family whose architecture is like one of these, add an entry to `FAMILI
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fdistill.runtime.errors import UserError
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -160,3 +162,9 @@ FAMILIES = {
         embeddings=("model.decoder.embed_tokens", "model.decoder.embed_positions"),
     ),
 }
+
+
+def check_family(init: str, model_type: str, family: str, key: str) -> None:
+    """Raise UserError when a checkpoint, of transformers' `model_type`, is not of the family that `key` is set to."""
+    if model_type != family:
+        raise UserError(f"{key}: {init} is a {model_type} model, not {family}; set its family, or take another model")

@@ -18,7 +18,7 @@ from fdistill.models.architectures import wrap
 from fdistill.models.checkpoint_files import TOKENIZERS, check_names
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.configurations import read_configuration, scratch_configuration, window, without_numbers
-from fdistill.models.families import FAMILIES
+from fdistill.models.families import FAMILIES, check_family
 from fdistill.models.location import CONFIG, is_gguf, local_path
 from fdistill.models.lora import chosen_maps
 from fdistill.models.memory import Size, size_of
@@ -117,9 +117,8 @@ def _made_by_itself(
     model = task["model"]
     init, family = model[owner]["init"], model["family"] if owner == "teacher" else student_family(task)
     config, origin, to_fetch = configuration(model | {"family": family}, owner, vocabulary)
-    if FAMILIES[family] != FAMILIES[config.model_type]:
-        key = "model.student.family" if owner == "student" and outputs_of(task) is None else "model.family"
-        raise UserError(f"{key} is {family}, but {init} is a {config.model_type}; change one of them")
+    of_student = owner == "student" and outputs_of(task) is None
+    check_family(init, config.model_type, family, "model.student.family" if of_student else "model.family")
     with _MAKING, torch.device("meta"):
         outline = _outline(config, f"model.{owner}.config" if init == SCRATCH else f"{init}/{CONFIG}")
     check_positions(outline, Limits(**task["text"]))

@@ -37,9 +37,11 @@ def _shown(start: dict[str, Any], text: dict[str, Any], results: Path) -> str:
     init, prepared = start["init"], results / "prepare" / "train.parquet"
     if not is_here(start):
         return f"the tokenizer of {init} is not on this machine; the log of the first job shows it"
-    example = read_parquet(prepared, SPLIT)[0] if prepared.is_file() else _stand_in(text)
+    is_prepared = prepared.is_file()
+    example = read_parquet(prepared, SPLIT)[0] if is_prepared else _stand_in(text)
     first = {key: values[:1] for key, values in example.items()}
-    return _prompt(describe(init, start.get("allow_pickle", False)), first, text)
+    prompt = _prompt(describe(init, start.get("allow_pickle", False)), first, text)
+    return prompt if is_prepared else f"{prompt} (an example in words, as the data are not prepared)"
 
 
 def _prompt(outline: Outline, example: dict[str, list], text: dict[str, Any]) -> str:

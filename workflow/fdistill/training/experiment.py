@@ -88,6 +88,8 @@ def train_and_save(
         teacher_model.module.to("meta")  # its predictions are all that was needed: free its memory
     trainer = Trainer(student.model, teacher_model, objective, data, settings, sampling, args.seed, ranks)
     log.info("an epoch: %s; %d steps, in all %d", data.summary, trainer.epoch_steps, trainer.total_steps)
+    if not trainer.total_steps:
+        log.info("epochs is 0: nothing is trained, and the model is written as it starts")
     place = [manifest["lineage"][key] for key in (TASK, METHOD) if key in manifest["lineage"]]
     digest = hashlib.sha256(json.dumps([place, identity], sort_keys=True).encode()).hexdigest()
     run = Training("/".join([*place, f"seed{args.seed}"]), digest, args.curves)

@@ -16,7 +16,7 @@ from fdistill.data.limits import Limits
 from fdistill.data.schemas import SPLIT
 from fdistill.models import checkpoints
 from fdistill.models.checkpoints import Checkpoint
-from fdistill.models.families import FAMILIES
+from fdistill.models.families import FAMILIES, check_family
 from fdistill.models.outlines import Outline
 from fdistill.models.tokenization import train_tokenizer
 from fdistill.models.vocabularies import with_tokenizer_of
@@ -49,7 +49,7 @@ def initial_model(
     """Return the model that the flags of `add_model_flags` say; `args.train` and `args.seed` are those of its task.
 
     `key` names its settings in messages. With a `teacher` the model has the teacher's tokenizer, for which a checkpoint
-    must have its vocabulary. Raises UserError as `from_scratch`, `pretrained_model` and `with_tokenizer_of` do.
+    must have its vocabulary. Raises UserError as `from_scratch`, `check_family` and `with_tokenizer_of` do.
     """
     if args.init == SCRATCH:
         tokenizer = (
@@ -61,7 +61,9 @@ def initial_model(
         made.model.module.to(device)
     else:
         languages = (args.source_language, args.target_language)
-        made = pretrained_model(args.init, args.family, limits, device, *languages, args.allow_pickle, args.adapter)
+        made = pretrained_model(args.init, limits, device, *languages, args.allow_pickle, args.adapter)
+        of_student = key == "model.student"
+        check_family(args.init, made.config.model_type, args.family, f"{key}.family" if of_student else "model.family")
     if teacher is None:
         return made
     try:
@@ -81,7 +83,6 @@ def tokenizer_of_texts(family_name: str, vocab_size: int, train: Path, limits: L
 
 def pretrained_model(
     name: str,
-    family_name: str,
     limits: Limits,
     device: str,
     source_language: str | None = None,
@@ -91,15 +92,11 @@ def pretrained_model(
 ) -> Checkpoint:
     """Return the model in a folder or with a hub id `name` (see `checkpoints.load`), with its adapter if it has one.
 
-    Raises UserError when it belongs to another family. Logs a warning when a T5 checkpoint was not trained with
-    `limits.source_prefix`.
+    Logs a warning when a T5 checkpoint was not trained with `limits.source_prefix`.
     """
     read = checkpoints.load(
         name, device, source_language, target_language, allow_pickle, adapter=adapter, is_chat=limits.chat_template
     )
-    model_type = read.model.module.config.model_type
-    if model_type != family_name:
-        raise UserError(f"model.family: {name} is a {model_type} model, not {family_name}; set its family")
     prefixes = read.source_prefixes
     if prefixes and limits.source_prefix not in prefixes:
         log.warning(

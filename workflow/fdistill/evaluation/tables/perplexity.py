@@ -30,7 +30,7 @@ CAPTION = (
     "Perplexity on the references of the test split. NLL per token: the mean of −log q(token | the source and the "
     "tokens before) over all tokens of all references, EOS included, in nats; of several seeds the mean. Perplexity is "
     "its exponential. Recovered: the part of the distance in NLL between the student as initialised and the teacher "
-    "that training makes up for. Lower is better, but for the last column."
+    "that training makes up for, if the teacher is the better of the two. Lower is better, but for the last column."
 )
 
 
@@ -59,7 +59,7 @@ def _rows(systems: dict[str, str], found: dict[str, list[dict[str, Any]]]) -> It
     for system, nll in means.items():
         initial, recovered = of_size(INIT_STUDENT, split_size(system)[1]), NONE
         comparable = {TEACHER, initial} <= means.keys() and tokenizers[TEACHER] == tokenizers[system]
-        if system not in (TEACHER, initial) and comparable and means[initial] != means[TEACHER]:
+        if system not in (TEACHER, initial) and comparable and means[initial] > means[TEACHER]:
             share = (means[initial] - nll) / (means[initial] - means[TEACHER])
             recovered = plain(100 * share, ".1f")
         yield [systems[system], plain(nll, FINE), plain(exp(nll), ",.2f"), recovered]
