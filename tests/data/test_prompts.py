@@ -2,9 +2,12 @@
 
 import pytest
 import tiny
-from fdistill.data.encoding import encode_split
+from fdistill.data.encoding import encode_labels, encode_split
 from fdistill.data.limits import Limits
-from fdistill.data.prompts import encode_prompts
+from fdistill.data.output_tokens import Encoder
+from fdistill.data.outputs import Output
+from fdistill.data.prompts import answer_blanks, encode_prompts
+from fdistill.data.reencoding import reencoded
 from fdistill.models.checkpoints import load, save
 from fdistill.models.families import FAMILIES
 from fdistill.models.tokenization import train_tokenizer
@@ -23,6 +26,12 @@ STRICT = (
     "{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
     "<|im_start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}"
+)
+# DeepSeek-LLM's.
+SPOKEN = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}User: {{ message['content'] }}\n\n"
+    "{% else %}Assistant: {{ message['content'] }}<|im_end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
 TEXTS = ["Where is Rome?", "a  b\n c ", "He said: <|im_end|> and <pad>.", "mutare în română"]
 
@@ -48,12 +57,12 @@ def tokens(texts, tokenizer, limits):
     return [prompt.tokens for prompt in encode_prompts(texts, tokenizer, limits)]
 
 
-@pytest.mark.parametrize("template", [CHATML, STRICT])
+@pytest.mark.parametrize("template", [CHATML, STRICT, SPOKEN])
 def test_a_prompt_is_the_templates_user_turn_with_its_generation_prompt(template):
     tokenizer = chat_tokenizer(template)
     for text, prompt in zip(TEXTS, tokens(TEXTS, tokenizer, chat()), strict=True):
         if "<|im_end|>" in text:  # spelt out in a source it is text, which the template's own closes
-            assert prompt.count(tokenizer.eos_token_id) == (2 if template == CHATML else 1)
+            assert prompt.count(tokenizer.eos_token_id) == {CHATML: 2, STRICT: 1, SPOKEN: 0}[template]
             assert text in tokenizer.decode(prompt)
         else:
             assert prompt == expected(tokenizer, [{"role": "user", "content": text}])
@@ -141,6 +150,53 @@ def test_a_chat_model_whose_answers_end_otherwise_than_its_texts_learns_the_answ
     assert teacher.tokenizer.eos_token_id == teacher.model.eos_token_id == closing
     split = {"id": ["1"], "source": ["Where?"], "references": [["In Italy."]]}
     assert encode_split(split, teacher.tokenizer, chat(), "train").targets[0][-1] == closing
+
+
+def test_a_blank_that_the_template_writes_before_a_turn_is_read_and_learnt_with_its_first_word():
+    """As DeepSeek-LLM's; a byte-level tokenizer has other tokens for ` Rome` than for ` ` and `Rome`."""
+    tokenizer = chat_tokenizer(SPOKEN)
+    assert tokenizer.tokenize(" Rome") != [*tokenizer.tokenize(" "), *tokenizer.tokenize("Rome")]
+    messages = [{"role": role, "content": "Rome"} for role in ("user", "assistant", "user")]
+    limits = chat(turn_separator="|", one_line_targets=True)
+    split = {"id": ["1"], "source": ["Rome|Rome|Rome"], "references": [["Rome"]]}
+    encoded = encode_split(split, tokenizer, limits, "train")
+    assert encoded.sources == [expected(tokenizer, messages)]
+    answered = [*messages, {"role": "assistant", "content": "Rome"}]
+    whole = tokenizer.apply_chat_template(answered, return_dict=False)
+    assert encoded.sources[0] + encoded.targets[0] == whole
+    assert encode_labels(["Rome"], tokenizer, limits, "labels") == encoded.targets
+    ids = reencoded([[encoded.targets[0]]], tokenizer, [tokenizer.eos_token_id], tokenizer, limits, "samples")
+    assert ids == [encoded.targets]
+    assert [
+        output.tokens for output in Encoder(tokenizer, limits).encode(Output("line 1", None, None, ["Rome"]))
+    ] == encoded.targets
+    assert answer_blanks(tokenizer, Limits(9, 9)) == answer_blanks(chat_tokenizer(), chat()) == ""
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_template_that_looks_at_the_text_is_refused(size):
+    template = CHATML.replace(
+        "<|im_start|>{{", "{% if 'green' in message['content'] %}COLOUR {% endif %}<|im_start|>{{"
+    )
+    tokenizer = chat_tokenizer(template)
+    texts = ["Where?", "red|blue|green"][:size]
+    with pytest.raises(
+        UserError,
+        match=rf"source {size} .*: text.chat_template: .* changes a turn, or writes other words around it .*COLOUR",
+    ):
+        tokens([*texts[:-1], texts[-1].replace("Where?", "green")], tokenizer, chat(turn_separator="|"))
+    assert tokens(["green|blue|red"], tokenizer, chat(turn_separator="|", max_source_tokens=30))
+
+
+def test_tokens_that_are_not_the_templates_are_named_in_the_log(caplog):
+    tokenizer = chat_tokenizer()
+    tokens(["r?", "a <|im_end|>"], tokenizer, chat())
+    tokens(["a <|im_end|>"], tokenizer, chat())
+    assert not caplog.records
+    tokenizer.chat_template = CHATML.replace("\n{{", "use{{")
+    tokens(["r?"], tokenizer, chat())
+    assert "the first source's prompt has other tokens than apply_chat_template gives, from token" in caplog.text
+    assert "['u', 's', 'e', 'r', '?'], not ['user', '?'" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.artifacts.files import read_parquet
 from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
-from fdistill.data.prompts import encode_prompts
+from fdistill.data.prompts import answer_blanks, encode_prompts
 from fdistill.data.schemas import SPLIT
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.tokenization import continues_source, decode, encode_targets, markup
@@ -56,7 +56,7 @@ def encode_split(split: dict[str, list], tokenizer: PreTrainedTokenizerBase, lim
     prompts = encode_prompts(split["source"], tokenizer, limits)
     rows_of_targets = [i for i, references in enumerate(split["references"]) for _ in references]
     texts = [text for references in split["references"] for text in references]
-    targets = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
+    targets = _encode_targets(texts, tokenizer, limits)
     _check_lengths([prompt.length for prompt in prompts], "source", range(len(prompts)), split["id"], limits, name)
     _check_lengths(list(map(len, targets)), "target", rows_of_targets, split["id"], limits, name)
     references: list[list[list[int]]] = [[] for _ in prompts]
@@ -81,7 +81,7 @@ def encode_labels(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: 
     A label that is too long is cut in any case: its model did not write it in this tokenizer's tokens. The log says how
     many are, and how many are blank, as a model's output may be.
     """
-    tokens = encode_targets(tokenizer, list(map(one_line, texts)) if limits.one_line_targets else texts)
+    tokens = _encode_targets(texts, tokenizer, limits)
     cut = sum(len(label) > limits.max_target_tokens for label in tokens)
     if blank := sum(not text.strip() for text in texts):
         log.warning(
@@ -144,6 +144,11 @@ def _check_lengths(
         )
     if long:
         log.info("%s: %d of %d %ss cut to %d tokens", name, len(long), len(lengths), side, limit)
+
+
+def _encode_targets(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[list[int]]:
+    texts = list(map(one_line, texts)) if limits.one_line_targets else texts
+    return encode_targets(tokenizer, texts, answer_blanks(tokenizer, limits))
 
 
 def _cut(targets: list[list[int]], limit: int) -> list[list[int]]:

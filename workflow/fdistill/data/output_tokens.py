@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
 from fdistill.data.outputs import Output
+from fdistill.data.prompts import answer_blanks
 from fdistill.losses.divergences import LOG_ZERO
 from fdistill.models.tokenization import encode_targets, markup
 from fdistill.runtime.errors import UserError
@@ -46,6 +47,7 @@ class Encoder:
         self.cut = 0  # outputs that were longer than max_target_tokens
         self.compared = self.otherwise = 0  # rows with log-probabilities, and those that the tokenizer splits otherwise
         self.before = len(encode_targets(tokenizer, [""])[0]) - 1  # tokens before a text, such as BART's <s>
+        self._blanks = answer_blanks(tokenizer, limits)
         self._first = ""  # of the rows that the tokenizer splits otherwise, in words
         self._no_text = markup(tokenizer)
         self._vocabulary = tokenizer.get_vocab()
@@ -62,7 +64,7 @@ class Encoder:
         for tokens that the tokenizer does not have or that do not spell the text.
         """
         texts = list(map(one_line, output.texts)) if self.limits.one_line_targets else output.texts
-        rows = encode_targets(self.tokenizer, texts)
+        rows = encode_targets(self.tokenizer, texts, self._blanks)
         if output.tokens is None:
             return [self._within_limits(output, tokens) for tokens in rows]
         ([text], [tokens]) = texts, rows

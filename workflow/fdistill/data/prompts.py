@@ -4,10 +4,11 @@ A prompt is the source's own tokens with others around them: special tokens, a s
 chat template writes. A prompt that is too long loses tokens of the source alone, to which the task's prefix belongs.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, zip_longest
 
 from transformers import PreTrainedTokenizerBase
 
@@ -15,6 +16,10 @@ from fdistill.data.limits import Limits
 from fdistill.models.chat_template import ChatTemplate
 from fdistill.models.tokenization import around, continues_source, piece_ids, text_ids
 from fdistill.runtime.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # tokens in a message
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,14 @@ def encode_prompts(sources: Sequence[str], tokenizer: PreTrainedTokenizerBase, l
     return [cut(body, cuts_beginning=cuts_beginning) for body in _bodies(texts, tokenizer, limits.turn_separator)]
 
 
+def answer_blanks(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> str:
+    """Return the blanks before every target that are tokens with its first word: a chat template may write them.
+
+    Raises UserError as `ChatTemplate` does.
+    """
+    return ChatTemplate(tokenizer, limits.system_message).blanks_of_answer() if limits.chat_template else ""
+
+
 def _bodies(texts: list[str], tokenizer: PreTrainedTokenizerBase, separator: str | None) -> Iterable[list[int]]:
     """The token ids of texts; a `separator` in them becomes the special token of this name, if there is one."""
     if separator not in tokenizer.all_special_tokens:
@@ -60,33 +73,50 @@ def _chats(texts: list[str], tokenizer: PreTrainedTokenizerBase, limits: Limits,
     if chat.trims:
         turns = [[turn.strip() for turn in row] for row in turns]
     prompts = []
-    for number, row in enumerate(_of_rows(turns, tokenizer), start=1):
+    for number, row in enumerate(turns, start=1):
         try:
             prompts.append(_chat(row, chat, limits.max_source_tokens, closing))
-        except UserError as error:  # of its number of turns, or of its length
+        except UserError as error:  # of its turns, or of its length
             raise UserError(f"source {number} ({len(row)} turns): {error}") from None
+    if turns and not closing and len(prompts[0].tokens) == prompts[0].length:
+        _compare(prompts[0].tokens, chat.written(turns[0]), tokenizer)
     return prompts
 
 
-def _chat(turns: list[list[int]], chat: ChatTemplate, limit: int, closing: list[int]) -> Prompt:
-    """The prompt of turns as token ids, without the oldest if they are too many tokens, and without those of the last.
+def _chat(turns: list[str], chat: ChatTemplate, limit: int, closing: list[int]) -> Prompt:
+    """The prompt of turns, without the oldest if they are too many tokens, and without tokens of the last.
 
     Conversations that the template does not accept, such as those that the assistant begins, are passed over.
     """
-    turns = [*turns[:-1], [*turns[-1], *closing]]
-    length = _length(chat.around(len(turns)), turns)
-    kept = turns
-    while len(kept) > 1 and not (chat.accepts(len(kept)) and _length(chat.around(len(kept)), kept) <= limit):
-        kept = kept[1:]
-    first, *later = chat.around(len(kept))
-    if len(kept) > 1:
-        return Prompt([*first, *chain(*(chain(*pair) for pair in zip(kept, later, strict=True)))], length)
-    own = kept[0][: len(kept[0]) - len(closing)]
-    return Prompt(_prompt(first, own, [*closing, *later[0]], limit, cuts_beginning=True).tokens, length)
+    (first, *later), own = chat.around(len(turns)).tokens, chat.turn_ids(turns)
+    if len(turns) == 1:
+        chat.written(turns)
+        return _prompt(first, own[0], [*closing, *later[0]], limit, cuts_beginning=True)
+    own[-1] += closing
+    tokens = [*first, *chain(*(chain(*pair) for pair in zip(own, later, strict=True)))]
+    if len(tokens) <= limit:
+        chat.written(turns)
+        return Prompt(tokens, len(tokens))
+    dropped = next(count for count in range(1, len(turns)) if chat.accepts(len(turns) - count))
+    return Prompt(_chat(turns[dropped:], chat, limit, closing).tokens, len(tokens))
 
 
-def _length(around: list[list[int]], turns: list[list[int]]) -> int:
-    return sum(map(len, around)) + sum(map(len, turns))
+def _compare(tokens: list[int], written: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Log a warning if the tokens of a prompt are not those of its text, as where a tokenizer marks a text's beginning.
+
+    Special tokens that are spelt out in a source are another matter: they stay text.
+    """
+    own = tokenizer(written, add_special_tokens=False).input_ids
+    special = set(tokenizer.all_special_ids)
+    if tokens == own or [t for t in tokens if t in special] != [t for t in own if t in special]:
+        return
+    place = next(n for n, pair in enumerate(zip_longest(tokens, own)) if len(set(pair)) == 2)
+    here, there = (tokenizer.convert_ids_to_tokens(ids[place : place + SHOWN]) for ids in (tokens, own))
+    log.warning(
+        "the first source's prompt has other tokens than apply_chat_template gives, from token %d on %s, not %s: a "
+        "model that was trained on the latter may answer less well",
+        *(place + 1, here, there),
+    )
 
 
 def _turns(text: str, separator: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from fdistill.artifacts.files import read_identity
 from fdistill.data.limits import Limits
 from fdistill.data.lines import one_line
+from fdistill.data.prompts import answer_blanks
 from fdistill.models.checkpoints import Checkpoint
 from fdistill.models.outlines import Outline, describe
 from fdistill.models.tokenization import decode, encode_targets, tokenizer_identity
@@ -40,7 +41,7 @@ def reencoded(
     texts = decode(of_teacher, rows)
     if limits.one_line_targets:
         texts = list(map(one_line, texts))
-    encoded = encode_targets(of_student, texts)
+    encoded = encode_targets(of_student, texts, answer_blanks(of_student, limits))
     restored = decode(of_student, encoded)
     changed = sum(one_line(text) != one_line(again) for text, again in zip(texts, restored, strict=True))
     finished = [tokens[-1] in ends for tokens in rows]

@@ -1,12 +1,15 @@
 """Chat templates: what a tokenizer's template writes around the turns of a conversation, as token ids."""
 
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from os.path import commonprefix
 from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from fdistill.models.language_model import end_tokens
-from fdistill.models.tokenization import piece_ids
+from fdistill.models.tokenization import blanks_of_text, piece_ids, text_ids
 from fdistill.runtime.errors import UserError
 from fdistill.runtime.validation import show
 
@@ -17,6 +20,19 @@ _TURN = "\ue000Turn{}\ue001"
 
 # Some templates write today's date (`strftime_now`), with which a text's tokens would depend on the day of the job.
 _DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"  # the date that Llama 3.2's has without a clock
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a template writes around n turns: n + 1 pieces, as texts and as token ids.
+
+    `blanks` (n) stand at the ends of the texts, but their tokens are those of the turns behind them (see
+    `blanks_of_text`).
+    """
+
+    texts: list[str]
+    blanks: list[str]
+    tokens: list[list[int]]
 
 
 class ChatTemplate:
@@ -54,11 +70,42 @@ class ChatTemplate:
             return False
         return True
 
+    def turn_ids(self, turns: list[str]) -> list[list[int]]:
+        """Return the token ids of the turns of a conversation, each with the blanks before it that are its."""
+        blanks = self.around(len(turns)).blanks
+        return text_ids(self._tokenizer, [before + turn for before, turn in zip(blanks, turns, strict=True)])
+
+    def written(self, turns: list[str]) -> str:
+        """Return a conversation as the template writes it, up to where the assistant begins.
+
+        Raises UserError if other words stand around these turns than around others of that number.
+        """
+        texts = self.around(len(turns)).texts
+        expected = "".join(chain(*zip(texts, turns, strict=False), texts[-1:]))
+        written = self._apply(self._messages(turns), add_generation_prompt=True)
+        if written.split() != expected.split():
+            start = len(commonprefix([written, expected]))
+            raise UserError(
+                f"{KEY}: the chat template of {self._name} changes a turn, or writes other words around it than around "
+                f"others, from {show(written[start:])} on; set it to false, or leave such texts out"
+            )
+        return written
+
     def closing(self) -> list[int]:
         """Return the first token behind the assistant's turn, which closes it; none if nothing stands there."""
+        return piece_ids(self._tokenizer, self._around_answer()[1].lstrip(), follows=True)[:1]
+
+    def blanks_of_answer(self) -> str:
+        """Return the blanks between where the assistant begins and its turn that are the turn's, as those of others."""
+        before = self._around_answer()[0]
+        blanks = blanks_of_text(self._tokenizer, before)
+        return blanks if before == self._rendered(1) + blanks else ""
+
+    def _around_answer(self) -> tuple[str, str]:
+        """What the template writes before and after the assistant's turn that answers the user's."""
         messages = [*self._messages([_TURN.format(0)]), {"role": "assistant", "content": _TURN.format(1)}]
-        after = self._apply(messages, add_generation_prompt=False).partition(_TURN.format(1))[2].lstrip()
-        return piece_ids(self._tokenizer, after, follows=True)[:1]
+        before, _, after = self._apply(messages, add_generation_prompt=False).partition(_TURN.format(1))
+        return before, after
 
     def check_end(self) -> None:
         """Raise UserError unless the token with which the template closes the assistant's turn is EOS."""
@@ -71,8 +118,8 @@ class ChatTemplate:
                 "text.chat_template to false"
             )
 
-    def _around(self, turns: int) -> list[list[int]]:
-        """The tokens before the first of `turns` turns, between each and the next, and after the last.
+    def _around(self, turns: int) -> Around:
+        """What stands before the first of `turns` turns, between each and the next, and after the last.
 
         Raises UserError for a conversation that the template refuses, or whose turns' texts it changes.
         """
@@ -86,11 +133,12 @@ class ChatTemplate:
                     "source and target into text.source_prefix and text.source_suffix"
                 )
             pieces.append(piece)
-        pieces.append(rest)
-        return [
-            piece_ids(self._tokenizer, piece, follows=number > 0, precedes=number < turns)
-            for number, piece in enumerate(pieces)
+        blanks = [blanks_of_text(self._tokenizer, piece) for piece in pieces]
+        tokens = [
+            piece_ids(self._tokenizer, piece.removesuffix(own), follows=number > 0, precedes=not own)
+            for number, (piece, own) in enumerate(zip(pieces, blanks, strict=True))
         ]
+        return Around([*pieces, rest], blanks, [*tokens, piece_ids(self._tokenizer, rest, follows=True)])
 
     def _rendered(self, turns: int, form: str = "{}") -> str:
         """A conversation of that many turns, each of which `_TURN` stands for, up to where the assistant begins."""

@@ -72,14 +72,15 @@ def continues_source(tokenizer: PreTrainedTokenizerBase) -> bool:
     return tokenizer.truncation_side == "left"
 
 
-def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def encode_targets(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], blanks: str = "") -> list[list[int]]:
     """Return the token ids of target texts, each ending in EOS, without language codes (see `decoder_prompt`).
 
     A decoder-only model goes on where its source ends: the token that its tokenizer puts before a text, BOS of Llama
-    and Gemma, stands before the source alone.
+    and Gemma, stands before the source alone. `blanks` are put before every text (see `prompts.answer_blanks`).
     """
     before = [] if continues_source(tokenizer) or has_languages(tokenizer) else around(tokenizer)[0]
-    return [[*before, *row, tokenizer.eos_token_id] for row in text_ids(tokenizer, texts, is_target=True)]
+    rows = text_ids(tokenizer, [blanks + text for text in texts], is_target=True)
+    return [[*before, *row, tokenizer.eos_token_id] for row in rows]
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], is_target: bool = False) -> list[list[int]]:
@@ -118,6 +119,18 @@ def piece_ids(
     if tokens[:start] == letter * follows and tokens[end:] == letter * precedes:
         return tokens[start:end]
     return tokenizer(piece, add_special_tokens=False).input_ids  # the letter became part of one of its tokens
+
+
+def blanks_of_text(tokenizer: PreTrainedTokenizerBase, piece: str) -> str:
+    """Return the blanks at the end of a piece of a prompt that become a token with the word behind them, if any.
+
+    Byte-level tokenizers write ` green` as one token, other than that of `green`; to Llama 2's they are the same.
+    """
+    stem = piece.rstrip(" ")
+    blanks = piece[len(stem) :]
+    given = [_LETTER, blanks + _LETTER, stem, piece + _LETTER]
+    letter, text, before, whole = tokenizer(given, add_special_tokens=False).input_ids
+    return blanks if text != letter and whole == before + text else ""
 
 
 # How Pegasus writes a line break (Zhang et al. 2020, its code): between the sentences of a CNN/DailyMail summary.
