@@ -155,9 +155,9 @@ def accepted(root: Path) -> bool:
         return False
     cut = [*schema_flags.flags("text", task["text"]), json.dumps(task["source"]), json.dumps(task["model"])]
     cut += [json.dumps([study.method(method, study.tasks[0])["terms"] for method in study.methods])]
-    for stage, settings in task["training"].items():
+    for stage in task["training"]:
         cut += [
-            *schema_flags.flags("training", settings),
+            *schema_flags.flags("training", study.training(study.tasks[0], stage)),
             *schema_flags.flags("selection", study.selection(study.tasks[0], stage)),
         ]
     assert sum(len(text.encode()) for text in cut) < 128 * 1024

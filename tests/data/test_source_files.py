@@ -225,10 +225,6 @@ def test_paths_that_cannot_be_read_are_refused_with_the_configuration(tmp_path, 
         ),
         ({"on_bad_rows": "skip"}, "source.on_bad_rows: 'skip' is unknown; known: refuse, drop"),
         (
-            {"path": {"train": "a.csv", "dev": "b.csv", "test": "./a.csv"}},
-            "source.path.test: './a.csv' is the file of train too; cut it into a file per split",
-        ),
-        (
             {"path": "data.tsv"},
             'source.path: "data.tsv" is not allowed; must be a mapping (One file per split: {train: FILE, dev: FILE, '
             "test: FILE}, and unlabelled: FILE if there are inputs without targets; docs/your_data.md splits one "

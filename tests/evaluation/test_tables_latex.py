@@ -133,6 +133,7 @@ def built(tmp_path_factory):
         ),
         **shleifer_rush(folder),
         "stages_table": stages(folder),
+        "perplexity_table": perplexity(folder),
         "claims_table": tables.claims_table(claims(folder), {"d2t": "R&D_task"}),
     }
 
@@ -176,6 +177,17 @@ def human(folder):
     key = human_cases.key_of(folder / "kit")
     ratings = human_cases.rated(key, lambda a, item: float("nan") if item["systems"] == ["tvd"] else 3 + a)
     return tables.human_table(analyse(ratings, key), {"colours": "R&D"}, {"seqkd": "SeqKD", "js": "J_S", "tvd": "TVD"})
+
+
+def perplexity(folder):
+    paths = []
+    for system, tokenizer in (("init_student", "a"), ("teacher", "a"), ("kl", "b")):
+        found = {"references": 3, "tokens": 20, "nll": 2.5, "perplexity": 12.2}
+        found |= {"task": "task", "method": system, "tokenizer": tokenizer, "lineage": {"seed": "1"}}
+        write_json(folder / f"{system}.perplexity.json", found)
+        paths.append(folder / f"{system}.perplexity.json")
+    systems = {"init_student": "As initialised, d_8", "teacher": "Teacher", "kl": "K&L"}
+    return tables.perplexity_table(paths, {"task": "R&D_task"}, systems)
 
 
 def examples(folder, texts):

@@ -1,9 +1,9 @@
 """Chat templates: what a tokenizer's template writes around the turns of a conversation, as token ids."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from os.path import commonprefix
 from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -84,7 +84,7 @@ class ChatTemplate:
         expected = "".join(chain(*zip(texts, turns, strict=False), texts[-1:]))
         written = self._apply(self._messages(turns), add_generation_prompt=True)
         if written.split() != expected.split():
-            start = len(commonprefix([written, expected]))
+            start = len(os.path.commonprefix([written, expected]))  # noqa: RUF071 - of characters, as texts are
             raise UserError(
                 f"{KEY}: the chat template of {self._name} changes a turn, or writes other words around it than around "
                 f"others, from {show(written[start:])} on; set it to false, or leave such texts out"

@@ -6,7 +6,6 @@ An empty source or target is a bad row here. In a published data set it is not, 
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from fdistill.data.sources.files.local_files import (
     PATH,
     check_path,
     check_per_split,
-    expanded,
     read_files,
     read_sources,
 )
@@ -49,7 +47,6 @@ class Options:
 
     def __post_init__(self):
         check_path(self.path, FORMATS)
-        _check_apart(self.path)
         if self.expected_counts:
             check_per_split("expected_counts", self.expected_counts, int, "a whole number")
         if self.on_bad_rows not in (REFUSE, DROP):
@@ -62,14 +59,6 @@ class Options:
         options = {self.group_column: "group_column", self.id_column: "id_column"}
         options |= dict.fromkeys(targets, "target_column") | {self.source_column: "source_column"}
         return {column: option for column, option in options.items() if column is not None}
-
-
-def _check_apart(path: dict[str, str]) -> None:
-    """Raise UserError if two splits, however their paths are spelt, are one file: scores would be of known examples."""
-    for one, other in combinations(SPLITS, 2):
-        if expanded(path[one]).resolve() == expanded(path[other]).resolve():
-            text = f"'{path[other]}' is the file of {one} too; cut it into a file per split"
-            raise UserError(f"source.path.{other}: {text} (docs/your_data.md, One file)")
 
 
 def load(archives: dict[str, Path], options: dict[str, Any]) -> Corpus:
