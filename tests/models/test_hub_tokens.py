@@ -42,7 +42,7 @@ def test_a_special_token_spelt_out_in_a_source_is_text(hub, name):
     tokenizer = checkpoint.tokenizer
     tokens = [token for token in tokenizer.all_special_tokens if token != "<unk>"]
     split = SPLIT_COLUMNS | {"source": [TEXTS[0], f"a {tokens[0]} b {tokens[-1]}", ""]}
-    plain, spelt, blank = encode_split(split, tokenizer, Limits(80, 80), "train").sources
+    plain, spelt, blank = encode_split(split, tokenizer, Limits(80, 80, source_suffix=""), "train").sources
     assert plain == tokenizer(TEXTS[0]).input_ids
     special = set(tokenizer.convert_tokens_to_ids(tokens))
     assert [token for token in spelt if token in special] == blank

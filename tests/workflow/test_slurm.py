@@ -187,7 +187,7 @@ def test_preflight_passes(cluster, ours, tmp_path):
     done = run_study(ours, "--", "preflight", directory=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     # Others, such as those of benchmarks, labels, perplexity and export, are none of this study.
-    rules = len(ASKED) + 19
+    rules = len(ASKED) + 18
     assert f"accepts the jobs of {rules} rules (study, gpu, cpu)" in done.stdout
 
 
