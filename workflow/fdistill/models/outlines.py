@@ -106,10 +106,10 @@ def reading(name: str | Path) -> Iterator[None]:
             raise
         first, *_ = (str(error).strip() or "no reason given").splitlines()
         reason = first if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {first}"
-        raise UserError(
-            f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
-            "or a hub id that this machine can reach"
-        ) from None
+        remedy = "give a folder that `save_pretrained` wrote or a hub id that this machine can reach"
+        if str(name).endswith(GGUF):
+            remedy = f"copy the file again, or {ORIGINAL}"
+        raise UserError(f"{name}: cannot be loaded as a model ({reason}); {remedy}") from None
 
 
 def _check_settings(settings: Path) -> None:
