@@ -19,7 +19,7 @@ from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import COPY, check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import gguf_configuration, read_configuration, without_numbers
 from fdistill.models.families import Family
-from fdistill.models.gguf_files import ORIGINAL, check_gguf
+from fdistill.models.gguf_files import ORIGINAL, check_gguf, check_tensors
 from fdistill.models.language_model import end_tokens
 from fdistill.models.location import ADAPTER_CONFIG, CONFIG, GGUF, is_gguf, local_folder
 from fdistill.models.tokenization import check_can_be_saved, has_languages
@@ -83,10 +83,11 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
 
 def _describe_gguf(name: str | Path, file: Path) -> Outline:
     """The same of a GGUF file, whose weights' shapes are compared when they are read."""
-    check_gguf(file)
+    tensors, ends = check_gguf(file)
     source = {_SOURCE: str(file.parent), "gguf_file": file.name}
     with reading(name):
-        config, family = gguf_configuration(file)
+        config, family = gguf_configuration(file, ends)
+        check_tensors(file, tensors, without_numbers(config, family, str(file)))
         return Outline(source, config, family, _read_tokenizer(name, source, config, family))
 
 
