@@ -35,8 +35,13 @@ def llama(**changes) -> LlamaForCausalLM:
     return LlamaForCausalLM(LlamaConfig(vocab_size=len(TOKENS), bos_token_id=1, eos_token_id=2, **config)).eval()
 
 
-def write_gguf(path: Path, model: LlamaForCausalLM, type_: str = "F32", without: str = "", **keys) -> Path:
-    """Write the model to `path`: matrices of a type, without the tensor of a name; `keys` are added (`.` as `__`)."""
+def write_gguf(
+    path: Path, model: LlamaForCausalLM, type_: str = "F32", without: str = "", further: str = "", **keys
+) -> Path:
+    """Write the model to `path`: matrices of a type, without the tensor of a name, with one of a `further` name.
+
+    `keys` are added (`.` as `__`).
+    """
     config = model.config
     writer = gguf.GGUFWriter(path, keys.pop("general__architecture", "llama"))
     writer.add_context_length(config.max_position_embeddings)
@@ -76,6 +81,8 @@ def write_gguf(path: Path, model: LlamaForCausalLM, type_: str = "F32", without:
             continue
         stored = gguf.GGMLQuantizationType[type_ if array.ndim > 1 else "F32"]
         writer.add_tensor(f"{place}.{kind}", gguf.quantize(np.ascontiguousarray(array), stored), raw_dtype=stored)
+    if further:
+        writer.add_tensor(further, np.ones(config.hidden_size, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

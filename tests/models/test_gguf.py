@@ -4,6 +4,7 @@ import gguf
 import pytest
 import torch
 from fdistill.models import checkpoints
+from fdistill.models.language_model import end_tokens
 from fdistill.models.location import input_files, local_path, short_name
 from fdistill.models.outlines import describe
 from fdistill.runtime.errors import UserError
@@ -59,10 +60,21 @@ def test_a_name_that_ends_in_gguf_is_a_file(tmp_path):
         ({"general__architecture": "rwkv6"}, 'general.architecture is "rwkv6", which transformers does not read'),
         ({"general__type": "adapter"}, 'general.type is "adapter", not model'),
         ({"split__count": 3}, "is one of 3 parts of a model (split.count); join them"),
+        ({"general__architecture": "t5"}, 'general.architecture is "t5", which transformers does not read'),
         ({"llama__rope__scaling__type": "yarn"}, 'llama.rope.scaling.type is "yarn"'),
+        ({"llama__rope__scaling__factor": 4}, "llama.rope.scaling.factor is 4, which transformers does not read"),
+        ({"llama__rope__scale_linear": 2}, "llama.rope.scale_linear is 2, which transformers does not read"),
         ({"tokens": []}, "has no tokenizer, or one without EOS"),
         ({"tokens": ["<unknown>", *TOKENS[1:]]}, f"transformers adds the token {UNKNOWN} to its vocabulary"),
-        ({"blocks": 1}, "llama.block_count is 1, but there are 2 layers in it"),
+        ({"tokens": TOKENS[:-5]}, "out of vocabulary); copy the file again, or give the checkpoint that it was made"),
+        ({"tokens": [*TOKENS[:-1], "!"]}, "out of vocabulary); copy the file again, or give the checkpoint that it"),
+        (
+            {"blocks": 1},
+            "9 tensors have no place in its model, which transformers does not read from GGUF (first: blk.1.",
+        ),
+        ({"blocks": 3}, "9 tensors are missing (first: blk.2."),
+        ({"without": "blk.1.ffn_up.weight"}, "1 tensors are missing (first: blk.1.ffn_up.weight)"),
+        ({"tokenizer__ggml__eot_token_id": len(TOKENS)}, "eos_token_id: "),
     ],
 )
 def test_a_file_whose_model_would_be_another_one_is_refused_by_its_key(tmp_path, keys, message):
@@ -72,10 +84,25 @@ def test_a_file_whose_model_would_be_another_one_is_refused_by_its_key(tmp_path,
     assert str(error.value).startswith(f"{path}: ") and message in str(error.value)
 
 
-def test_a_missing_weight_is_refused(tmp_path):
-    path = write_gguf(tmp_path / "tiny.gguf", llama(), without="blk.1.ffn_up.weight")
-    with pytest.raises(UserError, match=r"1 weights are missing .* \(first: model.layers.1.mlp.up_proj.weight\)"):
-        checkpoints.load(path)
+@pytest.mark.parametrize(
+    "name",
+    ["blk.0.attn_q.bias", "blk.0.attn_q_norm.weight", "rope_freqs.weight", "rope_factors_long.weight", "foo.weight"],
+)
+def test_a_tensor_that_transformers_passes_over_is_refused(tmp_path, name):
+    path = write_gguf(tmp_path / "tiny.gguf", llama(), further=name)
+    with pytest.raises(UserError) as error:
+        describe(path)
+    assert str(error.value).startswith(f"{path}: 1 tensors have no place") and f"(first: {name})" in str(error.value)
+
+
+def test_a_key_that_scales_nothing_is_read(tmp_path):
+    describe(write_gguf(tmp_path / "tiny.gguf", llama(), llama__rope__scaling__factor=1))
+
+
+def test_the_ends_of_turns_and_messages_end_texts_too(tmp_path):
+    keys = {"tokenizer__ggml__eot_token_id": 1, "tokenizer__ggml__eom_token_id": 2}
+    read = checkpoints.load(write_gguf(tmp_path / "tiny.gguf", llama(), **keys))
+    assert end_tokens(read.config) == (2, 1) and read.tokenizer.eos_token_id == 2
 
 
 def test_damaged_files_are_refused_wherever_they_end(tmp_path):

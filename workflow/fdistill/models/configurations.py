@@ -70,12 +70,14 @@ def read_configuration(source: str, local_only: bool = False) -> tuple[PreTraine
     return config, family
 
 
-def gguf_configuration(file: Path) -> tuple[PreTrainedConfig, Family]:
-    """Return the configuration of the model in a GGUF file, and its family.
+def gguf_configuration(file: Path, ends: list[int]) -> tuple[PreTrainedConfig, Family]:
+    """Return the configuration of the model in a GGUF file, and its family; `ends` end its texts besides EOS.
 
     Raises UserError for an unknown family and for a value out of bounds.
     """
     config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    if others := [token for token in dict.fromkeys(ends) if token != config.eos_token_id]:
+        config.eos_token_id = [config.eos_token_id, *others]
     family = _family_of(file, config.to_dict())
     _refuse(str(file), _problems(config, family))
     _set_outputs(config)

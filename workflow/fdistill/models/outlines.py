@@ -19,7 +19,7 @@ from fdistill.models.architectures import model_class
 from fdistill.models.checkpoint_files import COPY, check_content, check_names, read_object, stored_shapes
 from fdistill.models.configurations import gguf_configuration, read_configuration, without_numbers
 from fdistill.models.families import Family
-from fdistill.models.gguf_files import ORIGINAL, check_gguf
+from fdistill.models.gguf_files import ORIGINAL, check_gguf, check_tensors
 from fdistill.models.language_model import end_tokens
 from fdistill.models.location import ADAPTER_CONFIG, CONFIG, is_gguf, local_path
 from fdistill.models.tokenization import check_can_be_saved, has_languages, set_sides
@@ -87,10 +87,12 @@ def describe(name: str | Path, allow_pickle: bool = False) -> Outline:
 
 def _describe_gguf(name: str | Path, file: Path) -> Outline:
     """The same of a GGUF file, whose weights' shapes are compared when they are read."""
-    check_gguf(file)
+    tensors, ends = check_gguf(file)
     source = {_SOURCE: str(file.parent), _FILE: file.name}
     with reading(name):
-        return _with_tokenizer(name, source, *gguf_configuration(file))
+        config, family = gguf_configuration(file, ends)
+        check_tensors(file, tensors, without_numbers(config, family, str(file)))
+        return _with_tokenizer(name, source, config, family)
 
 
 @contextmanager
@@ -109,10 +111,10 @@ def reading(name: str | Path) -> Iterator[None]:
             raise
         first, *_ = (str(error).strip() or "no reason given").splitlines()
         reason = first if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {first}"
-        raise UserError(
-            f"{name}: cannot be loaded as a model ({reason}); give a folder that `save_pretrained` wrote "
-            "or a hub id that this machine can reach"
-        ) from None
+        remedy = "give a folder that `save_pretrained` wrote or a hub id that this machine can reach"
+        if str(name).endswith(GGUF):
+            remedy = f"copy the file again, or {ORIGINAL}"
+        raise UserError(f"{name}: cannot be loaded as a model ({reason}); {remedy}") from None
 
 
 def _check_settings(settings: Path) -> None:
