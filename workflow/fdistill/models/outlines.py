@@ -112,7 +112,7 @@ def reading(name: str | Path) -> Iterator[None]:
         first, *_ = (str(error).strip() or "no reason given").splitlines()
         reason = first if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {first}"
         remedy = "give a folder that `save_pretrained` wrote or a hub id that this machine can reach"
-        if str(name).endswith(GGUF):
+        if (path := local_path(name)) is not None and is_gguf(path):
             remedy = f"copy the file again, or {ORIGINAL}"
         raise UserError(f"{name}: cannot be loaded as a model ({reason}); {remedy}") from None
 
