@@ -49,7 +49,9 @@ def stage_costs(
     ids, sources, targets = (column[:MAX_ROWS] for column in (train.ids, train.sources, train.targets))
 
     def training(stage: str, terms: Terms, model: LanguageModel) -> float:
-        settings = replace(TrainingSettings(**task["training"][stage]), accumulation=1)
+        # Without LoRA: the costs are those of training all weights.
+        given = {key: value for key, value in task["training"][stage].items() if key != "lora"}
+        settings = replace(TrainingSettings(**given), accumulation=1)
         objective = Objective.from_config(terms)
         trainer = Trainer(model, teacher, objective, workload.data, settings, SamplingConfig(longest), seed)
         stream = trainer.batches()
