@@ -2,14 +2,6 @@
 # makes of it. It is no part of `all`: target `perplexity` makes the table.
 
 
-def perplexities(task):
-    """Return TASK/SYSTEM=FILE arguments for the perplexities of a task's models, one per seed."""
-    initial = [of_size("init_student", size) for size in STUDY.sizes(task)]
-    files = [(system, f"{RESULTS}/{task}/{system}/perplexity.json") for system in initial]
-    files += [(system, file) for system in model_systems(task) for file in results(task, system, "perplexity.json")]
-    return [f"{task}/{system}={file}" for system, file in files]
-
-
 PERPLEXITIES = [argument for task in STUDY.tasks for argument in perplexities(task)]
 
 

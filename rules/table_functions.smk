@@ -158,3 +158,11 @@ def records_of_jobs():
 def table_page(name):
     """Return the output for a table that the report shows."""
     return report(f"{RESULTS}/tables/{name}.html", caption=f"../workflow/report/{name}.rst", category="Tables")
+
+
+def perplexities(task):
+    """Return TASK/SYSTEM=FILE arguments for the perplexities of a task's models, one per seed."""
+    initial = [of_size("init_student", size) for size in STUDY.sizes(task)]
+    files = [(system, f"{RESULTS}/{task}/{system}/perplexity.json") for system in initial]
+    files += [(system, file) for system in model_systems(task) for file in results(task, system, "perplexity.json")]
+    return [f"{task}/{system}={file}" for system, file in files]

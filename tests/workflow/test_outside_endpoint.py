@@ -23,7 +23,7 @@ TASK = {
     "title": "Endpoint",
     "description": "Texts of a server",
     "source": {"kind": "files", "path": {split: f"{split}.csv" for split in SIZES}},
-    "text": {"max_source_tokens": 24, "max_target_tokens": 16},
+    "text": {"max_source_tokens": 24, "max_target_tokens": 16, "source_suffix": ""},  # as the endpoint's prompt
     "model": {
         "family": "gpt2",
         "teacher": {"outputs": {split: f"outputs/{split}.jsonl" for split in ASKED} | {"log_probs": True}},
