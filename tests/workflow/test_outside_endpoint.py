@@ -126,7 +126,7 @@ def test_students_learn_from_the_answers_for_labelled_and_unlabelled_inputs(fold
     for name in ("seqkd", "kl"):
         manifest = read_json(folder / f"results/endpoint/{name}/seed1/model/manifest.json")
         assert "unlabelled" in manifest["inputs"]
-        assert {entry["name"] for entry in manifest["contributions"]} == {"train.jsonl", "unlabelled.jsonl"}
+        assert {entry["name"] for entry in manifest["contributions"]} == {"train.jsonl", "unlabelled.jsonl", "student"}
         weights[name] = load(folder / f"results/endpoint/{name}/seed1/model").model.module.transformer.wte.weight
     assert not weights["seqkd"].equal(weights["kl"])
 
